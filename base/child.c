@@ -1,0 +1,119 @@
+#include "base/child.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct pipes {
+	int out[2], errs[2], failed[2]; // `failed` carries the errno of a failed exec
+};
+
+static void close_pair(int p[2])
+{
+	for (int i = 0; i < 2; i++)
+		mem_close_cleanup(&p[i]);
+}
+
+static void pipes_close(struct pipes *p)
+{
+	close_pair(p->out);
+	close_pair(p->errs);
+	close_pair(p->failed);
+}
+
+// Runs in the child between fork and exec: only async-signal-safe calls.
+static _Noreturn void become(const struct child *c, const struct pipes *p)
+{
+	setpgid(0, 0);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	int null = open("/dev/null", O_RDONLY);
+	if ((c->cwd_fd < 0 || fchdir(c->cwd_fd) == 0) && null >= 0 && dup2(null, 0) >= 0 && dup2(p->out[1], 1) >= 0 &&
+	    dup2(p->errs[1], 2) >= 0 && dup3(p->failed[1], 3, O_CLOEXEC) >= 0) {
+		close_range(4, ~0U, 0);
+		execve(c->program ? c->program : c->argv[0], (char *const *)(uintptr_t)c->argv,
+		       c->envp ? (char *const *)(uintptr_t)c->envp : environ);
+	}
+	int e = errno;
+	(void)!write(3, &e, sizeof e);
+	_exit(127);
+}
+
+// Reads what is there; 1 while the stream is open, 0 at its end, -1 past the limit.
+static int drain(int *fd, struct buf *b)
+{
+	char *to = buf_room(b, 16 * 1024);
+	ssize_t n = to ? read(*fd, to, 16 * 1024) : -1;
+	if (!to)
+		return -1;
+	if (n > 0)
+		buf_grew(b, (size_t)n);
+	if (n <= 0) {
+		close(TAKE_FD(*fd));
+		return 0;
+	}
+	return 1;
+}
+
+static int collect(struct child *c, struct pipes *p, struct err *err)
+{
+	int64_t end = clock_now_ns() + (int64_t)c->time_limit_ms * 1000000;
+	while (p->out[0] >= 0 || p->errs[0] >= 0) {
+		struct pollfd fds[2] = {{.fd = p->out[0], .events = POLLIN}, {.fd = p->errs[0], .events = POLLIN}};
+		int64_t left = (end - clock_now_ns()) / 1000000;
+		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
+		if (n == 0)
+			return err_set(err, ERR_TIMEOUT, "'%s' did not end within %d ms", c->argv[0], c->time_limit_ms);
+		if ((fds[0].revents && drain(&p->out[0], &c->out) < 0) ||
+		    (fds[1].revents && drain(&p->errs[0], &c->errs) < 0))
+			return err_set(err, ERR_LIMIT, "'%s' printed more than %zu bytes", c->argv[0], c->max_output);
+	}
+	return 0;
+}
+
+int child_run(struct child *c, struct err *err)
+{
+	struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}};
+	c->out = (struct buf){.max = c->max_output};
+	c->errs = (struct buf){.max = c->max_output};
+	if (pipe2(p.out, O_CLOEXEC) < 0 || pipe2(p.errs, O_CLOEXEC) < 0 || pipe2(p.failed, O_CLOEXEC) < 0) {
+		pipes_close(&p);
+		return err_errno(err, "cannot make a pipe");
+	}
+	pid_t pid = fork();
+	if (pid == 0)
+		become(c, &p);
+	close(TAKE_FD(p.out[1]));
+	close(TAKE_FD(p.errs[1]));
+	close(TAKE_FD(p.failed[1]));
+	int rc = pid < 0 ? err_errno(err, "cannot fork") : collect(c, &p, err);
+	if (pid > 0) {
+		if (rc < 0)
+			kill(-pid, SIGKILL);
+		while (waitpid(pid, &c->status, 0) < 0 && errno == EINTR)
+			;
+	}
+	int failed;
+	if (rc == 0 && read(p.failed[0], &failed, sizeof failed) == sizeof failed) {
+		errno = failed;
+		rc = err_errno(err, "cannot run '%s'", c->program ? c->program : c->argv[0]);
+	}
+	pipes_close(&p);
+	return rc;
+}
+
+void child_release(struct child *c)
+{
+	buf_release(&c->out);
+	buf_release(&c->errs);
+}

@@ -1,0 +1,127 @@
+#include "base/file.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t ns_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct file_id file_id_of(const struct stat *st)
+{
+	return (struct file_id){st->st_dev, st->st_ino, st->st_size, ns_of(st->st_mtim), ns_of(st->st_ctim)};
+}
+
+int64_t clock_now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return ns_of(t);
+}
+
+int file_read_fd(int fd, size_t max, struct buf *out, struct err *err)
+{
+	size_t start = out->len;
+	for (;;) {
+		char *to = buf_room(out, 64 * 1024);
+		if (!to)
+			return buf_check(out, "the input", err);
+		ssize_t n = read(fd, to, 64 * 1024);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "cannot read");
+		if (n == 0)
+			return 0;
+		buf_grew(out, (size_t)n);
+		if (out->len - start > max)
+			return err_set(err, ERR_LIMIT, "more than %zu bytes", max);
+	}
+}
+
+int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err)
+{
+	struct stat own;
+	if (!st)
+		st = &own;
+	// O_NONBLOCK: opening a fifo must not wait for a writer.
+	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, st) < 0)
+		return err_errno(err, "cannot open '%s'", path);
+	if (!S_ISREG(st->st_mode))
+		return err_set(err, ERR_FORMAT, "'%s' is not a regular file", path);
+	if ((uint64_t)st->st_size > max)
+		return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
+	// One read for the whole file in the usual case; what has grown meanwhile is read by the loop.
+	size_t want = (size_t)st->st_size;
+	char *to = buf_room(out, want + 1);
+	if (!to)
+		return buf_check(out, path, err);
+	ssize_t n = read(fd, to, want + 1);
+	if (n < 0)
+		return err_errno(err, "cannot read '%s'", path);
+	buf_grew(out, (size_t)n);
+	if ((size_t)n <= want)
+		return 0;
+	if (file_read_fd(fd, max - want, out, err) < 0)
+		return err_wrap(err, "'%s'", path);
+	return 0;
+}
+
+int file_write_fd(int fd, const void *p, size_t n, struct err *err)
+{
+	for (const char *at = p; n;) {
+		ssize_t w = write(fd, at, n);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return err_errno(err, "cannot write");
+		at += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+{
+	static atomic_uint serial;
+	AUTO_FREE char *tmp = mem_printf("%s.%x-%x.tmp", path, (unsigned)getpid(), atomic_fetch_add(&serial, 1));
+	AUTO_CLOSE int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return err_errno(err, "cannot create '%s'", tmp);
+	if (file_write_fd(fd, p, n, err) < 0) {
+		unlinkat(dirfd, tmp, 0);
+		return err_wrap(err, "'%s'", tmp);
+	}
+	if (renameat(dirfd, tmp, dirfd, path) < 0) {
+		int e = errno;
+		unlinkat(dirfd, tmp, 0);
+		errno = e;
+		return err_errno(err, "cannot rename to '%s'", path);
+	}
+	return 0;
+}
+
+int file_make_dirs(const char *path, mode_t mode, struct err *err)
+{
+	AUTO_FREE char *p = mem_strdup(path);
+	for (char *slash = p + 1; *p; slash++) {
+		slash = strchr(slash, '/');
+		if (slash)
+			*slash = '\0';
+		if (mkdir(p, mode) < 0 && errno != EEXIST)
+			return err_errno(err, "cannot make the folder '%s'", p);
+		if (!slash)
+			break;
+		*slash = '/';
+	}
+	return 0;
+}

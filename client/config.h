@@ -1,0 +1,63 @@
+// Settings: one table (settings.def) of name, type, default and where each may be set.
+//
+// Later wins: built-in default, /etc/coffer/coffer.conf, $XDG_CONFIG_HOME/coffer/coffer.conf (or ~/.config/…; COFFER_CONFIG
+// names another file instead), <build tree>/.coffer.conf (only settings marked as harmless there), environment COFFER_NAME
+// in capitals, `coffer --set name=value`. A file has `name = value` lines, '#' comments and no sections. An unknown name, a
+// bad value or an unreadable file is an error whose text begins with file and line ("/x/coffer.conf:3: …"). A file that is absent is none.
+// Thread: any; a struct config is read-only once loaded.
+#ifndef COFFER_CLIENT_CONFIG_H
+#define COFFER_CLIENT_CONFIG_H
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum setting {
+#define SETTING(id, type, dflt, tree_ok, text) SETTING_##id,
+#include "client/settings.def"
+#undef SETTING
+	SETTING_COUNT
+};
+
+struct setting_value {
+	const char *text;   // as written
+	int64_t number;     // bool: 0/1; size: bytes; duration: milliseconds; integer
+	const char *origin; // "default", "/etc/coffer/coffer.conf:3", "environment", "command line"
+};
+
+struct config {
+	struct arena arena;
+	struct setting_value values[SETTING_COUNT];
+};
+
+// Looks up an environment variable; NULL if it is not set. `ctx` is the caller's.
+typedef const char *(*env_fn)(void *ctx, const char *name);
+
+struct config_source {
+	env_fn env;
+	void *env_ctx;
+	const char *tree;              // the build tree's root for .coffer.conf, or NULL
+	const char *const *set;        // "name=value" words of the command line, NULL-terminated, or NULL
+	const char *system_file;       // NULL: /etc/coffer/coffer.conf (tests name another)
+};
+
+int config_load(struct config *c, const struct config_source *src, struct err *err);
+void config_release(struct config *c);
+static inline bool config_bool(const struct config *c, enum setting s) { return c->values[s].number != 0; }
+static inline int64_t config_number(const struct config *c, enum setting s) { return c->values[s].number; }
+static inline const char *config_text(const struct config *c, enum setting s) { return c->values[s].text; }
+
+const char *setting_name(enum setting s);
+const char *setting_help(enum setting s);
+const char *setting_type_name(enum setting s); // "bool", "size", "duration", "integer", "path", "words"
+const char *setting_default(enum setting s);
+bool setting_tree_ok(enum setting s);
+const char *process_env(void *unused, const char *name); // an env_fn over our own environment
+
+// The cache folder by environment alone (COFFER_CACHE_DIR, XDG_CACHE_HOME/coffer, HOME/.cache/coffer), or NULL: the
+// launcher needs it before any file is read, so it is not a setting of coffer.conf.
+char *config_cache_dir(struct arena *a, env_fn env, void *ctx);
+
+#endif

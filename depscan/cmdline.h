@@ -1,0 +1,101 @@
+// What a compiler's command line means: the source, the outputs, what belongs in the key, and why it can't be cached.
+//
+// The parser knows the options of gcc and clang by one table (options.def). It never guesses: what it does not know is
+// either one harmless word (kept verbatim in the key) or a reason to run the command untouched. It reads no file but
+// response files (@file), through `cwd_fd`. Everything returned lives in the arena. Thread: any.
+#ifndef COFFER_DEPSCAN_CMDLINE_H
+#define COFFER_DEPSCAN_CMDLINE_H
+
+#include "base/mem.h"
+#include "depscan/reason.h"
+
+#include <stdbool.h>
+
+enum compiler_family { FAMILY_GCC, FAMILY_CLANG };
+
+enum lang {
+	LANG_NONE,
+	LANG_C,
+	LANG_CXX,
+	LANG_OBJC,
+	LANG_OBJCXX,
+	LANG_ASM_CPP,   // .S: preprocessed by us, then assembled
+	LANG_ASM,       // .s: assembler only, no depfile can be asked for
+	LANG_C_CPP_OUT, // .i: already preprocessed
+	LANG_CXX_CPP_OUT,
+};
+
+enum dep_style { DEP_NONE, DEP_ALL /* -MD */, DEP_USER /* -MMD: no system headers */ };
+
+// The words of a command line after @file expansion. `origin` says how a word counts:
+enum word_role {
+	WORD_KEY,      // verbatim in the key
+	WORD_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path
+	WORD_SEARCH,   // as WORD_KEY_PATH, and it changes where headers are looked for (-I, -isystem, --sysroot, -nostdinc…)
+	WORD_NOT_KEY,  // has no effect on the object: outputs, depfile names and targets, the source itself
+	WORD_MAP,      // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
+};
+struct word {
+	const char *text;
+	enum word_role role;
+	unsigned prefix; // for paths: where in `text` the path begins (0 if the word is the path)
+};
+
+struct cmdline {
+	enum reason reason; // not REASON_NONE: run it untouched; nothing below is promised then
+	const char *culprit; // the word that gave the reason, or NULL
+	enum lang lang;
+	bool assembles;      // -c (an object); false: -S (assembler text)
+	const char *source;  // as given
+	const char *output;  // as given by -o, or the compiler's default name
+	bool output_given;   // -o was there
+
+	struct word *words; // argv[1..] with response files expanded (unchanged words where there were none)
+	unsigned n_words;
+	unsigned source_word; // index into words
+
+	// Depfile asked for by the user
+	enum dep_style dep;
+	const char *depfile;      // its name: -MF, or the default by -o or source; NULL without one
+	const char **dep_targets; // as they stand in the rule: -MT verbatim, -MQ and the default escaped for make
+	unsigned n_dep_targets;
+	bool dep_phony;       // -MP
+	bool dep_wp;          // asked for by -Wp,-MD,file or -Wp,-MMD,file
+	bool dep_generated;   // -MG
+
+	// Effects
+	bool debug_info;     // the object has debug information: the working directory is in it
+	bool split_dwarf;    // a .dwo beside the object, its name inside the object
+	bool coverage_notes; // a .gcno beside the object; absolute names inside the object
+	bool stack_usage;    // a .su beside the object
+	bool needs_cwd;      // absolute working directory is in the object whatever prefix maps say
+	bool needs_output;   // the output's name is in the object
+	bool any_comment_matters; // -Wimplicit-fallthrough=1: every comment counts
+	bool color_explicit; // -fdiagnostics-color=always/never, -f[no-]color-diagnostics
+	bool date_time_error; // -Werror=date-time: a use of the macros fails, so nothing to refuse
+
+	const char *dwo; // names of the side outputs, NULL if there is none
+	const char *gcno;
+	const char *su;
+
+	const char **extra_inputs; // files that options name and the depfile does not (ignore lists, profiles, specs…)
+	unsigned n_extra_inputs;
+};
+
+#define CMDLINE_MAX_WORDS 65536u
+#define CMDLINE_MAX_RESPONSE ((size_t)16 << 20) // bytes of all response files together
+#define CMDLINE_MAX_NESTING 16u
+
+// `argv` is NULL-terminated and starts with the compiler's name (argv[0] decides C or C++ for suffix-less linking only;
+// the language comes from -x and suffixes; g++ and clang++ treat .c as C++). Never fails: problems become `reason`.
+void cmdline_parse(struct cmdline *c, struct arena *a, enum compiler_family family, bool is_cxx_driver, int cwd_fd,
+		   const char *const *argv);
+
+// Splits a response file's text into words as gcc (libiberty) and clang (GNU style) do: whitespace, '…', "…", backslash.
+// Returns the number of words, or -1 for an unfinished quote… never reads outside [text, text+len).
+int response_split(struct arena *a, const char *text, size_t len, const char ***words);
+
+// Escapes a target name for make as gcc does for -MQ and the default target: `$` to `$$`, `#`, space, tab.
+char *make_escape(struct arena *a, const char *name);
+
+#endif
