@@ -1,0 +1,114 @@
+// `coffer cache`: the folder with the results.
+#include "client/stats.h"
+#include "client/verbs/format.h"
+#include "client/verbs/verbs.h"
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] = "usage: coffer cache path | gc | verify | clear\n"
+			    "\n"
+			    "  path    print the name of the cache folder\n"
+			    "  gc      count again what is there, remove leftovers and what is above max_size\n"
+			    "  verify  read every entry and remove what is corrupt; ends with 1 if there was any\n"
+			    "  clear   remove every entry (the counters stay)\n";
+
+static const char *const kind_names[STORE_KINDS] = {
+	[STORE_RESULT] = "results",
+	[STORE_MANIFEST] = "manifests",
+	[STORE_UNIT] = "translation units",
+	[STORE_TEXT] = "texts",
+};
+
+static void put_blobs(const struct store_report *r, struct arena *a)
+{
+	uint64_t blobs = 0, bytes = 0;
+	for (size_t k = 0; k < STORE_KINDS; k++) {
+		printf("  %-18s %10llu  %s\n", kind_names[k], (unsigned long long)r->blobs[k],
+		       format_bytes(a, r->bytes[k]));
+		blobs += r->blobs[k];
+		bytes += r->bytes[k];
+	}
+	printf("  %-18s %10llu  %s\n", "all", (unsigned long long)blobs, format_bytes(a, bytes));
+}
+
+static int gc(struct store *s, struct store_report *r, struct arena *a, struct err *err)
+{
+	if (store_gc(s, r, err) < 0)
+		return verb_fail(err);
+	puts("in the cache");
+	put_blobs(r, a);
+	printf("removed\n  %-18s %10llu\n  %-18s %10llu\n", "leftovers", (unsigned long long)r->stray_temps,
+	       "to make room", (unsigned long long)r->evicted);
+	return 0;
+}
+
+static int verify(struct store *s, struct store_report *r, struct arena *a, struct err *err)
+{
+	if (store_verify(s, r, err) < 0)
+		return verb_fail(err);
+	puts("sound");
+	put_blobs(r, a);
+	if (!r->corrupt)
+		return 0;
+	printf("corrupt and removed: %llu\n", (unsigned long long)r->corrupt);
+	return 1;
+}
+
+static int clear(struct store *s, struct store_report *r, struct arena *a, struct err *err)
+{
+	if (store_clear(s, r, err) < 0)
+		return verb_fail(err);
+	puts("removed");
+	put_blobs(r, a);
+	return 0;
+}
+
+static const struct {
+	const char *word;
+	int (*run)(struct store *s, struct store_report *r, struct arena *a, struct err *err);
+} walks[] = {{"gc", gc}, {"verify", verify}, {"clear", clear}};
+
+static int walk(const char *dir, size_t which, struct arena *a)
+{
+	struct err err = ERR_INIT;
+	AUTO_CONFIG struct config c = {0};
+	if (verb_load_config(&c, &err) < 0)
+		return verb_fail(&err);
+	if (access(dir, F_OK) < 0) {
+		printf("there is no cache yet at %s\n", dir);
+		return 0;
+	}
+	struct store *s = store_open(dir, (uint64_t)config_number(&c, SETTING_max_size),
+				     (int)config_number(&c, SETTING_compression), &err);
+	if (!s)
+		return verb_fail(&err);
+	struct store_report report = {0};
+	int status = walks[which].run(s, &report, a, &err);
+	store_close(s);
+	return status;
+}
+
+int verb_cache(int argc, char **argv)
+{
+	struct verb_args args = {.usage = usage, .min_words = 1, .max_words = 1};
+	if (!verb_parse(&args, argc, argv))
+		return args.exit_status;
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	const char *dir = verb_cache_dir(&a, &err);
+	bool is_path = strcmp(args.words[0], "path") == 0;
+	size_t which = 0;
+	while (which < COUNT_OF(walks) && strcmp(walks[which].word, args.words[0]) != 0)
+		which++;
+	if (!is_path && which == COUNT_OF(walks))
+		return verb_wrong("cache", "unknown word '%s'", args.words[0]);
+	if (!dir)
+		return verb_fail(&err);
+	if (!is_path)
+		return walk(dir, which, &a);
+	puts(dir);
+	return 0;
+}

@@ -1,0 +1,118 @@
+// Asking the daemon: `coffer status`, `coffer stop`.
+#include "client/verbs/verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STOP_TIMEOUT_MS = 30000, STOP_FIRST_STEP_MS = 10, STOP_LONGEST_STEP_MS = 320 };
+
+static pid_t listener_of(int sock)
+{
+	struct ucred peer = {0};
+	socklen_t n = sizeof peer;
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? peer.pid : 0;
+}
+
+// The socket, or -1: *is_absent says that nobody listens.
+static int connect_daemon(bool *is_absent, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct wire_place place;
+	*is_absent = false;
+	if (!wire_find_place(&place, &a, process_env, NULL))
+		return err_set(err, ERR_USAGE, "no place for the daemon's socket is known: set HOME or COFFER_RUNTIME_DIR");
+	int sock = wire_connect(&place);
+	if (sock >= 0 && wire_check_peer(sock, err) == 0)
+		return sock;
+	if (sock >= 0) {
+		close(sock);
+		return -1;
+	}
+	*is_absent = errno == ENOENT || errno == ENOTDIR || errno == ECONNREFUSED;
+	return err_errno(err, "cannot connect to the daemon at '%s/%s'", place.dir, place.name);
+}
+
+int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err)
+{
+	bool is_absent;
+	AUTO_CLOSE int sock = connect_daemon(&is_absent, err);
+	if (sock < 0)
+		return is_absent ? 0 : -1;
+	AUTO_BUF struct buf payload = BUF_INIT;
+	AUTO_MSG struct wire_msg m = WIRE_MSG_INIT;
+	wire_put_text(&payload, question);
+	if (wire_send(sock, WIRE_CONTROL, &payload, NULL, 0, err) < 0 || wire_recv(sock, &m, err) < 0)
+		return err_wrap(err, "the daemon gave no answer to '%s'", question);
+	if (m.type != WIRE_TEXT)
+		return err_set(err, ERR_PEER, "the daemon answered '%s' with a message of type %d", question, (int)m.type);
+	answer->text = wire_get_text(a, &m.payload, err);
+	answer->pid = listener_of(sock);
+	return answer->text ? 1 : -1;
+}
+
+// Waits until nobody listens any more, or somebody else: a compile may have started the next daemon meanwhile.
+static int wait_until_gone(pid_t pid, struct err *err)
+{
+	int step = STOP_FIRST_STEP_MS;
+	for (int waited = 0; waited < STOP_TIMEOUT_MS; waited += step) {
+		bool is_absent;
+		AUTO_CLOSE int sock = connect_daemon(&is_absent, err);
+		if (sock < 0)
+			return is_absent ? 0 : -1;
+		if (listener_of(sock) != pid)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = step * 1000000L}, NULL);
+		if (step < STOP_LONGEST_STEP_MS)
+			step *= 2;
+	}
+	return err_set(err, ERR_TIMEOUT, "the daemon (pid %d) was told to stop and still runs after %d s", (int)pid,
+		       STOP_TIMEOUT_MS / 1000);
+}
+
+static void print_answer(const char *text)
+{
+	size_t n = strlen(text);
+	printf("%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
+}
+
+int verb_status(int argc, char **argv)
+{
+	struct verb_args args = {.usage = "usage: coffer status\n"
+					  "\n"
+					  "Shows what the daemon says about itself. That none runs is no failure: the next compile\n"
+					  "starts one.\n"};
+	if (!verb_parse(&args, argc, argv))
+		return args.exit_status;
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct verb_answer answer;
+	int rc = verb_ask_daemon("status", &answer, &a, &err);
+	if (rc < 0)
+		return verb_fail(&err);
+	print_answer(rc ? answer.text : "no daemon is running");
+	return 0;
+}
+
+int verb_stop(int argc, char **argv)
+{
+	struct verb_args args = {.usage = "usage: coffer stop\n"
+					  "\n"
+					  "Ends the daemon and waits until it has gone. Compiles under way end first. The next compile\n"
+					  "starts a new one.\n"};
+	if (!verb_parse(&args, argc, argv))
+		return args.exit_status;
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct verb_answer answer;
+	int rc = verb_ask_daemon("stop", &answer, &a, &err);
+	if (rc > 0 && wait_until_gone(answer.pid, &err) < 0)
+		rc = -1;
+	if (rc < 0)
+		return verb_fail(&err);
+	puts(rc ? "the daemon has ended" : "no daemon is running");
+	return 0;
+}

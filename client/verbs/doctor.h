@@ -1,0 +1,48 @@
+// `coffer doctor`: checks that each look at one thing and note what they found. A problem keeps coffer from working or
+// from being sure; a warning makes it slow or useless. Each comes with what mends it. Thread: main only.
+#ifndef COFFER_CLIENT_VERBS_DOCTOR_H
+#define COFFER_CLIENT_VERBS_DOCTOR_H
+
+#include "base/mem.h"
+#include "client/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum finding_level { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM, FINDING_LEVELS };
+
+struct finding {
+	enum finding_level level;
+	const char *check; // "cache_folder": stable, for --json
+	const char *text;  // one line
+	const char *fix;   // one line; NULL with FINDING_OK
+};
+
+struct doctor {
+	struct arena arena; // all texts
+	struct finding *findings;
+	size_t n_findings, n_by_level[FINDING_LEVELS];
+	struct config config; // if has_config
+	bool has_config;
+};
+
+void found_ok(struct doctor *d, const char *check, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void found_warning(struct doctor *d, const char *check, const char *fix, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void found_problem(struct doctor *d, const char *check, const char *fix, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+// doctor_settings.c; the first one loads d->config
+void doctor_check_settings(struct doctor *d);
+void doctor_check_environment(struct doctor *d); // unknown COFFER_ variables, other caches, MAKEFLAGS
+// doctor_folders.c
+void doctor_check_cache_folder(struct doctor *d);
+void doctor_check_runtime_folder(struct doctor *d);
+void doctor_check_clock(struct doctor *d);
+// doctor_compilers.c
+void doctor_check_compilers(struct doctor *d);
+// doctor_machine.c
+void doctor_check_machine(struct doctor *d); // /proc, /dev/fd, memory files, limits
+void doctor_check_daemon(struct doctor *d);
+
+#endif

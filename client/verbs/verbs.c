@@ -1,0 +1,140 @@
+#include "client/verbs/verbs.h"
+
+#include "base/path.h"
+#include "client/nearest.h"
+#include "store/store.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct verb verbs[] = {
+#define VERB(name, text) {#name, text, verb_##name},
+#include "client/verbs/verbs.def"
+#undef VERB
+};
+
+static const char *const verb_names[] = {
+#define VERB(name, text) #name,
+#include "client/verbs/verbs.def"
+#undef VERB
+};
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+const struct verb *verb_next(size_t *at)
+{
+	return *at < COUNT_OF(verbs) ? &verbs[(*at)++] : NULL;
+}
+
+int verb_unknown(const char *name)
+{
+	const char *what = name[0] == '-' ? "option" : "verb";
+	const char *near = nearest_word(name, verb_names, COUNT_OF(verb_names));
+	if (near)
+		fprintf(stderr, "coffer: unknown %s '%s'; did you mean '%s'?\n", what, name, near);
+	else
+		fprintf(stderr, "coffer: unknown %s '%s'\n", what, name);
+	fprintf(stderr, "coffer: 'coffer help' lists them all\n");
+	return 2;
+}
+
+int verb_wrong(const char *verb, const char *fmt, ...)
+{
+	fprintf(stderr, "coffer: %s: ", verb);
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\ncoffer: 'coffer help %s' shows what it takes\n", verb);
+	return 2;
+}
+
+int verb_fail(const struct err *err)
+{
+	fprintf(stderr, "coffer: %s\n", err->text);
+	return 1;
+}
+
+static int wrong_option(char **argv)
+{
+	const char *word = argv[optind - 1];
+	if (strncmp(word, "--", 2) == 0 || !optopt)
+		return verb_wrong(argv[0], "unknown option '%s'", word);
+	return verb_wrong(argv[0], "unknown option '-%c'", optopt);
+}
+
+bool verb_parse(struct verb_args *args, int argc, char **argv)
+{
+	struct option all[VERB_MAX_OPTIONS + 2] = {{"help", no_argument, NULL, 'h'}};
+	for (size_t i = 0; args->options && args->options[i].name && i < VERB_MAX_OPTIONS; i++)
+		all[i + 1] = args->options[i];
+	opterr = 0;
+	optind = 0;
+	for (int c; (c = getopt_long(argc, argv, "h", all, NULL)) != -1;) {
+		if (c == 0)
+			continue;
+		if (c == 'h')
+			fputs(args->usage, stdout);
+		args->exit_status = c == 'h' ? 0 : wrong_option(argv);
+		return false;
+	}
+	args->words = argv + optind;
+	args->n_words = argc - optind;
+	if (args->n_words >= args->min_words && args->n_words <= args->max_words)
+		return true;
+	args->exit_status = args->n_words < args->min_words ?
+				    verb_wrong(argv[0], "a word is missing") :
+				    verb_wrong(argv[0], "unexpected word '%s'", args->words[args->max_words]);
+	return false;
+}
+
+int verb_load_config(struct config *c, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_FREE char *cwd = getcwd(NULL, 0);
+	struct config_source src = {.env = process_env};
+	// Twice: the setting `root` can name the tree whose file then counts as well.
+	if (config_load(c, &src, err) < 0)
+		return -1;
+	if (!cwd)
+		return 0;
+	src.tree = config_find_tree(&a, c, cwd);
+	config_release(c);
+	return config_load(c, &src, err);
+}
+
+char *verb_cache_dir(struct arena *a, struct err *err)
+{
+	char *dir = config_cache_dir(a, process_env, NULL);
+	if (dir)
+		return dir;
+	const char *named = process_env(NULL, "COFFER_CACHE_DIR");
+	if (named && *named)
+		err_set(err, ERR_USAGE, "COFFER_CACHE_DIR is '%s', which is not an absolute path", named);
+	else
+		err_set(err, ERR_USAGE, "no cache folder is known: neither COFFER_CACHE_DIR nor HOME is set");
+	return NULL;
+}
+
+int verb_cache_bytes(const char *cache_dir, const struct config *c, uint64_t *bytes, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	*bytes = 0;
+	if (access(path_join(&a, cache_dir, "v1"), F_OK) < 0)
+		return 0;
+	struct store *s = store_open(cache_dir, (uint64_t)config_number(c, SETTING_max_size),
+				     (int)config_number(c, SETTING_compression), err);
+	if (!s)
+		return -1;
+	*bytes = store_bytes(s);
+	store_close(s);
+	return 0;
+}

@@ -1,0 +1,61 @@
+// What a developer types: `coffer VERB …` is `cofferd VERB …`, and each verb is one function in a file of its own.
+//
+// A verb prints its answer on stdout. What went wrong goes to stderr, begins with "coffer:" and ends the verb with 1 (it
+// failed, or found problems) or 2 (wrong words; then nothing has been done). Thread: main only.
+#ifndef COFFER_CLIENT_VERBS_VERBS_H
+#define COFFER_CLIENT_VERBS_VERBS_H
+
+#include "base/err.h"
+#include "client/config.h"
+#include "client/wire.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct verb {
+	const char *name, *help;
+	int (*run)(int argc, char **argv); // argv[0] is the verb's name; returns the exit status
+};
+
+#define VERB(name, text) int verb_##name(int argc, char **argv);
+#include "client/verbs/verbs.def"
+#undef VERB
+
+const struct verb *verb_find(const char *name); // NULL: there is none
+const struct verb *verb_next(size_t *at);       // visits all; *at starts as 0; NULL at the end
+int verb_unknown(const char *name);             // says so, with the nearest verb, and returns 2
+
+// ---- for the verbs ----
+
+enum { VERB_MAX_OPTIONS = 8 };
+
+struct verb_args {
+	const char *usage;            // what --help prints
+	const struct option *options; // flags as of getopt_long(3), ending with a zero entry; --help and -h come by themselves
+	int min_words, max_words;     // what may follow the options
+	char **words;                 // filled in
+	int n_words, exit_status;     // filled in
+};
+// False: the verb ends now with exit_status (--help was printed, or what was wrong).
+bool verb_parse(struct verb_args *args, int argc, char **argv);
+int verb_wrong(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // wrong words: returns 2
+int verb_fail(const struct err *err); // prints it, returns 1
+
+// The settings as a compile in the working directory sees them.
+int verb_load_config(struct config *c, struct err *err);
+// The cache folder's name; NULL with an error when the environment names none.
+char *verb_cache_dir(struct arena *a, struct err *err);
+// Bytes in the cache; 0 if there is no cache yet. Makes no folder.
+int verb_cache_bytes(const char *cache_dir, const struct config *c, uint64_t *bytes, struct err *err);
+
+// Asks the daemon of this environment a CONTROL question. 1: *answer is in the arena; 0: no daemon runs; -1: error.
+struct verb_answer {
+	const char *text;
+	pid_t pid; // of the process that listens
+};
+int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err);
+
+#endif
