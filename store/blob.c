@@ -1,0 +1,196 @@
+#include "store/blob.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum {
+	AT_CHECKSUM = 8,
+	AT_COVERED = 24, // the checksum covers the file from here
+	AT_KIND = 24,
+	AT_PACKING = 25,
+	AT_KEY = 32,
+	AT_RAW_SIZE = 48,
+
+	PACKING_RAW = 0,
+	PACKING_ZSTD = 1,
+
+	TINY = 128,                    // bytes; below, zstd's own frame eats what it saves
+	SCRATCH_KEEP = 4 * 1024 * 1024 // bytes a thread may hold between two calls
+};
+
+static const uint8_t magic[AT_CHECKSUM] = "coffer\0\1";
+
+// ---- what a thread keeps -------------------------------------------------------------------------------------------
+
+struct codec {
+	ZSTD_CCtx *pack; // each made at its first use: many threads only ever read
+	ZSTD_DCtx *unpack;
+	struct buf file;
+};
+
+static pthread_key_t codec_key;
+static pthread_once_t codec_once = PTHREAD_ONCE_INIT;
+
+static void codec_free(void *p)
+{
+	struct codec *c = p;
+	ZSTD_freeCCtx(c->pack);
+	ZSTD_freeDCtx(c->unpack);
+	buf_release(&c->file);
+	free(c);
+}
+
+static void codec_key_make(void)
+{
+	if (pthread_key_create(&codec_key, codec_free) != 0)
+		abort();
+}
+
+static struct codec *codec_of_thread(void)
+{
+	pthread_once(&codec_once, codec_key_make);
+	struct codec *c = pthread_getspecific(codec_key);
+	if (!c) {
+		c = mem_alloc(sizeof *c);
+		c->file.max = ZSTD_COMPRESSBOUND(STORE_MAX_BLOB) + BLOB_HEADER;
+		if (pthread_setspecific(codec_key, c) != 0)
+			abort();
+	}
+	return c;
+}
+
+struct buf *blob_scratch(void)
+{
+	struct codec *c = codec_of_thread();
+	buf_clear(&c->file);
+	return &c->file;
+}
+
+void blob_scratch_done(struct buf *file)
+{
+	if (file->cap > SCRATCH_KEEP)
+		buf_release(file);
+}
+
+// ---- packing -------------------------------------------------------------------------------------------------------
+
+// Compresses the parts into `to`. 0 when zstd could not, which the caller answers by storing them raw.
+static size_t pack_zstd(const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to,
+			size_t room)
+{
+	struct codec *c = codec_of_thread();
+	if (!c->pack)
+		c->pack = ZSTD_createCCtx();
+	if (!c->pack)
+		abort();
+	ZSTD_CCtx_reset(c->pack, ZSTD_reset_session_only);
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(c->pack, ZSTD_c_compressionLevel, level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(c->pack, raw_size)))
+		return 0;
+	ZSTD_outBuffer out = {to, room, 0};
+	for (size_t i = 0; i < n_parts; i++) {
+		ZSTD_inBuffer in = {parts[i].p, parts[i].n, 0};
+		bool last = i == n_parts - 1;
+		size_t left = ZSTD_compressStream2(c->pack, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+		if (ZSTD_isError(left) || in.pos != in.size || (last && left != 0))
+			return 0;
+	}
+	return out.pos;
+}
+
+static void seal(char *file, size_t n, enum store_kind kind, int packing, const struct digest *key, size_t raw_size)
+{
+	memset(file, 0, BLOB_HEADER);
+	memcpy(file, magic, sizeof magic);
+	file[AT_KIND] = (char)kind;
+	file[AT_PACKING] = (char)packing;
+	memcpy(file + AT_KEY, key->b, sizeof key->b);
+	for (size_t i = 0; i < 8; i++)
+		file[AT_RAW_SIZE + i] = (char)(uint8_t)((uint64_t)raw_size >> (8 * i));
+	struct digest sum = digest_of(file + AT_COVERED, n - AT_COVERED);
+	memcpy(file + AT_CHECKSUM, sum.b, sizeof sum.b);
+}
+
+int blob_pack(enum store_kind kind, const struct digest *key, const struct store_part *parts, size_t n_parts, int level,
+	      struct buf *file, struct err *err)
+{
+	size_t raw_size = 0;
+	for (size_t i = 0; i < n_parts; i++) {
+		if (parts[i].n > STORE_MAX_BLOB - raw_size)
+			return err_set(err, ERR_LIMIT, "a blob is larger than %zu bytes", STORE_MAX_BLOB);
+		raw_size += parts[i].n;
+	}
+	size_t room = ZSTD_compressBound(raw_size);
+	char *to = buf_room(file, BLOB_HEADER + room);
+	if (!to)
+		return buf_check(file, "a blob file", err);
+	size_t stored = 0;
+	if (raw_size >= TINY)
+		stored = pack_zstd(parts, n_parts, raw_size, level, to + BLOB_HEADER, room);
+	// What does not shrink by a sixteenth is not worth unpacking at every hit.
+	int packing = stored && stored < raw_size - raw_size / 16 ? PACKING_ZSTD : PACKING_RAW;
+	if (packing == PACKING_RAW) {
+		stored = 0;
+		for (size_t i = 0; i < n_parts; i++) {
+			if (parts[i].n)
+				memcpy(to + BLOB_HEADER + stored, parts[i].p, parts[i].n);
+			stored += parts[i].n;
+		}
+	}
+	seal(to, BLOB_HEADER + stored, kind, packing, key, raw_size);
+	buf_grew(file, BLOB_HEADER + stored);
+	return 0;
+}
+
+// ---- unpacking -----------------------------------------------------------------------------------------------------
+
+static bool header_fits(const uint8_t *file, size_t n, enum store_kind kind, const struct digest *key)
+{
+	if (n < BLOB_HEADER || memcmp(file, magic, sizeof magic) != 0)
+		return false;
+	struct digest sum = digest_of(file + AT_COVERED, n - AT_COVERED);
+	return memcmp(file + AT_CHECKSUM, sum.b, sizeof sum.b) == 0 && file[AT_KIND] == (uint8_t)kind &&
+	       memcmp(file + AT_KEY, key->b, sizeof key->b) == 0;
+}
+
+static bool unpack_zstd(const void *stored, size_t n, void *to, size_t raw_size)
+{
+	struct codec *c = codec_of_thread();
+	if (!c->unpack)
+		c->unpack = ZSTD_createDCtx();
+	if (!c->unpack)
+		abort();
+	return ZSTD_decompressDCtx(c->unpack, to, raw_size, stored, n) == raw_size;
+}
+
+int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out,
+		struct err *err)
+{
+	if (!header_fits(file, n, kind, key))
+		return err_set(err, ERR_FORMAT, "not the whole blob of its key");
+	const uint8_t *p = file;
+	struct rd at_size = RD(p + AT_RAW_SIZE, 8);
+	uint64_t raw_size = rd_u64(&at_size);
+	const uint8_t *stored = p + BLOB_HEADER;
+	size_t n_stored = n - BLOB_HEADER;
+	bool is_zstd = p[AT_PACKING] == PACKING_ZSTD;
+	// The sizes must agree before any memory is asked for.
+	uint64_t claimed = is_zstd ? ZSTD_getFrameContentSize(stored, n_stored) : n_stored;
+	if (p[AT_PACKING] > PACKING_ZSTD || raw_size > STORE_MAX_BLOB || claimed != raw_size)
+		return err_set(err, ERR_FORMAT, "a blob's sizes do not fit");
+	char *to = buf_room(out, (size_t)raw_size);
+	if (!to)
+		return buf_check(out, "a blob", err);
+	if (is_zstd && !unpack_zstd(stored, n_stored, to, (size_t)raw_size)) {
+		buf_grew(out, 0); // its '\0' was written over
+		return err_set(err, ERR_FORMAT, "a blob does not unpack");
+	}
+	if (!is_zstd && n_stored)
+		memcpy(to, stored, n_stored);
+	buf_grew(out, (size_t)raw_size);
+	return 0;
+}

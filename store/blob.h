@@ -1,0 +1,37 @@
+// The blob file: bytes of one key, packed, with a header that proves whose they are and that they are whole.
+//
+//	 0   8  magic "coffer" '\0' and the format's number
+//	 8  16  XXH3-128 over everything that follows
+//	24   1  kind (enum store_kind)
+//	25   1  packing: 0 raw, 1 one zstd frame
+//	26   6  zero
+//	32  16  key
+//	48   8  raw size, little-endian
+//	56      the stored bytes, up to the end of the file
+//
+// The checksum is in front of all it covers, so that every bit of a file but magic and checksum themselves is under it,
+// and a wrong key or kind is found even when somebody copies one blob's file over another's. Thread: any.
+#ifndef COFFER_STORE_BLOB_H
+#define COFFER_STORE_BLOB_H
+
+#include "store/store.h"
+
+#define BLOB_HEADER ((size_t)56)
+// No file is larger: what zstd does not make smaller is stored raw.
+#define BLOB_FILE_MAX (STORE_MAX_BLOB + BLOB_HEADER)
+
+// This thread's buffer for a blob file on its way in or out, empty. It is kept from call to call, because fresh pages
+// for every blob cost more than reading it. Belongs to the thread until blob_scratch_done(), which lets go of the memory
+// when one blob has made it large.
+struct buf *blob_scratch(void);
+void blob_scratch_done(struct buf *file);
+
+// Builds the whole file in `file` (empty before). ERR_LIMIT past STORE_MAX_BLOB.
+int blob_pack(enum store_kind kind, const struct digest *key, const struct store_part *parts, size_t n_parts, int level,
+	      struct buf *file, struct err *err);
+// Adds the raw bytes to `out`. ERR_FORMAT when these bytes are not the whole blob of this kind and key; ERR_LIMIT when
+// `out` may not become so large. On failure nothing has been added.
+int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out,
+		struct err *err);
+
+#endif

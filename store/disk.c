@@ -1,0 +1,278 @@
+#include "store/disk.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define SECOND INT64_C(1000000000)
+#define TOUCH_AFTER (3600 * SECOND)
+#define CLOCK_SLACK (60 * SECOND) // between this machine and a file server
+
+const char *const store_kind_names[STORE_KINDS] = {
+	[STORE_RESULT] = "result",
+	[STORE_MANIFEST] = "manifest",
+	[STORE_UNIT] = "unit",
+	[STORE_TEXT] = "text",
+};
+
+static bool is_immutable(enum store_kind kind)
+{
+	return kind == STORE_RESULT || kind == STORE_TEXT;
+}
+
+void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX])
+{
+	char hex[DIGEST_HEX];
+	digest_hex(key, hex);
+	snprintf(path, PATH_MAX, "%s/%s/%.2s/%s", s->v1, store_kind_names[kind], hex, hex + 2);
+}
+
+// ---- open ----------------------------------------------------------------------------------------------------------
+
+struct store *store_open(const char *dir, uint64_t max_bytes, int level, struct err *err)
+{
+	AUTO_FREE char *made = mem_printf("%s/v1/tmp", dir);
+	if (file_make_dirs(made, 0700, err) < 0)
+		return NULL;
+	AUTO_FREE char *real = realpath(dir, NULL);
+	if (!real) {
+		err_errno(err, "cannot resolve '%s'", dir);
+		return NULL;
+	}
+	AUTO_FREE char *v1 = mem_printf("%s/v1", real);
+	struct stat st;
+	if (lstat(v1, &st) < 0) {
+		err_errno(err, "cannot open '%s'", v1);
+		return NULL;
+	}
+	if (!S_ISDIR(st.st_mode) || strlen(v1) + PATH_ROOM > PATH_MAX) {
+		err_set(err, ERR_USAGE, "'%s' cannot hold a cache: not a folder, or its name is too long", v1);
+		return NULL;
+	}
+	// Whoever can write here can plant objects in other people's builds.
+	if (st.st_mode & S_IWOTH) {
+		err_set(err, ERR_ACCESS, "'%s' can be written by everybody", v1);
+		return NULL;
+	}
+	struct store *s = mem_alloc(sizeof *s);
+	s->v1 = TAKE(v1);
+	s->level = level;
+	s->max_bytes = max_bytes;
+	if (getrandom(&s->random, sizeof s->random, GRND_NONBLOCK) != sizeof s->random)
+		s->random = (uint64_t)clock_now_ns();
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/usage", s->v1);
+	s->usage = usage_open(path);
+	walk_drop_temps(s);
+	return s;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	usage_close(s->usage);
+	free(s->v1);
+	free(s);
+}
+
+void store_set_limit(struct store *s, uint64_t max_bytes)
+{
+	s->max_bytes = max_bytes;
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+	return usage_read(s->usage, NULL);
+}
+
+uint64_t store_corrupt(const struct store *s)
+{
+	return s->corrupt;
+}
+
+bool store_is_over(const struct store *s)
+{
+	if (!usage_is_complete(s->usage))
+		return true;
+	uint64_t max = s->max_bytes;
+	return max && store_bytes(s) > max;
+}
+
+// ---- put -----------------------------------------------------------------------------------------------------------
+
+bool disk_wants_touch(const struct stat *st)
+{
+	int64_t age = clock_now_ns() - file_id_of(st).mtime_ns;
+	return age > TOUCH_AFTER || age < -CLOCK_SLACK;
+}
+
+// Makes the folder that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
+static int make_folders(const struct store *s, const char *path, struct err *err)
+{
+	AUTO_FREE char *tmp = mem_printf("%s/tmp", s->v1);
+	AUTO_FREE char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+	if (file_make_dirs(tmp, 0700, err) < 0)
+		return -1;
+	return file_make_dirs(folder, 0700, err);
+}
+
+static int temp_create(struct store *s, char path[PATH_MAX], struct err *err)
+{
+	for (int tries = 0; tries < 8; tries++) {
+		unsigned serial = atomic_fetch_add(&s->serial, 1);
+		snprintf(path, PATH_MAX, "%s/tmp/%08x-%08x-%016llx", s->v1, (unsigned)getpid(), serial,
+			 (unsigned long long)s->random);
+		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			return fd < 0 ? err_errno(err, "cannot create '%s'", path) : fd;
+	}
+	return err_errno(err, "cannot create '%s'", path);
+}
+
+// Writes a temp file and gives it the name `path`; whatever fails, no temp file stays.
+static int publish_once(struct store *s, const char *path, const struct buf *file, struct err *err)
+{
+	char tmp[PATH_MAX];
+	int fd = temp_create(s, tmp, err);
+	if (fd < 0)
+		return -1;
+	int done = file_write_fd(fd, file->data, file->len, err);
+	// NFS and quotas may speak up only here.
+	if (close(fd) < 0 && errno != EINTR && done == 0)
+		done = err_errno(err, "cannot write '%s'", tmp);
+	if (done == 0 && rename(tmp, path) < 0)
+		done = err_errno(err, "cannot rename '%s' to '%s'", tmp, path);
+	if (done < 0)
+		unlink(tmp);
+	return done;
+}
+
+static int publish(struct store *s, const char *path, const struct buf *file, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int done = publish_once(s, path, file, &why);
+	if (done < 0 && why.sys == ENOENT && make_folders(s, path, &why) == 0)
+		done = publish_once(s, path, file, &why);
+	if (done < 0 && err)
+		*err = why;
+	return done;
+}
+
+int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
+	      size_t n_parts, struct err *err)
+{
+	char path[PATH_MAX];
+	disk_path(s, kind, key, path);
+	struct stat old;
+	bool replaces = lstat(path, &old) == 0 && is_blob_file(&old);
+	if (replaces && is_immutable(kind) && (uint64_t)old.st_size >= BLOB_HEADER) {
+		if (disk_wants_touch(&old))
+			utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+		return 0;
+	}
+	struct buf *file = blob_scratch();
+	int done = blob_pack(kind, key, parts, n_parts, s->level, file, err);
+	uint64_t bytes = disk_bytes(file->len), max = s->max_bytes;
+	if (done == 0 && max && bytes > max)
+		done = err_set(err, ERR_LIMIT, "a blob of %zu bytes is larger than the whole cache may be", file->len);
+	if (done == 0)
+		done = publish(s, path, file, err);
+	if (done == 0)
+		usage_add(s->usage, shard_of(key),
+			  (int64_t)bytes - (replaces ? (int64_t)disk_bytes((uint64_t)old.st_size) : 0));
+	blob_scratch_done(file);
+	return done;
+}
+
+// ---- get -----------------------------------------------------------------------------------------------------------
+
+// `file` gets exactly `size` bytes; fewer in the file are ERR_FORMAT.
+static int read_whole(int fd, size_t size, struct buf *file, struct err *err)
+{
+	char *to = buf_room(file, size);
+	if (!to)
+		return buf_check(file, "a blob file", err);
+	for (size_t got = 0; got < size;) {
+		ssize_t n = pread(fd, to + got, size - got, (off_t)got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "cannot read a blob");
+		if (n == 0)
+			return err_set(err, ERR_FORMAT, "a blob ends early");
+		got += (size_t)n;
+	}
+	buf_grew(file, size);
+	return 0;
+}
+
+int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err)
+{
+	if (fstat(fd, st) < 0)
+		return err_errno(err, "cannot read a blob");
+	if (!is_blob_file(st) || st->st_size < (off_t)BLOB_HEADER || st->st_size > (off_t)BLOB_FILE_MAX)
+		return err_set(err, ERR_FORMAT, "a blob file of %lld bytes", (long long)st->st_size);
+	struct buf *file = blob_scratch();
+	int done = read_whole(fd, (size_t)st->st_size, file, err);
+	if (done == 0)
+		done = blob_unpack(file->data, file->len, kind, key, out, err);
+	blob_scratch_done(file);
+	return done;
+}
+
+int store_get(struct store *s, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err)
+{
+	char path[PATH_MAX];
+	disk_path(s, kind, key, path);
+	// O_NONBLOCK: opening a fifo must not wait for a writer.
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO))
+		return 0;
+	if (fd < 0)
+		return err_errno(err, "cannot open '%s'", path);
+	struct stat st;
+	struct err why = ERR_INIT;
+	if (disk_load(fd, kind, key, out, &st, &why) == 0) {
+		if (disk_wants_touch(&st))
+			futimens(fd, NULL);
+		return 1;
+	}
+	bool is_corrupt = why.code == ERR_FORMAT;
+	if (is_corrupt && !is_blob_file(&st))
+		return 0;
+	if (is_corrupt)
+		s->corrupt++;
+	if (disk_is_useless(&why))
+		store_remove(s, kind, key);
+	if (is_corrupt)
+		return 0;
+	if (err)
+		*err = why;
+	return err_wrap(err, "'%s'", path);
+}
+
+bool store_has(struct store *s, enum store_kind kind, const struct digest *key)
+{
+	char path[PATH_MAX];
+	disk_path(s, kind, key, path);
+	struct stat st;
+	return lstat(path, &st) == 0 && is_blob_file(&st) && (uint64_t)st.st_size >= BLOB_HEADER;
+}
+
+void store_remove(struct store *s, enum store_kind kind, const struct digest *key)
+{
+	char path[PATH_MAX];
+	disk_path(s, kind, key, path);
+	struct stat st;
+	if (lstat(path, &st) == 0 && is_blob_file(&st) && unlink(path) == 0)
+		usage_add(s->usage, shard_of(key), -(int64_t)disk_bytes((uint64_t)st.st_size));
+}

@@ -1,0 +1,79 @@
+// Inside the store: what its files share. Callers include store/store.h.
+#ifndef COFFER_STORE_DISK_H
+#define COFFER_STORE_DISK_H
+
+#include "store/blob.h"
+#include "store/usage.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+struct store {
+	char *v1; // absolute, so that the process may change its folder
+	int level;
+	uint64_t random;   // part of the names of this process's temp files
+	atomic_uint serial; // the next temp file
+	_Atomic uint64_t max_bytes, corrupt;
+	struct usage *usage;
+};
+
+enum {
+	PATH_ROOM = 80,           // more than the longest name below v1
+	NAME_REST = DIGEST_HEX - 3 // hex digits of a blob's file name, the first two are its folder
+};
+
+extern const char *const store_kind_names[STORE_KINDS];
+
+// What a file counts for: its size in whole 4 KiB pages (st_blocks is not settled before the data is on the disk, and
+// lies on file systems that compress).
+static inline uint64_t disk_bytes(uint64_t size)
+{
+	return (size + 4095) & ~(uint64_t)4095;
+}
+static inline unsigned shard_of(const struct digest *key)
+{
+	return key->b[0];
+}
+static inline bool is_blob_file(const struct stat *st)
+{
+	return S_ISREG(st->st_mode);
+}
+
+void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX]);
+// Reads and unpacks an open blob file. ERR_FORMAT: corrupt; ERR_LIMIT: too large for `out`; else the disk failed.
+int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err);
+// True when the blob must go: it is corrupt, or the disk cannot read it, and then it would stand in the way of a new one
+// for ever.
+static inline bool disk_is_useless(const struct err *why)
+{
+	return why->code == ERR_FORMAT || why->code == ERR_IO;
+}
+// True when a file's time of use is so old (or so far ahead) that it is to be set to now.
+bool disk_wants_touch(const struct stat *st);
+
+// ---- walks (walk.c) ------------------------------------------------------------------------------------------------
+
+struct walk_blob {
+	enum store_kind kind;
+	struct digest key;
+	int folder; // the file's folder, for openat
+	const char *name;
+	uint64_t bytes;  // what it counts for
+	int64_t used_ns; // never ahead of the clock
+};
+enum walk_verdict { WALK_KEEP, WALK_DROP };
+typedef enum walk_verdict walk_fn(void *arg, const struct walk_blob *b);
+
+// Shows every blob file of a shard, removes what it is told to, and sets the shard's count to what is left. Only regular
+// files with a blob's name are shown; no symlink is followed. What is published during the walk may be missed by the
+// count until the next walk. -1 when a folder cannot be read.
+int walk_shard(struct store *s, unsigned shard, walk_fn *fn, void *arg, struct err *err);
+int walk_all(struct store *s, walk_fn *fn, void *arg, struct err *err); // and the counts are complete then
+// The folder of a kind's shard, opened without following symlinks; -1 with errno.
+int walk_open_folder(const struct store *s, enum store_kind kind, unsigned shard);
+// Removes what killed writers have left in v1/tmp: files older than an hour whose process has ended, and any older than
+// a day. Looks at a bounded number of names. Returns how many were removed.
+uint64_t walk_drop_temps(const struct store *s);
+
+#endif
