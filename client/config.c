@@ -96,12 +96,9 @@ struct unit {
 	const char *suffix;
 	int64_t factor;
 };
-static const struct unit size_units[] = {{"", 1},
-					 {"K", (int64_t)1 << 10},
-					 {"M", (int64_t)1 << 20},
-					 {"G", (int64_t)1 << 30},
-					 {"T", (int64_t)1 << 40},
-					 {NULL, 0}};
+static const struct unit size_units[] = {
+	{"", 1},  {"K", (int64_t)1 << 10}, {"M", (int64_t)1 << 20}, {"G", (int64_t)1 << 30}, {"T", (int64_t)1 << 40},
+	{NULL, 0}};
 static const struct unit duration_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {NULL, 0}};
 
 // "1.5G". By hand, because strtod takes "inf", "0x1p3" and the locale's decimal comma.
@@ -232,8 +229,8 @@ static int find_setting(struct config *c, const char *name, const char *where, e
 		}
 	const char *near = nearest_word(name, setting_names, SETTING_COUNT);
 	if (near)
-		return err_set(err, ERR_USAGE, "%s: unknown setting '%s'; did you mean '%s'?", where,
-			       shown(&c->arena, name), near);
+		return err_set(err, ERR_USAGE, "%s: unknown setting '%s'; did you mean '%s'?", where, shown(&c->arena, name),
+			       near);
 	return err_set(err, ERR_USAGE, "%s: unknown setting '%s'", where, shown(&c->arena, name));
 }
 
@@ -436,21 +433,16 @@ static bool is_tree_root(struct arena *a, const char *dir)
 {
 	static const char *const marks[] = {".git", ".hg", ".svn", ".jj"};
 	for (size_t i = 0; i < COUNT_OF(marks); i++)
-		if (faccessat(AT_FDCWD, path_join(a, dir, marks[i]), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (access(path_join(a, dir, marks[i]), F_OK) == 0)
 			return true;
 	return false;
 }
 
-char *config_find_tree(struct arena *a, const struct config *c, const char *cwd)
+char *config_find_tree(struct arena *a, const char *cwd)
 {
-	if (c && *config_text(c, SETTING_root))
-		return path_tidy(a, config_text(c, SETTING_root));
 	char *start = path_tidy(a, cwd);
-	for (char *dir = start; dir[0] == '/'; dir = path_dir(a, dir)) {
+	for (char *dir = start; dir[0] == '/' && dir[1]; dir = path_dir(a, dir))
 		if (is_tree_root(a, dir))
 			return dir;
-		if (!dir[1])
-			break;
-	}
 	return start;
 }

@@ -43,18 +43,27 @@ typedef const char *(*env_fn)(void *ctx, const char *name);
 struct config_source {
 	env_fn env;
 	void *env_ctx;
-	const char *tree;              // the build tree's root for .coffer.conf, or NULL
-	const char *const *set;        // "name=value" words of the command line, NULL-terminated, or NULL
-	const char *system_file;       // NULL: /etc/coffer/coffer.conf (tests name another)
+	const char *tree;        // the build tree's root for .coffer.conf, or NULL
+	const char *const *set;  // "name=value" words of the command line, NULL-terminated, or NULL
+	const char *system_file; // NULL: /etc/coffer/coffer.conf (tests name another)
 };
 
 // Keeps no state between calls. After a failure `c` is empty and needs no release.
 int config_load(struct config *c, const struct config_source *src, struct err *err);
 void config_release(struct config *c);
 #define AUTO_CONFIG __attribute__((cleanup(config_release)))
-static inline bool config_bool(const struct config *c, enum setting s) { return c->values[s].number != 0; }
-static inline int64_t config_number(const struct config *c, enum setting s) { return c->values[s].number; }
-static inline const char *config_text(const struct config *c, enum setting s) { return c->values[s].text; }
+static inline bool config_bool(const struct config *c, enum setting s)
+{
+	return c->values[s].number != 0;
+}
+static inline int64_t config_number(const struct config *c, enum setting s)
+{
+	return c->values[s].number;
+}
+static inline const char *config_text(const struct config *c, enum setting s)
+{
+	return c->values[s].text;
+}
 
 const char *setting_name(enum setting s);
 const char *setting_help(enum setting s);
@@ -72,8 +81,9 @@ char *config_cache_dir(struct arena *a, env_fn env, void *ctx);
 // The user's file by environment alone, as described above, or NULL.
 char *config_user_file(struct arena *a, env_fn env, void *ctx);
 
-// The build tree that the absolute folder `cwd` is in: the setting `root`, else the nearest folder at or above `cwd` with
-// .git, .hg, .svn or .jj, else `cwd`. `c` (may be NULL) is loaded without a tree, since .coffer.conf can't name its root.
-char *config_find_tree(struct arena *a, const struct config *c, const char *cwd);
+// The build tree that the absolute folder `cwd` is in, and whose .coffer.conf counts: the nearest folder at or above `cwd`,
+// but not "/", with .git, .hg, .svn or .jj, else `cwd`. (The setting `root` is known only later and changes what is mapped,
+// not which file is read.)
+char *config_find_tree(struct arena *a, const char *cwd);
 
 #endif

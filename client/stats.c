@@ -66,9 +66,9 @@ const char *stats_text(enum stat_counter c)
 
 static uint16_t find_slot(const struct table *t, const char name[NAME_MAX_LEN])
 {
-	for (uint16_t i = 0; i < SLOTS; i++)
+	for (size_t i = 0; i < SLOTS; i++)
 		if (memcmp(t->slots[i].name, name, NAME_MAX_LEN) == 0)
-			return i;
+			return (uint16_t)i;
 	return NO_SLOT;
 }
 
@@ -177,8 +177,7 @@ static int map_file(struct stats *s, int fd, const char *path, struct err *err)
 {
 	if (make_room(fd, s->is_shared, path, err) < 0)
 		return -1;
-	void *p = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, s->is_shared ? MAP_SHARED : MAP_PRIVATE, fd,
-		       0);
+	void *p = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, s->is_shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		return err_errno(err, "cannot map '%s'", path);
 	s->table = p;
@@ -221,8 +220,10 @@ void stats_add(struct stats *s, enum stat_counter c, uint64_t n)
 
 void stats_add_reason(struct stats *s, enum reason r)
 {
-	if (r != REASON_NONE)
-		stats_add(s, stats_of_reason(r), 1);
+	if (r == REASON_NONE)
+		return;
+	stats_add(s, STAT_not_cached, 1);
+	stats_add(s, stats_of_reason(r), 1);
 }
 
 uint64_t stats_value(const struct stats *s, enum stat_counter c)

@@ -27,11 +27,11 @@ struct stats;
 struct stats *stats_open(const char *cache_dir, struct err *err); // makes the folder and the file; NULL on failure
 void stats_close(struct stats *s);
 void stats_add(struct stats *s, enum stat_counter c, uint64_t n); // s may be NULL: counts nothing
-void stats_add_reason(struct stats *s, enum reason r);            // only the reason's counter; not REASON_NONE
+void stats_add_reason(struct stats *s, enum reason r); // `not_cached` and the reason's own; nothing for REASON_NONE
 uint64_t stats_value(const struct stats *s, enum stat_counter c); // 0 if s is NULL
-void stats_zero(struct stats *s);               // sets all to 0, also unknown ones, and notes the time
-int64_t stats_zeroed_at(const struct stats *s); // seconds since 1970; 0 if s is NULL
-static inline enum stat_counter stats_of_reason(enum reason r) // not REASON_NONE
+void stats_zero(struct stats *s);                                 // sets all to 0, also unknown ones, and notes the time
+int64_t stats_zeroed_at(const struct stats *s);                   // seconds since 1970; 0 if s is NULL
+static inline enum stat_counter stats_of_reason(enum reason r)    // not REASON_NONE
 {
 	return (enum stat_counter)((int)STAT_FIRST_REASON + (int)r - 1);
 }

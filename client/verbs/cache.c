@@ -26,8 +26,7 @@ static void put_blobs(const struct store_report *r, struct arena *a)
 {
 	uint64_t blobs = 0, bytes = 0;
 	for (size_t k = 0; k < STORE_KINDS; k++) {
-		printf("  %-18s %10llu  %s\n", kind_names[k], (unsigned long long)r->blobs[k],
-		       format_bytes(a, r->bytes[k]));
+		printf("  %-18s %10llu  %s\n", kind_names[k], (unsigned long long)r->blobs[k], format_bytes(a, r->bytes[k]));
 		blobs += r->blobs[k];
 		bytes += r->bytes[k];
 	}
@@ -40,8 +39,8 @@ static int gc(struct store *s, struct store_report *r, struct arena *a, struct e
 		return verb_fail(err);
 	puts("in the cache");
 	put_blobs(r, a);
-	printf("removed\n  %-18s %10llu\n  %-18s %10llu\n", "leftovers", (unsigned long long)r->stray_temps,
-	       "to make room", (unsigned long long)r->evicted);
+	printf("removed\n  %-18s %10llu\n  %-18s %10llu\n", "leftovers", (unsigned long long)r->stray_temps, "to make room",
+	       (unsigned long long)r->evicted);
 	return 0;
 }
 

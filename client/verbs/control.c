@@ -81,15 +81,16 @@ static void print_answer(const char *text)
 
 int verb_status(int argc, char **argv)
 {
-	struct verb_args args = {.usage = "usage: coffer status\n"
-					  "\n"
-					  "Shows what the daemon says about itself. That none runs is no failure: the next compile\n"
-					  "starts one.\n"};
+	struct verb_args args = {
+		.usage = "usage: coffer status\n"
+			 "\n"
+			 "Shows what the daemon says about itself. That none runs is no failure: the next compile\n"
+			 "starts one.\n"};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
-	struct verb_answer answer;
+	struct verb_answer answer = {"", 0};
 	int rc = verb_ask_daemon("status", &answer, &a, &err);
 	if (rc < 0)
 		return verb_fail(&err);
@@ -99,15 +100,16 @@ int verb_status(int argc, char **argv)
 
 int verb_stop(int argc, char **argv)
 {
-	struct verb_args args = {.usage = "usage: coffer stop\n"
-					  "\n"
-					  "Ends the daemon and waits until it has gone. Compiles under way end first. The next compile\n"
-					  "starts a new one.\n"};
+	struct verb_args args = {
+		.usage = "usage: coffer stop\n"
+			 "\n"
+			 "Ends the daemon and waits until it has gone. Compiles under way end first. The next compile\n"
+			 "starts a new one.\n"};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
-	struct verb_answer answer;
+	struct verb_answer answer = {"", 0};
 	int rc = verb_ask_daemon("stop", &answer, &a, &err);
 	if (rc > 0 && wait_until_gone(answer.pid, &err) < 0)
 		rc = -1;

@@ -24,7 +24,7 @@ static const char *const level_names[FINDING_LEVELS] = {
 // ---- findings -----------------------------------------------------------------------------------------------------
 
 __attribute__((format(printf, 5, 0))) static void note(struct doctor *d, enum finding_level level, const char *check,
-							const char *fix, const char *fmt, va_list ap)
+						       const char *fix, const char *fmt, va_list ap)
 {
 	AUTO_FREE char *text = NULL;
 	if (vasprintf(&text, fmt, ap) < 0)
@@ -107,7 +107,7 @@ int verb_doctor(int argc, char **argv)
 {
 	static void (*const checks[])(struct doctor *) = {
 		doctor_check_settings, doctor_check_environment, doctor_check_cache_folder, doctor_check_runtime_folder,
-		doctor_check_clock,    doctor_check_daemon,	 doctor_check_compilers,    doctor_check_machine,
+		doctor_check_clock,    doctor_check_daemon,      doctor_check_compilers,    doctor_check_machine,
 	};
 	int json = 0;
 	const struct option options[] = {{"json", no_argument, &json, 1}, {0}};

@@ -22,15 +22,20 @@ struct entries {
 	size_t n;
 };
 
-// Our own launcher: the file `coffer` beside the running cofferd. False if there is none.
+// Our own launcher, as the running cofferd is installed with it. False if there is none.
 static bool find_launcher(struct arena *a, struct stat *st)
 {
+	static const char *const places[] = {"coffer", "../bin/coffer", "../../bin/coffer"};
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 	if (n <= 0)
 		return false;
 	self[n] = '\0';
-	return stat(path_join(a, path_dir(a, self), "coffer"), st) == 0;
+	const char *dir = path_dir(a, self);
+	for (size_t i = 0; i < COUNT_OF(places); i++)
+		if (stat(path_join(a, dir, places[i]), st) == 0 && S_ISREG(st->st_mode))
+			return true;
+	return false;
 }
 
 static bool is_wrapper(const char *name)
@@ -97,10 +102,8 @@ static void judge_link(struct doctor *d, const char *name, const struct entries 
 		found_problem(d, "compilers", arena_printf(&d->arena, "install %s, or remove '%s'", name, link->file),
 			      "'%s' is a link to coffer, and no real %s comes after it in PATH", link->file, name);
 	else if (wrapper && wrapper < real)
-		found_warning(d, "compilers",
-			      arena_printf(&d->arena, "take the folder of '%s' out of PATH", wrapper->file),
-			      "'%s' is coffer, and the next %s in PATH is %s", link->file, name,
-			      path_base(wrapper->target));
+		found_warning(d, "compilers", arena_printf(&d->arena, "take the folder of '%s' out of PATH", wrapper->file),
+			      "'%s' is coffer, and the next %s in PATH is %s", link->file, name, path_base(wrapper->target));
 	else
 		found_ok(d, "compilers", "%s is '%s', a link to coffer, then '%s'", name, link->file, real->file);
 }
@@ -122,8 +125,7 @@ static void judge(struct doctor *d, const char *name, const struct entries *es)
 	else if (link && !(wrapper && wrapper < link))
 		judge_link(d, name, es, link);
 	else if (wrapper && !(real && real < wrapper))
-		found_warning(d, "compilers",
-			      arena_printf(&d->arena, "take the folder of '%s' out of PATH", wrapper->file),
+		found_warning(d, "compilers", arena_printf(&d->arena, "take the folder of '%s' out of PATH", wrapper->file),
 			      "%s is '%s', a link to %s, which stands between coffer and the compiler", name, wrapper->file,
 			      path_base(wrapper->target));
 	else if (real)

@@ -23,9 +23,9 @@ static const struct {
 	unsigned long magic;
 	const char *name;
 } remote_systems[] = {
-	{NFS_SUPER_MAGIC, "NFS"}, {SMB_SUPER_MAGIC, "SMB"},   {0xff534d42, "CIFS"},  {0xfe534d42, "SMB2"},
-	{V9FS_MAGIC, "9p"},	  {AFS_SUPER_MAGIC, "AFS"},   {0x65735546, "FUSE"},  {CODA_SUPER_MAGIC, "Coda"},
-	{0x00c36400, "Ceph"},	  {0x0bd00bd0, "Lustre"},     {0x47504653, "GPFS"},
+	{NFS_SUPER_MAGIC, "NFS"}, {SMB_SUPER_MAGIC, "SMB"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"},
+	{V9FS_MAGIC, "9p"},       {AFS_SUPER_MAGIC, "AFS"}, {0x65735546, "FUSE"}, {CODA_SUPER_MAGIC, "Coda"},
+	{0x00c36400, "Ceph"},     {0x0bd00bd0, "Lustre"},   {0x47504653, "GPFS"},
 };
 
 static const char *remote_system(const char *dir)
@@ -73,8 +73,8 @@ static bool check_owner(struct doctor *d, const char *check, const char *dir, mo
 		return false;
 	}
 	if (st.st_uid != geteuid()) {
-		found_problem(d, check, arena_printf(&d->arena, "chown -R %u '%s', or name another folder",
-						     (unsigned)geteuid(), dir),
+		found_problem(d, check,
+			      arena_printf(&d->arena, "chown -R %u '%s', or name another folder", (unsigned)geteuid(), dir),
 			      "'%s' belongs to another user (uid %u)", dir, (unsigned)st.st_uid);
 		return false;
 	}

@@ -57,14 +57,14 @@ void doctor_check_machine(struct doctor *d)
 
 // ---- the daemon ---------------------------------------------------------------------------------------------------
 
-// The daemon's answer has a line "version: X".
+// The daemon's answer has a line "version X".
 static const char *version_in(struct arena *a, const char *text)
 {
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		if (strncmp(line, "version", 7) != 0)
+		if (strncmp(line, "version ", 8) != 0)
 			continue;
-		const char *value = line + 7 + strspn(line + 7, ": \t");
-		return arena_strndup(a, value, strcspn(value, " \t\n"));
+		const char *value = line + 8;
+		return arena_strndup(a, value, strcspn(value, "\n"));
 	}
 	return NULL;
 }
@@ -72,7 +72,7 @@ static const char *version_in(struct arena *a, const char *text)
 void doctor_check_daemon(struct doctor *d)
 {
 	struct err err = ERR_INIT;
-	struct verb_answer answer;
+	struct verb_answer answer = {"", 0};
 	int rc = verb_ask_daemon("status", &answer, &d->arena, &err);
 	if (rc < 0) {
 		found_problem(d, "daemon", "coffer stop; if that fails, end the process cofferd", "%s", err.text);

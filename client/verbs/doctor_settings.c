@@ -8,9 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-// Variables that are no settings.
-static const char *const other_names[] = {"COFFER_CACHE_DIR", "COFFER_CONFIG", "COFFER_RUNTIME_DIR", "COFFER_DISABLE",
-					  "COFFER_DEPTH"};
+// Variables that are no settings: the user's, then those that coffer gives to what it starts.
+static const char *const other_names[] = {
+	"COFFER_CACHE_DIR", "COFFER_CONFIG", "COFFER_RUNTIME_DIR", "COFFER_DISABLE",
+	"COFFER_LEND",      "COFFER_DEPTH",  "COFFER_JOBSERVER",   "COFFER_JOBSERVER_AUTH",
+	"COFFER_SLOT",      "COFFER_GATE",   "COFFER_GATE_TOOL",
+};
 
 void doctor_check_settings(struct doctor *d)
 {
@@ -58,8 +61,8 @@ static void check_names(struct doctor *d)
 		unknown++;
 		const char *near = nearest_word(name, known, n);
 		found_warning(d, "variables",
-			      near ? arena_printf(&d->arena, "did you mean %s?", near) :
-				     "unset it; coffer.conf(5) has all variables",
+			      near ? arena_printf(&d->arena, "did you mean %s?", near)
+				   : "unset it; coffer.conf(5) has all variables",
 			      "the variable %s means nothing to coffer", name);
 	}
 	if (!unknown)

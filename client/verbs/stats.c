@@ -65,8 +65,8 @@ static void put_cache(struct view *v)
 	put_line("folder", v->cache_dir);
 	put_line("size", v->cache_limit ? arena_printf(a, "%s of %s (%s)", format_bytes(a, v->cache_bytes),
 						       format_bytes(a, v->cache_limit),
-						       format_percent(a, v->cache_bytes, v->cache_limit)) :
-					  arena_printf(a, "%s, no limit", format_bytes(a, v->cache_bytes)));
+						       format_percent(a, v->cache_bytes, v->cache_limit))
+					: arena_printf(a, "%s, no limit", format_bytes(a, v->cache_bytes)));
 	put_line("written", format_bytes(a, value(v, STAT_bytes_written)));
 	put_line("served", format_bytes(a, value(v, STAT_bytes_read)));
 	put_count(v, stats_text(STAT_stored), value(v, STAT_stored), 0);

@@ -6,7 +6,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct verb verbs[] = {
@@ -90,24 +92,29 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 	args->n_words = argc - optind;
 	if (args->n_words >= args->min_words && args->n_words <= args->max_words)
 		return true;
-	args->exit_status = args->n_words < args->min_words ?
-				    verb_wrong(argv[0], "a word is missing") :
-				    verb_wrong(argv[0], "unexpected word '%s'", args->words[args->max_words]);
+	args->exit_status = args->n_words < args->min_words
+				    ? verb_wrong(argv[0], "a word is missing")
+				    : verb_wrong(argv[0], "unexpected word '%s'", args->words[args->max_words]);
 	return false;
+}
+
+// As the launcher names it: by $PWD if that is true, since the folders above a symlink are others than those above its
+// target. NULL if it has been removed.
+static char *working_directory(void)
+{
+	const char *pwd = getenv("PWD");
+	struct stat here, there;
+	if (pwd && *pwd == '/' && stat(pwd, &there) == 0 && stat(".", &here) == 0 && here.st_dev == there.st_dev &&
+	    here.st_ino == there.st_ino)
+		return mem_strdup(pwd);
+	return getcwd(NULL, 0);
 }
 
 int verb_load_config(struct config *c, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	AUTO_FREE char *cwd = getcwd(NULL, 0);
-	struct config_source src = {.env = process_env};
-	// Twice: the setting `root` can name the tree whose file then counts as well.
-	if (config_load(c, &src, err) < 0)
-		return -1;
-	if (!cwd)
-		return 0;
-	src.tree = config_find_tree(&a, c, cwd);
-	config_release(c);
+	AUTO_FREE char *cwd = working_directory();
+	struct config_source src = {.env = process_env, .tree = cwd ? config_find_tree(&a, cwd) : NULL};
 	return config_load(c, &src, err);
 }
 

@@ -33,16 +33,17 @@ int verb_unknown(const char *name);             // says so, with the nearest ver
 enum { VERB_MAX_OPTIONS = 8 };
 
 struct verb_args {
-	const char *usage;            // what --help prints
-	const struct option *options; // flags as of getopt_long(3), ending with a zero entry; --help and -h come by themselves
-	int min_words, max_words;     // what may follow the options
-	char **words;                 // filled in
-	int n_words, exit_status;     // filled in
+	const char *usage; // what --help prints
+	const struct option
+		*options;         // flags as of getopt_long(3), ending with a zero entry; --help and -h come by themselves
+	int min_words, max_words; // what may follow the options
+	char **words;             // filled in
+	int n_words, exit_status; // filled in
 };
 // False: the verb ends now with exit_status (--help was printed, or what was wrong).
 bool verb_parse(struct verb_args *args, int argc, char **argv);
 int verb_wrong(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // wrong words: returns 2
-int verb_fail(const struct err *err); // prints it, returns 1
+int verb_fail(const struct err *err);                                                         // prints it, returns 1
 
 // The settings as a compile in the working directory sees them.
 int verb_load_config(struct config *c, struct err *err);
@@ -54,7 +55,7 @@ int verb_cache_bytes(const char *cache_dir, const struct config *c, uint64_t *by
 // Asks the daemon of this environment a CONTROL question. 1: *answer is in the arena; 0: no daemon runs; -1: error.
 struct verb_answer {
 	const char *text;
-	pid_t pid; // of the process that listens
+	pid_t pid; // of whoever made the socket: tells one daemon from the next
 };
 int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err);
 
