@@ -1,0 +1,96 @@
+#include "client/launcher/launcher.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+static const char default_path[] = "/usr/local/bin:/bin:/usr/bin"; // as execvp does without PATH
+
+bool find_self(struct stat *self)
+{
+	if (stat("/proc/self/exe", self) == 0)
+		return true;
+	const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
+	return name && stat(name, self) == 0;
+}
+
+// Our own file under any name, or a link to another copy of coffer.
+static bool is_coffer(const char *file, const struct stat *st, const struct stat *self)
+{
+	if (st->st_dev == self->st_dev && st->st_ino == self->st_ino)
+		return true;
+	char target[PATH_MAX];
+	ssize_t n = readlink(file, target, sizeof target - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	return strcmp(base_name(target), "coffer") == 0;
+}
+
+// A folder of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
+// in PATH again.
+static const char *candidate(char out[PATH_MAX], const char *dir, size_t n_dir, const char *name)
+{
+	size_t n_name = strlen(name);
+	if (n_dir == 0) {
+		dir = ".";
+		n_dir = 1;
+	}
+	if (n_dir + 1 + n_name + 1 > PATH_MAX)
+		return NULL;
+	memcpy(out, dir, n_dir);
+	out[n_dir] = '/';
+	memcpy(out + n_dir + 1, name, n_name + 1);
+	return out;
+}
+
+bool find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self)
+{
+	struct stat st;
+	*f = (struct found){NULL, false};
+	if (strchr(name, '/')) {
+		if (stat(name, &st) || !is_coffer(name, &st, self)) {
+			f->file = name; // whatever is wrong with it, execve will say so
+			return true;
+		}
+		f->behind_coffer = true;
+		name = base_name(name);
+	}
+	if (!name[0])
+		return false;
+	char file[PATH_MAX];
+	for (const char *dir = path ? path : default_path, *end; dir; dir = *end ? end + 1 : NULL) {
+		end = strchrnul(dir, ':');
+		if (!candidate(file, dir, (size_t)(end - dir), name) || stat(file, &st) || !S_ISREG(st.st_mode) ||
+		    !(st.st_mode & 0111))
+			continue;
+		if (is_coffer(file, &st, self)) {
+			f->behind_coffer = true;
+		} else if (access(file, X_OK) == 0) {
+			f->file = arena_strdup(a, file);
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *find_cofferd(struct arena *a)
+{
+	const char *named = getenv("COFFERD");
+	if (named && named[0] == '/')
+		return named;
+	static const char *const places[] = {"cofferd", "../libexec/coffer/cofferd", "../lib/coffer/cofferd"};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n < 0)
+		return NULL;
+	self[n] = '\0';
+	for (size_t i = 0; i < COUNT_OF(places); i++) {
+		const char *file = arena_printf(a, "%.*s%s", (int)(base_name(self) - self), self, places[i]);
+		if (access(file, X_OK) == 0)
+			return file;
+	}
+	return NULL;
+}

@@ -1,0 +1,79 @@
+// The launcher: `coffer gcc …`, or a link to coffer with a compiler's name. It asks the daemon what to do with a compile
+// and does it; whatever goes wrong, it becomes the real compiler. main.c is the story, the other files are its steps.
+//
+// It starts once for every compile of a build, so it links nothing, allocates little and makes few system calls. Every
+// descriptor that it opens is close-on-exec. Thread: one.
+#ifndef COFFER_CLIENT_LAUNCHER_LAUNCHER_H
+#define COFFER_CLIENT_LAUNCHER_LAUNCHER_H
+
+#include "client/wire.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+// One compile, or one verb.
+struct launch {
+	struct arena arena;
+	char **argv;         // as the user typed it, without coffer's own words: argv[0] is the compiler or the verb
+	const char **set;    // the --set words, NULL-terminated
+	uint32_t n_set;
+	bool masquerade;     // we were started by the compiler's name
+	const char *program; // the real compiler's file, as it is executed
+	const char *argv0;   // what the compiler gets as argv[0]
+	unsigned tty;        // JOB_*_TTY
+	unsigned closed;     // bit N: descriptor N was closed when we started (0 to 2); a stand-in is there now
+	uint32_t columns;
+	struct wire_place place;
+	bool has_place;
+};
+
+// ---- args.c: what the user typed ----
+enum args_kind { ARGS_COMPILE, ARGS_VERB, ARGS_WRONG /* the user has been told */ };
+enum args_kind args_read(struct launch *l, int argc, char **argv);
+// Whether environment or --set words say that coffer is to keep out of it.
+bool args_disabled(const struct launch *l);
+
+// ---- find.c: which file is executed ----
+struct found {
+	const char *file;   // in the arena
+	bool behind_coffer; // something of that name is a link to coffer and stands before it
+};
+// The first file `name` in `path` that is executable and not coffer itself. `self` is our own file. A name with a '/' is
+// taken as it is unless it is coffer. false: there is none.
+bool find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);
+bool find_self(struct stat *self); // our own file
+// cofferd: the file that COFFERD names (absolute), else beside our own file, else ../libexec/coffer/ or ../lib/coffer/ from there.
+// NULL: there is none.
+const char *find_cofferd(struct arena *a);
+
+// ---- exec.c: becoming another program. All return only if that failed, with the exit status, having said why ----
+int exec_compiler(struct launch *l);
+int exec_compiler_lost(struct launch *l); // counts it: the daemon should have answered and did not
+int exec_verb(struct launch *l);
+// Our environment for a compiler; `nested_disabled` makes coffer run untouched what the compiler starts through coffer.
+char **compiler_environment(struct launch *l, bool nested_disabled);
+bool launched_too_deep(void); // a compiler that starts coffer that starts the compiler…
+// Ends as a process with this status (of waitpid) ended: the same exit code, or death by the same signal.
+_Noreturn void end_as(int status);
+
+// ---- start.c: the connection ----
+// A connected socket, if need be to a daemon that was started for it; -1 if there is none.
+int daemon_connect(struct launch *l);
+
+// ---- job.c: question and answer ----
+int job_send(struct launch *l, int sock);
+int job_answer(int sock, struct wire_msg *answer); // within bounds of time
+int job_done(const struct wire_msg *answer, int *exit_code); // passes the messages on; -1: nothing was done yet
+
+// ---- run.c: the compile in our hands ----
+int run_compiler(struct launch *l, int sock, const struct wire_msg *order); // does not return but as exec_compiler does
+
+// ---- say.c ----
+__attribute__((format(printf, 1, 2))) void say(const char *fmt, ...); // a line "coffer: …" on standard error
+// All of it, also where the descriptor does not block; nobody to read it is no error that could be helped.
+void write_all(int fd, const char *p, size_t n);
+const char *launcher_env(void *unused, const char *name);
+const char *base_name(const char *path);
+
+#endif

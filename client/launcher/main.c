@@ -1,0 +1,101 @@
+#include "client/launcher/launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { USAGE = 2, NOT_FOUND = 127 };
+
+static int not_found(const struct launch *l, bool behind_coffer)
+{
+	if (l->masquerade || behind_coffer) {
+		say("cannot find the real '%s': PATH has nothing but coffer under this name", l->argv[0]);
+		say("install the compiler, or put its folder into PATH");
+	} else {
+		say("'%s' is neither a compiler in PATH nor a verb", l->argv[0]);
+		say("`coffer help` lists the verbs");
+	}
+	return NOT_FOUND;
+}
+
+static bool find_program(struct launch *l, bool *behind_coffer)
+{
+	struct stat self = {0};
+	struct found found;
+	find_self(&self);
+	bool ok = find_compiler(&found, &l->arena, l->argv[0], getenv("PATH"), &self);
+	*behind_coffer = found.behind_coffer;
+	l->program = found.file;
+	// A compiler finds its own files by its name: where that would lead to coffer it gets the full one.
+	l->argv0 = l->masquerade || found.behind_coffer ? found.file : l->argv[0];
+	return ok;
+}
+
+// Where a standard descriptor is closed, the next file to be opened would become the compiler's output. A stand-in holds
+// its place; it can't be read or written and goes away at the next exec, so that everybody meets what they would have met.
+static void look_at_stdio(struct launch *l)
+{
+	static const struct {
+		int fd;
+		unsigned flag;
+	} streams[] = {{2, JOB_STDERR_TTY}, {0, JOB_STDIN_TTY}, {1, JOB_STDOUT_TTY}};
+	for (size_t i = 0; i < COUNT_OF(streams); i++) {
+		struct winsize size = {0};
+		if (ioctl(streams[i].fd, TIOCGWINSZ, &size) == 0) {
+			l->tty |= streams[i].flag;
+			if (!l->columns)
+				l->columns = size.ws_col;
+		} else if (errno == EBADF) {
+			l->closed |= 1u << streams[i].fd;
+		}
+	}
+	for (unsigned left = l->closed; left; left &= left - 1)
+		open("/", O_PATH | O_CLOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+	static struct launch l;
+	switch (args_read(&l, argc, argv)) {
+	case ARGS_VERB:
+		return exec_verb(&l);
+	case ARGS_WRONG:
+		return USAGE;
+	case ARGS_COMPILE:
+		break;
+	}
+	bool behind_coffer;
+	if (!find_program(&l, &behind_coffer))
+		return not_found(&l, behind_coffer);
+	if (launched_too_deep()) {
+		say("'%s' starts coffer, which starts '%s', and so on", l.program, l.program);
+		say("let the script that calls coffer name the compiler by its full path");
+		return NOT_FOUND;
+	}
+	if (args_disabled(&l))
+		return exec_compiler(&l);
+
+	look_at_stdio(&l);
+	l.has_place = wire_find_place(&l.place, &l.arena, launcher_env, NULL);
+	if (!l.has_place)
+		return exec_compiler(&l);
+	int sock = daemon_connect(&l), exit_code;
+	struct wire_msg answer = WIRE_MSG_INIT;
+	if (sock < 0 || job_send(&l, sock) || job_answer(sock, &answer))
+		return exec_compiler_lost(&l);
+	switch (answer.type) {
+	case WIRE_DONE:
+		if (job_done(&answer, &exit_code))
+			return exec_compiler_lost(&l);
+		_exit(exit_code);
+	case WIRE_RUN:
+		return run_compiler(&l, sock, &answer);
+	case WIRE_EXEC:
+		return exec_compiler(&l);
+	default:
+		return exec_compiler_lost(&l);
+	}
+}
