@@ -1,19 +1,24 @@
 # coffer: one makefile for the whole tree; a build folder per variant. `make help` lists what can be asked for.
 .DEFAULT_GOAL := all
 VERSION := 0.1.0
+# V=1 shows every command.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s %s\n')
 PREFIX ?= /usr/local
 DESTDIR ?=
 VARIANT ?= release
 B := build/$(VARIANT)
 
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
 PKGS := libzstd libxxhash jansson inih
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-	-Wwrite-strings -Wundef -Wformat=2 -Wno-unknown-warning-option
+	-Wwrite-strings -Wundef -Wformat=2
 CPPFLAGS += -I. -I$(B) -D_GNU_SOURCE -DCOFFER_VERSION='"$(VERSION)"' -DCOFFER_SYSCONFDIR='"/etc"'
 OPT ?= -O2 -g
 CFLAGS_ALL = -std=c17 $(OPT) $(WARN) $(WERROR) $(SAN) $(CFLAGS)
@@ -63,23 +68,28 @@ TESTABLE_OBJ := $(LIB_OBJ) $(filter-out $(B)/client/daemon/main.o,$(DAEMON_OBJ))
 all: $(B)/coffer $(B)/cofferd
 
 $(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
-	$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 $(B)/coffer: $(LAUNCHER_OBJ)
-	$(LAUNCHER_CC) -static $(LDFLAGS) -o $@ $^
+	$(say) LINK $@
+	$(Q)$(LAUNCHER_CC) -static -o $@ $^
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
-	$(LAUNCHER_CC) -std=c17 -O2 -g $(WARN) -Wno-conversion -Wno-sign-conversion $(WERROR) $(CPPFLAGS) -DCOFFER_LAUNCHER \
+	$(say) CC $@
+	$(Q)$(LAUNCHER_CC) -std=c17 -O2 -g $(WARN) -Wno-conversion -Wno-sign-conversion $(WERROR) $(CPPFLAGS) -DCOFFER_LAUNCHER \
 		-fno-stack-protector -MMD -MP -c -o $@ $<
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(HARDEN) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS_ALL) $(HARDEN) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIB_LIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIB_LIBS)
 
 $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
@@ -87,12 +97,92 @@ $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
 
 $(B)/fuzz/%.fuzz.o: fuzz/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS_ALL) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d $(B)/*/*/*/*.d)
 .SECONDARY:
 
 # ---- tests --------------------------------------------------------------------------------------------------------
-.PHONY: unit
+.PHONY: need-build need-check need-bench
+need-build need-check need-bench: need-%:
+	@tools/need $*
+
+.PHONY: unit e2e traps fuzz
 unit: $(UNIT_BIN)
-	@for t in $(UNIT_BIN); do echo "== $$t"; $$t || exit 1; done
+	@tools/unit $(UNIT_BIN)
+
+traps: all
+	@tests/run traps
+
+e2e: all
+	@tests/run e2e
+
+# Each fuzz target for a short time; FUZZ_SECONDS=600 for a long one.
+FUZZ_SECONDS ?= 10
+fuzz:
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-run
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ_BIN)
+	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ_BIN)
+
+.PHONY: check asan tsan clang
+check: need-check
+	@$(MAKE) --no-print-directory all unit lint
+	@$(MAKE) --no-print-directory clang asan tsan
+	@$(MAKE) --no-print-directory fuzz
+	@tests/run
+
+asan tsan clang:
+	@$(MAKE) --no-print-directory VARIANT=$@ all unit
+
+.PHONY: lint format
+lint: all
+	@tools/lint
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+# ---- what a user does ---------------------------------------------------------------------------------------------
+.PHONY: demo bench install uninstall clean help
+demo: need-build
+	@$(MAKE) --no-print-directory all
+	@tools/demo
+
+bench: need-bench all
+	@bench/run
+
+# The links stand before the real compilers in PATH: PATH=$(PREFIX)/lib/coffer:$$PATH
+LINKS := gcc g++ cc c++ clang clang++
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/coffer
+	install -m 755 $(B)/coffer $(DESTDIR)$(PREFIX)/bin/coffer
+	install -m 755 $(B)/cofferd $(DESTDIR)$(PREFIX)/libexec/coffer/cofferd
+	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done
+	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
+		install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 completion/coffer.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer
+	install -m 644 completion/_coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/coffer $(DESTDIR)$(PREFIX)/libexec/coffer/cofferd
+	rm -f $(LINKS:%=$(DESTDIR)$(PREFIX)/lib/coffer/%)
+	rm -f $(foreach m,$(wildcard man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make            build coffer and cofferd in build/release"
+	@echo "make demo       install what the build needs, build, and show coffer at work on its own sources"
+	@echo "make check      install what the tests need, and run all of them (gcc, clang, sanitizers, traps, faults, fuzz)"
+	@echo "make unit       only the unit tests;  make traps, make e2e: only those"
+	@echo "make asan|tsan|clang   build and unit-test that variant in its own folder"
+	@echo "make fuzz       every fuzz target for FUZZ_SECONDS (10)"
+	@echo "make bench      compare with ccache and sccache on real projects (bench/README.md)"
+	@echo "make lint       clang-format, clang-tidy, cppcheck, include arrows, man pages"
+	@echo "make format     apply .clang-format"
+	@echo "make install    PREFIX=$(PREFIX), DESTDIR=; make uninstall takes it away"
+	@echo "make clean      remove build/"

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { CHUNK = 16 * 1024 };
+
 struct pipes {
 	int out[2], errs[2], failed[2]; // `failed` carries the errno of a failed exec
 };
@@ -50,19 +52,16 @@ static _Noreturn void become(const struct child *c, const struct pipes *p)
 }
 
 // Reads what is there; 1 while the stream is open, 0 at its end, -1 past the limit.
-static int drain(int *fd, struct buf *b)
+static int drain(int *fd, struct buf *b, size_t max)
 {
-	char *to = buf_room(b, 16 * 1024);
-	ssize_t n = to ? read(*fd, to, 16 * 1024) : -1;
-	if (!to)
-		return -1;
+	ssize_t n = read(*fd, buf_room(b, CHUNK), CHUNK);
 	if (n > 0)
 		buf_grew(b, (size_t)n);
 	if (n <= 0) {
 		close(TAKE_FD(*fd));
 		return 0;
 	}
-	return 1;
+	return b->len > max ? -1 : 1;
 }
 
 static int collect(struct child *c, struct pipes *p, struct err *err)
@@ -74,8 +73,8 @@ static int collect(struct child *c, struct pipes *p, struct err *err)
 		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
 		if (n == 0)
 			return err_set(err, ERR_TIMEOUT, "'%s' did not end within %d ms", c->argv[0], c->time_limit_ms);
-		if ((fds[0].revents && drain(&p->out[0], &c->out) < 0) ||
-		    (fds[1].revents && drain(&p->errs[0], &c->errs) < 0))
+		if ((fds[0].revents && drain(&p->out[0], &c->out, c->max_output) < 0) ||
+		    (fds[1].revents && drain(&p->errs[0], &c->errs, c->max_output) < 0))
 			return err_set(err, ERR_LIMIT, "'%s' printed more than %zu bytes", c->argv[0], c->max_output);
 	}
 	return 0;
@@ -84,8 +83,8 @@ static int collect(struct child *c, struct pipes *p, struct err *err)
 int child_run(struct child *c, struct err *err)
 {
 	struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}};
-	c->out = (struct buf){.max = c->max_output};
-	c->errs = (struct buf){.max = c->max_output};
+	c->out = (struct buf){.max = c->max_output + CHUNK};
+	c->errs = (struct buf){.max = c->max_output + CHUNK};
 	if (pipe2(p.out, O_CLOEXEC) < 0 || pipe2(p.errs, O_CLOEXEC) < 0 || pipe2(p.failed, O_CLOEXEC) < 0) {
 		pipes_close(&p);
 		return err_errno(err, "cannot make a pipe");

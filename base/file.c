@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include "base/mem.h"
+#include "base/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,17 +91,40 @@ int file_write_fd(int fd, const void *p, size_t n, struct err *err)
 	return 0;
 }
 
+// A file without a name: whoever is killed while writing it leaves nothing behind. -1 where the file system has none.
+static int open_nameless(int dirfd, const char *path, mode_t mode)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	return openat(dirfd, path_dir(&a, path), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+}
+
+static int give_name(int fd, int dirfd, const char *name)
+{
+	char self[64];
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, self, dirfd, name, AT_SYMLINK_FOLLOW);
+}
+
 int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err)
 {
 	static atomic_uint serial;
 	AUTO_FREE char *tmp = mem_printf("%s.%x-%x.tmp", path, (unsigned)getpid(), atomic_fetch_add(&serial, 1));
-	AUTO_CLOSE int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	AUTO_CLOSE int fd = open_nameless(dirfd, path, mode);
+	bool named = fd < 0;
+	if (named)
+		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return err_errno(err, "cannot create '%s'", tmp);
 	if (file_write_fd(fd, p, n, err) < 0) {
-		unlinkat(dirfd, tmp, 0);
-		return err_wrap(err, "'%s'", tmp);
+		if (named)
+			unlinkat(dirfd, tmp, 0);
+		return err_wrap(err, "'%s'", path);
 	}
+	// In the usual case nothing has that name, and the file gets it at once.
+	if (!named && give_name(fd, dirfd, path) == 0)
+		return 0;
+	if (!named && give_name(fd, dirfd, tmp) < 0)
+		return err_errno(err, "cannot create '%s'", tmp);
 	if (renameat(dirfd, tmp, dirfd, path) < 0) {
 		int e = errno;
 		unlinkat(dirfd, tmp, 0);

@@ -26,7 +26,8 @@ int64_t clock_now_ns(void); // CLOCK_REALTIME, comparable with file times
 int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err);
 int file_read_fd(int fd, size_t max, struct buf *out, struct err *err); // from the current position to the end
 int file_write_fd(int fd, const void *p, size_t n, struct err *err);    // all of it
-// Temp file beside it, then rename: readers see the old or the new bytes. No fsync. Leaves no temp file on failure.
+// Readers see the old or the new bytes: a nameless file (or a temp file beside it) gets the name when it is whole. No fsync.
+// Leaves no temp file on failure.
 int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err);
 int file_make_dirs(const char *path, mode_t mode, struct err *err); // mkdir -p; existing ones stay as they are
 

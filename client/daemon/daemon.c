@@ -1,0 +1,229 @@
+#include "client/daemon/daemon.h"
+
+#include "base/log.h"
+#include "client/daemon/job.h"
+#include "client/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	IDLE_THREADS = 4,	  // kept waiting for launchers
+	STACK_BYTES = 256 * 1024, // a job's largest buffers are on the heap
+	HOUSEKEEPING_MS = 1000,
+	DRAIN_MS = 5000, // how long jobs under way are waited for at the end
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------------
+
+static void *serve(void *arg);
+
+static void start_thread(struct daemon *d)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	atomic_fetch_add(&d->threads, 1);
+	if (pthread_create(&thread, &attr, serve, d) != 0)
+		atomic_fetch_sub(&d->threads, 1);
+	pthread_attr_destroy(&attr);
+}
+
+// Takes launchers one after the other. There is always somebody waiting in accept: whoever takes the last place starts a
+// successor; whoever comes back to enough waiting ones ends.
+static void *serve(void *arg)
+{
+	struct daemon *d = arg;
+	while (!atomic_load(&d->stopping)) {
+		int sock = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (sock < 0) {
+			if (errno == EINVAL || errno == EBADF)
+				break;
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+				usleep(10000); // launchers that wait longer than their bound run the compiler themselves
+			continue;
+		}
+		int busy = atomic_fetch_add(&d->busy, 1) + 1;
+		int threads = atomic_load(&d->threads);
+		if (busy >= threads && threads < (int)DAEMON_MAX_THREADS)
+			start_thread(d);
+		job_serve(d, sock);
+		close(sock);
+		atomic_store(&d->last_work_ns, now_ns());
+		busy = atomic_fetch_sub(&d->busy, 1) - 1;
+		if (atomic_load(&d->threads) - busy > IDLE_THREADS)
+			break;
+	}
+	atomic_fetch_sub(&d->threads, 1);
+	return NULL;
+}
+
+// ---- setting up -----------------------------------------------------------------------------------------------------
+
+static void raise_limits(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	mallopt(M_ARENA_MAX, 2); // many threads, little memory each
+	umask(0); // each output gets its launcher's umask
+}
+
+static int look_around(struct daemon *d, struct err *err)
+{
+	struct stat ns, root;
+	if (stat("/proc/self/ns/mnt", &ns) < 0 || stat("/", &root) < 0)
+		return err_errno(err, "cannot look at '/proc/self/ns/mnt'");
+	d->mount_ns = ns.st_ino;
+	d->root_dev = root.st_dev;
+	d->root_ino = root.st_ino;
+	return 0;
+}
+
+static int set_up(struct daemon *d, const struct config *config, struct err *err)
+{
+	static struct arena forever;
+	d->cache_dir = config_cache_dir(&forever, process_env, NULL);
+	if (!d->cache_dir)
+		return err_set(err, ERR_NOT_FOUND, "no cache folder is known: set HOME or COFFER_CACHE_DIR");
+	if (look_around(d, err) < 0)
+		return -1;
+	d->store = store_open(d->cache_dir, (uint64_t)config_number(config, SETTING_max_size),
+			      (int)config_number(config, SETTING_compression), err);
+	if (!d->store)
+		return -1;
+	d->stats = stats_open(d->cache_dir, err);
+	if (!d->stats)
+		log_warn("no statistics: %s", err->text);
+	d->files = files_new();
+	d->compilers = compilers_new(d->files);
+	d->searches = searches_new();
+	d->manifests = manifests_new(d->store);
+	d->settings = settings_cache_new();
+	d->journal = journal_open(d->cache_dir);
+	atomic_store(&d->last_work_ns, now_ns());
+	return 0;
+}
+
+// ---- the main thread ------------------------------------------------------------------------------------------------
+
+static void keep_house(struct daemon *d)
+{
+	static uint64_t corrupt_counted;
+	uint64_t removed = 0, corrupt = store_corrupt(d->store);
+	struct err err = ERR_INIT;
+	stats_add(d->stats, STAT_corrupt, corrupt - corrupt_counted);
+	corrupt_counted = corrupt;
+	if (!store_is_over(d->store))
+		return;
+	if (store_evict_some(d->store, &removed, &err) < 0)
+		log_warn("cannot make room in the cache: %s", err.text);
+	stats_add(d->stats, STAT_evicted, removed);
+}
+
+static void run(struct daemon *d, int64_t idle_ms)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	AUTO_CLOSE int signals = signalfd(-1, &set, SFD_CLOEXEC);
+	for (int i = 0; i < IDLE_THREADS; i++)
+		start_thread(d);
+	while (!atomic_load(&d->stopping)) {
+		struct pollfd fd = {.fd = signals, .events = POLLIN};
+		if (poll(&fd, 1, HOUSEKEEPING_MS) > 0)
+			break;
+		keep_house(d);
+		int64_t idle = (now_ns() - atomic_load(&d->last_work_ns)) / 1000000;
+		if (atomic_load(&d->busy) == 0 && idle >= idle_ms)
+			break;
+	}
+	atomic_store(&d->stopping, true);
+}
+
+// New launchers start a new daemon from now on; those that are being served are waited for, within a bound.
+static void wind_up(struct daemon *d)
+{
+	struct sockaddr_storage own;
+	socklen_t n = sizeof own;
+	if (getsockname(d->listen_fd, (struct sockaddr *)&own, &n) == 0)
+		shutdown(d->listen_fd, SHUT_RDWR);
+	for (int waited = 0; atomic_load(&d->busy) > 0 && waited < DRAIN_MS; waited += 10)
+		usleep(10000);
+	log_info("ends with %d jobs under way", atomic_load(&d->busy));
+}
+
+static int listen_fd_of(int argc, char **argv)
+{
+	for (int i = 1; i + 1 < argc; i++)
+		if (strcmp(argv[i], "--socket-fd") == 0)
+			return atoi(argv[i + 1]);
+	return -1;
+}
+
+static const char *no_env(void *unused, const char *name)
+{
+	(void)unused, (void)name;
+	return NULL;
+}
+
+int daemon_main(int argc, char **argv)
+{
+	struct daemon *d = mem_alloc(sizeof *d);
+	struct config config = {0};
+	struct config_source src = {.env = process_env};
+	struct err err = ERR_INIT;
+
+	d->listen_fd = listen_fd_of(argc, argv);
+	if (d->listen_fd < 0) {
+		fprintf(stderr, "coffer: the daemon is started by the launcher: run 'coffer gcc …', it starts by itself\n");
+		return 2;
+	}
+	raise_limits();
+	// A wrong setting does not keep the daemon from running: each job reports it (see the reason 'configuration').
+	if (config_load(&config, &src, &err) < 0) {
+		log_error("%s", err.text);
+		struct config_source none = {.env = no_env, .system_file = ""};
+		if (config_load(&config, &none, &err) < 0)
+			return 1;
+	}
+	if (set_up(d, &config, &err) < 0) {
+		log_error("cannot start: %s", err.text);
+		return 1;
+	}
+	log_info("coffer %s serves '%s'", COFFER_VERSION, d->cache_dir);
+	int64_t idle_ms = config_number(&config, SETTING_idle_timeout);
+	config_release(&config);
+	run(d, idle_ms);
+	wind_up(d);
+	// Threads may still wait in accept or for a launcher: the process ends under them, which loses nothing.
+	return 0;
+}

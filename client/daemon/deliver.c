@@ -1,0 +1,100 @@
+#include "client/daemon/job.h"
+
+#include "base/path.h"
+#include "depscan/depfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Writes as the compiler does: a symlink is written through, anything else is replaced by a new file with the caller's
+// umask and today's date. In the usual case that is a temp file beside it and a rename.
+static int write_output(const struct job *j, const char *path, const void *p, size_t n, struct err *err)
+{
+	mode_t mode = 0666 & ~(mode_t)j->wire.umask;
+	struct stat st;
+	bool through = fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+	if (!through)
+		return file_write_atomic(j->cwd_fd, path, p, n, mode, err);
+	AUTO_CLOSE int fd = openat(j->cwd_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
+	if (fd < 0)
+		return err_errno(err, "cannot write '%s'", path);
+	return file_write_fd(fd, p, n, err);
+}
+
+static int write_depfile(const struct job *j, const struct manifest_entry *e, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf text = BUF_INIT;
+	const char **deps = arena_alloc(&a, e->n_inputs * sizeof *deps);
+	struct depfile d = {.targets = j->line.dep_targets,
+			    .n_targets = j->line.n_dep_targets,
+			    .deps = deps,
+			    .phony = j->line.dep_phony};
+	for (uint32_t i = 0; i < e->n_inputs; i++)
+		if (e->inputs[i].flags & INPUT_IN_DEPFILE)
+			deps[d.n_deps++] = job_real_path(j, &a, e->inputs[i].name);
+	depfile_write(&d, j->compiler->family, &text);
+	return write_output(j, j->line.depfile, text.data, text.len, err);
+}
+
+static void remove_outputs(const struct job *j)
+{
+	for (enum part p = 0; p < PART_STDOUT; p++)
+		if (job_output_name(j, p))
+			unlinkat(j->cwd_fd, job_output_name(j, p), 0);
+	if (j->line.dep != DEP_NONE)
+		unlinkat(j->cwd_fd, j->line.depfile, 0);
+}
+
+// The parts of a result: {u32 which, u32 length} each, then their bytes.
+static int read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err)
+{
+	struct rd r = RD(result->data, result->len);
+	uint32_t n = rd_u32(&r), which[PART_COUNT], length[PART_COUNT];
+	if (n > PART_COUNT)
+		r.bad = true;
+	for (uint32_t i = 0; i < n && !r.bad; i++) {
+		which[i] = rd_u32(&r);
+		length[i] = rd_u32(&r);
+		if (which[i] >= PART_COUNT)
+			r.bad = true;
+	}
+	for (uint32_t i = 0; i < n && !r.bad; i++) {
+		data[which[i]] = rd_bytes(&r, length[i]);
+		size[which[i]] = length[i];
+	}
+	return r.bad ? err_set(err, ERR_FORMAT, "a result does not parse") : 0;
+}
+
+int job_deliver(struct job *j, const struct manifest_entry *entry, const struct buf *result, struct wire_done *messages,
+		struct err *err)
+{
+	const void *data[PART_COUNT] = {0};
+	size_t size[PART_COUNT] = {0};
+	if (read_parts(result, data, size, err) < 0)
+		return -1;
+	for (enum part p = 0; p < PART_STDOUT; p++) {
+		const char *name = job_output_name(j, p);
+		if (!name != !data[p]) {
+			remove_outputs(j);
+			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
+		}
+		if (name && write_output(j, name, data[p], size[p], err) < 0) {
+			remove_outputs(j);
+			return -1;
+		}
+	}
+	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0) {
+		remove_outputs(j);
+		return -1;
+	}
+	messages->out = data[PART_STDOUT];
+	messages->n_out = (uint32_t)size[PART_STDOUT];
+	messages->errs = data[PART_STDERR];
+	messages->n_errs = (uint32_t)size[PART_STDERR];
+	return 0;
+}

@@ -1,0 +1,344 @@
+#include "client/daemon/job.h"
+
+#include "base/child.h"
+#include "base/map.h"
+#include "base/path.h"
+#include "depscan/absent.h"
+#include "depscan/depfile.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LIST_MS = 120000 };
+
+struct input {
+	const char *path; // as the compiler names it
+	struct file_facts facts;
+	uint32_t flags; // INPUT_*
+};
+
+struct inputs {
+	struct job *j;
+	struct input *list;
+	uint32_t n, cap;
+	struct map known; // path -> anything
+	enum reason reason;
+};
+
+// ---- the list -------------------------------------------------------------------------------------------------------
+
+// Adds a file once, with what it is now. A file that may have changed since the compile began spoils the result: the
+// compiler may have read something else.
+static const struct scan *add(struct inputs *in, const char *path, uint32_t flags)
+{
+	struct job *j = in->j;
+	if (map_puts(&in->known, path, in))
+		return NULL;
+	if (in->n == in->cap) {
+		in->cap = in->cap ? in->cap * 2 : 256;
+		struct input *list = arena_alloc(&j->arena, in->cap * sizeof *list);
+		if (in->n)
+			memcpy(list, in->list, in->n * sizeof *list);
+		in->list = list;
+	}
+	struct input *i = &in->list[in->n];
+	struct err err = ERR_INIT;
+	*i = (struct input){.path = path, .flags = flags};
+	if (files_facts(j->d->files, j->cwd_fd, path, &j->arena, &i->facts, &err) < 0)
+		in->reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
+			     : err.code == ERR_LIMIT ? REASON_input_too_large
+						     : REASON_input_changed;
+	else if (i->facts.id.mtime_ns >= j->start_ns || i->facts.id.ctime_ns >= j->start_ns)
+		in->reason = REASON_input_changed;
+	else if (in->n >= MANIFEST_MAX_INPUTS)
+		in->reason = REASON_too_many_inputs;
+	if (in->reason != REASON_NONE) {
+		j->culprit = path;
+		return NULL;
+	}
+	in->n++;
+	// In the arena of the facts, not in the list: the list moves as it grows.
+	struct scan *scan = arena_alloc(&j->arena, sizeof *scan);
+	*scan = i->facts.scan;
+	return scan;
+}
+
+static bool parse_fd(struct job *j, int fd, struct depfile *d)
+{
+	struct buf text = BUF_INIT;
+	bool ok = lseek(fd, 0, SEEK_SET) == 0 && file_read_fd(fd, DEPFILE_MAX, &text, NULL) == 0 &&
+		  depfile_parse(d, &j->arena, text.data ? text.data : "", text.len, NULL) == 0;
+	buf_release(&text);
+	return ok;
+}
+
+// The user's depfile is taken apart only if we can put it together again, byte for byte.
+static bool parse_users(struct job *j, struct depfile *d)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	AUTO_BUF struct buf again = BUF_INIT;
+	if (file_read(j->cwd_fd, j->line.depfile, DEPFILE_MAX, &text, NULL, NULL) < 0 ||
+	    depfile_parse(d, &j->arena, text.data, text.len, NULL) < 0)
+		return false;
+	struct depfile ours = {.targets = j->line.dep_targets,
+			       .n_targets = j->line.n_dep_targets,
+			       .deps = d->deps,
+			       .n_deps = d->n_deps,
+			       .phony = j->line.dep_phony};
+	depfile_write(&ours, j->compiler->family, &again);
+	return again.len == text.len && memcmp(again.data, text.data, text.len) == 0;
+}
+
+static void add_depfile(struct inputs *in, int dep_fd)
+{
+	struct depfile d = {0};
+	bool users = in->j->inputs_from != INPUTS_OUR_DEPFILE;
+	if (!(users ? parse_users(in->j, &d) : parse_fd(in->j, dep_fd, &d))) {
+		in->reason = REASON_depfile_unparsed;
+		return;
+	}
+	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
+		add(in, d.deps[i], INPUT_IN_DEPFILE);
+}
+
+// ---- what the assembler read ----------------------------------------------------------------------------------------
+
+// The driver's own assembler file ("/tmp/ccXYZabc.s") is gone by now.
+static bool is_temp_source(const char *path)
+{
+	const char *base = path_base(path);
+	return strcmp(path, "{standard input}") == 0 || (strlen(base) == 10 && strncmp(base, "cc", 2) == 0 && base[8] == '.');
+}
+
+static void add_assembler_inputs(struct inputs *in, int fd)
+{
+	struct job *j = in->j;
+	struct depfile d = {0};
+	if (!parse_fd(j, fd, &d)) {
+		in->reason = REASON_depfile_unparsed;
+		return;
+	}
+	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++) {
+		bool there = faccessat(j->cwd_fd, d.deps[i], F_OK, 0) == 0;
+		// Preprocessed text names sources that need not exist.
+		if (there && !is_temp_source(d.deps[i]))
+			add(in, d.deps[i], INPUT_NO_CODE);
+		else if (!there && !is_temp_source(d.deps[i]) && j->inputs_from != INPUTS_SOURCE_ONLY)
+			in->reason = REASON_embed;
+	}
+}
+
+// ---- what is forced in ----------------------------------------------------------------------------------------------
+
+static unsigned forced_includes(struct job *j, struct include **out)
+{
+	static const char *const options[] = {"-include", "-imacros", "--include", "--imacros"};
+	const struct cmdline *l = &j->line;
+	unsigned n = 0;
+	*out = arena_alloc(&j->arena, (l->n_words + 1) * sizeof **out);
+	// glibc's hook, which gcc includes by itself.
+	(*out)[n++] = (struct include){.name = "stdc-predef.h", .form = INCLUDE_ANGLED};
+	for (unsigned i = 0; i < l->n_words; i++) {
+		const char *t = l->words[i].text;
+		for (size_t k = 0; k < COUNT_OF(options); k++) {
+			size_t len = strlen(options[k]);
+			if (strncmp(t, options[k], len) != 0 || strncmp(t, "-include-pch", 12) == 0)
+				continue;
+			const char *name = t[len] == '=' ? t + len + 1 : t + len;
+			if (!*name && i + 1 < l->n_words)
+				name = l->words[++i].text;
+			if (*name)
+				(*out)[n++] = (struct include){.name = name, .form = INCLUDE_QUOTED};
+			break;
+		}
+	}
+	return n;
+}
+
+// ---- everything that includes reach ---------------------------------------------------------------------------------
+
+// The full list by the compiler's own `-M`: where -MMD left out system headers and includes have computed names.
+static void add_by_compiler(struct inputs *in)
+{
+	struct job *j = in->j;
+	const struct cmdline *l = &j->line;
+	const char **argv = arena_alloc(&j->arena, (l->n_words + 4) * sizeof *argv);
+	unsigned n = 0;
+	argv[n++] = j->compiler->path;
+	for (unsigned i = 0; i < l->n_words; i++) {
+		const char *t = l->words[i].text;
+		if (l->words[i].role != WORD_NOT_KEY && i != l->source_word && strcmp(t, "-c") != 0 && strcmp(t, "-S") != 0 &&
+		    strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
+			argv[n++] = t;
+	}
+	argv[n++] = "-M";
+	argv[n++] = l->source;
+	struct child c = {.argv = argv, .envp = j->env, .cwd_fd = j->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
+	struct depfile d = {0};
+	bool ok = child_run(&c, NULL) == 0 && c.status == 0 && c.out.data &&
+		  depfile_parse(&d, &j->arena, c.out.data, c.out.len, NULL) == 0;
+	child_release(&c);
+	if (!ok)
+		in->reason = REASON_depfile_unparsed;
+	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
+		add(in, d.deps[i], 0);
+}
+
+static const struct scan *scan_reached(void *ctx, const char *path)
+{
+	struct inputs *in = ctx;
+	return in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+}
+
+static struct absent_input *for_absent(const struct inputs *in)
+{
+	struct absent_input *list = arena_alloc(&in->j->arena, (in->n + 1) * sizeof *list);
+	for (uint32_t i = 0; i < in->n; i++) {
+		struct scan *scan = arena_alloc(&in->j->arena, sizeof *scan);
+		*scan = in->list[i].facts.scan;
+		list[i] = (struct absent_input){in->list[i].path, scan};
+	}
+	return list;
+}
+
+static void follow_includes(struct inputs *in, struct absent_answer *answer)
+{
+	struct job *j = in->j;
+	struct search search = {0};
+	struct include *forced;
+	if (searches_find(j->d->searches, j->compiler, &j->line, j->cwd, j->cwd_fd, j->env, &j->arena, &search, NULL) < 0) {
+		in->reason = REASON_compiler_probe;
+		return;
+	}
+	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search, .precompiled = true};
+	q.n_forced = forced_includes(j, &forced);
+	q.forced = forced;
+	q.inputs = for_absent(in);
+	q.n_inputs = in->n;
+	if (j->inputs_from == INPUTS_USER_MMD) {
+		q.scan = scan_reached;
+		q.scan_ctx = in;
+	}
+	absent_find(&q, &j->arena, answer);
+	if (q.scan && answer->computed && in->reason == REASON_NONE) {
+		add_by_compiler(in);
+		q.scan = NULL;
+		q.inputs = for_absent(in);
+		q.n_inputs = in->n;
+		absent_find(&q, &j->arena, answer);
+	}
+	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
+		add(in, answer->further[i], INPUT_NO_CODE);
+}
+
+// ---- what the texts use ---------------------------------------------------------------------------------------------
+
+static enum reason check_text(const struct job *j, const struct scan *s, bool assembler_listed)
+{
+	bool assembler = j->line.lang == LANG_ASM || j->line.lang == LANG_ASM_CPP;
+	if (s->pragma_dependency || s->odd_pragma)
+		return REASON_pragma;
+	if (s->embed || (!assembler_listed && (s->incbin || s->asm_include || (assembler && s->asm_parts))))
+		return REASON_embed;
+	return REASON_NONE;
+}
+
+static void check_texts(struct inputs *in, bool assembler_listed, struct manifest_entry *entry)
+{
+	struct job *j = in->j;
+	bool dated = false, stamped = false;
+	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++) {
+		const struct scan *s = &in->list[i].facts.scan;
+		if (s->date || s->time || s->timestamp)
+			j->culprit = in->list[i].path;
+		dated |= s->date || s->time;
+		stamped |= s->timestamp;
+		in->reason = check_text(j, s, assembler_listed);
+		if (in->reason != REASON_NONE)
+			j->culprit = in->list[i].path;
+	}
+	for (unsigned i = 0; i < j->line.n_words; i++) {
+		const char *t = j->line.words[i].text;
+		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__");
+		stamped |= strstr(t, "__TIMESTAMP__") != NULL;
+		if (!assembler_listed && strstr(t, "incbin"))
+			in->reason = REASON_embed;
+	}
+	// With -Werror=date-time the compile would have failed if a macro had been used.
+	if (j->line.date_time_error)
+		return;
+	if (stamped || (dated && digest_is_zero(&j->time_context)))
+		in->reason = REASON_time_macros;
+	else if (dated)
+		entry->time_context = j->time_context;
+}
+
+// ---- the entry ------------------------------------------------------------------------------------------------------
+
+void job_keep_text(struct job *j, const char *path, const struct digest *digest)
+{
+	enum { MOST = 4 << 20 };
+	struct stat st;
+	if (!config_bool(j->config, SETTING_keep_texts) || !files_first_time(j->d->files, digest) ||
+	    store_has(j->d->store, STORE_TEXT, digest))
+		return;
+	AUTO_BUF struct buf text = BUF_INIT;
+	if (file_read(j->cwd_fd, path, MOST, &text, &st, NULL) < 0)
+		return;
+	struct digest now = digest_of(text.data, text.len);
+	struct store_part part = {text.data, text.len};
+	if (digest_equal(&now, digest))
+		store_put(j->d->store, STORE_TEXT, &now, &part, 1, NULL);
+}
+
+static void fill_inputs(const struct inputs *in, struct manifest_entry *e)
+{
+	struct job *j = in->j;
+	e->inputs = arena_alloc(&j->arena, in->n * sizeof *e->inputs);
+	e->n_inputs = in->n;
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct input *from = &in->list[i];
+		e->inputs[i] = (struct manifest_input){job_canonical_path(j, from->path), from->facts.digest,
+						       from->facts.scan.code, from->flags};
+		job_keep_text(j, from->path, &from->facts.digest);
+	}
+}
+
+static void fill_names(struct job *j, const struct absent_answer *answer, struct manifest_entry *e)
+{
+	e->absent = arena_alloc(&j->arena, answer->n_groups * sizeof *e->absent);
+	e->n_absent = answer->n_groups;
+	for (uint32_t i = 0; i < answer->n_groups; i++) {
+		e->absent[i] = answer->groups[i];
+		e->absent[i].dir = job_canonical_path(j, answer->groups[i].dir);
+	}
+	e->present = arena_alloc(&j->arena, answer->n_present * sizeof *e->present);
+	e->n_present = answer->n_present;
+	for (uint32_t i = 0; i < answer->n_present; i++)
+		e->present[i] = job_canonical_path(j, answer->present[i]);
+}
+
+enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct manifest_entry *entry)
+{
+	struct inputs in = {.j = j};
+	struct absent_answer answer = {0};
+	if (j->inputs_from == INPUTS_SOURCE_ONLY)
+		add(&in, j->line.source, 0);
+	else
+		add_depfile(&in, dep_fd);
+	if (in.reason == REASON_NONE && j->inputs_from != INPUTS_SOURCE_ONLY)
+		follow_includes(&in, &answer);
+	if (in.reason == REASON_NONE && asm_dep_fd >= 0)
+		add_assembler_inputs(&in, asm_dep_fd);
+	for (unsigned i = 0; i < j->line.n_extra_inputs && in.reason == REASON_NONE; i++)
+		add(&in, j->line.extra_inputs[i], INPUT_NO_CODE);
+	if (in.reason == REASON_NONE)
+		check_texts(&in, asm_dep_fd >= 0, entry);
+	if (in.reason == REASON_NONE) {
+		fill_inputs(&in, entry);
+		fill_names(j, &answer, entry);
+	}
+	map_release(&in.known);
+	return in.reason;
+}

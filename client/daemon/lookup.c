@@ -1,0 +1,231 @@
+#include "client/daemon/job.h"
+
+#include "base/map.h"
+#include "base/path.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// Entries that are compared in full when none matched, to explain the miss or to find one that differs in comments only.
+enum { COMPARED_ENTRIES = 8 };
+
+// What the job has already looked up, by canonical name: entries of one manifest share most of their files.
+struct memo {
+	struct map digests; // name -> struct digest in the job's arena; zero: can't be read
+};
+
+static const struct digest *digest_now(struct job *j, struct memo *memo, const char *name)
+{
+	struct digest *d = memo ? map_gets(&memo->digests, name) : NULL;
+	if (d)
+		return d;
+	d = arena_alloc(&j->arena, sizeof *d);
+	struct stat st = {0};
+	if (files_digest(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, name), d, &st, NULL) < 0)
+		*d = (struct digest){0};
+	struct file_id id = file_id_of(&st);
+	if (id.ctime_ns > j->newest_input_ns)
+		j->newest_input_ns = id.ctime_ns;
+	if (memo)
+		map_puts(&memo->digests, name, d);
+	return d;
+}
+
+static bool inputs_match(struct job *j, struct memo *memo, const struct manifest_entry *e)
+{
+	for (uint32_t i = 0; i < e->n_inputs; i++)
+		if (!digest_equal(digest_now(j, memo, e->inputs[i].name), &e->inputs[i].digest))
+			return false;
+	return true;
+}
+
+static bool context_matches(const struct job *j, const struct manifest_entry *e)
+{
+	return (digest_is_zero(&e->messages_context) || digest_equal(&e->messages_context, &j->messages_context)) &&
+	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &j->time_context));
+}
+
+// The name in the group that exists now, or NULL. Under the manifest's lock.
+static const char *appeared_in(const struct job *j, struct absent_group *g, const char *dir)
+{
+	struct stat st;
+	int64_t now = clock_now_ns();
+	if (fstatat(j->cwd_fd, dir[0] ? dir : ".", &st, 0) < 0)
+		return NULL;
+	struct file_id id = file_id_of(&st);
+	if (g->checked_trusted && file_id_equal(&id, &g->checked))
+		return NULL;
+	char path[4096];
+	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
+	for (uint32_t i = 0; i < g->n_names; i++) {
+		if (n + strlen(g->names[i]) >= sizeof path)
+			return g->names[i];
+		strcpy(path + n, g->names[i]);
+		if (faccessat(j->cwd_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return g->names[i];
+	}
+	g->checked = id;
+	g->checked_trusted = now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	return NULL;
+}
+
+// True if every name that must be absent is, and every one that must be present too; else the cause is noted if asked for.
+static bool names_hold(struct job *j, struct manifest_entry *e, struct cause *cause)
+{
+	const char *found = NULL, *dir = NULL;
+	pthread_mutex_lock(&j->manifest->lock);
+	for (uint32_t i = 0; i < e->n_absent && !found; i++) {
+		dir = job_real_path(j, &j->arena, e->absent[i].dir);
+		found = appeared_in(j, &e->absent[i], dir);
+	}
+	pthread_mutex_unlock(&j->manifest->lock);
+	if (found && cause) {
+		cause->kind = CAUSE_APPEARED;
+		cause_add(cause, path_join(&j->arena, dir, found), NULL, "present");
+	}
+	for (uint32_t i = 0; i < e->n_present && !found; i++) {
+		const char *name = job_real_path(j, &j->arena, e->present[i]);
+		if (faccessat(j->cwd_fd, name, F_OK, 0) == 0)
+			continue;
+		found = name;
+		if (cause) {
+			cause->kind = CAUSE_VANISHED;
+			cause_add(cause, name, "present", NULL);
+		}
+	}
+	return !found;
+}
+
+static int take_result(struct job *j, const struct manifest_entry *e, struct buf *result)
+{
+	if (store_get(j->d->store, STORE_RESULT, &e->result, result, NULL) == 1)
+		return 1;
+	j->cause.kind = CAUSE_EVICTED;
+	return 0;
+}
+
+static int direct(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+{
+	struct manifest *m = j->manifest;
+	for (uint32_t i = 0; i < m->n_entries; i++) {
+		struct manifest_entry *e = &m->entries[i];
+		if (!inputs_match(j, i ? memo : NULL, e) || !context_matches(j, e) || !names_hold(j, e, NULL))
+			continue;
+		if (take_result(j, e, result)) {
+			*entry = *e;
+			j->outcome = OUTCOME_DIRECT_HIT;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+// ---- without a match: how far is the nearest entry? -------------------------------------------------------------------
+
+static uint32_t count_differences(struct job *j, struct memo *memo, const struct manifest_entry *e)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < e->n_inputs; i++)
+		n += !digest_equal(digest_now(j, memo, e->inputs[i].name), &e->inputs[i].digest);
+	return n;
+}
+
+// True if every file that differs does so in comments only; `now` gets the inputs as they are.
+static bool differs_in_comments(struct job *j, struct memo *memo, const struct manifest_entry *e,
+				struct manifest_input *now)
+{
+	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		const struct manifest_input *in = &e->inputs[i];
+		struct file_facts facts;
+		now[i] = *in;
+		if (digest_equal(digest_now(j, memo, in->name), &in->digest))
+			continue;
+		if ((in->flags & INPUT_NO_CODE) ||
+		    files_facts(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, in->name), &j->arena, &facts, NULL) < 0 ||
+		    !digest_equal(&facts.scan.code, &in->code))
+			return false;
+		now[i].digest = facts.digest;
+		job_keep_text(j, job_real_path(j, &j->arena, in->name), &facts.digest);
+	}
+	return true;
+}
+
+static int by_code(struct job *j, struct memo *memo, struct manifest_entry *e, struct manifest_entry *entry,
+		   struct buf *result)
+{
+	// Messages quote the source with its comments.
+	if (!j->code_counts || !digest_is_zero(&e->messages_context) || !context_matches(j, e))
+		return 0;
+	struct manifest_input *now = arena_alloc(&j->arena, e->n_inputs * sizeof *now);
+	if (!differs_in_comments(j, memo, e, now) || !names_hold(j, e, NULL) || !take_result(j, e, result))
+		return 0;
+	*entry = *e;
+	entry->inputs = now;
+	j->outcome = OUTCOME_PREPROCESSED_HIT;
+	if (!config_bool(j->config, SETTING_read_only))
+		manifests_add(j->d->manifests, &j->manifest_key, entry,
+			      (size_t)config_number(j->config, SETTING_max_manifest_entries), NULL);
+	return 1;
+}
+
+static void explain_entry(struct job *j, struct memo *memo, struct manifest_entry *e)
+{
+	struct cause *c = &j->cause;
+	if (c->kind == CAUSE_EVICTED)
+		return;
+	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		const struct manifest_input *in = &e->inputs[i];
+		const struct digest *now = digest_now(j, memo, in->name);
+		if (digest_equal(now, &in->digest))
+			continue;
+		char was[DIGEST_HEX], is[DIGEST_HEX];
+		digest_hex(&in->digest, was);
+		digest_hex(now, is);
+		bool gone = digest_is_zero(now);
+		c->kind = gone ? CAUSE_VANISHED : CAUSE_INPUT;
+		cause_add(c, job_real_path(j, &j->arena, in->name), arena_strdup(&j->arena, was),
+			  gone ? NULL : arena_strdup(&j->arena, is));
+	}
+	if (c->n_all || !names_hold(j, e, c))
+		return;
+	c->kind = !digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &j->time_context) ? CAUSE_TIME
+													  : CAUSE_MESSAGES;
+}
+
+static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+{
+	struct manifest *m = j->manifest;
+	struct manifest_entry *best = NULL;
+	uint32_t least = UINT32_MAX;
+	for (uint32_t i = 0; i < m->n_entries && i < COMPARED_ENTRIES; i++) {
+		struct manifest_entry *e = &m->entries[i];
+		uint32_t n = count_differences(j, memo, e);
+		if (n && by_code(j, memo, e, entry, result))
+			return 1;
+		if (n < least) {
+			least = n;
+			best = e;
+		}
+	}
+	if (best)
+		explain_entry(j, memo, best);
+	return 0;
+}
+
+int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
+{
+	j->manifest = manifests_get(j->d->manifests, &j->manifest_key);
+	if (!j->manifest) {
+		unit_compare(j, j->d->store, &j->arena, &j->cause);
+		return 0;
+	}
+	struct memo memo = {MAP_INIT};
+	int found = direct(j, &memo, entry, result);
+	if (!found)
+		found = nearest(j, &memo, entry, result);
+	map_release(&memo.digests);
+	return found;
+}

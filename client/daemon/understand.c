@@ -1,0 +1,332 @@
+#include "client/daemon/job.h"
+
+#include "base/path.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+// ---- names ----------------------------------------------------------------------------------------------------------
+
+// The build tree: the nearest folder above with a version control folder, else the working directory itself.
+static const char *find_root(struct arena *a, const char *cwd)
+{
+	static const char *const marks[] = {".git", ".hg", ".svn", ".jj"};
+	for (const char *dir = cwd; strcmp(dir, "/") != 0; dir = path_dir(a, dir))
+		for (size_t i = 0; i < COUNT_OF(marks); i++)
+			if (access(arena_printf(a, "%s/%s", dir, marks[i]), F_OK) == 0)
+				return dir;
+	return cwd;
+}
+
+const char *job_canonical_path(struct job *j, const char *path)
+{
+	if (!j->reproducible || path[0] != '/')
+		return path;
+	const char *rest = path_below(j->root, path);
+	if (!rest && j->root_real)
+		rest = path_below(j->root_real, path);
+	return rest ? arena_printf(&j->arena, "%c%s", PATH_TREE, rest) : path;
+}
+
+const char *job_real_path(const struct job *j, struct arena *a, const char *canonical)
+{
+	if (canonical[0] != PATH_TREE)
+		return canonical;
+	return strcmp(canonical + 1, ".") == 0 ? j->root : arena_printf(a, "%s/%s", j->root, canonical + 1);
+}
+
+static enum reason find_names(struct job *j)
+{
+	if (j->wire.cwd[0] != '/')
+		return REASON_no_source;
+	j->cwd = path_tidy(&j->arena, j->wire.cwd);
+	j->root = find_root(&j->arena, j->cwd);
+	struct err err = ERR_INIT;
+	j->config = settings_find(j->d->settings, j->env, j->wire.set, j->root, &err);
+	if (!j->config) {
+		j->culprit = arena_strdup(&j->arena, err.text);
+		return REASON_configuration;
+	}
+	if (!config_bool(j->config, SETTING_enabled))
+		return REASON_disabled;
+	const char *root = config_text(j->config, SETTING_root);
+	if (root[0])
+		j->root = path_tidy(&j->arena, root);
+	return REASON_NONE;
+}
+
+// With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
+static void decide_reproducible(struct job *j)
+{
+	const struct compiler *c = j->compiler;
+	unsigned since = c->family == FAMILY_GCC ? 8 : 10;
+	j->reproducible = config_bool(j->config, SETTING_reproducible) && strcmp(j->root, "/") != 0 && j->root[0] == '/' &&
+			  c->version >= since && !strchr(j->root, '=');
+	if (!j->reproducible)
+		return;
+	AUTO_FREE char *real = realpath(j->root, NULL);
+	if (real && strcmp(real, j->root) != 0)
+		j->root_real = arena_strdup(&j->arena, real);
+	bool lto = false;
+	for (unsigned i = 0; i < j->line.n_words; i++)
+		lto |= begins(j->line.words[i].text, "-flto");
+	bool cxx = j->line.lang == LANG_CXX || j->line.lang == LANG_OBJCXX || j->line.lang == LANG_CXX_CPP_OUT;
+	j->seed = c->family == FAMILY_GCC && !j->line.has_random_seed && (cxx || lto || j->line.coverage_notes);
+}
+
+// ---- the environment ------------------------------------------------------------------------------------------------
+
+static enum reason check_environment(struct job *j)
+{
+	static const char *const refused[] = {"DEPENDENCIES_OUTPUT=", "SUNPRO_DEPENDENCIES=", "GCC_COMPARE_DEBUG=",
+					      "CCC_OVERRIDE_OPTIONS=", "CC_PRINT_",	      "CC_LOG_DIAGNOSTICS",
+					      "RC_DEBUG_",	       "CCC_ADD_ARGS="};
+	for (const char *const *e = j->env; *e; e++)
+		for (size_t i = 0; i < COUNT_OF(refused); i++)
+			if (begins(*e, refused[i])) {
+				j->culprit = arena_strndup(&j->arena, *e, strcspn(*e, "="));
+				return REASON_environment;
+			}
+	return REASON_NONE;
+}
+
+static const char *locale_of(const struct job *j, const char *category)
+{
+	const char *names[] = {"LC_ALL", category, "LANG"};
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		const char *v = env_value(j->env, names[i]);
+		if (v && v[0])
+			return v;
+	}
+	return "C";
+}
+
+static void find_key_environment(struct job *j)
+{
+	static const char *const names[] = {
+		"CPATH",	   "C_INCLUDE_PATH",	      "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH",
+		"COMPILER_PATH",   "GCC_EXEC_PREFIX",	      "LD_PRELOAD",	    "LD_LIBRARY_PATH",	 "LD_AUDIT",
+		"POSIXLY_CORRECT", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT",	    "GNUTARGET"};
+	j->key_env = arena_alloc(&j->arena, (COUNT_OF(names) + 1) * sizeof *j->key_env);
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		const char *v = env_value(j->env, names[i]);
+		if (v)
+			j->key_env[j->n_key_env++] = arena_printf(&j->arena, "%s=%s", names[i], v);
+	}
+	j->key_env[j->n_key_env++] = arena_printf(&j->arena, "LC_CTYPE=%s", locale_of(j, "LC_CTYPE"));
+}
+
+// Messages depend on the terminal and the language; the object does not.
+static void find_messages_context(struct job *j)
+{
+	static const char *const always[] = {"LANGUAGE",       "GCC_COLORS", "NO_COLOR",  "CLICOLOR",
+					     "CLICOLOR_FORCE", "GCC_URLS",   "TERM_URLS", "COLUMNS"};
+	static const char *const on_terminals[] = {"TERM", "COLORTERM"};
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, "coffer messages 1");
+	hasher_str(&h, locale_of(j, "LC_MESSAGES"));
+	for (size_t i = 0; i < COUNT_OF(always); i++)
+		hasher_str(&h, env_value(j->env, always[i]));
+	bool terminal = j->wire.flags & JOB_STDERR_TTY;
+	hasher_u64(&h, terminal ? j->wire.columns + 1 : 0);
+	for (size_t i = 0; terminal && i < COUNT_OF(on_terminals); i++)
+		hasher_str(&h, env_value(j->env, on_terminals[i]));
+	// Messages name files as the compiler was given them, below this folder.
+	hasher_str(&h, j->cwd);
+	j->messages_context = hasher_end(&h);
+}
+
+static void find_time_context(struct job *j)
+{
+	const char *epoch = env_value(j->env, "SOURCE_DATE_EPOCH");
+	unsigned since = j->compiler->family == FAMILY_GCC ? 7 : 16;
+	if (epoch && epoch[0] && j->compiler->version >= since)
+		j->time_context = digest_of(epoch, strlen(epoch));
+}
+
+// ---- the key --------------------------------------------------------------------------------------------------------
+
+// "-ffile-prefix-map=OLD=NEW": OLD counts by where it is in the build tree.
+static const char *canonical_map(struct job *j, const char *text)
+{
+	const char *old = strchr(text, '=');
+	const char *new = old ? strchr(old + 1, '=') : NULL;
+	if (!new)
+		return text;
+	const char *path = arena_strndup(&j->arena, old + 1, (size_t)(new - old - 1));
+	return arena_printf(&j->arena, "%.*s%s%s", (int)(old + 1 - text), text, job_canonical_path(j, path), new);
+}
+
+static void find_canonical_words(struct job *j)
+{
+	const struct cmdline *l = &j->line;
+	j->canonical = arena_alloc(&j->arena, (l->n_words + 1) * sizeof *j->canonical);
+	for (unsigned i = 0; i < l->n_words; i++) {
+		const struct word *w = &l->words[i];
+		if (w->role == WORD_NOT_KEY || i == l->source_word)
+			continue;
+		const char *text = w->text;
+		if (w->role == WORD_MAP) {
+			text = canonical_map(j, text);
+		} else if ((w->role == WORD_KEY_PATH || w->role == WORD_SEARCH) && text[w->prefix] == '/') {
+			const char *path = path_tidy(&j->arena, text + w->prefix);
+			const char *canonical = job_canonical_path(j, path);
+			if (canonical != path)
+				text = arena_printf(&j->arena, "%.*s%s", (int)w->prefix, text, canonical);
+		}
+		j->canonical[j->n_canonical++] = text;
+	}
+}
+
+static struct digest cpu;
+
+static void find_cpu(void)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	AUTO_CLOSE int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+	file_read_fd(fd, 1 << 20, &text, NULL);
+	// The first processor's description without what changes from moment to moment.
+	char *end = text.data ? strstr(text.data, "\n\n") : NULL;
+	char *mhz = text.data ? strstr(text.data, "cpu MHz") : NULL;
+	if (mhz && end && mhz < end)
+		memset(mhz, ' ', strcspn(mhz, "\n"));
+	cpu = digest_of(text.data ? text.data : "", end ? (size_t)(end - text.data) : text.len);
+}
+
+static void hash_native(struct job *j, struct hasher *h)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	for (unsigned i = 0; i < j->line.n_words; i++)
+		if (strstr(j->line.words[i].text, "=native")) {
+			pthread_once(&once, find_cpu);
+			hasher_digest(h, &cpu);
+			return;
+		}
+}
+
+static void make_keys(struct job *j)
+{
+	AUTO_HASHER struct hasher h;
+	const struct cmdline *l = &j->line;
+	const char *where = j->reproducible && !l->needs_cwd ? job_canonical_path(j, j->cwd) : j->cwd;
+
+	hasher_init(&h);
+	hasher_str(&h, "coffer manifest 1");
+	hasher_digest(&h, &j->compiler->identity);
+	hasher_u64(&h, l->lang);
+	hasher_u64(&h, (uint64_t)j->reproducible << 1 | (uint64_t)j->seed);
+	hasher_str(&h, where);
+	hasher_str(&h, j->source);
+	hasher_str(&h, l->needs_output ? job_canonical_path(j, l->output) : NULL);
+	hasher_u64(&h, j->n_canonical);
+	for (unsigned i = 0; i < j->n_canonical; i++)
+		hasher_str(&h, j->canonical[i]);
+	for (unsigned i = 0; i < j->n_key_env; i++)
+		hasher_str(&h, j->key_env[i]);
+	hasher_str(&h, config_text(j->config, SETTING_extra_key));
+	hash_native(j, &h);
+	j->manifest_key = hasher_end(&h);
+
+	AUTO_HASHER struct hasher unit;
+	hasher_init(&unit);
+	hasher_str(&unit, "coffer unit 1");
+	hasher_str(&unit, job_canonical_path(j, j->cwd));
+	hasher_str(&unit, j->source);
+	j->unit_key = hasher_end(&unit);
+}
+
+// ---- what the command line allows -----------------------------------------------------------------------------------
+
+// Comments can't change the result, as long as nothing reads them: no warning about them, no checksum of the source in the
+// debug information (clang), no source text in the output, and "//" is a comment at all.
+static bool comments_are_idle(const struct job *j)
+{
+	const struct cmdline *l = &j->line;
+	bool c_family = l->lang == LANG_C || l->lang == LANG_CXX || l->lang == LANG_OBJC || l->lang == LANG_OBJCXX;
+	if (!config_bool(j->config, SETTING_preprocessed) || !c_family || l->any_comment_matters || l->coverage_notes ||
+	    (j->compiler->family == FAMILY_CLANG && l->debug_info))
+		return false;
+	static const char *const reads_comments[] = {
+		"-ansi",	  "-std=c89",	     "-std=c90", "-std=iso9899:1990", "-std=iso9899:199409", "--std=c89",
+		"--std=c90",	  "-fverbose-asm",   "-Weverything", "-Wdocumentation", "-gembed-source",	"-C",
+		"-CC",		  "-fdirectives-only", "-Wcomment",   "-Wtraditional",	"-traditional",		"-fpreprocessed"};
+	for (unsigned i = 0; i < l->n_words; i++) {
+		const char *t = l->words[i].text;
+		for (size_t k = 0; k < COUNT_OF(reads_comments); k++)
+			if (strcmp(t, reads_comments[k]) == 0 || begins(t, "-Wdocumentation"))
+				return false;
+		if (strstr(t, "-verify") || strstr(t, "comment"))
+			return false;
+	}
+	return true;
+}
+
+static enum reason check_outputs(struct job *j)
+{
+	struct stat st;
+	if (fstatat(j->cwd_fd, j->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode)) {
+		j->culprit = j->line.output;
+		return REASON_output_not_a_file;
+	}
+	if (j->line.dep == DEP_NONE)
+		return REASON_NONE;
+	if (strcmp(j->line.depfile, "/dev/null") == 0 ||
+	    (fstatat(j->cwd_fd, j->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))) {
+		j->culprit = j->line.depfile;
+		return REASON_depfile_not_a_file;
+	}
+	return REASON_NONE;
+}
+
+static enum reason choose_inputs(struct job *j)
+{
+	enum lang lang = j->line.lang;
+	if (lang == LANG_ASM || lang == LANG_C_CPP_OUT || lang == LANG_CXX_CPP_OUT)
+		j->inputs_from = INPUTS_SOURCE_ONLY;
+	else if (j->line.dep == DEP_NONE)
+		j->inputs_from = INPUTS_OUR_DEPFILE;
+	else
+		j->inputs_from = j->line.dep == DEP_ALL ? INPUTS_USER_DEPFILE : INPUTS_USER_MMD;
+	// Whether there will be a depfile then depends on the compiler's version.
+	return j->inputs_from == INPUTS_SOURCE_ONLY && j->line.dep != DEP_NONE ? REASON_depfile_unparsed : REASON_NONE;
+}
+
+enum reason job_understand(struct job *j)
+{
+	struct err err = ERR_INIT;
+	enum reason reason = find_names(j);
+	if (reason != REASON_NONE || (reason = check_environment(j)) != REASON_NONE)
+		return reason;
+	if (j->wire.n_argv < 1)
+		return REASON_no_source;
+	j->compiler = compilers_find(j->d->compilers, j->wire.compiler, j->wire.argv[0], j->env, &reason, &err);
+	if (!j->compiler) {
+		j->culprit = j->wire.compiler;
+		return reason;
+	}
+	cmdline_parse(&j->line, &j->arena, j->compiler->family, j->compiler->is_cxx, j->cwd_fd, j->wire.argv);
+	j->culprit = j->line.culprit;
+	if (j->line.reason != REASON_NONE)
+		return j->line.reason;
+	if ((reason = check_outputs(j)) != REASON_NONE || (reason = choose_inputs(j)) != REASON_NONE)
+		return reason;
+	decide_reproducible(j);
+	j->source = job_canonical_path(j, j->line.source);
+	find_canonical_words(j);
+	find_key_environment(j);
+	find_messages_context(j);
+	find_time_context(j);
+	make_keys(j);
+	j->code_counts = comments_are_idle(j);
+	return REASON_NONE;
+}

@@ -1,0 +1,47 @@
+// Which names must stay absent for a result to hold: every place where the compiler would have looked before it found a
+// header, and where it looked in vain.
+//
+// Worked out after a compile from the texts of all inputs and the compiler's search path, without a preprocessor: every
+// include directive counts, also in dead branches, so that at worst an entry is dropped too early. Thread: any.
+#ifndef COFFER_DEPSCAN_ABSENT_H
+#define COFFER_DEPSCAN_ABSENT_H
+
+#include "depscan/manifest.h"
+#include "depscan/scan.h"
+#include "depscan/search.h"
+
+struct absent_input {
+	const char *path; // as the compiler names it, relative to the working directory or absolute
+	const struct scan *scan;
+};
+
+// Reads and scans a header; NULL if it can't be read.
+typedef const struct scan *(*absent_scan_fn)(void *ctx, const char *path);
+
+struct absent_query {
+	int cwd_fd;
+	const struct search *search;
+	const struct absent_input *inputs; // the source first
+	unsigned n_inputs;
+	const struct include *forced; // -include and what the compiler includes by itself; looked for from the working directory
+	unsigned n_forced;
+	absent_scan_fn scan; // set: `inputs` has no system headers (-MMD): follow every include to the files it can reach
+	void *scan_ctx;
+	bool precompiled; // a precompiled header beside a header is taken silently: x.h.gch must stay absent (gcc),
+			  // or x.h.pch (clang, forced includes)
+};
+
+struct absent_answer { // names as the compiler would form them, not yet canonical
+	struct absent_group *groups;
+	uint32_t n_groups;
+	const char **present; // probed by __has_include and there, but not read
+	uint32_t n_present;
+	const char **further; // files the result may depend on beyond `inputs`: all that could be reached with `scan` set, and
+			      // precompiled headers that lie there and were not taken
+	uint32_t n_further;
+	bool computed; // with `scan` set: an include has a computed name, so `further` may lack files
+};
+
+void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out);
+
+#endif

@@ -1,0 +1,398 @@
+#include "depscan/compiler.h"
+
+#include "base/child.h"
+#include "base/map.h"
+#include "base/path.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROBE_MS = 10000, PROBE_OUTPUT = 256 * 1024 };
+
+// A file the compiler runs or reads, as it was when the compiler was asked.
+struct part {
+	char *path;
+	struct file_id id;
+	struct digest digest;
+	bool absent; // must not exist: it would be found before the one that was
+	struct part *next;
+};
+
+struct known_compiler {
+	struct compiler compiler;
+	struct arena arena;
+	struct part *parts;
+	struct known_compiler *retired; // next in the list of replaced ones
+};
+
+struct compilers {
+	struct files *files;
+	pthread_mutex_t lock;
+	struct map by_call; // digest of path, name and environment -> struct known_compiler
+	struct known_compiler *retired;
+};
+
+const char *env_value(const char *const *env, const char *name)
+{
+	size_t n = strlen(name);
+	for (; *env; env++)
+		if (strncmp(*env, name, n) == 0 && (*env)[n] == '=')
+			return *env + n + 1;
+	return NULL;
+}
+
+const char *const *env_for_probe(struct arena *a, const char *const *env)
+{
+	size_t n = 0;
+	while (env[n])
+		n++;
+	const char **out = arena_alloc(a, (n + 2) * sizeof *out);
+	size_t k = 0;
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(env[i], "LC_", 3) != 0 && strncmp(env[i], "LANG", 4) != 0 &&
+		    strncmp(env[i], "DEPENDENCIES_OUTPUT", 19) != 0 && strncmp(env[i], "SUNPRO_", 7) != 0)
+			out[k++] = env[i];
+	out[k] = "LC_ALL=C";
+	return out;
+}
+
+// ---- asking ---------------------------------------------------------------------------------------------------------
+
+struct probe {
+	struct compilers *cs;
+	struct known_compiler *k;
+	const char *const *env; // of the client
+	struct err *err;
+};
+
+static void add_part(struct probe *p, const char *path, bool absent)
+{
+	for (struct part *q = p->k->parts; q; q = q->next)
+		if (strcmp(q->path, path) == 0)
+			return;
+	struct part *part = arena_alloc(&p->k->arena, sizeof *part);
+	part->path = arena_strdup(&p->k->arena, path);
+	part->absent = absent;
+	part->next = p->k->parts;
+	p->k->parts = part;
+}
+
+// Runs `path word` (word may be NULL) and returns what it printed, or NULL.
+static char *ask(struct probe *p, const char *path, const char *word, bool on_stderr)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *argv[] = {path, word, NULL};
+	struct child c = {.argv = argv, .envp = env_for_probe(&a, p->env), .cwd_fd = -1, .time_limit_ms = PROBE_MS,
+			  .max_output = PROBE_OUTPUT};
+	char *text = NULL;
+	if (child_run(&c, p->err) == 0) {
+		struct buf *b = on_stderr ? &c.errs : &c.out;
+		text = arena_strndup(&p->k->arena, b->data ? b->data : "", b->len);
+	}
+	child_release(&c);
+	return text;
+}
+
+// The shared libraries of a program, by the loader's own listing ("\tlibz.so.1 => /lib/.../libz.so.1 (0x...)").
+static void add_libraries(struct probe *p, const char *program)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *argv[] = {program, NULL};
+	const char *const *env = env_for_probe(&a, p->env);
+	size_t n = 0;
+	while (env[n])
+		n++;
+	const char **traced = arena_alloc(&a, (n + 2) * sizeof *traced);
+	memcpy(traced, env, n * sizeof *traced);
+	traced[n] = "LD_TRACE_LOADED_OBJECTS=1";
+	struct child c = {.argv = argv, .envp = traced, .cwd_fd = -1, .time_limit_ms = PROBE_MS, .max_output = PROBE_OUTPUT};
+	if (child_run(&c, NULL) == 0 && c.out.data) {
+		char *save = NULL;
+		for (char *line = strtok_r(c.out.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+			char *from = strstr(line, "=> /");
+			char *to = from ? strstr(from, " (") : NULL;
+			if (!to)
+				continue;
+			*to = '\0';
+			add_part(p, from + 3, false);
+		}
+	}
+	child_release(&c);
+}
+
+static void add_program(struct probe *p, const char *path)
+{
+	add_part(p, path, false);
+	add_libraries(p, path);
+}
+
+// A program that the driver finds in PATH: everything earlier in PATH must stay absent.
+static char *find_in_path(struct probe *p, const char *name)
+{
+	const char *path = env_value(p->env, "PATH");
+	for (const char *at = path ? path : "/usr/bin:/bin"; *at;) {
+		size_t n = strcspn(at, ":");
+		char *file = arena_printf(&p->k->arena, "%.*s/%s", (int)n, at, name);
+		if (n && access(file, X_OK) == 0)
+			return file;
+		if (n)
+			add_part(p, file, true);
+		at += n + (at[n] == ':');
+	}
+	return NULL;
+}
+
+static const char *word_after(struct arena *a, const char *text, const char *before)
+{
+	const char *at = strstr(text, before);
+	return at ? arena_strndup(a, at + strlen(before), strcspn(at + strlen(before), "\n")) : NULL;
+}
+
+static void add_gcc_programs(struct probe *p)
+{
+	static const char *const questions[] = {"-print-prog-name=cc1", "-print-prog-name=cc1plus",
+						"-print-prog-name=cc1obj", "-print-prog-name=cc1objplus",
+						"-print-prog-name=as"};
+	struct known_compiler *k = p->k;
+	char *as = NULL;
+	for (size_t i = 0; i < COUNT_OF(questions); i++) {
+		char *answer = ask(p, k->compiler.path, questions[i], false);
+		if (!answer)
+			continue;
+		answer[strcspn(answer, "\n")] = '\0';
+		char *file = answer[0] == '/' ? answer : i + 1 == COUNT_OF(questions) ? find_in_path(p, answer) : NULL;
+		if (file && access(file, X_OK) == 0)
+			add_program(p, file);
+		if (i + 1 == COUNT_OF(questions))
+			as = file;
+	}
+	const char *banner = as ? ask(p, as, "--version", false) : NULL;
+	k->compiler.gnu_as = banner && strncmp(banner, "GNU assembler", 13) == 0;
+}
+
+// clang reads these by itself where they exist (since version 16; earlier only by --config or a prefixed name).
+static void add_clang_configurations(struct probe *p, const char *answer, const char *target)
+{
+	struct arena *a = &p->k->arena;
+	for (const char *at = answer; (at = strstr(at, "Configuration file: ")); at++)
+		add_part(p, word_after(a, at, "Configuration file: "), false);
+	const char *dir = word_after(a, answer, "InstalledDir: ");
+	if (!dir)
+		return;
+	const char *names[] = {"clang", "clang++", target ? target : "clang", p->k->compiler.name};
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		char *file = arena_printf(a, "%s/%s.cfg", dir, names[i]);
+		if (access(file, F_OK) != 0)
+			add_part(p, file, true);
+	}
+}
+
+// What `cc -v` says tells the family, version and target. The line with the driver's own words is left out: it names paths.
+static bool read_version(struct probe *p, const char *answer)
+{
+	struct compiler *c = &p->k->compiler;
+	struct arena *a = &p->k->arena;
+	const char *number = word_after(a, answer, "clang version ");
+	c->family = number ? FAMILY_CLANG : FAMILY_GCC;
+	if (!number && strncmp(answer, "gcc version ", 12) != 0 && !strstr(answer, "\ngcc version "))
+		return false;
+	if (!number)
+		number = word_after(a, answer, "gcc version ");
+	c->version = (unsigned)strtoul(number, NULL, 10);
+	const char *target = word_after(a, answer, "Target: ");
+	c->description = arena_printf(a, "%s version %s for %s", c->family == FAMILY_CLANG ? "clang" : "gcc", number,
+				      target ? target : "an unknown target");
+	if (c->family == FAMILY_CLANG)
+		add_clang_configurations(p, answer, target);
+	return true;
+}
+
+static bool is_cxx_name(const char *name)
+{
+	const char *plus = strstr(name, "++");
+	return plus && (plus == name + 1 || strstr(name, "g++") || strstr(name, "clang++") || strstr(name, "c++"));
+}
+
+// Scripts and other launchers are refused: what they run can't be known from outside.
+static enum reason check_driver(const char *path)
+{
+	static const char *const launchers[] = {"ccache", "sccache", "distcc", "icecc", "coffer", "buildcache", "firebuild"};
+	AUTO_FREE char *real = realpath(path, NULL);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char magic[4];
+	if (!real || fd < 0 || read(fd, magic, sizeof magic) != sizeof magic)
+		return REASON_compiler_unknown;
+	if (memcmp(magic, "\177ELF", 4) != 0)
+		return REASON_compiler_script;
+	for (size_t i = 0; i < COUNT_OF(launchers); i++)
+		if (strcmp(path_base(real), launchers[i]) == 0)
+			return REASON_compiler_unknown;
+	return REASON_NONE;
+}
+
+// gcc, x86_64-linux-gnu-gcc-12, c++, clang-14 …: only names like these are asked, so that no other program is run oddly.
+static bool is_compiler_name(const char *name)
+{
+	static const char *const stems[] = {"gcc", "g++", "clang", "clang++", "cc", "c++", "c89", "c99"};
+	AUTO_FREE char *stem = mem_strdup(name);
+	char *dash = strrchr(stem, '-');
+	if (dash && dash[1] && strspn(dash + 1, "0123456789.") == strlen(dash + 1))
+		*dash = '\0';
+	dash = strrchr(stem, '-');
+	const char *last = dash ? dash + 1 : stem;
+	for (size_t i = 0; i < COUNT_OF(stems); i++)
+		if (strcmp(last, stems[i]) == 0)
+			return true;
+	return false;
+}
+
+static int digest_parts(struct probe *p, const char *answer)
+{
+	struct compiler *c = &p->k->compiler;
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, "coffer compiler 1");
+	hasher_str(&h, c->name);
+	hasher_str(&h, c->description);
+	hasher_str(&h, answer);
+	for (struct part *part = p->k->parts; part; part = part->next) {
+		struct stat st;
+		if (part->absent)
+			continue;
+		if (files_digest(p->cs->files, AT_FDCWD, part->path, &part->digest, &st, p->err) < 0)
+			return -1;
+		part->id = file_id_of(&st);
+		hasher_str(&h, part->path);
+		hasher_digest(&h, &part->digest);
+	}
+	c->identity = hasher_end(&h);
+	return 0;
+}
+
+static void known_free(struct known_compiler *k)
+{
+	if (!k)
+		return;
+	arena_release(&k->arena);
+	free(k);
+}
+
+static struct known_compiler *probe(struct compilers *cs, const char *path, const char *name, const char *const *env,
+				    enum reason *reason, struct err *err)
+{
+	*reason = is_compiler_name(name) ? check_driver(path) : REASON_compiler_unknown;
+	if (*reason != REASON_NONE)
+		return NULL;
+	struct known_compiler *k = mem_alloc(sizeof *k);
+	struct probe p = {cs, k, env, err};
+	k->compiler.path = arena_strdup(&k->arena, path);
+	k->compiler.name = arena_strdup(&k->arena, name);
+	k->compiler.is_cxx = is_cxx_name(name);
+	const char *answer = ask(&p, path, "-v", true);
+	*reason = REASON_compiler_probe;
+	if (answer && !read_version(&p, answer)) {
+		*reason = REASON_compiler_unknown;
+	} else if (answer) {
+		add_program(&p, path);
+		if (k->compiler.family == FAMILY_GCC)
+			add_gcc_programs(&p);
+		if (digest_parts(&p, answer) == 0) {
+			*reason = REASON_NONE;
+			return k;
+		}
+	}
+	known_free(k);
+	return NULL;
+}
+
+// ---- remembering ----------------------------------------------------------------------------------------------------
+
+static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)
+{
+	for (const struct part *part = k->parts; part; part = part->next) {
+		struct stat st;
+		struct digest now;
+		if (part->absent) {
+			if (access(part->path, F_OK) == 0)
+				return false;
+			continue;
+		}
+		if (stat(part->path, &st) < 0)
+			return false;
+		struct file_id id = file_id_of(&st);
+		if (!file_id_equal(&id, &part->id) &&
+		    (files_digest(cs->files, AT_FDCWD, part->path, &now, NULL, NULL) < 0 ||
+		     !digest_equal(&now, &part->digest)))
+			return false;
+	}
+	return true;
+}
+
+static struct digest call_key(const char *path, const char *name, const char *const *env)
+{
+	static const char *const matters[] = {"PATH",	    "COMPILER_PATH",   "GCC_EXEC_PREFIX",
+					      "LD_PRELOAD", "LD_LIBRARY_PATH", "CLANG_CONFIG_FILE_SYSTEM_DIR",
+					      "HOME",	    "CLANG_CONFIG_FILE_USER_DIR"};
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, path);
+	hasher_str(&h, name);
+	for (size_t i = 0; i < COUNT_OF(matters); i++)
+		hasher_str(&h, env_value(env, matters[i]));
+	return hasher_end(&h);
+}
+
+struct compilers *compilers_new(struct files *files)
+{
+	struct compilers *cs = mem_alloc(sizeof *cs);
+	cs->files = files;
+	pthread_mutex_init(&cs->lock, NULL);
+	return cs;
+}
+
+void compilers_free(struct compilers *cs)
+{
+	if (!cs)
+		return;
+	size_t at = 0;
+	void *k;
+	while (map_next(&cs->by_call, &at, NULL, NULL, &k))
+		known_free(k);
+	map_release(&cs->by_call);
+	for (struct known_compiler *r = cs->retired, *next; r; r = next) {
+		next = r->retired;
+		known_free(r);
+	}
+	pthread_mutex_destroy(&cs->lock);
+	free(cs);
+}
+
+const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
+				      enum reason *reason, struct err *err)
+{
+	const char *name = path_base(argv0);
+	struct digest key = call_key(path, name, env);
+	*reason = REASON_NONE;
+	pthread_mutex_lock(&cs->lock);
+	struct known_compiler *k = map_get(&cs->by_call, &key, sizeof key);
+	pthread_mutex_unlock(&cs->lock);
+	if (k && is_unchanged(cs, k))
+		return &k->compiler;
+	// Probing happens under the lock: of many launchers that come at once, one asks and the others wait for it.
+	pthread_mutex_lock(&cs->lock);
+	struct known_compiler *now = map_get(&cs->by_call, &key, sizeof key);
+	if (now == k || !now) {
+		now = probe(cs, path, name, env, reason, err);
+		struct known_compiler *old = now ? map_put(&cs->by_call, &key, sizeof key, now) : NULL;
+		if (old) {
+			// Another thread may still read it.
+			old->retired = cs->retired;
+			cs->retired = old;
+		}
+	}
+	pthread_mutex_unlock(&cs->lock);
+	return now ? &now->compiler : NULL;
+}

@@ -1,0 +1,39 @@
+// Which compiler this really is: a digest over the driver and the programs and libraries that it runs.
+//
+// The identity covers the name it is called by, its version text, its target, and the contents of the driver, cc1,
+// cc1plus, the assembler, configuration files and their shared libraries. It is checked by file identity at every use; when anything
+// changed, the compiler is asked again. Scripts and other caches are not accepted: nobody can tell what they would run.
+// Thread: any.
+#ifndef COFFER_DEPSCAN_COMPILER_H
+#define COFFER_DEPSCAN_COMPILER_H
+
+#include "base/hash.h"
+#include "depscan/cmdline.h"
+#include "depscan/files.h"
+
+struct compiler {
+	char *path; // the driver, as it was found
+	char *name; // how it was called: the last part of argv[0]
+	enum compiler_family family;
+	bool is_cxx;      // g++, clang++, c++: .c sources are C++
+	bool gnu_as;      // its assembler is GNU as, which can list what .incbin reads
+	unsigned version; // major
+	char *description; // "gcc version 12.2.0 (Debian 12.2.0-14) for x86_64-linux-gnu"
+	struct digest identity;
+};
+
+// The environment of the client as "NAME=value" words, NULL-terminated; NULL when the name is not set.
+const char *env_value(const char *const *env, const char *name);
+// The same environment for helper runs whose output is parsed: messages in English.
+const char *const *env_for_probe(struct arena *a, const char *const *env);
+
+struct compilers;
+struct compilers *compilers_new(struct files *files);
+void compilers_free(struct compilers *cs);
+
+// The compiler, or NULL with *reason set (compiler_unknown, compiler_script, compiler_probe) and, for a probe that
+// failed, err. What is returned lives as long as `cs`.
+const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
+				      enum reason *reason, struct err *err);
+
+#endif

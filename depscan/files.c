@@ -1,0 +1,183 @@
+#include "depscan/files.h"
+
+#include "base/map.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SHARDS = 64 };
+
+struct entry {
+	struct file_id id;
+	struct digest digest;
+	bool trusted;
+	bool scanned;
+	struct scan scan;
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	struct map by_inode; // {dev, ino} -> struct entry
+	struct map seen;     // digest -> anything
+};
+
+struct files {
+	struct shard shards[SHARDS];
+};
+
+struct inode_key {
+	uint64_t dev, ino;
+};
+
+static void entry_free(struct entry *e)
+{
+	if (!e)
+		return;
+	if (e->scanned)
+		scan_release(&e->scan);
+	free(e);
+}
+
+static void shard_empty(struct shard *s)
+{
+	size_t at = 0;
+	void *e;
+	while (map_next(&s->by_inode, &at, NULL, NULL, &e))
+		entry_free(e);
+	map_release(&s->by_inode);
+}
+
+struct files *files_new(void)
+{
+	struct files *f = mem_alloc(sizeof *f);
+	for (int i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&f->shards[i].lock, NULL);
+	return f;
+}
+
+void files_free(struct files *f)
+{
+	if (!f)
+		return;
+	for (int i = 0; i < SHARDS; i++) {
+		shard_empty(&f->shards[i]);
+		map_release(&f->shards[i].seen);
+		pthread_mutex_destroy(&f->shards[i].lock);
+	}
+	free(f);
+}
+
+static struct shard *shard_of(struct files *f, const struct inode_key *k)
+{
+	return &f->shards[(k->ino ^ k->dev) % SHARDS];
+}
+
+static void put_entry(struct files *f, const struct inode_key *k, struct entry *e)
+{
+	struct shard *s = shard_of(f, k);
+	pthread_mutex_lock(&s->lock);
+	if (s->by_inode.n >= FILES_MAX_ENTRIES / SHARDS)
+		shard_empty(s);
+	entry_free(map_put(&s->by_inode, k, sizeof *k, e));
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void copy_scan(struct scan *to, const struct scan *from, struct arena *a)
+{
+	*to = *from;
+	to->includes = arena_alloc(a, from->n_includes * sizeof *to->includes);
+	for (unsigned i = 0; i < from->n_includes; i++) {
+		to->includes[i] = from->includes[i];
+		to->includes[i].name = arena_strdup(a, from->includes[i].name);
+	}
+}
+
+// Copies what is known of the file that `st` describes; false if nothing trustworthy is.
+static bool known(struct files *f, const struct stat *st, struct arena *a, struct file_facts *facts)
+{
+	struct inode_key k = {st->st_dev, st->st_ino};
+	struct file_id id = file_id_of(st);
+	struct shard *s = shard_of(f, &k);
+	pthread_mutex_lock(&s->lock);
+	const struct entry *e = map_get(&s->by_inode, &k, sizeof k);
+	bool ok = e && e->trusted && file_id_equal(&e->id, &id) && (!a || e->scanned);
+	if (ok) {
+		facts->id = id;
+		facts->digest = e->digest;
+		if (a)
+			copy_scan(&facts->scan, &e->scan, a);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+// Reads the file, remembers and copies out what it is. With an arena, its text is scanned too.
+static int learn(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts,
+		 struct stat *st, struct err *err)
+{
+	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
+	if (file_read(dirfd, path, FILES_MAX_SIZE, &text, st, err) < 0)
+		return -1;
+	int64_t now = clock_now_ns();
+	struct entry *e = mem_alloc(sizeof *e);
+	e->id = file_id_of(st);
+	e->digest = digest_of(text.data, text.len);
+	int64_t changed = e->id.mtime_ns > e->id.ctime_ns ? e->id.mtime_ns : e->id.ctime_ns;
+	e->trusted = now - changed > FILES_AGE_FLOOR_NS && (uint64_t)e->id.size == text.len;
+	if (a) {
+		scan_text(&e->scan, text.data, text.len);
+		e->scanned = true;
+		copy_scan(&facts->scan, &e->scan, a);
+	}
+	facts->id = e->id;
+	facts->digest = e->digest;
+	struct inode_key k = {st->st_dev, st->st_ino};
+	put_entry(f, &k, e);
+	return 0;
+}
+
+static int stat_regular(int dirfd, const char *path, struct stat *st, struct err *err)
+{
+	if (fstatat(dirfd, path, st, 0) < 0)
+		return err_errno(err, "cannot look at '%s'", path);
+	if (!S_ISREG(st->st_mode))
+		return err_set(err, ERR_FORMAT, "'%s' is not a regular file", path);
+	return 0;
+}
+
+int files_digest(struct files *f, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err)
+{
+	struct stat own;
+	struct file_facts facts;
+	if (!st)
+		st = &own;
+	if (stat_regular(dirfd, path, st, err) < 0)
+		return -1;
+	if (!known(f, st, NULL, &facts) && learn(f, dirfd, path, NULL, &facts, st, err) < 0)
+		return -1;
+	*digest = facts.digest;
+	return 0;
+}
+
+int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err)
+{
+	struct stat st;
+	if (stat_regular(dirfd, path, &st, err) < 0)
+		return -1;
+	if (known(f, &st, a, facts))
+		return 0;
+	return learn(f, dirfd, path, a, facts, &st, err);
+}
+
+bool files_first_time(struct files *f, const struct digest *digest)
+{
+	static char mark;
+	struct shard *s = &f->shards[digest->b[0] % SHARDS];
+	pthread_mutex_lock(&s->lock);
+	if (s->seen.n >= FILES_MAX_ENTRIES / SHARDS)
+		map_release(&s->seen);
+	bool first = map_put(&s->seen, digest, sizeof *digest, &mark) == NULL;
+	pthread_mutex_unlock(&s->lock);
+	return first;
+}

@@ -1,0 +1,36 @@
+// What the daemon knows of files by their identity (device, inode, size, mtime, ctime): digest, and what the text can do.
+//
+// An entry is trusted only if the file was older than FILES_AGE_FLOOR_NS when it was read: a later change must then show
+// in mtime or ctime, whatever the file system's granularity. A younger file is read again each time. The table is
+// bounded; when it is full, it starts anew. Thread: any.
+#ifndef COFFER_DEPSCAN_FILES_H
+#define COFFER_DEPSCAN_FILES_H
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "depscan/scan.h"
+
+#define FILES_AGE_FLOOR_NS ((int64_t)2000000000)
+#define FILES_MAX_SIZE ((size_t)256 << 20) // a larger input is ERR_LIMIT
+#define FILES_MAX_ENTRIES 60000u           // about 300 bytes each, with the includes
+
+struct files;
+struct files *files_new(void);
+void files_free(struct files *f);
+
+struct file_facts {
+	struct file_id id;
+	struct digest digest;
+	struct scan scan; // includes: in the caller's arena
+};
+
+// The digest of a file as it is now. `st`, if not NULL, is filled in. 0, or -1: ERR_NOT_FOUND, ERR_FORMAT (not a regular
+// file), ERR_LIMIT, ...
+int files_digest(struct files *f, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err);
+// The digest and the scan of the text.
+int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err);
+// True the first time it is asked for this digest since the table was made: for work that is done once for a text.
+bool files_first_time(struct files *f, const struct digest *digest);
+
+#endif

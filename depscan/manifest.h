@@ -1,0 +1,82 @@
+// The memory of one translation unit: which inputs led to which result.
+//
+// A manifest belongs to one key (toolchain, canonical arguments, source path, environment). Each entry says: if these
+// files have these digests, and these names are absent, and these are present, then the result is under this key. Names
+// are canonical: below the build tree they begin with PATH_TREE and are relative to it, so that checkouts share entries.
+// Entries are newest first and bounded.
+//
+// A struct manifest is immutable but for its notes on folders (see absent_group); it is shared by reference count.
+// Thread: any; the lock guards the notes.
+#ifndef COFFER_DEPSCAN_MANIFEST_H
+#define COFFER_DEPSCAN_MANIFEST_H
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PATH_TREE '\1' // first byte of a canonical name: what follows is relative to the build tree's root
+
+enum {
+	INPUT_IN_DEPFILE = 1, // the user's depfile names it
+	INPUT_NO_CODE = 2,    // a change in its comments counts (not a C-family text)
+};
+struct manifest_input {
+	const char *name;
+	struct digest digest;
+	struct digest code; // see struct scan
+	uint32_t flags;
+};
+
+// Names that must not exist, in one folder. When the folder's own identity is unchanged since they were last checked, nothing
+// can have appeared in it.
+struct absent_group {
+	const char *dir; // canonical; "" is the working directory
+	const char **names;
+	uint32_t n_names;
+	struct file_id checked; // guarded by the manifest's lock
+	bool checked_trusted;
+};
+
+struct manifest_entry {
+	struct digest result;
+	struct digest messages_context; // what the messages were made for (terminal, language); zero: there were none
+	struct digest time_context;     // SOURCE_DATE_EPOCH where time macros are used; zero: they are not
+	int64_t made_at;                // seconds since 1970
+	uint64_t wall_us;               // what the compile took
+	struct manifest_input *inputs;  // the source first
+	uint32_t n_inputs;
+	struct absent_group *absent;
+	uint32_t n_absent;
+	const char **present; // names that must exist, whatever is in them
+	uint32_t n_present;
+};
+
+struct manifest {
+	atomic_uint refs;
+	struct digest key;
+	pthread_mutex_t lock;
+	struct arena arena;
+	struct manifest_entry *entries;
+	uint32_t n_entries;
+	size_t memory; // bytes it takes
+};
+
+#define MANIFEST_MAX_INPUTS 50000u
+#define MANIFEST_MAX_NAMES 500000u
+#define MANIFEST_MAX_ENTRIES 1024u
+
+struct manifest *manifest_decode(const struct digest *key, const void *p, size_t n, struct err *err);
+void manifest_encode(const struct manifest_entry *entries, size_t n, struct buf *out);
+// A manifest with `fresh` in front of the entries of `old` (may be NULL), those with the same inputs left out, at most `most`.
+struct manifest *manifest_with(const struct manifest *old, const struct digest *key, const struct manifest_entry *fresh,
+			       size_t most);
+struct manifest *manifest_ref(struct manifest *m);
+void manifest_unref(struct manifest *m); // NULL is fine
+
+#endif

@@ -1,0 +1,220 @@
+#include "depscan/search.h"
+
+#include "base/child.h"
+#include "base/map.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SEARCH_MS = 20000, SEARCH_OUTPUT = 1 << 20, SEARCHES_MAX = 1024, DIRS_MAX = 512 };
+
+struct known_search {
+	struct arena arena;
+	struct search search;
+};
+
+struct searches {
+	pthread_mutex_t lock;
+	struct map known; // digest -> struct known_search
+};
+
+struct searches *searches_new(void)
+{
+	struct searches *s = mem_alloc(sizeof *s);
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+static void known_free(struct known_search *k)
+{
+	if (!k)
+		return;
+	arena_release(&k->arena);
+	free(k);
+}
+
+static void forget_all(struct searches *s)
+{
+	size_t at = 0;
+	void *k;
+	while (map_next(&s->known, &at, NULL, NULL, &k))
+		known_free(k);
+	map_release(&s->known);
+}
+
+void searches_free(struct searches *s)
+{
+	if (!s)
+		return;
+	forget_all(s);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static const char *language_word(enum lang lang)
+{
+	switch (lang) {
+	case LANG_CXX:
+	case LANG_CXX_CPP_OUT:
+		return "c++";
+	case LANG_OBJC:
+		return "objective-c";
+	case LANG_OBJCXX:
+		return "objective-c++";
+	case LANG_ASM_CPP:
+	case LANG_ASM:
+		return "assembler-with-cpp";
+	default:
+		return "c";
+	}
+}
+
+// The words that can move the search: all of the command but sources, outputs, macros, warnings and forced includes.
+static const char **question(struct arena *a, const struct compiler *c, const struct cmdline *line)
+{
+	const char **argv = arena_alloc(a, (line->n_words + 8) * sizeof *argv);
+	unsigned n = 0;
+	argv[n++] = c->path;
+	for (unsigned i = 0; i < line->n_words; i++) {
+		const struct word *w = &line->words[i];
+		const char *t = w->text;
+		bool with_value = strcmp(t, "-include") == 0 || strcmp(t, "-imacros") == 0 || strcmp(t, "-D") == 0 ||
+				  strcmp(t, "-U") == 0 || strcmp(t, "-x") == 0;
+		if (with_value)
+			i++;
+		if (with_value || i == line->source_word || w->role == WORD_NOT_KEY || w->role == WORD_MAP ||
+		    strcmp(t, "-c") == 0 || strcmp(t, "-S") == 0 || begins(t, "-M") || begins(t, "-D") ||
+		    begins(t, "-U") || begins(t, "-W") || begins(t, "-O") || begins(t, "-x") || begins(t, "-g") ||
+		    begins(t, "--include") || begins(t, "--imacros") || strcmp(t, "--") == 0)
+			continue;
+		argv[n++] = t;
+	}
+	static const char *const tail[] = {"-E", "-v", "-x"};
+	for (size_t i = 0; i < COUNT_OF(tail); i++)
+		argv[n++] = tail[i];
+	argv[n++] = language_word(line->lang);
+	argv[n++] = "/dev/null";
+	return argv;
+}
+
+// gcc and clang print the same form: two headings, a folder per line after one blank, and the names they ignored.
+// False if there are more folders than we keep.
+static bool read_answer(struct known_search *k, char *text)
+{
+	struct search *s = &k->search;
+	struct arena *a = &k->arena;
+	s->quoted = arena_alloc(a, DIRS_MAX * sizeof *s->quoted);
+	s->angled = arena_alloc(a, DIRS_MAX * sizeof *s->angled);
+	s->missing = arena_alloc(a, DIRS_MAX * sizeof *s->missing);
+	const char **list = NULL;
+	unsigned *n = NULL;
+	char *save = NULL;
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		static const char missing[] = "ignoring nonexistent directory \"";
+		if (s->n_missing == DIRS_MAX || s->n_quoted == DIRS_MAX || s->n_angled == DIRS_MAX)
+			return false;
+		if (begins(l, missing)) {
+			const char *name = l + strlen(missing);
+			size_t len = strlen(name);
+			if (len && name[len - 1] == '"')
+				s->missing[s->n_missing++] = arena_strndup(a, name, len - 1);
+		} else if (begins(l, "#include \"...\"")) {
+			list = s->quoted;
+			n = &s->n_quoted;
+		} else if (begins(l, "#include <...>")) {
+			list = s->angled;
+			n = &s->n_angled;
+		} else if (begins(l, "End of search list")) {
+			list = NULL;
+		} else if (list && l[0] == ' ') {
+			char *suffix = strstr(l, " (framework directory)");
+			if (suffix)
+				*suffix = '\0';
+			list[(*n)++] = arena_strdup(a, l + 1);
+		}
+	}
+	return true;
+}
+
+static struct known_search *ask(const char **argv, const char *const *env, int cwd_fd, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct child c = {.argv = argv, .envp = env_for_probe(&a, env), .cwd_fd = cwd_fd, .time_limit_ms = SEARCH_MS,
+			  .max_output = SEARCH_OUTPUT};
+	struct known_search *k = NULL;
+	if (child_run(&c, err) == 0) {
+		k = mem_alloc(sizeof *k);
+		if (c.status != 0 || !c.errs.data || !read_answer(k, c.errs.data)) {
+			err_set(err, ERR_FORMAT, "'%s' does not tell where it looks for headers", argv[0]);
+			known_free(TAKE(k));
+		}
+	}
+	child_release(&c);
+	return k;
+}
+
+static bool still_missing(const struct known_search *k, int cwd_fd)
+{
+	for (unsigned i = 0; i < k->search.n_missing; i++)
+		if (faccessat(cwd_fd, k->search.missing[i], F_OK, 0) == 0)
+			return false;
+	return true;
+}
+
+static const char **copy_names(struct arena *a, const char **from, unsigned n)
+{
+	const char **to = arena_alloc(a, (n + 1) * sizeof *to);
+	for (unsigned i = 0; i < n; i++)
+		to[i] = arena_strdup(a, from[i]);
+	return to;
+}
+
+static struct digest question_key(const struct compiler *c, const char **argv, const char *cwd, const char *const *env)
+{
+	static const char *const matters[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH",
+					      "OBJCPLUS_INCLUDE_PATH", "SDKROOT"};
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_digest(&h, &c->identity);
+	hasher_str(&h, cwd);
+	for (; *argv; argv++)
+		hasher_str(&h, *argv);
+	for (size_t i = 0; i < COUNT_OF(matters); i++)
+		hasher_str(&h, env_value(env, matters[i]));
+	return hasher_end(&h);
+}
+
+int searches_find(struct searches *s, const struct compiler *c, const struct cmdline *line, const char *cwd, int cwd_fd,
+		  const char *const *env, struct arena *a, struct search *out, struct err *err)
+{
+	const char **argv = question(a, c, line);
+	struct digest key = question_key(c, argv, cwd, env);
+	pthread_mutex_lock(&s->lock);
+	struct known_search *k = map_get(&s->known, &key, sizeof key);
+	if (!k || !still_missing(k, cwd_fd)) {
+		known_free(map_del(&s->known, &key, sizeof key));
+		if (s->known.n >= SEARCHES_MAX)
+			forget_all(s);
+		k = ask(argv, env, cwd_fd, err);
+		if (k)
+			map_put(&s->known, &key, sizeof key, k);
+	}
+	if (k) {
+		out->n_quoted = k->search.n_quoted;
+		out->n_angled = k->search.n_angled;
+		out->n_missing = k->search.n_missing;
+		out->quoted = copy_names(a, k->search.quoted, out->n_quoted);
+		out->angled = copy_names(a, k->search.angled, out->n_angled);
+		out->missing = copy_names(a, k->search.missing, out->n_missing);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return k ? 0 : -1;
+}

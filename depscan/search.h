@@ -1,0 +1,27 @@
+// Where a compiler looks for headers: asked of the compiler itself (`-v -E`) and remembered.
+//
+// The answer holds for one compiler, environment, working directory and set of options. Folders that were named but do
+// not exist are part of it: when one appears, the answer is asked for anew. Thread: any.
+#ifndef COFFER_DEPSCAN_SEARCH_H
+#define COFFER_DEPSCAN_SEARCH_H
+
+#include "depscan/compiler.h"
+
+struct search {
+	const char **quoted; // after the includer's own folder
+	unsigned n_quoted;
+	const char **angled; // in order; quoted includes go through them as well
+	unsigned n_angled;
+	const char **missing; // named, but not there
+	unsigned n_missing;
+};
+
+struct searches;
+struct searches *searches_new(void);
+void searches_free(struct searches *s);
+
+// 0 with the answer copied into the arena, or -1.
+int searches_find(struct searches *s, const struct compiler *c, const struct cmdline *line, const char *cwd, int cwd_fd,
+		  const char *const *env, struct arena *a, struct search *out, struct err *err);
+
+#endif
