@@ -1,0 +1,73 @@
+// Who speaks to the front end, and what each is owed: launchers on loan, gates waiting for a slot. No I/O: bytes come in
+// by client_feed(), and what is to be sent goes out through `struct clients_io`, so that all of it can be tested and
+// fuzzed without a socket.
+//
+// A launcher is LOCAL, goes REMOTE by 'R', is HELD after 'L' and LOCAL again when it was let go ('G'). Past the cap of
+// loans it is UNLENT instead of REMOTE, which differs only in the books. A gate WAITS and then HAS a slot, which lasts
+// until its process ends. Behind a gate a launcher lends the slot named in its greeting, and nothing if that slot is
+// unknown or lent by another launcher already. Thread: one.
+#ifndef COFFER_JOBSERVER_CLIENTS_H
+#define COFFER_JOBSERVER_CLIENTS_H
+
+#include "jobserver/books.h"
+#include "jobserver/lease.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum client_state { CLIENT_NEW, CLIENT_LOCAL, CLIENT_REMOTE, CLIENT_UNLENT, CLIENT_HELD, CLIENT_WAITS, CLIENT_HAS_SLOT,
+		    CLIENT_OTHER };
+
+struct client {
+	enum client_state state;
+	uint8_t hello[LEASE_HELLO_SIZE];
+	size_t n_hello;
+	uint32_t slot;          // a gate's number, or the one a launcher lends; 0: none
+	struct client *lender;  // a gate: the launcher that lent its slot
+	struct client *gate;    // a launcher: whose slot it lends or may lend
+	int64_t since_ms;       // held since
+	struct client *next;    // in the queue it is in
+	struct client *next_gate; // in the list of gates with a slot
+};
+
+struct client_queue {
+	struct client *head, **tail;
+};
+
+struct client_figures {
+	uint64_t loans, helds, held_ms, longest_held_ms;
+	unsigned most_remote, most_local, refused; // refused: loans past the cap
+	unsigned left;                             // launchers below a make that does not use the pool
+};
+
+struct clients {
+	struct books books;
+	bool behind_gate;
+	struct client_queue held, waiting; // oldest first
+	struct client *gates;              // those that have a slot
+	uint32_t last_slot;
+	int64_t now_ms; // set by the owner before each call
+	struct client_figures figures;
+};
+
+// What the clients need from the world.
+struct clients_io {
+	void *ctx;
+	unsigned (*unread)(void *ctx); // tokens in the pipe
+	bool (*put)(void *ctx);        // a token into it
+	bool (*take)(void *ctx);       // an unread one back
+	void (*greet)(void *ctx, struct client *c, enum lease_role role, const uint8_t hello[LEASE_HELLO_SIZE]);
+	void (*go)(void *ctx, struct client *c); // send 'G'; a failure shows as the connection's end
+};
+
+void clients_init(struct clients *s, unsigned limit, unsigned implicit, unsigned cap);
+void client_init(struct client *c);
+// Bytes from one connection; false: it broke the protocol, so end it (client_end, then close).
+bool client_feed(struct clients *s, struct client *c, const uint8_t *p, size_t n, const struct clients_io *io);
+// Its connection, or for a gate that has a slot its process, has ended. The memory is the owner's.
+void client_end(struct clients *s, struct client *c, const struct clients_io *io);
+// Does what the books allow until they say wait. Call it after every batch of events.
+void clients_settle(struct clients *s, const struct clients_io *io);
+bool clients_want(const struct clients *s); // does anybody wait for a slot?
+
+#endif

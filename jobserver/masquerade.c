@@ -1,0 +1,126 @@
+#include "jobserver/masquerade.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_NAMES = 1024 };
+
+struct names {
+	char *v[MOST_NAMES];
+	size_t n;
+};
+
+// A version: digits and dots.
+static bool is_version(const char *s)
+{
+	return *s && s[strspn(s, "0123456789.")] == '\0';
+}
+
+bool masquerade_is_compiler(const char *name)
+{
+	static const char *const bases[] = {"gcc", "g++", "cc", "c++", "clang", "clang++"};
+	const char *last = strrchr(name, '-');
+	size_t n = last && is_version(last + 1) ? (size_t)(last - name) : strlen(name);
+	// c89-gcc and c99-gcc are scripts that add options and call gcc, which passes us then.
+	if (strncmp(name, "c89-", 4) == 0 || strncmp(name, "c99-", 4) == 0)
+		return false;
+	for (size_t i = 0; i < COUNT_OF(bases); i++) {
+		size_t len = strlen(bases[i]);
+		if (n < len || memcmp(name + n - len, bases[i], len) != 0)
+			continue;
+		if (n == len || name[n - len - 1] == '-')
+			return true;
+	}
+	return false;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void add_names_of(struct arena *a, struct names *names, const char *dir)
+{
+	DIR *d = opendir(dir);
+	for (struct dirent *e; d && (e = readdir(d)) && names->n < MOST_NAMES;)
+		if (masquerade_is_compiler(e->d_name) && access(path_join(a, dir, e->d_name), X_OK) == 0)
+			names->v[names->n++] = arena_strdup(a, e->d_name);
+	if (d)
+		closedir(d);
+}
+
+static void find_names(struct arena *a, struct names *names, const char *path_list)
+{
+	char *save = NULL;
+	for (char *dir = strtok_r(arena_strdup(a, path_list), ":", &save); dir; dir = strtok_r(NULL, ":", &save))
+		if (dir[0] == '/')
+			add_names_of(a, names, dir);
+	qsort(names->v, names->n, sizeof *names->v, by_text);
+	size_t kept = 0;
+	for (size_t i = 0; i < names->n; i++)
+		if (!kept || strcmp(names->v[kept - 1], names->v[i]) != 0)
+			names->v[kept++] = names->v[i];
+	names->n = kept;
+}
+
+static void remove_dir(struct arena *a, const char *dir, const struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		unlink(path_join(a, dir, names->v[i]));
+	rmdir(dir);
+}
+
+// Fills a temporary folder and renames it; if another was faster, its folder is the same.
+static int make_dir(struct arena *a, const char *dir, const struct names *names, const char *launcher, struct err *err)
+{
+	char *temp = arena_printf(a, "%s.XXXXXX", dir);
+	if (!mkdtemp(temp))
+		return err_errno(err, "cannot make a folder '%s'", temp);
+	for (size_t i = 0; i < names->n; i++) {
+		if (symlink(launcher, path_join(a, temp, names->v[i])) == 0)
+			continue;
+		err_errno(err, "cannot make a link in '%s'", temp);
+		remove_dir(a, temp, names);
+		return -1;
+	}
+	if (rename(temp, dir) == 0)
+		return 0;
+	int e = errno;
+	remove_dir(a, temp, names);
+	errno = e;
+	return e == EEXIST || e == ENOTEMPTY ? 0 : err_errno(err, "cannot make '%s'", dir);
+}
+
+char *masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, struct err *err)
+{
+	struct names names = {.n = 0};
+	find_names(a, &names, path_list);
+	if (!names.n) {
+		err_set(err, ERR_NOT_FOUND, "no compiler is on the PATH");
+		return NULL;
+	}
+	struct hasher h AUTO_HASHER;
+	hasher_init(&h);
+	hasher_str(&h, launcher);
+	for (size_t i = 0; i < names.n; i++)
+		hasher_str(&h, names.v[i]);
+	struct digest d = hasher_end(&h);
+	char hex[DIGEST_HEX];
+	digest_hex(&d, hex);
+	hex[16] = '\0';
+	char *top = path_join(a, cache_dir, "masquerade"), *dir = path_join(a, top, hex);
+	if (access(dir, X_OK) == 0)
+		return dir;
+	if (file_make_dirs(top, 0700, err) < 0 || make_dir(a, dir, &names, launcher, err) < 0)
+		return NULL;
+	return dir;
+}

@@ -1,0 +1,508 @@
+#include "jobserver/server.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	MOST_CONNS = 8192,
+	SPARE_FDS = 64,
+	EVENTS_AT_ONCE = 256,
+	TICK_MS = 200,
+	IDLE_MS = 50,       // a token of the parent that nobody uses is given back after this long
+	LONGEST_PAUSE_MS = 400,
+};
+
+struct source {
+	int fd; // -1: closed; events that were already fetched are dropped
+	void (*on)(struct server *s, struct source *src);
+	struct conn *conn;
+	bool watched;
+};
+
+struct conn {
+	struct source sock, proc; // proc: a gate's process
+	struct client client;
+	struct conn *prev, *next;
+};
+
+struct server {
+	struct server_options o;
+	struct pool pool;
+	struct clients clients;
+	struct clients_io io;
+	int epoll;
+	struct source listener, back, fifo, parent, signals;
+	struct sockaddr_un addr;
+	struct conn *conns, *dead;
+	unsigned n_conns, most_conns;
+	struct rlimit old_files;
+	sigset_t old_mask;
+	struct sigaction old_pipe;
+	pid_t tool;
+	bool ended, resized;
+	int status;
+	int64_t tick_at, idle_at, pause_until, pause_ms; // 0: unset
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+// ---- descriptors ----
+
+static void watch(struct server *s, struct source *src, bool on)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = src};
+	if (src->fd < 0 || src->watched == on)
+		return;
+	if (epoll_ctl(s->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, src->fd, &ev) == 0)
+		src->watched = on;
+}
+
+static void source_close(struct server *s, struct source *src)
+{
+	if (src->fd < 0)
+		return;
+	watch(s, src, false);
+	close(TAKE_FD(src->fd));
+}
+
+static void conn_free(struct server *s, struct conn *c)
+{
+	source_close(s, &c->sock);
+	source_close(s, &c->proc);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	s->n_conns--;
+	// Events of this round may still point to it.
+	c->next = s->dead;
+	s->dead = c;
+	watch(s, &s->listener, true);
+}
+
+static void conn_end(struct server *s, struct conn *c)
+{
+	client_end(&s->clients, &c->client, &s->io);
+	conn_free(s, c);
+}
+
+static struct conn *conn_of(struct client *c)
+{
+	return (struct conn *)((char *)c - offsetof(struct conn, client));
+}
+
+// ---- what the clients need from us ----
+
+static unsigned io_unread(void *ctx)
+{
+	return pool_unread(&((struct server *)ctx)->pool);
+}
+
+static bool io_put(void *ctx)
+{
+	return pool_put(&((struct server *)ctx)->pool);
+}
+
+static bool io_take(void *ctx)
+{
+	return pool_take(&((struct server *)ctx)->pool);
+}
+
+static void say(const struct conn *c, const void *p, size_t n)
+{
+	// A few bytes on a fresh connection always fit; if the peer is gone, its end is the next event.
+	if (c->sock.fd >= 0)
+		(void)!send(c->sock.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void io_go(void *ctx, struct client *client)
+{
+	(void)ctx;
+	say(conn_of(client), &(const char){LEASE_MSG_GO}, 1);
+}
+
+static void on_process_end(struct server *s, struct source *src)
+{
+	conn_end(s, src->conn);
+}
+
+// A gate's slot lasts as long as its process: the connection cannot tell, since a background process that the command
+// leaves behind would keep it open, and the command itself closes it by exec.
+static void follow_process(struct server *s, struct conn *c)
+{
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+	if (getsockopt(c->sock.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+		return;
+	c->proc = (struct source){.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0), .on = on_process_end, .conn = c};
+	watch(s, &c->proc, true);
+}
+
+static void answer_query(struct server *s, const struct conn *c)
+{
+	struct server_status st = server_status(s);
+	char text[160];
+	int n = snprintf(text, sizeof text, "limit %u local %ld remote %u held %u unread %u loans %llu\n", st.limit, st.local,
+			 st.remote, st.held, st.unread, (unsigned long long)st.figures->loans);
+	say(c, text, (size_t)n);
+}
+
+static void io_greet(void *ctx, struct client *client, enum lease_role role, const uint8_t hello[LEASE_HELLO_SIZE])
+{
+	struct server *s = ctx;
+	struct conn *c = conn_of(client);
+	if (role == LEASE_GATE)
+		follow_process(s, c);
+	say(c, hello, LEASE_HELLO_SIZE);
+	if (role == LEASE_QUERY) {
+		answer_query(s, c);
+		shutdown(c->sock.fd, SHUT_RDWR);
+	}
+	if (role == LEASE_LEFT && s->clients.figures.left == 1)
+		fputs("coffer: elastic mode is off below a make that does not use this build's jobserver\n"
+		      "coffer: (a makefile sets -j itself, or a recipe that calls make has neither $(MAKE) nor '+')\n",
+		      stderr);
+}
+
+// ---- events ----
+
+static void on_conn(struct server *s, struct source *src)
+{
+	struct conn *c = src->conn;
+	uint8_t bytes[64];
+	ssize_t n = recv(src->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && client_feed(&s->clients, &c->client, bytes, (size_t)n, &s->io))
+		return;
+	if (c->client.state == CLIENT_HAS_SLOT && c->proc.fd >= 0)
+		source_close(s, &c->sock);
+	else
+		conn_end(s, c);
+}
+
+static void accept_one(struct server *s, int fd)
+{
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || peer.uid != geteuid()) {
+		close(fd);
+		return;
+	}
+	struct conn *c = mem_alloc(sizeof *c);
+	client_init(&c->client);
+	c->sock = (struct source){.fd = fd, .on = on_conn, .conn = c};
+	c->proc = (struct source){.fd = -1};
+	c->next = s->conns;
+	if (c->next)
+		c->next->prev = c;
+	s->conns = c;
+	s->n_conns++;
+	watch(s, &c->sock, true);
+}
+
+static void on_listener(struct server *s, struct source *src)
+{
+	for (int i = 0; i < EVENTS_AT_ONCE && s->n_conns < s->most_conns; i++) {
+		int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			break;
+		accept_one(s, fd);
+	}
+	// Past the limit the others wait in the queue of the socket, at most for the launcher's own limit.
+	if (s->n_conns >= s->most_conns)
+		watch(s, src, false);
+}
+
+static void on_back(struct server *s, struct source *src)
+{
+	(void)src;
+	books_back(&s->clients.books, pool_back(&s->pool));
+}
+
+static void on_fifo(struct server *s, struct source *src)
+{
+	(void)s, (void)src; // settling takes the token
+}
+
+static void on_parent(struct server *s, struct source *src)
+{
+	(void)src;
+	if (parent_take(s->o.parent))
+		s->clients.books.limit++;
+}
+
+static void on_signals(struct server *s, struct source *src)
+{
+	struct signalfd_siginfo si;
+	while (read(src->fd, &si, sizeof si) == sizeof si) {
+		if (si.ssi_signo == SIGCHLD && waitpid(s->tool, &s->status, WNOHANG) == s->tool)
+			s->ended = true;
+		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP)
+			kill(s->tool, (int)si.ssi_signo);
+		else if (si.ssi_signo == SIGWINCH)
+			s->resized = true;
+	}
+}
+
+// ---- tokens of the jobserver around us ----
+
+// Slots that nobody uses or waits for.
+static long idle_slots(const struct server *s)
+{
+	const struct clients *c = &s->clients;
+	long waiting = 0;
+	for (const struct client *w = c->waiting.head; w; w = w->next)
+		waiting++;
+	return books_room(&c->books) + (long)pool_unread(&s->pool) - (long)c->books.held - waiting;
+}
+
+static void give_back_one(struct server *s)
+{
+	struct books *b = &s->clients.books;
+	if (books_room(b) <= 0) {
+		if (!pool_take(&s->pool))
+			return;
+		books_back(b, 1);
+	}
+	b->limit--;
+	parent_give(s->o.parent, 1);
+}
+
+// Takes one token when all slots are in use, keeps at most one idle, and that one for a short time only. After that it
+// asks again now and then, since nothing shows that a tool waits for a token.
+static void balance_parent(struct server *s, int64_t now, bool active)
+{
+	struct parent *p = s->o.parent;
+	if (!p)
+		return;
+	if (active)
+		s->pause_ms = s->pause_until = 0;
+	for (unsigned i = p->taken; i && p->taken && idle_slots(s) > 1; i--)
+		give_back_one(s);
+	long idle = idle_slots(s);
+	if (idle <= 0 || !p->taken) {
+		s->idle_at = 0;
+	} else if (!s->idle_at) {
+		s->idle_at = now + IDLE_MS;
+	} else if (now >= s->idle_at) {
+		give_back_one(s);
+		s->idle_at = 0;
+		s->pause_ms = !s->pause_ms ? IDLE_MS : s->pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : s->pause_ms * 2;
+		s->pause_until = now + s->pause_ms;
+	}
+	if (now >= s->pause_until)
+		s->pause_until = 0;
+	watch(s, &s->parent, idle <= 0 && !s->pause_until && s->clients.books.limit < s->o.limit);
+}
+
+// ---- the loop ----
+
+static void settle(struct server *s, bool active)
+{
+	int64_t now = now_ms();
+	s->clients.now_ms = now;
+	clients_settle(&s->clients, &s->io);
+	balance_parent(s, now, active);
+	// A fifo is readable whenever a token is idle: look only while somebody needs it.
+	watch(s, &s->fifo, s->clients.books.held || books_room(&s->clients.books) < 0);
+	while (s->dead) {
+		struct conn *c = s->dead;
+		s->dead = c->next;
+		free(c);
+	}
+	if (s->o.tick && (now >= s->tick_at || s->resized)) {
+		struct server_status st = server_status(s);
+		s->o.tick(s->o.ctx, &st, s->resized);
+		s->resized = false;
+		s->tick_at = now + TICK_MS;
+	}
+}
+
+static int wait_ms(const struct server *s)
+{
+	int64_t now = now_ms(), first = INT64_MAX;
+	const int64_t ends[] = {s->o.tick ? s->tick_at : 0, s->idle_at, s->pause_until};
+	for (size_t i = 0; i < COUNT_OF(ends); i++)
+		if (ends[i] && ends[i] < first)
+			first = ends[i];
+	return first == INT64_MAX ? -1 : first <= now ? 0 : first - now > INT_MAX ? INT_MAX : (int)(first - now);
+}
+
+int server_run(struct server *s, pid_t tool, struct err *err)
+{
+	s->tool = tool;
+	s->ended = waitpid(tool, &s->status, WNOHANG) == tool;
+	settle(s, true);
+	while (!s->ended) {
+		struct epoll_event events[EVENTS_AT_ONCE];
+		int n = epoll_wait(s->epoll, events, EVENTS_AT_ONCE, wait_ms(s));
+		if (n < 0 && errno != EINTR)
+			return err_errno(err, "cannot wait for events");
+		s->clients.now_ms = now_ms();
+		for (int i = 0; i < n; i++) {
+			struct source *src = events[i].data.ptr;
+			if (src->fd >= 0 && src->on)
+				src->on(s, src);
+		}
+		settle(s, n > 0);
+	}
+	return s->status;
+}
+
+struct server_status server_status(const struct server *s)
+{
+	const struct books *b = &s->clients.books;
+	unsigned unread = pool_unread(&s->pool);
+	return (struct server_status){.limit = b->limit,
+				      .remote = b->remote,
+				      .held = b->held,
+				      .unread = unread,
+				      .local = books_local(b, unread),
+				      .figures = &s->clients.figures};
+}
+
+// ---- start and end ----
+
+static void raise_limits(struct server *s)
+{
+	s->most_conns = 128;
+	if (getrlimit(RLIMIT_NOFILE, &s->old_files) < 0)
+		return;
+	struct rlimit more = s->old_files;
+	const rlim_t wish = 2 * MOST_CONNS + SPARE_FDS; // a gate needs two each
+	if (more.rlim_cur < wish)
+		more.rlim_cur = more.rlim_max < wish ? more.rlim_max : wish;
+	if (setrlimit(RLIMIT_NOFILE, &more) < 0)
+		more = s->old_files;
+	if (more.rlim_cur > 2 * SPARE_FDS)
+		s->most_conns = more.rlim_cur >= wish ? MOST_CONNS : (unsigned)(more.rlim_cur - SPARE_FDS) / 2;
+}
+
+static int catch_signals(struct server *s, struct err *err)
+{
+	static const int caught[] = {SIGCHLD, SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGWINCH};
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < COUNT_OF(caught); i++)
+		sigaddset(&set, caught[i]);
+	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &s->old_pipe);
+	s->signals = (struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .on = on_signals};
+	return s->signals.fd < 0 ? err_errno(err, "cannot wait for signals") : 0;
+}
+
+static int listen_there(struct server *s, struct err *err)
+{
+	s->addr.sun_family = AF_UNIX;
+	int n = snprintf(s->addr.sun_path, sizeof s->addr.sun_path, "%s/socket", s->o.dir);
+	if (n >= (int)sizeof s->addr.sun_path) {
+		s->addr.sun_path[0] = '\0';
+		return err_set(err, ERR_LIMIT, "the folder's name '%s' is too long for a socket", s->o.dir);
+	}
+	s->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	s->listener.on = on_listener;
+	if (s->listener.fd < 0 || bind(s->listener.fd, (struct sockaddr *)&s->addr, sizeof s->addr) < 0 ||
+	    listen(s->listener.fd, SOMAXCONN) < 0)
+		return err_errno(err, "cannot listen at '%s'", s->addr.sun_path);
+	return 0;
+}
+
+static int start(struct server *s, struct err *err)
+{
+	raise_limits(s);
+	if (pool_open(&s->pool, s->o.kind, s->o.dir, err) < 0 || catch_signals(s, err) < 0 || listen_there(s, err) < 0)
+		return -1;
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll < 0)
+		return err_errno(err, "cannot make an epoll");
+	s->back = (struct source){.fd = s->pool.back_fd, .on = on_back};
+	s->fifo = (struct source){.fd = s->pool.kind == POOL_FIFO ? s->pool.unread_fd : -1, .on = on_fifo};
+	s->parent = (struct source){.fd = s->o.parent ? s->o.parent->r : -1, .on = on_parent};
+	watch(s, &s->listener, true);
+	watch(s, &s->signals, true);
+	watch(s, &s->back, true);
+	return 0;
+}
+
+struct server *server_open(const struct server_options *o, struct err *err)
+{
+	struct server *s = mem_alloc(sizeof *s);
+	s->o = *o;
+	s->epoll = s->listener.fd = s->signals.fd = s->back.fd = s->fifo.fd = s->parent.fd = -1;
+	s->pool = (struct pool)POOL_INIT;
+	sigprocmask(SIG_BLOCK, NULL, &s->old_mask);
+	sigaction(SIGPIPE, NULL, &s->old_pipe);
+	// In a foreign jobserver the one slot that we were started with is the beginning.
+	clients_init(&s->clients, o->parent ? 1 : o->limit, o->kind == POOL_NONE ? 0 : 1, o->cap);
+	s->io = (struct clients_io){s, io_unread, io_put, io_take, io_greet, io_go};
+	s->tick_at = now_ms() + TICK_MS;
+	if (start(s, err) == 0)
+		return s;
+	server_close(s);
+	return NULL;
+}
+
+const char *server_auth(const struct server *s)
+{
+	return s->pool.auth;
+}
+
+const char *server_socket(const struct server *s)
+{
+	return s->addr.sun_path;
+}
+
+void server_before_exec(const struct server *s)
+{
+	setrlimit(RLIMIT_NOFILE, &s->old_files);
+	sigaction(SIGPIPE, &s->old_pipe, NULL);
+	pool_inherit(&s->pool);
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+}
+
+void server_close(struct server *s)
+{
+	while (s->conns)
+		conn_free(s, s->conns);
+	while (s->dead) {
+		struct conn *c = s->dead;
+		s->dead = c->next;
+		free(c);
+	}
+	source_close(s, &s->listener);
+	source_close(s, &s->signals);
+	if (s->addr.sun_path[0])
+		unlink(s->addr.sun_path);
+	if (s->o.parent)
+		parent_close(s->o.parent);
+	mem_close_cleanup(&s->epoll);
+	pool_close(&s->pool);
+	sigaction(SIGPIPE, &s->old_pipe, NULL);
+	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	free(s);
+}
