@@ -1,0 +1,93 @@
+# Completion of coffer(1) for bash. Without a verb, what follows is a command of its own.
+# shellcheck shell=bash
+
+_coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
+	max_manifest_entries keep_texts idle_timeout extra_key log_level'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop help version'
+
+# Words that may follow a verb.
+_coffer_words_of()
+{
+	case $1 in
+	stats) echo '--tsv --json --zero --help' ;;
+	config) echo '--tsv --json --help' ;;
+	doctor) echo '--json --help' ;;
+	explain) echo 'last --json --help' ;;
+	cache) echo 'path gc verify clear --help' ;;
+	help) echo "$_coffer_verbs" ;;
+	status | stop | version) echo '--help' ;;
+	esac
+}
+
+# The value of NAME=VALUE; readline has split the word at '='.
+_coffer_value()
+{
+	local values=
+	case $1 in
+	enabled | reproducible | preprocessed | read_only | recache | keep_texts) values='on off' ;;
+	log_level) values='error warn info debug' ;;
+	root)
+		mapfile -t COMPREPLY < <(compgen -d -- "$2")
+		return
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$values" -- "$2")
+}
+
+# Completes the command that begins at word $1, as if coffer were not there.
+_coffer_command()
+{
+	if declare -F _command_offset >/dev/null; then
+		_command_offset "$1"
+	elif [ "$COMP_CWORD" -eq "$1" ]; then
+		mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+	fi
+}
+
+_coffer()
+{
+	local at=1 word=${COMP_WORDS[COMP_CWORD]}
+	COMPREPLY=()
+	# After each --set come NAME, "=" and VALUE, of which the last ones may be missing yet; one word where '=' breaks none.
+	while [ "${COMP_WORDS[at]-}" = --set ] && [ "$at" -lt "$COMP_CWORD" ]; do
+		if [ "$COMP_CWORD" -eq $((at + 1)) ]; then
+			mapfile -t COMPREPLY < <(compgen -S = -W "$_coffer_settings" -- "$word")
+			compopt -o nospace
+			return
+		elif [ "${COMP_WORDS[at + 2]-}" = = ] && [ "$COMP_CWORD" -le $((at + 3)) ]; then
+			_coffer_value "${COMP_WORDS[at + 1]}" "${word#=}"
+			return
+		fi
+		[ "${COMP_WORDS[at + 2]-}" = = ] && at=$((at + 4)) || at=$((at + 2))
+	done
+	if [ "$COMP_CWORD" -eq "$at" ]; then
+		# All commands there are would hide the verbs.
+		[ -z "$word" ] || _coffer_command "$at"
+		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$_coffer_verbs --set --help --version" -- "$word")
+		return
+	fi
+	case ${COMP_WORDS[at]} in
+	make | ninja | cmake)
+		_coffer_command "$at"
+		;;
+	run)
+		at=$((at + 1))
+		[ "${COMP_WORDS[at]}" != -- ] || at=$((at + 1))
+		_coffer_command "$at"
+		;;
+	stats | config | doctor | cache | help | status | stop | version | explain)
+		mapfile -t COMPREPLY < <(compgen -W "$(_coffer_words_of "${COMP_WORDS[at]}")" -- "$word")
+		if [ "${COMP_WORDS[at]}" = explain ]; then
+			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")
+			compopt -o filenames
+		fi
+		;;
+	*)
+		_coffer_command "$at"
+		;;
+	esac
+}
+
+complete -F _coffer coffer
