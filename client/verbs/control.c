@@ -2,13 +2,16 @@
 #include "client/verbs/verbs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_TIMEOUT_MS = 30000, STOP_FIRST_STEP_MS = 10, STOP_LONGEST_STEP_MS = 320 };
+enum { STOP_TIMEOUT_MS = 30000, STOP_FIRST_STEP_MS = 10, STOP_LONGEST_STEP_MS = 320, DRAIN_TIMEOUT_MS = 10000 };
 
 static pid_t listener_of(int sock)
 {
@@ -54,6 +57,15 @@ int verb_ask_daemon(const char *question, struct verb_answer *answer, struct are
 	return answer->text ? 1 : -1;
 }
 
+const char *verb_answer_value(struct arena *a, const struct verb_answer *answer, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *line = answer->text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, name, n) == 0 && line[n] == ' ')
+			return arena_strndup(a, line + n + 1, strcspn(line + n + 1, "\n"));
+	return NULL;
+}
+
 // Waits until nobody listens any more, or somebody else: a compile may have started the next daemon meanwhile.
 static int wait_until_gone(pid_t pid, struct err *err)
 {
@@ -71,6 +83,19 @@ static int wait_until_gone(pid_t pid, struct err *err)
 	}
 	return err_set(err, ERR_TIMEOUT, "the daemon (pid %d) was told to stop and still runs after %d s", (int)pid,
 		       STOP_TIMEOUT_MS / 1000);
+}
+
+// The daemon's process, to wait for; -1 if it can't be had.
+static int open_process(struct arena *a, const struct verb_answer *status)
+{
+	const char *pid = verb_answer_value(a, status, "pid");
+	return pid ? (int)syscall(SYS_pidfd_open, atoi(pid), 0) : -1;
+}
+
+static bool has_ended(int process)
+{
+	struct pollfd p = {.fd = process, .events = POLLIN};
+	return process < 0 || poll(&p, 1, DRAIN_TIMEOUT_MS) > 0;
 }
 
 static void print_answer(const char *text)
@@ -110,11 +135,15 @@ int verb_stop(int argc, char **argv)
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
 	struct verb_answer answer = {"", 0};
-	int rc = verb_ask_daemon("stop", &answer, &a, &err);
-	if (rc > 0 && wait_until_gone(answer.pid, &err) < 0)
-		rc = -1;
-	if (rc < 0)
+	int rc = verb_ask_daemon("status", &answer, &a, &err);
+	AUTO_CLOSE int process = rc > 0 ? open_process(&a, &answer) : -1;
+	if (rc > 0)
+		rc = verb_ask_daemon("stop", &answer, &a, &err);
+	if (rc < 0 || (rc > 0 && wait_until_gone(answer.pid, &err) < 0))
 		return verb_fail(&err);
-	puts(rc ? "the daemon has ended" : "no daemon is running");
+	if (rc == 0)
+		puts("no daemon is running");
+	else
+		puts(has_ended(process) ? "the daemon has ended" : "the daemon ends when the compiles it is at are done");
 	return 0;
 }

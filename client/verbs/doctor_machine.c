@@ -57,18 +57,6 @@ void doctor_check_machine(struct doctor *d)
 
 // ---- the daemon ---------------------------------------------------------------------------------------------------
 
-// The daemon's answer has a line "version X".
-static const char *version_in(struct arena *a, const char *text)
-{
-	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-		if (strncmp(line, "version ", 8) != 0)
-			continue;
-		const char *value = line + 8;
-		return arena_strndup(a, value, strcspn(value, "\n"));
-	}
-	return NULL;
-}
-
 void doctor_check_daemon(struct doctor *d)
 {
 	struct err err = ERR_INIT;
@@ -82,7 +70,7 @@ void doctor_check_daemon(struct doctor *d)
 		found_ok(d, "daemon", "no daemon is running; the next compile starts one");
 		return;
 	}
-	const char *version = version_in(&d->arena, answer.text);
+	const char *version = verb_answer_value(&d->arena, &answer, "version");
 	if (!version || strcmp(version, COFFER_VERSION) != 0)
 		found_problem(d, "daemon", "coffer stop; the next compile starts the right one",
 			      "the daemon is version %s, and this is " COFFER_VERSION, version ? version : "unknown");

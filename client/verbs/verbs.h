@@ -58,5 +58,7 @@ struct verb_answer {
 	pid_t pid; // of whoever made the socket: tells one daemon from the next
 };
 int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err);
+// A value in the answer to "status", which has lines "NAME VALUE"; NULL if there is none of that name.
+const char *verb_answer_value(struct arena *a, const struct verb_answer *answer, const char *name);
 
 #endif
