@@ -141,8 +141,16 @@ static void follow_once(struct finder *f, const struct include *inc, const char 
 		follow(f, inc, includer_dir);
 }
 
-// A header whose name came from a macro: for each folder of the search that its path lies in, the folders before that one.
-static void follow_computed(struct finder *f, const char *path)
+static void absent_at(struct finder *f, const char *dir, const char *rest)
+{
+	const char *path = path_tidy(f->a, path_join(f->a, dir, rest));
+	if (look(f, path) == ABSENT)
+		note_absent(f, path);
+}
+
+// A file whose name we do not know (it came from a macro, or from the assembler): for each folder of the search that its
+// path lies in, the folders before that one, the working directory, and those of the texts that compute names.
+static void follow_unknown(struct finder *f, const char *path)
 {
 	const struct search *s = f->q->search;
 	for (unsigned i = 0; i < s->n_quoted + s->n_angled; i++) {
@@ -150,20 +158,12 @@ static void follow_computed(struct finder *f, const char *path)
 		const char *rest = path_below(path_tidy(f->a, dir), path);
 		if (!rest)
 			continue;
-		for (unsigned k = 0; k < i; k++) {
-			const char *earlier = k < s->n_quoted ? s->quoted[k] : s->angled[k - s->n_quoted];
-			const char *other = path_tidy(f->a, path_join(f->a, earlier, rest));
-			if (look(f, other) == ABSENT)
-				note_absent(f, other);
-		}
-		for (unsigned k = 0; k < f->q->n_inputs; k++) {
-			if (!f->q->inputs[k].scan->computed)
-				continue;
-			const char *own = path_dir(f->a, f->q->inputs[k].path);
-			const char *other = path_tidy(f->a, path_join(f->a, own, rest));
-			if (look(f, other) == ABSENT)
-				note_absent(f, other);
-		}
+		absent_at(f, ".", rest);
+		for (unsigned k = 0; k < i; k++)
+			absent_at(f, k < s->n_quoted ? s->quoted[k] : s->angled[k - s->n_quoted], rest);
+		for (unsigned k = 0; k < f->q->n_inputs; k++)
+			if (f->q->inputs[k].scan->computed)
+				absent_at(f, path_dir(f->a, f->q->inputs[k].path), rest);
 	}
 }
 
@@ -224,7 +224,9 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 		out->computed |= scan->computed;
 	}
 	for (unsigned i = 1; out->computed && i < f.n_files; i++)
-		follow_computed(&f, path_tidy(a, f.files[i].path));
+		follow_unknown(&f, path_tidy(a, f.files[i].path));
+	for (unsigned i = 0; i < q->n_loose; i++)
+		follow_unknown(&f, path_tidy(a, q->loose[i]));
 	for (unsigned i = 0; i < q->search->n_missing; i++) {
 		const char *dir = path_tidy(a, q->search->missing[i]);
 		if (look(&f, dir) == ABSENT)

@@ -27,6 +27,8 @@ struct absent_query {
 	unsigned n_forced;
 	absent_scan_fn scan; // set: `inputs` has no system headers (-MMD): follow every include to the files it can reach
 	void *scan_ctx;
+	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
+	unsigned n_loose;
 	bool precompiled; // a precompiled header beside a header is taken silently: x.h.gch must stay absent (gcc),
 			  // or x.h.pch (clang, forced includes)
 };

@@ -26,6 +26,8 @@ enum {
 	DRAIN_MS = 5000, // how long jobs under way are waited for at the end
 };
 
+#define NO_CACHE_NS ((int64_t)30 * 1000000000) // a daemon that could not open its cache ends after it
+
 static int64_t now_ns(void)
 {
 	struct timespec t;
@@ -116,7 +118,7 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 	d->store = store_open(d->cache_dir, (uint64_t)config_number(config, SETTING_max_size),
 			      (int)config_number(config, SETTING_compression), err);
 	if (!d->store)
-		return -1;
+		log_error("no cache, every compile is left alone: %s", err->text);
 	d->stats = stats_open(d->cache_dir, err);
 	if (!d->stats)
 		log_warn("no statistics: %s", err->text);
@@ -137,6 +139,9 @@ static void keep_house(struct daemon *d)
 	static uint64_t corrupt_counted;
 	uint64_t removed = 0, corrupt = store_corrupt(d->store);
 	struct err err = ERR_INIT;
+	const struct config *config = settings_find(d->settings, (const char *const *)environ, NULL, NULL, NULL);
+	if (config)
+		store_set_limit(d->store, (uint64_t)config_number(config, SETTING_max_size));
 	stats_add(d->stats, STAT_corrupt, corrupt - corrupt_counted);
 	corrupt_counted = corrupt;
 	if (!store_is_over(d->store))
@@ -157,11 +162,15 @@ static void run(struct daemon *d, int64_t idle_ms)
 	AUTO_CLOSE int signals = signalfd(-1, &set, SFD_CLOEXEC);
 	for (int i = 0; i < IDLE_THREADS; i++)
 		start_thread(d);
+	int64_t started = now_ns();
 	while (!atomic_load(&d->stopping)) {
 		struct pollfd fd = {.fd = signals, .events = POLLIN};
 		if (poll(&fd, 1, HOUSEKEEPING_MS) > 0)
 			break;
-		keep_house(d);
+		if (d->store)
+			keep_house(d);
+		else if (now_ns() - started > NO_CACHE_NS)
+			break; // the next daemon may find the cache in order
 		int64_t idle = (now_ns() - atomic_load(&d->last_work_ns)) / 1000000;
 		if (atomic_load(&d->busy) == 0 && idle >= idle_ms)
 			break;

@@ -23,6 +23,8 @@ struct inputs {
 	struct input *list;
 	uint32_t n, cap;
 	struct map known; // path -> anything
+	const char **loose; // those that the assembler opened
+	uint32_t n_loose;
 	enum reason reason;
 };
 
@@ -119,12 +121,15 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 		in->reason = REASON_depfile_unparsed;
 		return;
 	}
+	in->loose = arena_alloc(&j->arena, (d.n_deps + 1) * sizeof *in->loose);
 	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++) {
 		bool there = faccessat(j->cwd_fd, d.deps[i], F_OK, 0) == 0;
 		// Preprocessed text names sources that need not exist.
-		if (there && !is_temp_source(d.deps[i]))
-			add(in, d.deps[i], INPUT_NO_CODE);
-		else if (!there && !is_temp_source(d.deps[i]) && j->inputs_from != INPUTS_SOURCE_ONLY)
+		if (there && !is_temp_source(d.deps[i])) {
+			if (add(in, d.deps[i], INPUT_NO_CODE))
+				in->loose[in->n_loose++] = d.deps[i];
+		}
+		if (!there && !is_temp_source(d.deps[i]) && j->inputs_from != INPUTS_SOURCE_ONLY)
 			in->reason = REASON_embed;
 	}
 }
@@ -212,6 +217,8 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer)
 		return;
 	}
 	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search, .precompiled = true};
+	q.loose = in->loose;
+	q.n_loose = in->n_loose;
 	q.n_forced = forced_includes(j, &forced);
 	q.forced = forced;
 	q.inputs = for_absent(in);
@@ -327,10 +334,10 @@ enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct ma
 		add(&in, j->line.source, 0);
 	else
 		add_depfile(&in, dep_fd);
-	if (in.reason == REASON_NONE && j->inputs_from != INPUTS_SOURCE_ONLY)
-		follow_includes(&in, &answer);
 	if (in.reason == REASON_NONE && asm_dep_fd >= 0)
 		add_assembler_inputs(&in, asm_dep_fd);
+	if (in.reason == REASON_NONE && (j->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))
+		follow_includes(&in, &answer);
 	for (unsigned i = 0; i < j->line.n_extra_inputs && in.reason == REASON_NONE; i++)
 		add(&in, j->line.extra_inputs[i], INPUT_NO_CODE);
 	if (in.reason == REASON_NONE)

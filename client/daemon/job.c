@@ -125,7 +125,7 @@ static void serve_compile(struct job *j)
 	stats_add(j->d->stats, STAT_compiles, 1);
 	enum reason reason = check_peer(j);
 	if (reason == REASON_NONE)
-		reason = job_understand(j);
+		reason = j->d->store ? job_understand(j) : REASON_store_failed;
 	if (reason != REASON_NONE) {
 		not_cached(j, reason);
 		send_text(j, WIRE_EXEC, reason_name(reason));
