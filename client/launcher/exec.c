@@ -82,7 +82,7 @@ int exec_compiler_lost(struct launch *l)
 {
 	if (l->has_place) {
 		const char *file = arena_printf(&l->arena, "%s/lost", l->place.dir);
-		int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		if (fd >= 0)
 			write_all(fd, "\n", 1);
 	}

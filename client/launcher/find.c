@@ -12,7 +12,7 @@ bool find_self(struct stat *self)
 {
 	if (stat("/proc/self/exe", self) == 0)
 		return true;
-	const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
+	const char *name = (const char *)getauxval(AT_EXECFN);
 	return name && stat(name, self) == 0;
 }
 

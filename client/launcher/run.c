@@ -69,11 +69,11 @@ static int open_depfiles(struct run *r)
 	return 0;
 }
 
-// From here on signals wait for us in a descriptor, so that one poll waits for everything. SIGPIPE is among them: a write to
-// nobody is seen by its error.
+// From here on signals wait for us in a descriptor, so that one poll waits for everything. SIGPIPE and SIGXFSZ are among
+// them: a write that fails is seen by its error.
 static int take_signals(struct run *r)
 {
-	static const int ours[] = {SIGCHLD, SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
+	static const int ours[] = {SIGCHLD, SIGPIPE, SIGXFSZ, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < COUNT_OF(ours); i++)
@@ -137,7 +137,7 @@ static int start(struct run *r)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	r->start_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	r->start_us = clock_us();
-	pid_t child = vfork(); // NOLINT(clang-analyzer-security.insecureAPI.vfork): a fork takes longer than all the rest here
+	pid_t child = vfork(); // a fork would take longer than all the rest here
 	if (child == 0)
 		become_compiler(r);
 	if (child < 0)
@@ -172,17 +172,25 @@ static bool is_ignored(int sig)
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+static void reap(struct run *r)
+{
+	pid_t ended = r->child ? waitpid(r->child, &r->status, WNOHANG) : 0;
+	if (ended == 0)
+		return;
+	if (ended < 0)
+		r->status = 1 << 8; // somebody else took its status: rather a failure than a hang
+	r->wall_us = clock_us() - r->start_us;
+	r->child = 0;
+}
+
 static void read_signals(struct run *r)
 {
 	struct signalfd_siginfo info;
 	while (read(r->signals, &info, sizeof info) == sizeof info) {
 		int sig = (int)info.ssi_signo;
 		if (sig == SIGCHLD) {
-			if (r->child && waitpid(r->child, &r->status, WNOHANG) == r->child) {
-				r->wall_us = clock_us() - r->start_us;
-				r->child = 0;
-			}
-		} else if (sig != SIGPIPE && !is_ignored(sig)) {
+			reap(r);
+		} else if (sig != SIGPIPE && sig != SIGXFSZ && !is_ignored(sig)) {
 			r->told_to_end = true;
 			// What the kernel sends (a key, a hang-up of the terminal) the compiler has got, too.
 			if (r->child && info.ssi_code != SI_KERNEL)
@@ -199,8 +207,8 @@ static void pump(struct run *r)
 		struct pollfd wants[3] = {stream_wants(&r->out), stream_wants(&r->errs), {.fd = r->signals, .events = POLLIN}};
 		bool pending = stream_pending(&r->out) || stream_pending(&r->errs);
 		int n = poll(wants, 3, r->child || (pending && !r->told_to_end) ? -1 : 0);
-		if (n < 0 && errno != EINTR)
-			return;
+		if (n < 0)
+			continue; // interrupted
 		if (n == 0)
 			return;
 		if (wants[0].revents)
@@ -273,7 +281,7 @@ int run_compiler(struct launch *l, int sock, const struct wire_msg *order)
 	}
 	pump(&r);
 	leave_streams(&r, sock);
-	read_signals(&r); // a SIGPIPE of ours is not to stay pending
+	read_signals(&r); // no SIGPIPE of ours is to stay pending
 	give_signals_back(&r);
 	report(&r, sock);
 	end_as(r.status);
