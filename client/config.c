@@ -295,7 +295,7 @@ static int set_from_line(void *ctx, const char *section, const char *name, const
 	if (f->failed_line)
 		return 0;
 	const char *where = arena_printf(&f->config->arena, "%s:%d", f->path, f->line);
-	enum setting s;
+	enum setting s = SETTING_COUNT;
 	int rc = find_setting(f->config, name, where, &s, f->err);
 	if (rc == 0 && f->is_tree && !settings[s].tree_ok)
 		rc = err_set(f->err, ERR_USAGE, "%s: '%s' can't be set by a build tree, only by coffer.conf or %s", where,
@@ -385,7 +385,7 @@ static int load_words(struct config *c, const char *const *words, struct err *er
 		const char *equals = strchr(*words, '=');
 		if (!equals)
 			return err_set(err, ERR_USAGE, "--set: '%s' is not 'name=value'", shown(&c->arena, *words));
-		enum setting s;
+		enum setting s = SETTING_COUNT;
 		if (find_setting(c, arena_strndup(&c->arena, *words, (size_t)(equals - *words)), "--set", &s, err) < 0 ||
 		    set_value(c, s, equals + 1, "--set", "command line", err) < 0)
 			return -1;

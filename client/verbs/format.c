@@ -19,6 +19,8 @@ const char *format_bytes(struct arena *a, uint64_t n)
 const char *format_duration(struct arena *a, uint64_t us)
 {
 	uint64_t s = us / 1000000;
+	if (s < 1)
+		return arena_printf(a, "%llu ms", (unsigned long long)us / 1000);
 	if (s < 60)
 		return arena_printf(a, "%.1f s", (double)us / 1e6);
 	if (s < 3600)

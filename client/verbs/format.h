@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 const char *format_bytes(struct arena *a, uint64_t n);                      // "1.5 GiB"
-const char *format_duration(struct arena *a, uint64_t us);                  // "2 h 13 min", "4.2 s"
+const char *format_duration(struct arena *a, uint64_t us);                  // "2 h 13 min", "4.2 s", "85 ms"
 const char *format_percent(struct arena *a, uint64_t part, uint64_t whole); // "81.0 %"; "" if whole is 0
 const char *format_date(struct arena *a, int64_t seconds);                  // local time, "2024-05-01 13:45"
 
