@@ -113,6 +113,12 @@ static bool is_temp_source(const char *path)
 	return strcmp(path, "{standard input}") == 0 || (strlen(base) == 10 && strncmp(base, "cc", 2) == 0 && base[8] == '.');
 }
 
+// The compiler's .file directive has the source's name without its folder, where there need not be a file of that name.
+static bool is_file_directive(const struct job *j, const char *path)
+{
+	return strcmp(path, path_base(j->line.source)) == 0;
+}
+
 static void add_assembler_inputs(struct inputs *in, int fd)
 {
 	struct job *j = in->j;
@@ -129,7 +135,8 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 			if (add(in, d.deps[i], INPUT_NO_CODE))
 				in->loose[in->n_loose++] = d.deps[i];
 		}
-		if (!there && !is_temp_source(d.deps[i]) && j->inputs_from != INPUTS_SOURCE_ONLY)
+		if (!there && !is_temp_source(d.deps[i]) && !is_file_directive(j, d.deps[i]) &&
+		    j->inputs_from != INPUTS_SOURCE_ONLY)
 			in->reason = REASON_embed;
 	}
 }
