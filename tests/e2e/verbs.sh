@@ -248,6 +248,13 @@ has "$out" "^compiles${tab}2\$"
 has "$out" "^cache_bytes${tab}[1-9]"
 check "cache verify finds them sound" 0 coffer cache verify
 has "$out" '^  results  *1 '
+blob=$(find "$cache/v1/result" -type f | head -1)
+printf 'torn' | dd of="$blob" bs=1 seek=40 conv=notrunc 2>/dev/null
+check "cache verify removes a corrupt one and says so" 1 coffer cache verify
+has "$out" '^corrupt and removed: 1$'
+[ ! -e "$blob" ] || fail "the corrupt blob is still there"
+check "after that all is sound" 0 coffer cache verify
+check "the compile is a miss again, and stored" 0 coffer gcc -c x.c
 check "cache clear removes them" 0 coffer cache clear
 has "$out" '^  results  *1 '
 check "stop ends the daemon" 0 coffer stop
