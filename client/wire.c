@@ -133,7 +133,8 @@ static int recv_header(int sock, struct wire_msg *m, uint8_t header[HEADER], str
 {
 	union control control;
 	struct iovec iov = {header, HEADER};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	ssize_t r;
 	do
 		r = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
@@ -387,7 +388,8 @@ static char *below_the_cache(struct arena *a, const char *(*env)(void *, const c
 
 bool wire_find_place(struct wire_place *p, struct arena *a, const char *(*env)(void *, const char *), void *ctx)
 {
-	static const char *const parts[] = {"COFFER_CACHE_DIR", "COFFER_CONFIG", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HOME"};
+	static const char *const parts[] = {"COFFER_CACHE_DIR", "COFFER_CONFIG", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+					    "HOME"};
 	uint64_t h = hash_text(0xcbf29ce484222325u ^ WIRE_MAGIC, COFFER_VERSION);
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
 		h = hash_text(h, env(ctx, parts[i]));
@@ -508,6 +510,7 @@ int wire_check_peer(int sock, struct err *err)
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size))
 		return err_errno(err, "cannot tell who is at the other end of the socket");
 	if (peer.uid != geteuid())
-		return err_set(err, ERR_ACCESS, "the process at the other end of the socket is of user %u", (unsigned)peer.uid);
+		return err_set(err, ERR_ACCESS, "the process at the other end of the socket is of user %u",
+			       (unsigned)peer.uid);
 	return 0;
 }

@@ -39,7 +39,10 @@ struct wire_msg {
 	int fds[WIRE_MAX_FDS];
 	unsigned n_fds;
 };
-#define WIRE_MSG_INIT {0, BUF_INIT, {-1, -1, -1, -1}, 0}
+#define WIRE_MSG_INIT                            \
+	{                                        \
+		0, BUF_INIT, {-1, -1, -1, -1}, 0 \
+	}
 void wire_msg_release(struct wire_msg *m); // closes the descriptors that are still in it
 #define AUTO_MSG __attribute__((cleanup(wire_msg_release)))
 

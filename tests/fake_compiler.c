@@ -101,7 +101,7 @@ static int without_value(const char *word)
 	static const struct {
 		const char *word;
 		void (*act)(void);
-	} table[] = {{"show", show},	 {"env", show_env},	    {"fds", show_fds},
+	} table[] = {{"show", show},    {"env", show_env},         {"fds", show_fds},
 		     {"tty", show_tty}, {"signals", show_signals}, {"leave", leave}};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (strcmp(word, table[i].word) == 0) {

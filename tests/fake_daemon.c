@@ -60,7 +60,8 @@ static void answer_echo(int sock, const struct wire_job *j, int dir)
 	struct stat st;
 	if (fstat(dir, &st))
 		die("fstat");
-	buf_addf(&text, "umask=%o\nflags=%u\ncolumns=%u\ncwd=%s\ncompiler=%s\n", j->umask, j->flags, j->columns, j->cwd, j->compiler);
+	buf_addf(&text, "umask=%o\nflags=%u\ncolumns=%u\ncwd=%s\ncompiler=%s\n", j->umask, j->flags, j->columns, j->cwd,
+		 j->compiler);
 	buf_addf(&text, "dir=%llu:%llu\n", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	describe_words(&text, "argv", j->argv);
 	describe_words(&text, "env", j->env);

@@ -8,8 +8,9 @@
 static bool is_verb(const char *word)
 {
 	static const char *const verbs[] = {
-		"stats", "explain", "doctor", "config", "cache", "help", "version", "status", "stop",
-		"make",	 "ninja",   "cmake",  "run",	"inspect", "audit", "replay", "worker", "scheduler",
+#define VERB(name, text) #name,
+#include "client/verbs/verbs.def"
+#undef VERB
 	};
 	if (word[0] == '-')
 		return true;

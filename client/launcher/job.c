@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-	ANSWER_S = 10,		 // at most, for a daemon that has read the job
+	ANSWER_S = 10,           // at most, for a daemon that has read the job
 	SOCKET_UNREAD = TIOCOUTQ // SIOCOUTQ of <linux/sockios.h>: bytes that the other side has not read
 };
 
@@ -97,7 +97,8 @@ int job_done(const struct wire_msg *answer, int *exit_code)
 		// Half of the messages would be worse than another compile.
 		int fd = answer->fds[0];
 		struct stat st;
-		if (answer->n_fds != 1 || fstat(fd, &st) || st.st_size < (off_t)d.n_out + (off_t)d.n_errs || lseek(fd, 0, SEEK_SET))
+		if (answer->n_fds != 1 || fstat(fd, &st) || st.st_size < (off_t)d.n_out + (off_t)d.n_errs ||
+		    lseek(fd, 0, SEEK_SET))
 			return -1;
 		copy_from(fd, STDOUT_FILENO, d.n_out);
 		copy_from(fd, STDERR_FILENO, d.n_errs);

@@ -15,8 +15,8 @@
 // One compile, or one verb.
 struct launch {
 	struct arena arena;
-	char **argv;         // as the user typed it, without coffer's own words: argv[0] is the compiler or the verb
-	const char **set;    // the --set words, NULL-terminated
+	char **argv;      // as the user typed it, without coffer's own words: argv[0] is the compiler or the verb
+	const char **set; // the --set words, NULL-terminated
 	uint32_t n_set;
 	bool masquerade;     // we were started by the compiler's name
 	const char *program; // the real compiler's file, as it is executed
@@ -63,7 +63,7 @@ int daemon_connect(struct launch *l);
 
 // ---- job.c: question and answer ----
 int job_send(struct launch *l, int sock);
-int job_answer(int sock, struct wire_msg *answer); // within bounds of time
+int job_answer(int sock, struct wire_msg *answer);           // within bounds of time
 int job_done(const struct wire_msg *answer, int *exit_code); // passes the messages on; -1: nothing was done yet
 
 // ---- run.c: the compile in our hands ----

@@ -20,7 +20,7 @@ struct stream {
 	int to;        // our own stdout or stderr
 	int kept;      // memory file
 	uint64_t n_kept, max_kept;
-	bool overflow; // not all is kept
+	bool overflow;   // not all is kept
 	size_t at, have; // of `part`, what is still to be written
 	char part[STREAM_PART];
 };
@@ -31,7 +31,10 @@ int memory_file(void); // close-on-exec, empty; -1 if there is none
 int stream_open(struct stream *s, int to, bool is_terminal, bool is_closed, uint64_t max_kept);
 void stream_release(struct stream *s);
 void stream_started(struct stream *s); // the compiler has its end now: closes ours
-static inline bool stream_pending(const struct stream *s) { return s->have > s->at; }
+static inline bool stream_pending(const struct stream *s)
+{
+	return s->have > s->at;
+}
 struct pollfd stream_wants(const struct stream *s); // fd is -1 if it wants nothing
 void stream_move(struct stream *s);                 // what it wanted can be done
 

@@ -165,9 +165,11 @@ END_TEST
 
 START_TEST(only_what_changes_a_compile_travels)
 {
-	static const char *const travel[] = {"PATH=/bin", "PATH=", "LC_ALL=C", "GCC_COLORS=", "COFFER_X=y", "CPATH=a=b", "XDG_CACHE_HOME=x"};
-	static const char *const stay[] = {"PATHS=/bin", "PAT=", "=", "", "PATH", "AWS_SECRET_ACCESS_KEY=x", "lc_all=C", "GITHUB_TOKEN=",
-					   "MAKEFLAGS=-j", "COFFER=1"};
+	static const char *const travel[] = {
+		"PATH=/bin", "PATH=", "LC_ALL=C", "GCC_COLORS=", "COFFER_X=y", "CPATH=a=b", "XDG_CACHE_HOME=x"};
+	static const char *const stay[] = {
+		"PATHS=/bin",    "PAT=",         "=",       "", "PATH", "AWS_SECRET_ACCESS_KEY=x", "lc_all=C",
+		"GITHUB_TOKEN=", "MAKEFLAGS=-j", "COFFER=1"};
 	for (size_t i = 0; i < COUNT_OF(travel); i++)
 		ck_assert_msg(env_travels(travel[i]), "%s", travel[i]);
 	for (size_t i = 0; i < COUNT_OF(stay); i++)

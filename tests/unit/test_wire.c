@@ -52,8 +52,17 @@ static const struct wire_job *example_job(void)
 	static const char *argv[] = {"gcc", "-c", "", "a b\n", NULL};
 	static const char *env[] = {"PATH=/bin", "LC_ALL=", NULL};
 	static const char *set[] = {"root=/x", NULL};
-	static const struct wire_job job = {.umask = 022, .flags = JOB_STDERR_TTY | JOB_STDIN_TTY, .columns = 80,
-		.cwd = "/work", .compiler = "/usr/bin/gcc", .argv = argv, .n_argv = 4, .env = env, .n_env = 2, .set = set, .n_set = 1};
+	static const struct wire_job job = {.umask = 022,
+					    .flags = JOB_STDERR_TTY | JOB_STDIN_TTY,
+					    .columns = 80,
+					    .cwd = "/work",
+					    .compiler = "/usr/bin/gcc",
+					    .argv = argv,
+					    .n_argv = 4,
+					    .env = env,
+					    .n_env = 2,
+					    .set = set,
+					    .n_set = 1};
 	return &job;
 }
 
@@ -169,10 +178,10 @@ START_TEST(nonsense_is_refused)
 		const char bytes[13];
 		enum err_code code;
 	} cases[] = {
-		{"cof2\x08\0\0\0\0\0\0\0", ERR_FORMAT},		 // another magic
-		{"cof1\x00\0\0\0\0\0\0\0", ERR_FORMAT},		 // no type
-		{"cof1\x09\0\0\0\0\0\0\0", ERR_FORMAT},		 // a type of the future
-		{"cof1\x08\0\0\0\x01\0\0\x02", ERR_LIMIT},	 // a byte more than WIRE_MAX_PAYLOAD
+		{"cof2\x08\0\0\0\0\0\0\0", ERR_FORMAT},    // another magic
+		{"cof1\x00\0\0\0\0\0\0\0", ERR_FORMAT},    // no type
+		{"cof1\x09\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
+		{"cof1\x08\0\0\0\x01\0\0\x02", ERR_LIMIT}, // a byte more than WIRE_MAX_PAYLOAD
 		{"cof1\x08\0\0\0\xff\xff\xff\xff", ERR_LIMIT},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -212,7 +221,8 @@ START_TEST(too_many_descriptors_are_refused_and_closed)
 	} control = {0};
 	char header[] = "cof1\x06\0\0\0\0\0\0\0";
 	struct iovec iov = {header, 12};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -369,8 +379,13 @@ END_TEST
 
 START_TEST(run_names_only_words_that_exist)
 {
-	struct wire_run r = {.flags = RUN_DEPFILE | RUN_ASM_DEPFILE, .depfile_word = 1, .asm_depfile_word = 2,
-		.max_messages = 1ull << 40, .argv = run_words, .n_argv = 3}, got;
+	struct wire_run r = {.flags = RUN_DEPFILE | RUN_ASM_DEPFILE,
+			     .depfile_word = 1,
+			     .asm_depfile_word = 2,
+			     .max_messages = 1ull << 40,
+			     .argv = run_words,
+			     .n_argv = 3},
+			got;
 	wire_put_run(&payload, &r);
 	ck_assert_int_eq(wire_get_run(&got, &arena, &payload, &err), 0);
 	ck_assert_uint_eq(got.flags, 3);
@@ -403,8 +418,9 @@ END_TEST
 START_TEST(a_result_arrives_as_it_was_sent)
 {
 	struct wire_result r;
-	wire_put_result(&payload, &(struct wire_result){.status = 0x8b, .overflow = 1, .start_ns = UINT64_MAX, .wall_us = 5,
-							.has = RUN_DEPFILE});
+	wire_put_result(&payload,
+			&(struct wire_result){
+				.status = 0x8b, .overflow = 1, .start_ns = UINT64_MAX, .wall_us = 5, .has = RUN_DEPFILE});
 	ck_assert_int_eq(wire_get_result(&r, &payload, &err), 0);
 	ck_assert_uint_eq(r.status, 0x8b);
 	ck_assert_uint_eq(r.overflow, 1);
@@ -447,7 +463,8 @@ START_TEST(there_is_no_place_without_an_absolute_folder)
 {
 	ck_assert_ptr_null(PLACE(NULL).dir);
 	ck_assert_ptr_null(PLACE("HOME", "").dir);
-	ck_assert_ptr_null(PLACE("HOME", "h", "XDG_CACHE_HOME", "c", "COFFER_CACHE_DIR", "d", "COFFER_RUNTIME_DIR", "r").dir);
+	ck_assert_ptr_null(
+		PLACE("HOME", "h", "XDG_CACHE_HOME", "c", "COFFER_CACHE_DIR", "d", "COFFER_RUNTIME_DIR", "r").dir);
 }
 END_TEST
 
