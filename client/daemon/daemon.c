@@ -190,6 +190,14 @@ static void wind_up(struct daemon *d)
 	log_info("ends with %d jobs under way", atomic_load(&d->busy));
 }
 
+static void set_log_level(const struct config *config)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (strcmp(config_text(config, SETTING_log_level), names[i]) == 0)
+			log_set_level((enum log_level)i);
+}
+
 static int listen_fd_of(int argc, char **argv)
 {
 	for (int i = 1; i + 1 < argc; i++)
@@ -224,6 +232,7 @@ int daemon_main(int argc, char **argv)
 		if (config_load(&config, &none, &err) < 0)
 			return 1;
 	}
+	set_log_level(&config);
 	if (set_up(d, &config, &err) < 0) {
 		log_error("cannot start: %s", err.text);
 		return 1;

@@ -113,12 +113,6 @@ static bool is_temp_source(const char *path)
 	return strcmp(path, "{standard input}") == 0 || (strlen(base) == 10 && strncmp(base, "cc", 2) == 0 && base[8] == '.');
 }
 
-// The compiler's .file directive has the source's name without its folder, where there need not be a file of that name.
-static bool is_file_directive(const struct job *j, const char *path)
-{
-	return strcmp(path, path_base(j->line.source)) == 0;
-}
-
 static void add_assembler_inputs(struct inputs *in, int fd)
 {
 	struct job *j = in->j;
@@ -129,15 +123,11 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 	}
 	in->loose = arena_alloc(&j->arena, (d.n_deps + 1) * sizeof *in->loose);
 	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++) {
-		bool there = faccessat(j->cwd_fd, d.deps[i], F_OK, 0) == 0;
-		// Preprocessed text names sources that need not exist.
-		if (there && !is_temp_source(d.deps[i])) {
-			if (add(in, d.deps[i], INPUT_NO_CODE))
-				in->loose[in->n_loose++] = d.deps[i];
-		}
-		if (!there && !is_temp_source(d.deps[i]) && !is_file_directive(j, d.deps[i]) &&
-		    j->inputs_from != INPUTS_SOURCE_ONLY)
-			in->reason = REASON_embed;
+		// It also lists names that it was only told (.file, line markers), mapped ones among them: these need not exist.
+		if (is_temp_source(d.deps[i]) || faccessat(j->cwd_fd, d.deps[i], F_OK, 0) < 0)
+			continue;
+		if (add(in, d.deps[i], INPUT_NO_CODE))
+			in->loose[in->n_loose++] = d.deps[i];
 	}
 }
 

@@ -54,16 +54,15 @@ void settings_cache_free(struct settings_cache *sc)
 	free(sc);
 }
 
+static const char *job_env(void *ctx, const char *name)
+{
+	return env_value(ctx, name);
+}
+
 static void look_at_files(struct arena *a, const char *const *env, const char *tree, struct file_id ids[FILES])
 {
-	const char *user = env_value(env, "COFFER_CONFIG");
-	const char *xdg = env_value(env, "XDG_CONFIG_HOME");
-	const char *home = env_value(env, "HOME");
-	if (!user && xdg && xdg[0])
-		user = arena_printf(a, "%s/coffer/coffer.conf", xdg);
-	else if (!user)
-		user = arena_printf(a, "%s/.config/coffer/coffer.conf", home ? home : "");
-	const char *names[FILES] = {COFFER_SYSCONFDIR "/coffer/coffer.conf", user,
+	const char *user = config_user_file(a, job_env, (void *)(uintptr_t)env);
+	const char *names[FILES] = {COFFER_SYSCONFDIR "/coffer/coffer.conf", user ? user : "",
 				    tree ? arena_printf(a, "%s/.coffer.conf", tree) : ""};
 	for (int i = 0; i < FILES; i++) {
 		struct stat st;
@@ -84,11 +83,6 @@ static struct digest settings_key(const char *const *env, const char *const *set
 		hasher_str(&h, *set);
 	hasher_str(&h, tree);
 	return hasher_end(&h);
-}
-
-static const char *job_env(void *ctx, const char *name)
-{
-	return env_value(ctx, name);
 }
 
 const struct config *settings_find(struct settings_cache *sc, const char *const *env, const char *const *set,

@@ -16,17 +16,6 @@ static bool begins(const char *s, const char *with)
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
-// The build tree: the nearest folder above with a version control folder, else the working directory itself.
-static const char *find_root(struct arena *a, const char *cwd)
-{
-	static const char *const marks[] = {".git", ".hg", ".svn", ".jj"};
-	for (const char *dir = cwd; strcmp(dir, "/") != 0; dir = path_dir(a, dir))
-		for (size_t i = 0; i < COUNT_OF(marks); i++)
-			if (access(arena_printf(a, "%s/%s", dir, marks[i]), F_OK) == 0)
-				return dir;
-	return cwd;
-}
-
 const char *job_canonical_path(struct job *j, const char *path)
 {
 	if (!j->reproducible || path[0] != '/')
@@ -49,7 +38,7 @@ static enum reason find_names(struct job *j)
 	if (j->wire.cwd[0] != '/')
 		return REASON_no_source;
 	j->cwd = path_tidy(&j->arena, j->wire.cwd);
-	j->root = find_root(&j->arena, j->cwd);
+	j->root = config_find_tree(&j->arena, j->cwd);
 	struct err err = ERR_INIT;
 	j->config = settings_find(j->d->settings, j->env, j->wire.set, j->root, &err);
 	if (!j->config) {
