@@ -106,8 +106,8 @@ static bool hit(struct job *j)
 	stats_add(j->d->stats, j->outcome == OUTCOME_DIRECT_HIT ? STAT_direct_hits : STAT_preprocessed_hits, 1);
 	stats_add(j->d->stats, STAT_time_saved_us, entry.wall_us);
 	stats_add(j->d->stats, STAT_bytes_read, result.len);
-	journal_add(j->d->journal, j);
 	send_done(j, &done);
+	journal_add(j->d->journal, j);
 	return true;
 }
 
