@@ -21,8 +21,8 @@
 #define BLOB_FILE_MAX (STORE_MAX_BLOB + BLOB_HEADER)
 
 // This thread's buffer for a blob file on its way in or out, empty. It is kept from call to call, because fresh pages
-// for every blob cost more than reading it. Belongs to the thread until blob_scratch_done(), which lets go of the memory
-// when one blob has made it large.
+// for every blob cost more than reading it. In use until blob_scratch_done(), which lets go of the memory when one blob
+// has made it large.
 struct buf *blob_scratch(void);
 void blob_scratch_done(struct buf *file);
 

@@ -42,9 +42,10 @@ static inline bool is_blob_file(const struct stat *st)
 
 void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX]);
 // Reads and unpacks an open blob file. ERR_FORMAT: corrupt; ERR_LIMIT: too large for `out`; else the disk failed.
-int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err);
-// True when the blob must go: it is corrupt, or the disk cannot read it, and then it would stand in the way of a new one
-// for ever.
+int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st,
+	      struct err *err);
+// True when the blob must go: it is corrupt, or the disk cannot read it, and then it would stand in the way of a new
+// one for ever.
 static inline bool disk_is_useless(const struct err *why)
 {
 	return why->code == ERR_FORMAT || why->code == ERR_IO;
@@ -65,9 +66,9 @@ struct walk_blob {
 enum walk_verdict { WALK_KEEP, WALK_DROP };
 typedef enum walk_verdict walk_fn(void *arg, const struct walk_blob *b);
 
-// Shows every blob file of a shard, removes what it is told to, and sets the shard's count to what is left. Only regular
-// files with a blob's name are shown; no symlink is followed. What is published during the walk may be missed by the
-// count until the next walk. -1 when a folder cannot be read.
+// Shows every blob file of a shard, removes what it is told to, and sets the shard's count to what is left. Only
+// regular files with a blob's name are shown; no symlink is followed. What is published during the walk may be missed
+// by the count until the next walk. -1 when a folder cannot be read.
 int walk_shard(struct store *s, unsigned shard, walk_fn *fn, void *arg, struct err *err);
 int walk_all(struct store *s, walk_fn *fn, void *arg, struct err *err); // and the counts are complete then
 // The folder of a kind's shard, opened without following symlinks; -1 with errno.

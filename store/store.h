@@ -1,16 +1,16 @@
 // The store on disk: blobs by key, compressed, checksummed, published whole or not at all, bounded in size.
 //
-// Layout below the cache folder: v1/<kind>/<2 hex>/<30 hex>. A blob file is a header (store/blob.h) and the bytes, raw or
-// zstd. Publication is temp file in v1/tmp, write, rename. There is no fsync: after a power cut a blob may be torn, which
-// the checksum on every read turns into a miss. A corrupt blob is removed and reported as absent. Nothing here ever fails
-// a compile: the caller treats errors as a miss (ERR_FULL: no space, quota, descriptors, read-only; ERR_ACCESS; ERR_LIMIT:
-// too large; else the disk).
+// Layout below the cache folder: v1/<kind>/<2 hex>/<30 hex>. A blob file is a header (store/blob.h) and the bytes, raw
+// or zstd. Publication is temp file in v1/tmp, write, rename. There is no fsync: after a power cut a blob may be torn,
+// which the checksum on every read turns into a miss. A corrupt blob is removed and reported as absent. Nothing here
+// ever fails a compile: the caller treats errors as a miss (ERR_FULL: no space, quota, descriptors, read-only;
+// ERR_ACCESS; ERR_LIMIT: too large; else the disk).
 //
 // Size: v1/usage is a small file with the bytes in each of the 256 shards (the first byte of the key), shared by all
-// daemons on the folder (store/usage.h). A blob counts for its file size in whole 4 KiB pages. store_put never walks; when
-// the total passes the limit, store_evict_some (the daemon's housekeeping thread calls it) takes the fullest shards, removes
-// the least recently used blobs until the total is below 95 % of the limit, and corrects those shards' counts. Use is
-// recorded as the file's mtime, at most once an hour a blob. Thread: any; one struct store per process.
+// daemons on the folder (store/usage.h). A blob counts for its file size in whole 4 KiB pages. store_put never walks;
+// when the total passes the limit, store_evict_some (the daemon's housekeeping thread calls it) takes the fullest
+// shards, removes the least recently used blobs until the total is below 95 % of the limit, and corrects those shards'
+// counts. Use is recorded as the file's mtime, at most once an hour a blob. Thread: any; one struct store per process.
 //
 // docs/store.md has the formats byte by byte and what each fault leads to.
 #ifndef COFFER_STORE_STORE_H
@@ -38,14 +38,14 @@ struct store_part { // one piece of a blob, so that callers need not join them f
 struct store;
 #define STORE_MAX_BLOB ((size_t)1 << 30)
 
-// Opens or makes the folder (0700). `max_bytes` 0 means no limit. `level` is zstd's (may be negative). A v1 that everybody
-// can write to is ERR_ACCESS. A read-only store that exists can be opened; puts into it fail. NULL on error.
+// Opens or makes the folder (0700). `max_bytes` 0 means no limit. `level` is zstd's (may be negative). A v1 that
+// everybody can write to is ERR_ACCESS. A read-only store that exists can be opened; puts into it fail. NULL on error.
 struct store *store_open(const char *dir, uint64_t max_bytes, int level, struct err *err);
 void store_close(struct store *s); // after every call on it has returned; NULL is allowed
 void store_set_limit(struct store *s, uint64_t max_bytes);
 
-// A blob of an immutable kind that is there already stays as it is and counts as used. ERR_LIMIT past STORE_MAX_BLOB, and
-// for a blob larger than the store may be.
+// A blob of an immutable kind that is there already stays as it is and counts as used. ERR_LIMIT past STORE_MAX_BLOB,
+// and for a blob larger than the store may be.
 int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
 	      size_t n_parts, struct err *err);
 // 1 found (raw bytes added to `out`), 0 absent, -1 the disk failed or the blob is larger than `out` may be (ERR_LIMIT).
@@ -57,18 +57,19 @@ void store_remove(struct store *s, enum store_kind kind, const struct digest *ke
 
 uint64_t store_bytes(const struct store *s); // on disk, by the usage file
 uint64_t store_corrupt(const struct store *s); // corrupt blobs met since store_open
-// store_evict_some has something to do: the limit is passed, or the counts were lost and everything must be counted anew.
+// store_evict_some has something to do: the limit is passed, or the counts were lost and all must be counted anew.
 bool store_is_over(const struct store *s);
-// Counts anew if that is due, then evicts until below 95 % of the limit. *removed is the number of blobs. Takes as long as
-// walking the store may take: never on the way of a compile. While another process or thread is at it, does nothing.
+// Counts anew if that is due, then evicts until below 95 % of the limit. *removed is the number of blobs. Takes as long
+// as walking the store may take: never on the way of a compile. While another process or thread is at it, does nothing.
 int store_evict_some(struct store *s, uint64_t *removed, struct err *err);
 
 struct store_report { // what walks found and did
 	uint64_t blobs[STORE_KINDS], bytes[STORE_KINDS]; // what is in the store afterwards; store_clear: what was removed
 	uint64_t corrupt, stray_temps, evicted;
 };
-// Walk the whole store and set its counts; for `coffer cache gc|verify|clear`. They may run while daemons work. They touch
-// only regular files with the names of ours, follow no symlinks, and leave folders. On an error the report is of no use.
+// Walk the whole store and set its counts; for `coffer cache gc|verify|clear`. They may run while daemons work. They
+// touch only regular files with the names of ours, follow no symlinks, and leave folders. On an error the report is of
+// no use.
 int store_gc(struct store *s, struct store_report *r, struct err *err);     // recounts, drops old temp files, evicts
 int store_verify(struct store *s, struct store_report *r, struct err *err); // reads every blob, removes corrupt ones
 int store_clear(struct store *s, struct store_report *r, struct err *err);  // removes every blob

@@ -48,7 +48,7 @@ static inline struct store *open_store(uint64_t max)
 static inline void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	dir = mem_printf("%s/coffer-test-XXXXXX", tmp ? tmp : "/tmp");
+	dir = mem_printf("%s/coffer-store-XXXXXX", tmp ? tmp : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	err_clear(&err);
 	store = open_store(0);

@@ -141,7 +141,10 @@ static void expect_corrupt(const void *file, size_t n, const char *what, size_t 
 	AUTO_FREE char *path = blob_path(STORE_RESULT, &key);
 	uint64_t before = store_corrupt(store);
 	write_file(path, file, n);
-	ck_assert_msg(get(STORE_RESULT, 1) == 0, "%s %zu was not noticed", what, at);
+	AUTO_BUF struct buf out = BUF_INIT;
+	buf_adds(&out, "before");
+	ck_assert_msg(store_get(store, STORE_RESULT, &key, &out, &err) == 0, "%s %zu was not noticed", what, at);
+	ck_assert_str_eq(out.data, "before");
 	ck_assert_msg(access(path, F_OK) < 0, "%s %zu was not removed", what, at);
 	ck_assert_uint_eq(store_corrupt(store), before + 1);
 }
@@ -185,29 +188,49 @@ START_TEST(a_blob_under_another_name_is_a_miss)
 }
 END_TEST
 
-// Changes bytes of a good file and makes the checksum right again, as no accident would.
-static void expect_forged(size_t at, const void *bytes, size_t n, const char *what)
+// Makes the checksum right again, as no accident would.
+static void expect_forged(struct buf *file, const char *what)
+{
+	struct digest sum = digest_of(file->data + 24, file->len - 24);
+	memcpy(file->data + 8, sum.b, sizeof sum.b);
+	expect_corrupt(file->data, file->len, what, 0);
+}
+
+static void expect_forged_at(size_t at, const void *bytes, size_t n, const char *what)
 {
 	char text[600];
 	fill(text, sizeof text, 1, false);
 	AUTO_BUF struct buf file = BUF_INIT;
 	pack_one(text, sizeof text, 1, STORE_RESULT, &file);
 	memcpy(file.data + at, bytes, n);
-	struct digest sum = digest_of(file.data + 24, file.len - 24);
-	memcpy(file.data + 8, sum.b, sizeof sum.b);
-	expect_corrupt(file.data, file.len, what, at);
+	expect_forged(&file, what);
 }
 
 START_TEST(a_right_checksum_over_wrong_sizes_is_a_miss)
 {
 	put_text(STORE_RESULT, 1, "x");
-	expect_forged(48, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, "raw size of all ones");
-	expect_forged(48, "\x01\0\0\x40\0\0\0\0", 8, "raw size past the limit");
-	expect_forged(48, "\x57\x02", 2, "raw size one less");
-	expect_forged(25, "\0", 1, "zstd called raw");
-	expect_forged(25, "\2", 1, "unknown packing");
-	expect_forged(56, "\0\0\0\0", 4, "no zstd magic");
-	expect_forged(56 + 9, "\xff\xff\xff\xff", 4, "bad zstd block");
+	expect_forged_at(48, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, "raw size of all ones");
+	expect_forged_at(48, "\x01\0\0\x40\0\0\0\0", 8, "raw size past the limit");
+	expect_forged_at(48, "\x57\x02", 2, "raw size one less");
+	expect_forged_at(25, "\0", 1, "zstd called raw");
+	expect_forged_at(25, "\2", 1, "unknown packing");
+	expect_forged_at(56, "\0\0\0\0", 4, "no zstd magic");
+	expect_forged_at(56 + 9, "\xff\xff\xff\xff", 4, "bad zstd block");
+	// Header and frame agree on one byte past the limit (RFC 8878: single segment, eight bytes of content size).
+	expect_forged_at(48, "\x01\0\0\x40\0\0\0\0\x28\xb5\x2f\xfd\xe0\x01\0\0\x40\0\0\0\0", 21, "past the limit");
+}
+END_TEST
+
+START_TEST(a_frame_that_ends_after_good_blocks_adds_nothing)
+{
+	char *text = mem_alloc(300000);
+	fill(text, 300000, 1, false);
+	put_text(STORE_RESULT, 1, "x");
+	AUTO_BUF struct buf file = BUF_INIT;
+	pack_one(text, 300000, 1, STORE_RESULT, &file);
+	file.len--;
+	expect_forged(&file, "frame without its last byte");
+	free(text);
 }
 END_TEST
 
@@ -566,6 +589,7 @@ int main(void)
 					put_and_get_refuse_what_is_too_large};
 	const TTest *const damage[] = {every_flipped_bit_is_a_miss, a_blob_under_another_name_is_a_miss,
 				       a_right_checksum_over_wrong_sizes_is_a_miss,
+				       a_frame_that_ends_after_good_blocks_adds_nothing,
 				       a_torn_file_does_not_stop_the_next_put, what_is_no_file_is_absent_and_stays};
 	const TTest *const faults[] = {a_removed_cache_folder_is_made_again, put_fails_cleanly_at_the_file_size_limit,
 				       out_of_descriptors_is_full, a_full_disk_is_full_until_eviction,
