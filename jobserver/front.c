@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126 };
+enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126, TOOLS_OWN_FILES = 64 };
 
 // One run: what the steps find out, in their order.
 struct run {
@@ -67,10 +67,11 @@ static void find_programs(struct run *r)
 	if (!r->f->launcher || !r->f->cache_dir)
 		return;
 	struct err err = ERR_INIT;
-	char *dir = masquerade_dir(&r->arena, r->f->launcher, r->f->cache_dir, list, &err);
-	if (dir)
+	char *dir;
+	int found = masquerade_dir(&r->arena, r->f->launcher, r->f->cache_dir, list, &dir, &err);
+	if (found > 0)
 		r->path = arena_printf(&r->arena, "%s:%s", dir, list);
-	else if (err.code != ERR_NOT_FOUND)
+	else if (found < 0)
 		say("compilers are not cached unless the build calls coffer itself: %s", err.text);
 }
 
@@ -138,6 +139,16 @@ static void find_transport(struct run *r)
 	// Whatever `coffer run` starts most likely knows what every jobserver client has known for twenty years.
 	if (r->tool.kind == TOOL_OTHER && r->f->grammar == JOBS_OF_NONE)
 		r->transport = TRANSPORT_PIPES;
+}
+
+// What a tool behind a gate may start: each of its commands costs it a descriptor.
+static unsigned jobs_behind_gate(const struct run *r)
+{
+	unsigned jobs = FRONT_MOST_LOANS + r->limit;
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < jobs + TOOLS_OWN_FILES)
+		jobs = files.rlim_cur > 2 * TOOLS_OWN_FILES ? (unsigned)files.rlim_cur - TOOLS_OWN_FILES : r->limit;
+	return jobs;
 }
 
 // ---- the tool's words and environment ----
@@ -343,14 +354,17 @@ static int finish(struct run *r, int status)
 
 static int run_as_jobserver(struct run *r)
 {
+	const char *big = NULL;
 	struct err err = ERR_INIT;
+	if (r->transport == TRANSPORT_GATE)
+		big = arena_printf(&r->arena, "-j%u", jobs_behind_gate(r));
 	if (open_server(r, &err) < 0) {
 		say("elastic mode is off: %s", err.text);
 		place_remove(&r->place);
 		return run_plain(r);
 	}
-	if (r->transport == TRANSPORT_GATE)
-		insert_option(r, arena_printf(&r->arena, "-j%u", FRONT_MOST_LOANS + r->limit));
+	if (big)
+		insert_option(r, big);
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	fflush(NULL);
 	pid_t pid = spawn(r);

@@ -70,7 +70,7 @@ static enum word_kind cut_jobs(char *p, const char *next, const struct grammar *
 
 static enum word_kind look_at_letters(char *word, const char *next, const struct grammar *g, int *jobs)
 {
-	for (char *p = word + 1; *p; p++) {
+	for (char *p = word + 1; isalpha((unsigned char)*p); p++) {
 		if (*p == 'j')
 			return cut_jobs(p, next, g, jobs);
 		if (*p == g->ends)
@@ -267,6 +267,15 @@ int makeflags_jobs(const char *makeflags)
 	return jobs;
 }
 
+// "-ks": options without values only.
+static bool is_letters(const char *word)
+{
+	const char *p = word + 1;
+	while (isalpha((unsigned char)*p) && !strchr("CEfIoWlOj", *p))
+		p++;
+	return word[0] == '-' && p > word + 1 && !*p;
+}
+
 void makeflags_write(struct buf *out, const char *old, unsigned jobs, const char *words)
 {
 	struct arena a AUTO_ARENA = ARENA_INIT;
@@ -276,13 +285,14 @@ void makeflags_write(struct buf *out, const char *old, unsigned jobs, const char
 	char **v = split(&a, old ? old : "", &n, &rest);
 	n = strip(v, n, &make_grammar, &was);
 	// Clients look for 'n' in the first word: letters stand there alone, and without letters it is empty.
-	bool letters = n && v[0][0] == '-' && v[0][1] != '-' && !strpbrk(v[0] + 1, "CEfIoWlO");
+	bool letters = n && is_letters(v[0]);
 	if (letters)
 		buf_adds(out, v[0] + 1);
-	for (size_t i = letters; i < n; i++)
-		buf_addf(out, " %s", v[i]);
+	// Before the others, of which the last may be an option that lacks its value.
 	if (words)
 		buf_addf(out, " -j%u %s", jobs, words);
+	for (size_t i = letters; i < n; i++)
+		buf_addf(out, " %s", v[i]);
 	if (*rest)
 		buf_addf(out, " %s", rest);
 }

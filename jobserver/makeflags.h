@@ -25,8 +25,7 @@ enum { JOBS_UNSET = -1, JOBS_UNLIMITED = 0, JOBS_MAX = 100000 };
 
 struct auth makeflags_auth(const char *makeflags);
 int makeflags_jobs(const char *makeflags); // the last -jN: N, JOBS_UNLIMITED for -j alone, or JOBS_UNSET
-// `old` (may be NULL) without its -j and jobserver words, and with " -jN words" in their place before "--" unless `words`
-// is NULL.
+// `old` (may be NULL) without its -j and jobserver words, and with " -jN words" behind its letters unless `words` is NULL.
 void makeflags_write(struct buf *out, const char *old, unsigned jobs, const char *words);
 
 enum jobs_grammar { JOBS_OF_MAKE, JOBS_OF_NINJA, JOBS_OF_CMAKE, JOBS_OF_NONE /* some other program */ };

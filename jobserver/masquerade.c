@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_NAMES = 1024 };
+enum { MOST_NAMES = 1024, HEX_OF_NAME = 16 };
 
 struct names {
 	char *v[MOST_NAMES];
@@ -100,14 +100,13 @@ static int make_dir(struct arena *a, const char *dir, const struct names *names,
 	return e == EEXIST || e == ENOTEMPTY ? 0 : err_errno(err, "cannot make '%s'", dir);
 }
 
-char *masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, struct err *err)
+int masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, char **dir,
+		   struct err *err)
 {
 	struct names names = {.n = 0};
 	find_names(a, &names, path_list);
-	if (!names.n) {
-		err_set(err, ERR_NOT_FOUND, "no compiler is on the PATH");
-		return NULL;
-	}
+	if (!names.n)
+		return 0;
 	struct hasher h AUTO_HASHER;
 	hasher_init(&h);
 	hasher_str(&h, launcher);
@@ -116,11 +115,10 @@ char *masquerade_dir(struct arena *a, const char *launcher, const char *cache_di
 	struct digest d = hasher_end(&h);
 	char hex[DIGEST_HEX];
 	digest_hex(&d, hex);
-	hex[16] = '\0';
-	char *top = path_join(a, cache_dir, "masquerade"), *dir = path_join(a, top, hex);
-	if (access(dir, X_OK) == 0)
-		return dir;
-	if (file_make_dirs(top, 0700, err) < 0 || make_dir(a, dir, &names, launcher, err) < 0)
-		return NULL;
-	return dir;
+	hex[HEX_OF_NAME] = '\0';
+	char *top = path_join(a, cache_dir, "masquerade");
+	*dir = path_join(a, top, hex);
+	if (access(*dir, X_OK) == 0)
+		return 1;
+	return file_make_dirs(top, 0700, err) < 0 || make_dir(a, *dir, &names, launcher, err) < 0 ? -1 : 1;
 }

@@ -13,8 +13,9 @@
 #include <stdbool.h>
 
 bool masquerade_is_compiler(const char *name); // "gcc", "x86_64-linux-gnu-g++-12", "clang-14"; not "gcc-ar"
-// The folder for this PATH, in the arena; made below `cache_dir` if need be. NULL with err on failure or if there is no
-// compiler on the PATH.
-char *masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, struct err *err);
+// The folder for this PATH, in the arena; made below `cache_dir` if need be. 1: *dir is set; 0: no compiler is on the
+// PATH; -1: it cannot be made.
+int masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, char **dir,
+		   struct err *err);
 
 #endif

@@ -179,7 +179,7 @@ START_TEST(jobs_are_found_in_makeflags)
 }
 END_TEST
 
-START_TEST(the_jobserver_stands_behind_the_letters_and_before_the_variables)
+START_TEST(the_jobserver_stands_behind_the_letters_and_before_the_rest)
 {
 	static const char *const cases[][2] = {
 		{NULL, " -j2 W"},
@@ -187,10 +187,12 @@ START_TEST(the_jobserver_stands_behind_the_letters_and_before_the_variables)
 		{"ks", "ks -j2 W"},
 		{"ksj8", "ks -j2 W"},
 		{"-k -j8", "k -j2 W"},
-		{" -j8 --no-print-directory", " --no-print-directory -j2 W"},
+		{" -j8 --no-print-directory", " -j2 W --no-print-directory"},
 		{"k -j8 --jobserver-auth=3,4 -- CC=gcc X=a\\ b", "k -j2 W -- CC=gcc X=a\\ b"},
-		{"-I /x -j4", " -I /x -j2 W"},
-		{"X=1", " X=1 -j2 W"},
+		{"-I /x -j4", " -j2 W -I /x"},
+		{"X=1", " -j2 W X=1"},
+		{"cj8\\", " -j2 W -cj8\\"},
+		{"ks --x -C", "ks -j2 W --x -C"},
 		{" --jobserver-style=pipe --jobserver-fds=3,4 -k", "k -j2 W"},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -214,7 +216,7 @@ int main(void)
 	tcase_add_test(t, the_last_jobserver_word_counts);
 	tcase_add_test(t, what_is_no_jobserver_word_names_none);
 	tcase_add_test(t, jobs_are_found_in_makeflags);
-	tcase_add_test(t, the_jobserver_stands_behind_the_letters_and_before_the_variables);
+	tcase_add_test(t, the_jobserver_stands_behind_the_letters_and_before_the_rest);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

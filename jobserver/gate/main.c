@@ -1,0 +1,31 @@
+// coffer-gate PROGRAM ARGV0 WORD...: waits for a slot of the build and becomes PROGRAM.
+//
+// It stands before every command of a ninja that knows no jobserver (see spawn.c). Without an answer it goes on at once.
+// The slot lasts as long as the process that it becomes. A static program: it costs less than a millisecond.
+#include "jobserver/lease.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { USAGE = 2, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+int main(int argc, char **argv)
+{
+	if (argc < 3) {
+		fputs("usage: coffer-gate PROGRAM ARGV0 [WORD]...\n", stderr);
+		return USAGE;
+	}
+	uint32_t slot;
+	char text[16];
+	if (lease_gate(&slot, NULL) == 1) {
+		snprintf(text, sizeof text, "%u", (unsigned)slot);
+		setenv("COFFER_SLOT", text, 1);
+	}
+	execvp(argv[1], argv + 2);
+	int e = errno;
+	fprintf(stderr, "coffer-gate: cannot run '%s': %s\n", argv[1], strerror(e));
+	return e == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}

@@ -1,0 +1,347 @@
+# The elastic jobserver with real tools and stand-in compiles: local commands never exceed the slots, whoever the tool
+# is; what goes wrong ends the build as it would have ended without coffer.
+# shellcheck shell=bash disable=SC2154,SC2016,SC2153
+# shellcheck source=tests/e2e/jobserver/lib.sh
+source "$TESTS/e2e/jobserver/lib.sh"
+js_tools || fail "the stand-ins do not build"
+
+# The private folders of builds.
+folders() { find "$TMPDIR" -maxdepth 1 -name 'coffer-build.*'; }
+
+# strict MAX COMMANDS LOANS: what the last `measured` build must have done. The maximum is exact: that it is reached shows
+# that the slots are used.
+strict()
+{
+	[ "$status" = 0 ] || fail "exit status $status"
+	[ "$max_local" -le "$1" ] || fail "$max_local local commands at once, $1 slots"
+	[ "$commands" = "$2" ] || fail "$commands commands instead of $2"
+	[ "$loans" = "$3" ] || fail "$loans loans instead of $3"
+	[ -z "$(folders)" ] || fail "a folder is left in TMPDIR"
+}
+
+# In a fraction of the time that the compiles would need with so many jobs.
+elastic()
+{
+	[ "$wall_ms" -lt "$1" ] || fail "not elastic: $wall_ms ms"
+}
+
+e2e_jobserver_make() { # once
+	load_w1 80 6
+	measured coffer make -j2 -f w1.mk
+	strict 2 86 80
+	elastic 20000 # with -j2: 41 s
+}
+
+e2e_jobserver_make_one_slot() { # once
+	load_w1 30 2
+	measured coffer make -j1 -f w1.mk
+	strict 1 32 30
+	elastic 15000
+}
+
+e2e_jobserver_burst() { # once
+	load_w3 10 500
+	for n in 1 2 4; do
+		measured coffer make --jobs=$n -f w3.mk
+		strict $n 110 100
+	done
+}
+
+e2e_jobserver_sub_makes() { # once
+	load_w5 8
+	measured coffer make -j2 -f w5.mk
+	strict 2 88 80
+}
+
+e2e_jobserver_fifo_of_make_4_4() { # once
+	load_w3 10 500
+	js_fake_tool make 'GNU Make 4.4.1'
+	PATH=$PWD/fake:$PATH measured coffer make -j2 w3.list
+	strict 2 110 100
+}
+
+e2e_jobserver_fifo_of_ninja_1_14() { # once
+	load_w3 10 500
+	js_fake_tool ninja 1.14.0
+	PATH=$PWD/fake:$PATH measured coffer ninja -j 2 w3.list
+	strict 2 110 100
+}
+
+e2e_jobserver_pipes_of_kitwares_ninja() { # once
+	load_w3 10 500
+	js_fake_tool ninja 1.10.2.git.kitware.jobserver-1
+	PATH=$PWD/fake:$PATH measured coffer ninja -j 2 w3.list
+	strict 2 110 100
+}
+
+e2e_jobserver_gate_for_old_ninja() { # once
+	need ninja
+	case $(ninja --version) in 1.1[4-9]* | 1.[2-9]?.*) skip "this ninja is a jobserver client" ;; esac
+	load_w1 80 6
+	measured coffer ninja -j2 -f w1.ninja >out
+	strict 2 86 80
+	elastic 20000
+	load_w3 10 500
+	measured coffer ninja -j2 -f w3.ninja >out
+	strict 2 110 100
+}
+
+# What ninja's commands print, return and get as environment is what it would be without the gate.
+e2e_jobserver_gate_is_not_noticed() { # once
+	need ninja
+	cat >build.ninja <<'END'
+rule r
+  command = $cmd
+build big: r
+  cmd = head -c 300000 /dev/zero | tr '\0' x; echo
+build env: r
+  cmd = env | grep -E '^(LD_PRELOAD|COFFER_GATE)' ; true
+build leaves: r
+  cmd = sleep 5 > /dev/null 2>&1 < /dev/null & echo $$! > sleeper
+build fails: r
+  cmd = echo this fails; exit 3
+END
+	coffer ninja -j1 -k0 big env leaves >out || fail "ninja failed: $(tail -5 out)"
+	kill "$(cat sleeper)"
+	[ "$(tr -cd x <out | wc -c)" -ge 300000 ] || fail "output is lost"
+	lacks_text out LD_PRELOAD=
+	coffer ninja fails >out && fail "a failing command is not seen"
+	has_text out "this fails"
+	coffer ninja -t targets >out || fail "a tool of ninja fails"
+	[ "$(coffer ninja --version)" = "$(ninja --version)" ] || fail "the version differs"
+}
+
+e2e_jobserver_without_gate_old_ninja_runs_with_j() { # once
+	need ninja
+	case $(ninja --version) in 1.1[4-9]* | 1.[2-9]?.*) skip "this ninja is a jobserver client" ;; esac
+	mkdir bare
+	cp "$COFFER" "$COFFERD" bare/
+	COFFERD=$PWD/bare/cofferd
+	load_w1 4 2
+	measured "$PWD/bare/coffer" ninja -j2 -f w1.ninja >out 2>errs
+	strict 2 6 0
+	has_text errs "elastic mode is off"
+}
+
+e2e_jobserver_cmake_build() { # once
+	need cmake ninja
+	cat >CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.13)
+project(stand_in NONE)
+foreach(i RANGE 1 20)
+  add_custom_target(obj${i} COMMAND $ENV{WORK} remote 0 500)
+  list(APPEND objs obj${i})
+endforeach()
+foreach(i RANGE 1 4)
+  add_custom_target(link${i} ALL COMMAND $ENV{WORK} local 100)
+  add_dependencies(link${i} ${objs})
+endforeach()
+END
+	for generator in "Unix Makefiles" Ninja; do
+		cmake -G "$generator" -S . -B "b $generator" >out || fail "cmake: $(cat out)"
+		measured coffer cmake --build "b $generator" -j 2 >out 2>errs
+		strict 2 24 20
+		lacks_text errs "jobserver mode"
+		CMAKE_BUILD_PARALLEL_LEVEL=1 measured coffer cmake --build "b $generator" >out
+		strict 1 24 20
+	done
+}
+
+e2e_jobserver_run_gives_any_client_its_jobserver() { # once
+	load_w1 10 2
+	printf '#!/bin/sh\nexec make -f w1.mk "$@"\n' >script
+	chmod +x script
+	measured coffer run -j 2 -- ./script
+	strict 2 12 10
+	measured coffer run ./script -k </dev/null
+	[ "$status" = 0 ] || fail "status $status"
+	coffer run -- sh -c 'exit 7'
+	[ $? = 7 ] || fail "the exit status is lost"
+	coffer run --nonsense 2>/dev/null
+	[ $? = 2 ] || fail "an unknown option is taken"
+	coffer run -j 0 -- true 2>/dev/null
+	[ $? = 2 ] || fail "-j 0 is taken"
+	coffer run nonexistent-program 2>errs
+	[ $? = 127 ] || fail "a missing program is not told from others"
+	has_text errs "cannot run 'nonexistent-program'"
+}
+
+e2e_jobserver_jobs_of_makeflags_and_of_nobody() { # once
+	load_w3 4 500
+	MAKEFLAGS=-j1 measured coffer make -f w3.mk
+	strict 1 44 40
+	MAKEFLAGS=kj3 measured coffer make -f w3.mk
+	strict 3 44 40
+	measured taskset -c 0 "$COFFER" make -f w3.mk # one processor
+	strict 1 44 40
+}
+
+# `coffer make` in a recipe of a build whose jobserver is coffer, or make.
+e2e_jobserver_nested() { # once
+	load_w5 3
+	export SUBMAKE="$COFFER make"
+	measured coffer make -j2 -f w5.mk
+	strict 2 33 30
+	export SUBMAKE="$COFFER make -j1"
+	measured coffer make -j2 -f w5.mk
+	strict 2 33 30
+}
+
+e2e_jobserver_below_make_it_takes_makes_tokens() { # once
+	load_w5 3
+	export SUBMAKE="$COFFER make"
+	for n in 1 2 3; do
+		[ $n = 1 ] || set -- -j$n # make without -j has no jobserver: each recipe in turn has the machine
+		[ $n = 1 ] && set -- COFFER_LEND=0
+		measured make "$@" -f w5.mk 2>errs
+		strict $((n > 1 ? n : $(nproc))) 33 30
+		lacks_text errs INTERNAL
+	done
+}
+
+e2e_jobserver_below_make_without_plus_it_has_one_slot() { # once
+	load_w5 2
+	sed -i 's/+//' w5.mk
+	export SUBMAKE="$COFFER make"
+	measured make -j2 -f w5.mk 2>errs
+	strict 2 22 20
+	has_text errs "using 1 local job"
+}
+
+# A makefile that sets -j itself leaves the pool; it is said once, and what is lent elsewhere stays right.
+e2e_jobserver_makefile_with_its_own_j() { # once
+	load_w5 1
+	sed -i 's/--no-print-directory/-j64/' w5.mk
+	measured coffer make -j2 -f w5.mk >out 2>errs
+	[ "$status$loans" = 00 ] || fail "status $status, $loans loans"
+	[ "$(grep -c 'elastic mode is off below a make' errs)" = 1 ] || fail "$(cat errs)"
+}
+
+# The same launcher under a plain make, without any front end.
+e2e_jobserver_plain_make_is_lent_the_token() { # once
+	load_w1 40 4
+	measured make -j2 -f w1.mk 2>errs
+	strict 2 44 40
+	elastic 15000 # without: 21 s
+	lacks_text errs INTERNAL
+	load_w3 8 500
+	measured make -j2 -f w3.mk 2>errs
+	strict 2 88 80
+	COFFER_LEND=0 measured make -j8 -f w3.mk
+	[ "$loans" = 0 ] || fail "lent although it was told not to"
+	measured make -j500 -f w3.mk
+	[ "$loans" = 0 ] || fail "lent under -j500"
+}
+
+e2e_jobserver_exit_status_and_messages_are_the_tools() { # once
+	printf 'all:\n\t@exit 3\nsig:\n\t@kill -KILL $$PPID\n' >Makefile
+	make >want 2>&1
+	expected=$?
+	coffer make >got 2>&1
+	[ $? = $expected ] || fail "the exit status differs"
+	same_file want got || fail "messages differ: $(cat got)"
+	coffer make sig >/dev/null 2>&1
+	[ $? = 137 ] || fail "a tool killed by a signal is not seen as such"
+	[ -z "$(ls -A "$TMPDIR")" ] || fail "left in TMPDIR: $(ls -A "$TMPDIR")"
+}
+
+# end_by WHOM SIGNAL: starts a long build in a process group of its own and sends the signal to the group, to the front
+# end or to make.
+end_by()
+{
+	local target make
+	export WORK_COUNT=$PWD/count
+	rm -f "$WORK_COUNT" pids
+	# A shell gives its background jobs an ignored SIGINT; env puts it back.
+	setsid env --default-signal=INT,QUIT "$COFFER" make -j2 -f slow.mk >out 2>&1 &
+	front=$!
+	wait_until 20 '[ "$("$WORK" count | cut -d" " -f4)" -ge 20 ]' || fail "the build does not start"
+	make=$(pgrep -P "$front" -x make)
+	case $1 in
+	group) target=-$front ;;
+	front) target=$front ;;
+	make) target=$make ;;
+	esac
+	kill -"$2" -- "$target"
+	wait "$front"
+	status=$?
+	wait_until 10 "! kill -0 $make 2>/dev/null" || fail "make is left after $2 to the $1"
+}
+
+e2e_jobserver_signals_end_the_build() { # once
+	load_w1 60 2
+	sed 's/remote 0 1000/remote 0 20000/' w1.mk >slow.mk
+	for case in group:INT group:QUIT front:TERM group:HUP make:TERM make:KILL; do
+		end_by ${case%:*} ${case#*:}
+		[ $status != 0 ] || fail "$case: exit status 0"
+
+		[ -z "$(folders)" ] || fail "$case: a folder is left in TMPDIR"
+		# Killed, make cannot end its launchers; that they do not wait for anybody is another test's claim.
+		for pid in $(pgrep -g "$front" 2>/dev/null); do kill -KILL "$pid"; done
+	done
+	end_by front KILL
+	[ $status = 137 ] || fail "status $status"
+	[ -n "$(folders)" ] || fail "nobody could have removed the folder"
+	coffer run true
+	[ -z "$(folders)" ] || fail "the next build does not remove the folder"
+}
+
+# Launchers that are killed while they are remote or held: the slots come back, and the build goes on with -k.
+e2e_jobserver_killed_launchers() { # once
+	load_w1 40 4
+	sed 's/remote 0 1000/remote 0 3000/' w1.mk >slow.mk
+	export WORK_COUNT=$PWD/count
+	# In the background, so that its launchers can be killed by their parent.
+	"$COFFER" make -k -j2 -f slow.mk >out 2>&1 &
+	front=$!
+	wait_until 20 '[ "$("$WORK" count | cut -d" " -f4)" -ge 30 ]' || fail "the build does not start"
+	make=$(pgrep -P "$front" -x make)
+	for pid in $(pgrep -P "$make" | head -15); do kill -KILL "$pid"; done
+	start=$(now_ms)
+	wait "$front"
+	[ $? = 2 ] || fail "the exit status is not make's"
+	[ $(($(now_ms) - start)) -lt 15000 ] || fail "it was slow after the kills"
+	[ "$("$WORK" count | cut -d" " -f3)" -ge 40 ] || fail "not all compiles were started"
+}
+
+# Nothing but the front end's word lets a returned launcher go: its result is there, and it waits while the slots are
+# taken.
+e2e_jobserver_query() { # once
+	printf 'all:\n\t@$(WORK) remote 0 1\n\t@printf "cofj\\001q\\000\\000\\000\\000\\000\\000" | timeout 5 python3 -c "%s"\n' \
+		'import os,socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(os.environ[\"COFFER_JOBSERVER\"]); s.sendall(sys.stdin.buffer.read()); d=b\"\"; [d:=d+x for x in iter(lambda: s.recv(99), b\"\")]; print(d[12:].decode(), end=\"\")' >Makefile
+	need python3
+	measured coffer make -j3 >out
+	has_text out "limit 3 local 1 remote 0 held 0 unread 2 loans 1"
+}
+
+e2e_jobserver_summary_and_progress() { # once
+	load_w1 4 1
+	measured coffer make -j2 --summary --no-progress -f w1.mk 2>errs
+	has_text errs "2 slots"
+	has_text errs "remote: 4"
+	need script
+	TERM=xterm script -qec "stty rows 24 cols 80; $COFFER make -j2 -f w1.mk" /dev/null </dev/null >tty
+	has_text tty "remote"
+	measured coffer make -j2 -f w1.mk 2>errs
+	[ ! -s errs ] || fail "not silent without a terminal: $(cat errs)"
+}
+
+# Compilers that the build calls by name are cached, whatever the makefile calls them; nothing else changes.
+e2e_jobserver_compilers_go_through_the_cache() { # once
+	put Makefile <<'END'
+prog: a.o b.o
+	$(CC) -o $@ $^
+b.o: b.c
+	gcc -c -o $@ $<
+origin:
+	@echo $(origin CC) $(CC)
+END
+	echo 'int b(void); int main(void) { return b(); }' >a.c
+	echo 'int b(void) { return 0; }' >b.c
+	counted any coffer make
+	./prog || fail "the program does not run"
+	rm -f ./*.o prog
+	counted any coffer make
+	[ "$(grown direct_hits)" = 2 ] || fail "no hits: $(all_grown)"
+	[ "$(coffer make -s origin)" = "$(make -s origin)" ] || fail "CC is another"
+}
