@@ -167,6 +167,7 @@ static void name_split_dwarf(struct parser *p)
 		return;
 	c->split_dwarf = true;
 	c->needs_output = true;
+	c->debug_info = true; // older compilers take the option for -g
 	// clang puts the file in other places with -S or a compilation directory, and leaves it out with LTO.
 	if (clang && (p->lto || p->llvm_output || !c->assembles || (p->compilation_dir && !c->output_given)))
 		parser_refuse(p, REASON_side_files, "-gsplit-dwarf");
