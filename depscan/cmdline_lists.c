@@ -10,11 +10,22 @@ static bool begins(const char *s, const char *with)
 	return strncmp(s, with, strlen(with)) == 0;
 }
 
-// The items of "a,b,c" as strings. The driver's lists have no way to quote a comma.
-static unsigned split_commas(struct parser *p, const char *list, const char ***items)
+// The driver's lists (-Wa,a,b) are in the word itself; what stands in the next word (-Xassembler a) is one item.
+static bool is_list(const struct use *u)
 {
-	char *copy = arena_strdup(p->arena, list);
+	return u->value_word == u->word;
+}
+
+// The items of the value as strings. The lists have no way to quote a comma.
+static unsigned split_value(struct parser *p, const struct use *u, const char ***items)
+{
+	char *copy = arena_strdup(p->arena, u->value);
 	unsigned n = 1;
+	if (!is_list(u)) {
+		*items = arena_alloc(p->arena, sizeof **items);
+		(*items)[0] = copy;
+		return n;
+	}
 	for (const char *s = copy; *s; s++)
 		n += *s == ',';
 	*items = arena_alloc(p->arena, n * sizeof **items);
@@ -50,12 +61,11 @@ static bool take_depfile(struct parser *p, const struct use *u, unsigned n, cons
 	return true;
 }
 
-void list_cpp(struct parser *p, const struct use *u)
+void apply_cpp(struct parser *p, const struct use *u)
 {
-	const char *one[] = {u->value}, **items = one;
-	bool list = u->option->action == OPTION_cpp_list;
-	unsigned n = list ? split_commas(p, u->value, &items) : 1;
-	if (list && take_depfile(p, u, n, items))
+	const char **items = NULL;
+	unsigned n = split_value(p, u, &items);
+	if (is_list(u) && take_depfile(p, u, n, items))
 		return;
 	for (unsigned i = 0; i < n; i++)
 		if (!is_macro(items[i]) && strcmp(items[i], "-fopenmp") != 0)
@@ -158,10 +168,10 @@ static void take_as_items(struct parser *p, const struct use *u, unsigned n, con
 }
 
 // An option whose value comes with the next -Xassembler is rare, and refused.
-void list_as(struct parser *p, const struct use *u)
+void apply_as(struct parser *p, const struct use *u)
 {
-	const char *one[] = {u->value}, **items = one;
-	unsigned n = u->option->action == OPTION_as_list ? split_commas(p, u->value, &items) : 1;
+	const char **items = NULL;
+	unsigned n = split_value(p, u, &items);
 	take_as_items(p, u, n, items);
 }
 
@@ -257,14 +267,14 @@ static void take_cc1_value(struct parser *p, const struct use *u, enum cc1_kind 
 		parser_add_extra(p, u->value);
 		break;
 	case CC1_LLVM_VALUE:
-		list_llvm(p, u);
+		apply_llvm(p, u);
 		break;
 	default:
 		break;
 	}
 }
 
-void list_cc1(struct parser *p, const struct use *u)
+void apply_cc1(struct parser *p, const struct use *u)
 {
 	if (p->cc1_pending) {
 		enum cc1_kind kind = find_cc1(p->cc1_pending)->kind;
@@ -281,7 +291,7 @@ void list_cc1(struct parser *p, const struct use *u)
 		p->cc1_pending = o->name;
 }
 
-void list_llvm(struct parser *p, const struct use *u)
+void apply_llvm(struct parser *p, const struct use *u)
 {
 	if (!is_harmless_llvm(u->value))
 		parser_refuse(p, REASON_option_dangerous, u->value);

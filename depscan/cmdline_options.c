@@ -26,7 +26,39 @@ static void set_not_key(struct parser *p, const struct use *u)
 	p->c->words[u->value_word].role = WORD_NOT_KEY;
 }
 
-// ---- one function for each action -----------------------------------------------------------------------------------
+// ---- actions that only note something -------------------------------------------------------------------------------
+
+#define NOTE(name, field, what)                                                                                                  \
+	static void apply_##name(struct parser *p, const struct use *u)                                                          \
+	{                                                                                                                        \
+		(void)u;                                                                                                         \
+		p->field = what;                                                                                                 \
+	}
+NOTE(object, to_object, true)
+NOTE(assembly, to_assembly, true)
+NOTE(llvm_output, llvm_output, true)
+NOTE(no_split_dwarf, split, SPLIT_NONE)
+NOTE(compilation_dir, compilation_dir, true)
+NOTE(coverage, coverage, true)
+NOTE(notes, notes, true)
+NOTE(no_notes, notes, false)
+NOTE(counters, counters, true)
+NOTE(counters_place, counters_place, u->text)
+NOTE(cwd, c->needs_cwd, true)
+NOTE(stack_usage, c->stack_usage, true)
+NOTE(no_lto, lto, false)
+NOTE(comments, c->any_comment_matters, true)
+NOTE(color, c->color_explicit, true)
+NOTE(seed, c->has_random_seed, true)
+NOTE(date_error, date_error, true)
+NOTE(date_silent, date_silent, true)
+NOTE(record_f, record_f, u->text)
+NOTE(no_record_f, record_f, NULL)
+NOTE(record_g, record_g, u->text)
+NOTE(no_record_g, record_g, NULL)
+#undef NOTE
+
+// ---- actions that look at the value ---------------------------------------------------------------------------------
 
 static void apply_keep(struct parser *p, const struct use *u)
 {
@@ -71,24 +103,6 @@ static void apply_extra(struct parser *p, const struct use *u)
 static void apply_refuse(struct parser *p, const struct use *u)
 {
 	parser_refuse(p, u->option->reason, u->text);
-}
-
-static void apply_object(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->to_object = true;
-}
-
-static void apply_assembly(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->to_assembly = true;
-}
-
-static void apply_llvm_output(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->llvm_output = true;
 }
 
 static void apply_output(struct parser *p, const struct use *u)
@@ -159,37 +173,7 @@ static void apply_dep_phony(struct parser *p, const struct use *u)
 	p->dep_word = u->text;
 }
 
-static void apply_cpp_list(struct parser *p, const struct use *u)
-{
-	list_cpp(p, u);
-}
-
-static void apply_cpp_word(struct parser *p, const struct use *u)
-{
-	list_cpp(p, u);
-}
-
-static void apply_as_list(struct parser *p, const struct use *u)
-{
-	list_as(p, u);
-}
-
-static void apply_as_word(struct parser *p, const struct use *u)
-{
-	list_as(p, u);
-}
-
-static void apply_cc1_word(struct parser *p, const struct use *u)
-{
-	list_cc1(p, u);
-}
-
-static void apply_llvm_word(struct parser *p, const struct use *u)
-{
-	list_llvm(p, u);
-}
-
-static void apply_arch_word(struct parser *p, const struct use *u)
+static void apply_xarch(struct parser *p, const struct use *u)
 {
 	if (!option_is_harmless(p, u->value))
 		parser_refuse(p, REASON_option_dangerous, u->text);
@@ -228,76 +212,11 @@ static void apply_split_dwarf(struct parser *p, const struct use *u)
 	p->split = u->value && strcmp(u->value, "single") == 0 ? SPLIT_SINGLE : SPLIT_FILE;
 }
 
-static void apply_no_split_dwarf(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->split = SPLIT_NONE;
-}
-
-static void apply_compilation_dir(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->compilation_dir = true;
-}
-
-static void apply_coverage(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->coverage = true;
-}
-
-static void apply_notes(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->notes = true;
-}
-
-static void apply_no_notes(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->notes = false;
-}
-
-static void apply_counters(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->counters = true;
-}
-
-static void apply_counters_place(struct parser *p, const struct use *u)
-{
-	p->counters_place = u->text;
-}
-
-static void apply_cwd(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->c->needs_cwd = true;
-}
-
-static void apply_stack_usage(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->c->stack_usage = true;
-}
-
 static void apply_lto(struct parser *p, const struct use *u)
 {
 	p->lto = true;
 	if (u->value && strcmp(u->value, "jobserver") == 0)
 		parser_refuse(p, REASON_lto_jobserver, u->text);
-}
-
-static void apply_no_lto(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->lto = false;
-}
-
-static void apply_comments(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->c->any_comment_matters = true;
 }
 
 static void apply_fallthrough(struct parser *p, const struct use *u)
@@ -306,33 +225,9 @@ static void apply_fallthrough(struct parser *p, const struct use *u)
 		p->c->any_comment_matters = true;
 }
 
-static void apply_color(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->c->color_explicit = true;
-}
-
 static void apply_color_choice(struct parser *p, const struct use *u)
 {
 	p->c->color_explicit = strcmp(u->value, "auto") != 0;
-}
-
-static void apply_seed(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->c->has_random_seed = true;
-}
-
-static void apply_date_error(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->date_error = true;
-}
-
-static void apply_date_silent(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->date_silent = true;
 }
 
 static void apply_profile(struct parser *p, const struct use *u)
@@ -366,28 +261,6 @@ static void apply_opt_info(struct parser *p, const struct use *u)
 {
 	if (u->value && strchr(u->value, '='))
 		parser_refuse(p, REASON_dump_files, u->text);
-}
-
-static void apply_record_f(struct parser *p, const struct use *u)
-{
-	p->record_f = u->text;
-}
-
-static void apply_no_record_f(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->record_f = NULL;
-}
-
-static void apply_record_g(struct parser *p, const struct use *u)
-{
-	p->record_g = u->text;
-}
-
-static void apply_no_record_g(struct parser *p, const struct use *u)
-{
-	(void)u;
-	p->record_g = NULL;
 }
 
 void option_apply(struct parser *p, const struct use *u)

@@ -75,10 +75,11 @@ bool response_expand(struct parser *p, const char *const *argv);
 void option_apply(struct parser *p, const struct use *u);
 bool option_is_harmless(const struct parser *p, const char *word); // one word, only code or warnings
 
-void list_cpp(struct parser *p, const struct use *u);
-void list_as(struct parser *p, const struct use *u);
-void list_cc1(struct parser *p, const struct use *u);
-void list_llvm(struct parser *p, const struct use *u);
+// Actions of the table that have a file of their own
+void apply_cpp(struct parser *p, const struct use *u);
+void apply_as(struct parser *p, const struct use *u);
+void apply_cc1(struct parser *p, const struct use *u);
+void apply_llvm(struct parser *p, const struct use *u);
 
 // The language of a file by -x or its suffix; LANG_NONE with a reason.
 enum lang language_of(const struct parser *p, const char *file, enum reason *reason);

@@ -29,13 +29,11 @@
 	X(dep_target)      /* -MT */										\
 	X(dep_quoted)      /* -MQ */										\
 	X(dep_phony)       /* -MP */										\
-	X(cpp_list)        /* -Wp,a,b */									\
-	X(cpp_word)        /* -Xpreprocessor a */								\
-	X(as_list)         /* -Wa,a,b */									\
-	X(as_word)         /* -Xassembler a */									\
-	X(cc1_word)        /* -Xclang a */									\
-	X(llvm_word)       /* -mllvm a */									\
-	X(arch_word)       /* -Xarch_ARCH a */									\
+	X(cpp)             /* -Wp,a,b and -Xpreprocessor a */							\
+	X(as)              /* -Wa,a,b and -Xassembler a */							\
+	X(cc1)             /* -Xclang a */									\
+	X(llvm)            /* -mllvm a */									\
+	X(xarch)           /* -Xarch_ARCH a */									\
 	X(arch)            /* -arch */										\
 	X(debug)           /* -g…: debug information of some level */						\
 	X(split_dwarf)     /* -gsplit-dwarf, also with =single */						\
