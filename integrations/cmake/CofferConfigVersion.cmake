@@ -1,0 +1,16 @@
+# The version of this package is that of the program that it leads to.
+find_program(Coffer_PROGRAM coffer HINTS "${CMAKE_CURRENT_LIST_DIR}/../../../bin" "${CMAKE_CURRENT_LIST_DIR}/../../../../bin")
+set(PACKAGE_VERSION_COMPATIBLE FALSE)
+if(Coffer_PROGRAM)
+  execute_process(COMMAND "${Coffer_PROGRAM}" version OUTPUT_VARIABLE coffer_version ERROR_QUIET
+                  OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(coffer_version MATCHES "^coffer ([0-9.]+)")
+    set(PACKAGE_VERSION "${CMAKE_MATCH_1}")
+    if(NOT PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION)
+      set(PACKAGE_VERSION_COMPATIBLE TRUE)
+      if(PACKAGE_VERSION VERSION_EQUAL PACKAGE_FIND_VERSION)
+        set(PACKAGE_VERSION_EXACT TRUE)
+      endif()
+    endif()
+  endif()
+endif()
