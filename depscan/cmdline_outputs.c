@@ -157,12 +157,13 @@ static const char *side_name(const struct parser *p, const char *suffix)
 	return replace_suffix(p->arena, c->output_given ? c->output : base_of(c->source), p->family == FAMILY_GCC, suffix);
 }
 
-static void name_split_dwarf(struct parser *p)
+static void name_split_dwarf(struct parser *p, bool compiles)
 {
 	struct cmdline *c = p->c;
 	bool clang = p->family == FAMILY_CLANG;
-	if (clang && !c->debug_info)
-		p->split = SPLIT_NONE; // gcc runs objcopy all the same
+	// gcc runs objcopy all the same, and clang's assembler does not know what was said of -g.
+	if (clang && compiles && !c->debug_info)
+		p->split = SPLIT_NONE;
 	if (p->split == SPLIT_NONE)
 		return;
 	c->split_dwarf = true;
@@ -197,7 +198,7 @@ static void name_side_outputs(struct parser *p)
 		parser_refuse(p, REASON_side_files, "-fstack-usage");
 	if (c->stack_usage)
 		c->su = side_name(p, ".su");
-	name_split_dwarf(p);
+	name_split_dwarf(p, compiles);
 }
 
 void outputs_name(struct parser *p)

@@ -290,6 +290,8 @@ START_TEST(split_debug_information_is_named_by_the_output) // 52
 	expect_dwo("gcc -g -gsplit-dwarf -S x.c", true, NULL);
 	expect_dwo("clang -g -gsplit-dwarf=single -c x.c", true, NULL);
 	expect_dwo("gcc -gsplit-dwarf -c x.s -o d/x.o", true, "d/x.dwo");
+	expect_dwo("clang -gsplit-dwarf -g0 -c x.S -o d/x.o", true, "d/x.dwo");
+	expect_dwo("clang -gsplit-dwarf=single -c x.s", true, NULL);
 	expect_reason("clang -g -gsplit-dwarf -S x.c", REASON_side_files);
 	expect_reason("clang -g -gsplit-dwarf -flto -c x.c", REASON_side_files);
 	expect_reason("clang -g -gsplit-dwarf -fdebug-compilation-dir=/x -c x.c", REASON_side_files);
