@@ -1,0 +1,430 @@
+# What every end-to-end test uses. tests/run sources it in a fresh process, in the empty build tree $P below the test's
+# own folder $T, with a daemon and a cache of its own. README.md says how a test is written.
+# shellcheck shell=bash
+set -u
+
+# ---- verdicts -------------------------------------------------------------------------------------------------------
+
+# Says what is wrong and ends the test, also from a subshell.
+fail()
+{
+	printf 'FAILED: %s\n' "$*"
+	: >"$T/failed"
+	exit 1
+}
+
+# Ends the test where something it needs is not there.
+skip()
+{
+	printf '%s\n' "$*" >"$T/skipped"
+	exit 0
+}
+
+need()
+{
+	local program
+	for program; do
+		command -v "$program" >/dev/null || skip "$program is not installed"
+	done
+}
+
+need_root()
+{
+	[ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+is_gcc() { [ "$CC" = gcc ]; }
+is_clang() { [ "$CC" = clang ]; }
+
+# Whether the plain compiler takes these arguments.
+compiler_takes()
+{
+	echo 'int x;' >"$T/probe.c"
+	"$CC" "$@" -c "$T/probe.c" -o "$T/probe.o" 2>/dev/null >&2
+}
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+# put FILE LINE...: writes the lines, or standard input where there are none. Makes the folder.
+put()
+{
+	mkdir -p -- "$(dirname -- "$1")"
+	if [ $# -gt 1 ]; then
+		printf '%s\n' "${@:2}" >"$1"
+	else
+		cat >"$1"
+	fi
+}
+
+# A source that keeps the compiler busy for about N/250 seconds at -O2.
+slow_source()
+{
+	local i
+	for ((i = 0; i < $2; i++)); do
+		echo "int slow_$i(int a,int b){int s=0;for(int i=0;i<a;i++){s+=i*b^$i;if(s>$i)s-=b;}return s;}"
+	done >"$1"
+}
+
+# in_dir FOLDER CMD...: runs a command of these tests in another folder.
+in_dir()
+{
+	(cd "$1" && "${@:2}")
+	local status=$?
+	[ ! -e "$T/failed" ] || exit 1
+	return $status
+}
+
+# same_file A B
+same_file()
+{
+	cmp -- "$1" "$2" || fail "'$1' and '$2' differ"
+}
+
+has_text()
+{
+	grep -qF -e "$2" -- "$1" || fail "'$1' lacks '$2': $(head -c 2000 "$1")"
+}
+
+lacks_text()
+{
+	! grep -qF -e "$2" -- "$1" || fail "'$1' has '$2': $(head -c 2000 "$1")"
+}
+
+# Waits for a condition (a shell command) for some seconds.
+wait_until()
+{
+	local seconds=$1 end=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	shift
+	until eval "$*"; do
+		[ "${EPOCHREALTIME/[.,]/}" -lt $end ] || { echo "not within $seconds s: $*"; return 1; }
+		sleep 0.02
+	done
+}
+
+# The clock in milliseconds.
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# ---- counters -------------------------------------------------------------------------------------------------------
+
+declare -A counters_before counters_after
+
+coffer() { "$COFFER" "$@"; }
+
+# Reads all counters into the associative array of that name.
+read_counters()
+{
+	local -n counters=$1
+	local name value
+	counters=()
+	while IFS=$'\t' read -r name value; do
+		counters[$name]=$value
+	done < <("$COFFER" stats --tsv)
+	[ -n "${counters[compiles]:-}" ] || fail "'coffer stats --tsv' printed no counter 'compiles'"
+}
+
+# Prints one counter.
+counter()
+{
+	local -A all
+	read_counters all
+	[ -n "${all[$1]:-}" ] || fail "there is no counter '$1'"
+	echo "${all[$1]}"
+}
+
+# How far a counter went up during the last command.
+grown() { echo $((${counters_after[$1]:-0} - ${counters_before[$1]:-0})); }
+
+# All counters that went up, for messages.
+all_grown()
+{
+	local name
+	for name in "${!counters_after[@]}"; do
+		[ "$(grown "$name")" = 0 ] || printf ' %s+%s' "$name" "$(grown "$name")"
+	done
+}
+
+# A daemon may store a result after the launcher has ended: waits until each compile's outcome is counted, then the
+# counters are in counters_after.
+settle()
+{
+	local tries outcome name
+	for ((tries = 0; tries < 100; tries++)); do
+		read_counters counters_after
+		outcome=$(($(grown direct_hits) + $(grown preprocessed_hits) + $(grown stored)))
+		for name in "${!counters_after[@]}"; do
+			case $name in not_cached_*) outcome=$((outcome + $(grown "$name"))) ;; esac
+		done
+		[ $outcome -lt "$(grown compiles)" ] || return 0
+		sleep 0.02
+	done
+}
+
+# The last command's outcome in the counters. What may be expected:
+#   hit           taken from the cache by its inputs' digests
+#   preprocessed  taken from the cache since the inputs differ only in comments
+#   served        either of the two
+#   miss          looked up, compiled, stored
+#   changed       anything but a direct hit
+#   handled       a hit, or a counted reason why it can't be one
+#   any           anything
+#   REASON        not cached, for that reason of reasons.def (several with '|' between them)
+judge()
+{
+	local hits outcome reason
+	hits=$(($(grown direct_hits) + $(grown preprocessed_hits)))
+	case $1 in
+	hit) [ "$(grown direct_hits)" = 1 ] ;;
+	preprocessed) [ "$(grown preprocessed_hits)" = 1 ] ;;
+	served) [ $hits = 1 ] ;;
+	miss) [ "$(grown misses)" = 1 ] && [ $hits = 0 ] && [ "$(grown stored)" -ge 1 ] ;;
+	changed) [ "$(grown direct_hits)" = 0 ] && [ "$(grown compiles)" = 1 ] ;;
+	handled) [ $hits = 1 ] || [ "$(grown not_cached)" = 1 ] ;;
+	any) true ;;
+	*)
+		outcome=1
+		for reason in ${1//|/ }; do
+			[ -n "${counters_after[not_cached_$reason]:-}" ] || fail "there is no reason '$reason'"
+			[ "$(grown "not_cached_$reason")" != 1 ] || outcome=0
+		done
+		return $outcome
+		;;
+	esac
+}
+
+# counted EXPECTED CMD...: runs a command (a shell function, too) and looks at nothing but the counters.
+counted()
+{
+	local expected=$1
+	shift
+	read_counters counters_before
+	"$@"
+	local status=$?
+	settle
+	judge "$expected" || fail "expected $expected, but counted:$(all_grown): $*"
+	return $status
+}
+
+# ---- the comparison with the plain compiler -------------------------------------------------------------------------
+
+# Every file of the build tree in a line: name, type, mode, target of a link; with -i also what tells a changed file.
+tree_list()
+{
+	local identity=
+	[ "${1:-}" != -i ] || identity='\001%i\001%C@'
+	find "$P" -mindepth 1 -path "$P/.git" -prune -o -type d -printf '%P\001d\001%m\n' -o \
+		-printf "%P\\001%y\\001%m\\001%l$identity\\n" | LC_ALL=C sort
+}
+
+tree_save()
+{
+	rm -rf "$T/saved"
+	cp -a "$P" "$T/saved"
+	tree_list -i >"$T/saved.list"
+}
+
+# Puts the tree back as it was at tree_save. What did not change stays the same file; hard links stay hard links.
+tree_restore()
+{
+	local names
+	tree_list -i >"$T/now.list"
+	mapfile -t names < <(LC_ALL=C comm -13 "$T/saved.list" "$T/now.list" | cut -d $'\001' -f 1)
+	[ ${#names[@]} = 0 ] || (cd "$P" && rm -rf -- "${names[@]/#/./}")
+	mapfile -t names < <(LC_ALL=C comm -23 "$T/saved.list" "$T/now.list" | cut -d $'\001' -f 1)
+	[ ${#names[@]} = 0 ] || (cd "$T/saved" && cp -a --parents -- "${names[@]/#/./}" "$P")
+}
+
+# run_into DIR CMD...: messages and exit status go to DIR. Standard input comes from the file $STDIN. Random names of the
+# compiler's temp files are made equal, and what else the sed script $NORMALIZE does.
+run_into()
+{
+	local dir=$1
+	shift
+	mkdir -p "$dir"
+	"$@" <"${STDIN:-/dev/null}" >"$dir/stdout" 2>"$dir/stderr"
+	echo $? >"$dir/status"
+	if [ -n "${NORMALIZE:-}" ] || grep -qsF "$TMPDIR/" "$dir/stdout" "$dir/stderr"; then
+		sed -E -i "s,$TMPDIR/(cc[A-Za-z0-9]{6}|[^/ ]*-[0-9a-f]{6}\\.),$TMPDIR/ccXXXXXX,g;${NORMALIZE:-}" \
+			"$dir/stdout" "$dir/stderr"
+	fi
+}
+
+# The root of the build tree above the current folder, as coffer finds it.
+tree_root()
+{
+	local dir=$PWD
+	while [ "$dir" != / ]; do
+		for mark in .git .hg .svn .jj; do
+			[ ! -e "$dir/$mark" ] || { echo "$dir"; return; }
+		done
+		dir=$(dirname "$dir")
+	done
+	echo "$PWD"
+}
+
+# What coffer's compile must be equal to goes to command_line: the plain command, or with COFFER_REPRODUCIBLE=on the plain
+# command with the options that this setting stands for.
+plain_command()
+{
+	command_line=("$@")
+	if [ "$COFFER_REPRODUCIBLE" = on ]; then
+		mapfile -t options < <(reproducible_options "$@")
+		command_line=("$1" "${options[@]}" "${@:2}")
+	fi
+}
+
+reproducible_options()
+{
+	local word source= seed= root
+	root=$(tree_root)
+	case ${1##*/} in
+	*++*) seed=1 ;;
+	esac
+	for word; do
+		case $word in
+		-flto* | --coverage | -fprofile-arcs | -ftest-coverage) seed=1 ;;
+		*.cc | *.cpp | *.cxx | *.C | *.mm | *.ii) seed=1 ;;
+		esac
+		case $word in
+		-*) ;;
+		*.c | *.cc | *.cpp | *.cxx | *.C | *.m | *.mm | *.i | *.ii) source=$(realpath -ms "$word") ;;
+		esac
+	done
+	printf '%s\n' "-ffile-prefix-map=$root=." ${source:+${seed:+"-frandom-seed=${source#"$root/"}"}}
+}
+
+# Compares what the last command left with what the plain one had left: every file of the tree with its mode, both
+# streams, the exit status. Of files that match $IGNORE, which the compiler writes differently each time, only names and
+# modes count.
+tree_compare()
+{
+	local what=$1 bad= file
+	for file in status stdout stderr; do
+		cmp -s "$T/plain/$file" "$T/got/$file" || {
+			bad=1
+			echo "$what: $file differs (- plain, + coffer)"
+			diff -u "$T/plain/$file" "$T/got/$file" | tail -n +3 | head -20
+		}
+	done
+	tree_list >"$T/got/list"
+	cmp -s "$T/plain/list" "$T/got/list" || {
+		bad=1
+		echo "$what: names, types or modes of files differ (- plain, + coffer)"
+		diff "$T/plain/list" "$T/got/list" | tr '\001' ' ' | head -20
+	}
+	diff -r --no-dereference -x .git ${IGNORE:+-x "$IGNORE"} "$T/plain/tree" "$P" >"$T/got/diff" 2>&1 || {
+		bad=1
+		echo "$what: files differ (< plain, > coffer)"
+		head -20 "$T/got/diff"
+	}
+	[ -z "$bad" ]
+}
+
+# check EXPECTED CMD...: runs the command plainly, puts the tree back, runs it through coffer, compares, and looks at the
+# counters. What coffer left stays.
+check()
+{
+	local expected=$1 status command_line options
+	shift
+	tree_save
+	rm -rf "$T/plain" "$T/got"
+	plain_command "$@"
+	run_into "$T/plain" "${command_line[@]}"
+	tree_list >"$T/plain/list"
+	cp -a "$P" "$T/plain/tree"
+	tree_restore
+	again "$expected" "$@"
+	status=$(<"$T/got/status")
+	return "$status"
+}
+
+# again EXPECTED CMD...: the coffer half of the last check once more.
+again()
+{
+	local expected=$1
+	shift
+	read_counters counters_before
+	run_into "$T/got" "$COFFER" "$@"
+	settle
+	tree_compare "with reproducible=$COFFER_REPRODUCIBLE, counted$(all_grown)" || fail "not as the plain compiler: $*"
+	judge "$expected" ||
+		fail "expected $expected with reproducible=$COFFER_REPRODUCIBLE, but counted:$(all_grown): $*"
+}
+
+expect_hit() { check hit "$@"; }
+expect_preprocessed_hit() { check preprocessed "$@"; }
+expect_served() { check served "$@"; }
+expect_miss() { check miss "$@"; }
+expect_changed() { check changed "$@"; }
+expect_reason() { check "$@"; }
+
+# twice FIRST SECOND CMD...: as the plain compiler, with and without the reproducible setting, cold and warm.
+twice()
+{
+	local first=$1 second=$2 mode status=0
+	shift 2
+	for mode in ${MODES:-off on}; do
+		COFFER_REPRODUCIBLE=$mode check "$first" "$@" || status=$?
+		tree_restore
+		COFFER_REPRODUCIBLE=$mode again "$second" "$@"
+		[ "$mode" != off ] || [ "${MODES:-}" = off ] || tree_restore
+	done
+	return $status
+}
+
+# same CMD...: right when cold, and a hit when warm.
+same() { twice any hit "$@"; }
+
+# right CMD...: right when cold and when warm; whether it was cached is coffer's own affair, but it must be counted. Only
+# without the reproducible setting, unless MODES says otherwise.
+right() { MODES=${MODES:-off} twice any handled "$@"; }
+
+# untouched REASON CMD...: right, and never cached, for that reason. Nothing is added to such a command.
+untouched()
+{
+	local reason=$1
+	shift
+	MODES=off twice "$reason" "$reason" "$@"
+}
+
+# ---- processes ------------------------------------------------------------------------------------------------------
+
+# Process ids of this test's daemons.
+daemons()
+{
+	local exe pid
+	for pid in $(leftovers); do
+		exe=$(readlink "/proc/$pid/exe") || continue
+		[ "${exe##*/}" != cofferd ] || echo "$pid"
+	done
+}
+
+# Process ids that have this test's folder in their environment, arguments or mappings (the test's own shell, too).
+leftovers()
+{
+	local file pid
+	for file in $(grep -lsF -f - /proc/[0-9]*/{environ,cmdline,maps} <<<"$T"); do
+		pid=${file#/proc/}
+		pid=${pid%%/*}
+		[ ! -d "/proc/$pid" ] || echo "$pid"
+	done | sort -un
+}
+
+# All processes below a process.
+descendants()
+{
+	local child
+	for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# Ends this test's daemons as a user would.
+stop_daemons()
+{
+	local mode
+	for mode in off on; do
+		COFFER_REPRODUCIBLE=$mode timeout 10 "$COFFER" stop >/dev/null 2>&1
+	done
+	wait_until 3 '[ -z "$(daemons)" ]'
+}

@@ -1,0 +1,209 @@
+# Traps 50-52: debug information and prefixes.
+# shellcheck shell=bash
+
+two_folders()
+{
+	local dir
+	for dir in one two; do
+		put $dir/a.c '#include <assert.h>' '#include "h.h"' 'int f(int x) { assert(x); return in_h(x); }' \
+			'const char *file(void) { return __FILE__; }'
+		put $dir/inc/h.h 'static inline int in_h(int x) { return x + 1; }'
+	done
+}
+
+trap_50_working_folder_is_in_debug_information()
+{
+	local option
+	two_folders
+	put a.c 'int x;'
+	for option in -g -g1 -ggdb3 -gdwarf-4 -gz -gz=zlib; do
+		in_dir one same "$CC" $option -c ../a.c -o a.o
+		in_dir two same "$CC" $option -c ../a.c -o a.o
+		in_dir one same "$CC" $option -c "$P/a.c" -o a.o
+		in_dir two check any "$CC" $option -c "$P/a.c" -o a.o
+	done
+	in_dir one same "$CC" -g -Iinc -c a.c -o a.o
+	in_dir two same "$CC" -g -Iinc -c a.c -o a.o
+	in_dir one check changed "$CC" -g -Iinc -S a.c -o a.s
+	in_dir two check changed "$CC" -g -Iinc -S a.c -o a.s
+	in_dir two again hit "$CC" -g -Iinc -S a.c -o a.s
+}
+
+trap_50_last_debug_option_wins()
+{
+	local options
+	two_folders
+	for options in '-g -g0' '-g0 -g' '-ggdb3 -g0' '-g0 -ggdb3' '-g3 -g1' '-g1 -g3' '-gdwarf-5 -g0' '-g -gz=none' '-gz' \
+		'-g -gno-column-info' '-gline-tables-only' '-g0 -gz' '-gdwarf -gstrict-dwarf' '-g -gdwarf-3 -gdwarf-5' '-g -fdebug-types-section' \
+		'-gstabs' '-g -gno-record-gcc-switches' '-gdwarf-2 -g0' '-ggdb -ggdb0' '-g -femit-struct-debug-baseonly' '-g00' '-g2 -gxcoff0' \
+		'-feliminate-unused-debug-symbols -g' '-fno-eliminate-unused-debug-types -g' '-gtoggle' '-g -gtoggle' '-gsplit-dwarf -g0'; do
+		# shellcheck disable=SC2086
+		compiler_takes $options || continue
+		# shellcheck disable=SC2086
+		in_dir one check any "$CC" $options -Iinc -c a.c -o a.o
+		# shellcheck disable=SC2086
+		in_dir two check any "$CC" $options -Iinc -c a.c -o a.o
+		# shellcheck disable=SC2086
+		in_dir two again handled "$CC" $options -Iinc -c a.c -o a.o
+		rm -f one/a.* two/a.o two/a.dwo
+		cp two/a.c one/a.c
+	done
+}
+
+trap_50_checkouts_share_objects_with_debug_information()
+{
+	local tree
+	two_folders
+	mkdir one/.git two/.git
+	export COFFER_REPRODUCIBLE=on
+	in_dir one check miss "$CC" -g -Iinc -c a.c -o a.o
+	in_dir two check hit "$CC" -g -Iinc -c a.c -o a.o
+	same_file one/a.o two/a.o
+	in_dir one check any "$CC" -g -I"$P/one/inc" -MD -c "$P/one/a.c" -o a.o
+	in_dir two check hit "$CC" -g -I"$P/two/inc" -MD -c "$P/two/a.c" -o a.o
+	same_file one/a.o two/a.o
+	! grep -q "$P" one/a.o || fail "the folder's name is in the object"
+	mkdir one/sub two/sub
+	in_dir one/sub check any "$CC" -g -I../inc -c ../a.c -o a.o
+	in_dir two/sub check hit "$CC" -g -I../inc -c ../a.c -o a.o
+	in_dir one/sub check any "$CC" -g -I../inc -c "$P/one/a.c" -o a.o
+	in_dir one check any "$CC" -g -Iinc -c "$P/one/a.c" -o a.o
+	# Elsewhere than the build tree nothing is mapped.
+	put elsewhere/a.c 'int x;'
+	in_dir one check any "$CC" -g -c "$P/elsewhere/a.c" -o a.o
+	in_dir two check any "$CC" -g -c "$P/elsewhere/a.c" -o a.o
+	in_dir elsewhere check any "$CC" -g -c a.c -o a.o
+}
+
+trap_50_root_may_be_set()
+{
+	two_folders
+	export COFFER_REPRODUCIBLE=on
+	COFFER_ROOT=$P/one in_dir one counted miss coffer "$CC" -g -Iinc -c a.c -o a.o
+	COFFER_ROOT=$P/two in_dir two counted hit coffer "$CC" -g -Iinc -c a.c -o a.o
+	same_file one/a.o two/a.o
+	in_dir one "$CC" -ffile-prefix-map="$P/one"=. -frandom-seed=a.c -g -Iinc -c a.c -o b.o
+	same_file one/a.o one/b.o
+}
+
+trap_51_text_of_a_prefix_map_is_not_in_the_key()
+{
+	local option
+	two_folders
+	export COFFER_REPRODUCIBLE=off
+	for option in -ffile-prefix-map -fdebug-prefix-map; do
+		in_dir one check any "$CC" -g -Iinc $option="$P/one"=/src -c a.c -o a.o
+		in_dir two check any "$CC" -g -Iinc $option="$P/two"=/src -c a.c -o a.o
+		in_dir two again hit "$CC" -g -Iinc $option="$P/two"=/src -c a.c -o a.o
+	done
+	in_dir one check any "$CC" -Iinc -ffile-prefix-map="$P/one"=/src -c "$P/one/a.c" -o a.o
+	in_dir two check served "$CC" -Iinc -ffile-prefix-map="$P/two"=/src -c "$P/two/a.c" -o a.o
+}
+
+trap_51_effect_of_a_prefix_map_is_in_the_key()
+{
+	local option
+	two_folders
+	for option in -ffile-prefix-map -fdebug-prefix-map -fmacro-prefix-map -fcoverage-prefix-map -fprofile-prefix-map; do
+		compiler_takes $option=a=b || continue
+		in_dir one same "$CC" -g -Iinc $option="$P/one"=/a -c "$P/one/a.c" -o a.o
+		in_dir one same "$CC" -g -Iinc $option="$P/one"=/b -c "$P/one/a.c" -o a.o
+		in_dir one same "$CC" -Iinc $option="$P/one"=/a -c "$P/one/a.c" -o a.o
+		in_dir one same "$CC" -Iinc $option="$P/one"=/b -c "$P/one/a.c" -o a.o
+		in_dir one same "$CC" -Iinc $option="$P/one"= -c "$P/one/a.c" -o a.o
+		in_dir one check any "$CC" -g -Iinc $option="$P/two"=/a -c "$P/one/a.c" -o a.o
+		in_dir one check any "$CC" -g -Iinc $option="$P"=/a -c "$P/one/a.c" -o a.o
+		in_dir one check any "$CC" -g -Iinc $option="$P"=/a $option="$P/one"=/b -c "$P/one/a.c" -o a.o
+		in_dir one check any "$CC" -g -Iinc $option="$P/one"=/b $option="$P"=/a -c "$P/one/a.c" -o a.o
+		in_dir one check any "$CC" -Iinc $option=a.c=b.c -c a.c -o a.o
+		in_dir one check any "$CC" -g -Iinc $option=inc=elsewhere -c a.c -o a.o
+		in_dir one check any "$CC" -g -Iinc $option=nonsense -c a.c -o a.o
+		in_dir one check any "$CC" -g -Iinc $option= -c a.c -o a.o
+		COFFER_REPRODUCIBLE=on in_dir one check any "$CC" -g -Iinc $option="$P/one"=/b -c "$P/one/a.c" -o a.o
+		COFFER_REPRODUCIBLE=on in_dir one check any "$CC" -g -Iinc $option=.=/b -c "$P/one/a.c" -o a.o
+	done
+	return 0
+}
+
+trap_51_compilation_folder_option() # clang
+{
+	two_folders
+	in_dir one same clang -g -Iinc -fdebug-compilation-dir=/x -c a.c -o a.o
+	in_dir one check changed clang -g -Iinc -fdebug-compilation-dir=/y -c a.c -o a.o
+	in_dir two check any clang -g -Iinc -fdebug-compilation-dir=/y -c a.c -o a.o
+	in_dir one check any clang -g -Iinc -fdebug-compilation-dir . -c a.c -o a.o
+	in_dir one check any clang -g -Iinc -ffile-compilation-dir=/z -c a.c -o a.o
+	in_dir one check any clang -g -Iinc -working-directory "$P/two" -c a.c -o b.o
+	in_dir one right clang -g -working-directory="$P/two" -Iinc -MD -c a.c -o c.o
+}
+
+trap_51_coverage_and_prefix_maps() # clang
+{
+	two_folders
+	in_dir one right clang -fprofile-instr-generate -fcoverage-mapping -Iinc -c a.c -o a.o
+	in_dir two right clang -fprofile-instr-generate -fcoverage-mapping -Iinc -c a.c -o a.o
+	in_dir one check any clang -fprofile-instr-generate -fcoverage-mapping -fcoverage-prefix-map="$P/one"=/a -Iinc -c a.c -o a.o
+	in_dir two check any clang -fprofile-instr-generate -fcoverage-mapping -fcoverage-prefix-map="$P/two"=/a -Iinc -c a.c -o a.o
+	in_dir two check any clang -fprofile-instr-generate -fcoverage-mapping -fcoverage-prefix-map="$P/two"=/b -Iinc -c a.c -o a.o
+	in_dir two check any clang -fprofile-instr-generate -fcoverage-mapping -fcoverage-compilation-dir=/x -Iinc -c a.c -o a.o
+	in_dir two check any clang -fprofile-instr-generate=x.profraw -Iinc -c a.c -o a.o
+	in_dir two check any clang -fprofile-instr-generate=y.profraw -Iinc -c a.c -o a.o
+}
+
+trap_52_split_debug_information()
+{
+	two_folders
+	cd one || exit 1
+	mkdir -p out.d/sub
+	same "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
+	[ -s a.dwo ] || fail "no a.dwo"
+	rm a.dwo
+	same "$CC" -gsplit-dwarf -g -Iinc -c a.c -o out.d/sub/x.y.o
+	same "$CC" -g -gsplit-dwarf -Iinc -c a.c -o out.d/noext
+	same "$CC" -g -gsplit-dwarf -Iinc -c a.c
+	same "$CC" -g -gsplit-dwarf -Iinc -MD -c "$PWD/a.c" -o "$PWD/b.o"
+	same "$CC" -g -gsplit-dwarf -gz -Iinc -c a.c -o c.o
+	check any "$CC" -g -gsplit-dwarf -Iinc -c a.c -o other.o
+	check any "$CC" -g -gsplit-dwarf -Iinc -S a.c -o s.s
+	check any "$CC" -gsplit-dwarf -Iinc -c a.c -o only.o
+	cd ../two || exit 1
+	same "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
+}
+
+trap_52_stale_dwo_files()
+{
+	local options
+	two_folders
+	cd one || exit 1
+	for options in '-g' '-gsplit-dwarf -g0' '-g0 -gsplit-dwarf' '-g -gsplit-dwarf -gno-split-dwarf' '-g1 -gsplit-dwarf' \
+		'-gline-tables-only -gsplit-dwarf' '-g -gsplit-dwarf=single' '-g -gsplit-dwarf=split'; do
+		# shellcheck disable=SC2086
+		compiler_takes $options || continue
+		echo stale >a.dwo
+		# shellcheck disable=SC2086
+		right "$CC" $options -Iinc -c a.c -o a.o
+	done
+	rm -f a.dwo a.o
+	check any "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
+	echo stale >a.dwo
+	again hit "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
+}
+
+trap_52_names_of_dumps() # gcc
+{
+	local options
+	two_folders
+	cd one || exit 1
+	mkdir -p d
+	for options in '-dumpdir d/' '-dumpdir d/x-' '-dumpbase b' '-dumpbase b.c' '-dumpbase b.c -dumpbase-ext .c' '-dumpbase d/b' \
+		"-dumpbase ''" '-dumpdir d -dumpbase b'; do
+		# shellcheck disable=SC2086
+		right gcc -g -gsplit-dwarf $options -Iinc -c a.c -o a.o
+		# shellcheck disable=SC2086
+		right gcc -fstack-usage $options -Iinc -c a.c -o a.o
+		# shellcheck disable=SC2086
+		right gcc -MD $options -Iinc -c a.c -o a.o
+		rm -f ./*.dwo ./*.su ./*.d d/*
+	done
+	return 0
+}

@@ -1,0 +1,352 @@
+# Traps 53-58: files beside the object, modules, precompiled headers, link-time optimisation.
+# shellcheck shell=bash
+
+covered_project()
+{
+	local dir
+	for dir in one two; do
+		put $dir/inc/h.h 'static inline int in_h(int x) { return x ? 1 : 2; }'
+		put $dir/a.c '#include "h.h"' 'int f(int x) { if (x) return in_h(x); return 0; }' 'int main(void) { return f(0); }'
+		mkdir -p $dir/out.d
+	done
+	# gcc stamps each file with the time unless it is given a seed.
+	SEED=-frandom-seed=1
+}
+
+trap_53_coverage_notes()
+{
+	covered_project
+	cd one || exit 1
+	same "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+	[ -s a.gcno ] || fail "no a.gcno"
+	rm a.gcno
+	same "$CC" $SEED -ftest-coverage -fprofile-arcs -Iinc -c a.c -o out.d/x.y.o
+	same "$CC" $SEED -ftest-coverage -Iinc -c a.c -o out.d/notes.o
+	same "$CC" $SEED -fprofile-arcs -Iinc -c a.c -o out.d/arcs.o
+	same "$CC" $SEED --coverage -Iinc -c a.c -o out.d/noext
+	same "$CC" $SEED --coverage -Iinc -MD -c "$PWD/a.c" -o "$PWD/out.d/abs.o"
+	same "$CC" $SEED --coverage -Iinc -c a.c
+	right "$CC" $SEED --coverage -Iinc -S a.c -o s.s
+	check any "$CC" $SEED --coverage -Iinc -c a.c -o other.o
+	again handled "$CC" $SEED --coverage -Iinc -c a.c -o other.o
+	cd ../two || exit 1
+	same "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+	same "$CC" $SEED -coverage -g -Iinc -c a.c -o a.o
+}
+
+trap_53_coverage_notes_in_checkouts()
+{
+	covered_project
+	mkdir one/.git two/.git
+	for COFFER_REPRODUCIBLE in off on; do
+		in_dir one check any "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+		in_dir two check any "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+		in_dir one check any "$CC" $SEED --coverage -I"$P/one/inc" -c "$P/one/a.c" -o a.o
+		in_dir two check any "$CC" $SEED --coverage -I"$P/two/inc" -c "$P/two/a.c" -o a.o
+	done
+}
+
+trap_53_coverage_options_that_change_names()
+{
+	local options
+	covered_project
+	cd one || exit 1
+	for options in -fprofile-abs-path "-fprofile-dir=$P/one/data" '-fprofile-dir=data -fprofile-abs-path' -fprofile-update=atomic \
+		-fprofile-note=x.gcno '-fprofile-filter-files=a.c' '-fprofile-exclude-files=a.c' "-fprofile-prefix-path=$P" \
+		"-fprofile-prefix-map=$P=/x" '-dumpbase b' '-dumpdir out.d/' '-ftest-coverage -fno-test-coverage' \
+		'-fprofile-generate' "-fprofile-generate=$P/gen" '-fprofile-generate -fprofile-arcs' '-fcondition-coverage' \
+		'-Xclang -coverage-version=408*' '-Xclang -coverage-notes-file=z.gcno' '-fcs-profile-generate' '-fprofile-values'; do
+		# shellcheck disable=SC2086
+		compiler_takes --coverage $options || continue
+		# shellcheck disable=SC2086
+		right "$CC" $SEED --coverage $options -Iinc -c a.c -o out.d/a.o
+		# shellcheck disable=SC2086
+		in_dir ../two check any "$CC" $SEED --coverage $options -Iinc -c a.c -o out.d/a.o
+		rm -f ./*.gcno out.d/* ../two/out.d/*
+	done
+	rm -f "$P/one/probe.gcno"
+}
+
+trap_53_coverage_data_works_after_a_hit()
+{
+	covered_project
+	cd one || exit 1
+	same "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+	rm -f a.o a.gcno
+	counted hit coffer "$CC" $SEED --coverage -Iinc -c a.c -o a.o
+	"$CC" --coverage a.o -o prog && ./prog
+	[ -s a.gcda ] || fail "the program wrote no a.gcda"
+}
+
+trap_54_profile_data_of_gcc() # gcc
+{
+	covered_project
+	cd one || exit 1
+	gcc -O2 -fprofile-generate -Iinc a.c -o prog && ./prog
+	mkdir data
+	cp ./*.gcda data/a.gcda
+	rm -f ./*.gcda
+	# Missing is legal.
+	right gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	right gcc -O2 -fprofile-use -Wmissing-profile -Iinc -c a.c -o a.o
+	cp data/a.gcda a.gcda
+	check changed gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	rm a.gcda
+	check any gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	right gcc -O2 -fprofile-use=data -Iinc -c a.c -o a.o
+	right gcc -O2 -fprofile-use=data/a.gcda -Iinc -c a.c -o a.o
+	right gcc -O2 -fbranch-probabilities -Iinc -c a.c -o a.o
+	rm data/a.gcda
+	check any gcc -O2 -fprofile-use=data/a.gcda -Iinc -c a.c -o a.o
+	right gcc -O2 -fprofile-use -fprofile-dir=data -Iinc -c a.c -o a.o
+	counted profile_use coffer gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+}
+
+trap_54_profile_data_of_clang() # clang
+{
+	need llvm-profdata
+	covered_project
+	cd one || exit 1
+	clang -fprofile-instr-generate -Iinc a.c -o prog && ./prog
+	llvm-profdata merge -o one.profdata default.profraw
+	sed -i 's/f(0)/f(1)/' a.c
+	clang -fprofile-instr-generate -Iinc a.c -o prog
+	./prog
+	llvm-profdata merge -o two.profdata default.profraw
+	rm default.profraw prog
+	right clang -O2 -fprofile-instr-use=x.profdata -Iinc -c a.c -o a.o
+	cp one.profdata x.profdata
+	check any clang -O2 -fprofile-instr-use=x.profdata -Iinc -c a.c -o a.o
+	cp two.profdata x.profdata
+	check changed clang -O2 -fprofile-instr-use=x.profdata -Iinc -c a.c -o a.o
+	right clang -O2 -fprofile-use=x.profdata -Iinc -c a.c -o a.o
+	cp one.profdata default.profdata
+	right clang -O2 -fprofile-use -Iinc -c a.c -o a.o
+	cp two.profdata default.profdata
+	check any clang -O2 -fprofile-use -Iinc -c a.c -o a.o
+	right clang -O2 -fprofile-instr-use -Iinc -c a.c -o a.o
+	mkdir data
+	cp one.profdata data/default.profdata
+	check any clang -O2 -fprofile-use=data -Iinc -c a.c -o a.o
+	cp two.profdata data/default.profdata
+	check any clang -O2 -fprofile-use=data -Iinc -c a.c -o a.o
+}
+
+trap_55_stack_usage()
+{
+	covered_project
+	cd one || exit 1
+	same "$CC" -fstack-usage -Iinc -c a.c -o a.o
+	[ -s a.su ] || fail "no a.su"
+	rm a.su
+	same "$CC" -fstack-usage -Iinc -c a.c -o out.d/x.y.o
+	same "$CC" -fstack-usage -Iinc -c a.c -o out.d/noext
+	same "$CC" -fstack-usage -Iinc -c a.c
+	same "$CC" -fstack-usage -Iinc -MD -c "$PWD/a.c" -o "$PWD/b.o"
+	right "$CC" -fstack-usage -Iinc -S a.c -o s.s
+	cd ../two || exit 1
+	same "$CC" -fstack-usage -g --coverage $SEED -gsplit-dwarf -Iinc -MD -c a.c -o a.o
+}
+
+# leaves FILE CMD...: the command must leave FILE, and the same files each time.
+leaves()
+{
+	local file=$1
+	shift
+	right "$@"
+	[ -e "$file" ] || fail "there is no $file: $*: $(ls -A)"
+	rm -f -- "$file"
+}
+
+trap_55_further_files_of_gcc() # gcc
+{
+	covered_project
+	cd one || exit 1
+	leaves a.ci gcc -fcallgraph-info -Iinc -c a.c -o a.o
+	leaves a.ci gcc -fcallgraph-info=su,da -Iinc -c a.c -o a.o
+	leaves a.i gcc -save-temps -Iinc -c a.c -o a.o
+	leaves a.s gcc -save-temps=cwd -Iinc -c a.c -o out.d/a.o
+	leaves out.d/a.i gcc -save-temps=obj -Iinc -c a.c -o out.d/a.o
+	leaves a.i gcc --save-temps -Iinc -c a.c -o a.o
+	rm -f ./*.i ./*.s out.d/*
+	untouched save_temps gcc -save-temps -Iinc -c a.c -o a.o
+	untouched dump_files gcc -fdump-tree-optimized -Iinc -c a.c -o a.o
+	IGNORE='a.c.*' right gcc -fdump-tree-all -Iinc -c a.c -o a.o
+	IGNORE='a.c.*' right gcc -fdump-rtl-expand -fdump-ipa-all -Iinc -c a.c -o a.o
+	IGNORE='a.c.*' right gcc -da -Iinc -c a.c -o a.o
+	right gcc -dA -g -Iinc -S a.c -o a.s
+	right gcc -dD -Iinc -c a.c -o a.o
+	leaves x.txt gcc -fdump-tree-gimple=x.txt -Iinc -c a.c -o a.o
+	leaves x.go gcc -fdump-go-spec=x.go -Iinc -c a.c -o a.o
+	leaves x.txt gcc -aux-info x.txt -Iinc -c a.c -o a.o
+	leaves x.txt gcc -O2 -fopt-info-all=x.txt -Iinc -c a.c -o a.o
+	IGNORE='*.gz' leaves a.c.opt-record.json.gz gcc -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
+	right gcc -fdiagnostics-format=json-file -Wall -Iinc -c a.c -o a.o
+	right gcc -fdiagnostics-format=sarif-file -Wall -Iinc -c a.c -o a.o
+	right gcc -fcompare-debug -g -Iinc -c a.c -o a.o
+	IGNORE='*.csv' right gcc -fproc-stat-report -Iinc -c a.c -o a.o 2>/dev/null || true
+	right gcc -fada-spec -x c -Iinc -c a.c -o a.o 2>/dev/null || true
+	right gcc -fdump-final-insns=x.txt -Iinc -c a.c -o a.o
+	right gcc -fdump-passes -Iinc -c a.c -o a.o
+	right gcc -fstack-usage -fcallgraph-info -Iinc -MD -c a.c -o a.o
+}
+
+trap_55_further_files_of_clang() # clang
+{
+	covered_project
+	cd one || exit 1
+	IGNORE='*.json' leaves a.json clang -ftime-trace -Iinc -c a.c -o a.o
+	IGNORE='*.json' right clang -ftime-trace=x.json -Iinc -c a.c -o a.o
+	leaves a.opt.yaml clang -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
+	leaves x.yaml clang -O2 -fsave-optimization-record -foptimization-record-file=x.yaml -Iinc -c a.c -o a.o
+	right clang -O2 -foptimization-record-file=y.yaml -Iinc -c a.c -o a.o
+	leaves a.i clang -save-temps -Iinc -c a.c -o a.o
+	leaves a.bc clang -save-temps=cwd -Iinc -c a.c -o out.d/a.o
+	leaves out.d/a.i clang -save-temps=obj -Iinc -c a.c -o out.d/a.o
+	rm -f ./*.i ./*.s ./*.bc out.d/*
+	untouched save_temps clang -save-temps -Iinc -c a.c -o a.o
+	leaves a.json clang -MJ a.json -Iinc -c a.c -o a.o
+	leaves x.dia clang -Wall --serialize-diagnostics x.dia -Iinc -c a.c -o a.o
+	right clang -Wall -Xclang -serialize-diagnostic-file -Xclang y.dia -Iinc -c a.c -o a.o
+	IGNORE='*.stats' right clang -save-stats -Iinc -c a.c -o a.o
+	right clang -fcrash-diagnostics-dir=crash -Iinc -c a.c -o a.o
+	right clang -emit-symbol-graph -Iinc -c a.c -o a.o
+	right clang -Xclang -header-include-file -Xclang headers -Xclang -sys-header-deps -Iinc -c a.c -o a.o
+	right clang -Xclang -dependency-file -Xclang deps.d -Xclang -MT -Xclang t -Iinc -c a.c -o a.o
+	right clang -Xclang -diagnostic-log-file -Xclang log -Wall -Iinc -c a.c -o a.o
+	right clang -Xclang -module-dependency-dir -Xclang mods -Iinc -c a.c -o a.o
+	right clang -fstack-size-section -fstack-usage -Iinc -c a.c -o a.o
+	IGNORE='*.txt' right clang -mllvm -debug-pass=Structure -Iinc -c a.c -o a.o
+	right clang -fproc-stat-report=x.csv.none -fsyntax-only -Iinc -c a.c -o a.o 2>/dev/null || true
+}
+
+trap_56_modules_of_gcc() # gcc
+{
+	local IGNORE='*.gcm'
+	put m.cc 'export module m;' 'export int f() { return 1; }'
+	put use.cc 'import m;' 'int g() { return f(); }'
+	untouched modules g++ -std=c++20 -fmodules-ts -c m.cc -o m.o
+	[ -e gcm.cache/m.gcm ] || fail "the module's interface is lost"
+	untouched modules g++ -std=c++20 -fmodules-ts -c use.cc -o use.o
+	put m.cc 'export module m;' 'export long f() { return 1; }'
+	check any g++ -std=c++20 -fmodules-ts -c m.cc -o m.o
+	check any g++ -std=c++20 -fmodules-ts -c use.cc -o use.o
+	put h.h 'inline int h() { return 1; }'
+	right g++ -std=c++20 -fmodules-ts -x c++-header h.h
+	right g++ -std=c++20 -fmodules-ts -fmodule-header h.h
+	put mapper 'm custom.gcm'
+	right g++ -std=c++20 -fmodules-ts -fmodule-mapper=mapper -c m.cc -o m.o
+	right g++ -std=c++20 -fmodules-ts -fmodule-only -c m.cc
+	# Without the option "import" is an error, the same one.
+	right g++ -std=c++20 -c use.cc -o use.o
+}
+
+trap_56_modules_of_clang() # clang
+{
+	local IGNORE='*.pcm'
+	put m.cppm 'export module m;' 'export int f() { return 1; }'
+	put use.cc 'import m;' 'int g() { return f(); }'
+	right clang++ -std=c++20 --precompile m.cppm -o m.pcm
+	[ -e m.pcm ] || fail "the module's interface is lost"
+	right clang++ -std=c++20 -fmodule-file=m.pcm -c use.cc -o use.o
+	right clang++ -std=c++20 -fprebuilt-module-path=. -c use.cc -o use.o
+	right clang++ -std=c++20 -c m.pcm -o m.o
+	IGNORE='m.*' right clang++ -std=c++20 -c m.cppm -o m.o
+	# Implicit modules with a map.
+	put inc/module.modulemap 'module h { header "h.h" }'
+	put inc/h.h 'static inline int h(void) { return 1; }'
+	put a.c '#include "h.h"' 'int f(void) { return h(); }'
+	counted modules coffer clang -fmodules -fmodules-cache-path="$P/cache" -Iinc -c a.c -o a.o || fail "the compile failed"
+	clang -fmodules -fmodules-cache-path="$T/cache2" -Iinc -c a.c -o b.o
+	same_file a.o b.o
+	put inc/h.h 'static inline int h(void) { return 2; }'
+	counted any coffer clang -fmodules -fmodules-cache-path="$P/cache" -Iinc -c a.c -o a.o
+	clang -fmodules -fmodules-cache-path="$T/cache2" -Iinc -c a.c -o b.o
+	same_file a.o b.o
+	rm -r cache
+	right clang -fmodule-map-file=inc/module.modulemap -Iinc -c a.c -o a.o
+	right clang -fmodule-name=h -Iinc -c a.c -o a.o
+}
+
+trap_57_precompiled_headers_of_gcc() # gcc
+{
+	local IGNORE='*.gch'
+	put h.h 'static inline int h(void) { return 1; }' '#define H 1'
+	cp h.h h.hpp
+	put a.c '#include "h.h"' 'int f(void) { return h() + H; }'
+	untouched precompiled_header gcc -x c-header h.h -o h.h.gch
+	[ -s h.h.gch ] || fail "no h.h.gch"
+	rm h.h.gch
+	untouched precompiled_header gcc h.h
+	rm h.h.gch
+	untouched precompiled_header gcc -c h.h -o h.h.gch
+	untouched precompiled_header g++ h.hpp
+	rm h.hpp.gch
+	right gcc -Winvalid-pch -c a.c -o a.o
+	right gcc -Winvalid-pch -include h.h -c a.c -o a.o
+	right gcc -fpch-preprocess -c a.c -o a.o
+	right gcc -fpch-deps -MD -c a.c -o a.o
+	put h.h 'static inline int h(void) { return 2; }' '#define H 2'
+	check any gcc -c a.c -o a.o
+	"$COFFER" gcc -x c-header h.h -o h.h.gch
+	check any gcc -c a.c -o a.o
+}
+
+trap_57_precompiled_headers_of_clang() # clang
+{
+	put h.h 'static inline int h(void) { return 1; }' '#define H 1'
+	put a.c 'int f(void) { return h() + H; }'
+	untouched precompiled_header clang -x c-header h.h -o h.pch
+	check any clang -include-pch h.pch -c a.c -o a.o
+	again any clang -include-pch h.pch -c a.c -o a.o
+	cp h.pch h.h.pch
+	check any clang -include h.h -c a.c -o a.o
+	again any clang -include h.h -c a.c -o a.o
+	# clang refuses a header that is newer than its precompiled form.
+	sleep 1.01
+	touch h.h
+	check any clang -include-pch h.pch -c a.c -o a.o
+	[ "$(<"$T/got/status")" != 0 ] || fail "the plain compiler did not refuse the header"
+	check any clang -include h.h -c a.c -o a.o
+	rm h.h.pch
+	put h.h 'static inline int h(void) { return 2; }' '#define H 2'
+	clang -x c-header h.h -o h.pch
+	check any clang -include-pch h.pch -c a.c -o a.o
+	[ "$(<"$T/got/status")" = 0 ] || fail "the compile failed"
+	rm h.pch
+	check any clang -include-pch h.pch -c a.c -o a.o
+	right clang -Xclang -emit-pch -x c-header -c h.h -o x.pch
+	right clang -Xclang -include-pch -Xclang x.pch -c a.c -o a.o
+	right clang -fpch-instantiate-templates -x c++-header h.h -o y.pch
+	right clang -x c-header -fno-pch-timestamp h.h -o z.pch
+}
+
+trap_58_link_time_optimisation()
+{
+	local options
+	put a.c 'int g(int); int f(int x) { return g(x); } int main(void) { return f(0); }'
+	put b.c 'int g(int x) { return x; }'
+	same "$CC" -frandom-seed=1 -O2 -flto -c a.c -o a.o
+	for options in -flto=auto -flto=2 -flto=thin -flto=full '-flto -ffat-lto-objects' '-flto -fno-fat-lto-objects' '-flto -flto-partition=none' \
+		'-flto -fno-lto' '-flto -fwhole-program-vtables' '-flto -funified-lto' '-flto -g' '-flto -flto-compression-level=5' \
+		'-fno-use-linker-plugin -flto' '-flto -fsplit-lto-unit'; do
+		# shellcheck disable=SC2086
+		compiler_takes $options || continue
+		# shellcheck disable=SC2086
+		right "$CC" -frandom-seed=1 -O2 $options -c a.c -o a.o
+	done
+	counted any coffer "$CC" -frandom-seed=1 -O2 -flto -c a.c -o a.o
+	counted any coffer "$CC" -frandom-seed=1 -O2 -flto -c b.c -o b.o
+	"$COFFER" "$CC" -O2 -flto a.o b.o -o prog || fail "does not link"
+	./prog || fail "the program fails"
+}
+
+trap_58_jobserver_for_link_time_optimisation() # gcc
+{
+	put a.c 'int main(void) { return 0; }'
+	untouched lto_jobserver gcc -frandom-seed=1 -flto=jobserver -c a.c -o a.o
+	put Makefile 'all:' $'\t+@$(COFFER) gcc -O2 -flto=jobserver a.o -o prog'
+	make -j2 COFFER="$COFFER" >"$T/out" 2>&1 || fail "$(<"$T/out")"
+	lacks_text "$T/out" jobserver
+	./prog || fail "the program fails"
+}
