@@ -67,7 +67,7 @@ struct wire_job {
 	const char *cwd;                // absolute: $PWD if it names the working directory, else getcwd()
 	const char *compiler;           // the real compiler's file, absolute
 	const char **argv;              // as the user typed it, argv[0] the compiler's name; NULL-terminated; never empty
-	const char **env;               // NAME=value of the variables in env_names.h; NULL-terminated
+	const char **env;               // those in env_names.h of the variables that the compiler gets; NULL-terminated
 	uint32_t n_argv, n_env;
 	const char **set; // --set words; NULL-terminated
 	uint32_t n_set;

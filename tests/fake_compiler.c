@@ -1,7 +1,7 @@
 // A compiler for tests of the launcher: shows what it was given and behaves as its words say, in their order.
 //
 // show (argv, to stdout; all that follows goes to stderr unless it says otherwise), env (to stdout), fds, tty, signals,
-// say TEXT, print TEXT (to stdout), flood MB, depfile FILE (writes it), sleep MS, leave (a process that says "late" and
+// below (what follows is done by a child, for which we wait), say TEXT, print TEXT (to stdout), flood MB, depfile FILE (writes it), sleep MS, leave (a process that says "late" and
 // ends), exit N, die SIGNAL. Other words are passed over.
 #include <fcntl.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char **all_words;
@@ -64,6 +65,17 @@ static void leave(void)
 	}
 }
 
+static void below(void)
+{
+	pid_t child = fork();
+	if (child == 0)
+		return;
+	int status;
+	while (waitpid(child, &status, 0) < 0)
+		;
+	_exit(WEXITSTATUS(status));
+}
+
 static void flood(int megabytes)
 {
 	static char part[1 << 16];
@@ -101,8 +113,8 @@ static int without_value(const char *word)
 	static const struct {
 		const char *word;
 		void (*act)(void);
-	} table[] = {{"show", show},    {"env", show_env},         {"fds", show_fds},
-		     {"tty", show_tty}, {"signals", show_signals}, {"leave", leave}};
+	} table[] = {{"show", show},   {"env", show_env}, {"fds", show_fds}, {"tty", show_tty}, {"signals", show_signals},
+		     {"leave", leave}, {"below", below}};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (strcmp(word, table[i].word) == 0) {
 			table[i].act();

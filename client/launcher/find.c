@@ -1,5 +1,6 @@
 #include "client/launcher/launcher.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,18 +9,35 @@
 
 static const char default_path[] = "/usr/local/bin:/bin:/usr/bin"; // as execvp does without PATH
 
+static const char self_file[] = "/proc/self/exe";
+
 bool find_self(struct stat *self)
 {
-	if (stat("/proc/self/exe", self) == 0)
+	if (stat(self_file, self) == 0)
 		return true;
 	const char *name = (const char *)getauxval(AT_EXECFN);
 	return name && stat(name, self) == 0;
 }
 
-// Our own file under any name, or a link to another copy of coffer.
+static bool same_contents(const char *a, const char *b)
+{
+	AUTO_CLOSE int fd_a = open(a, O_RDONLY | O_CLOEXEC), fd_b = open(b, O_RDONLY | O_CLOEXEC);
+	char part_a[4096], part_b[4096];
+	ssize_t n;
+	do {
+		n = fd_a < 0 ? -1 : read(fd_a, part_a, sizeof part_a);
+		if (n < 0 || read(fd_b, part_b, sizeof part_b) != n || memcmp(part_a, part_b, (size_t)n) != 0)
+			return false;
+	} while (n > 0);
+	return true;
+}
+
+// Our own file under any name, a copy of it, or a link to another coffer. (One that is none of these ends by its depth.)
 static bool is_coffer(const char *file, const struct stat *st, const struct stat *self)
 {
 	if (st->st_dev == self->st_dev && st->st_ino == self->st_ino)
+		return true;
+	if (st->st_size == self->st_size && S_ISREG(st->st_mode) && same_contents(file, self_file))
 		return true;
 	char target[PATH_MAX];
 	ssize_t n = readlink(file, target, sizeof target - 1);
@@ -83,7 +101,7 @@ const char *find_cofferd(struct arena *a)
 		return named;
 	static const char *const places[] = {"cofferd", "../libexec/coffer/cofferd", "../lib/coffer/cofferd"};
 	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	ssize_t n = readlink(self_file, self, sizeof self - 1);
 	if (n < 0)
 		return NULL;
 	self[n] = '\0';

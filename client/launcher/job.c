@@ -34,13 +34,12 @@ static void collect_words(struct launch *l, struct wire_job *j)
 	j->argv = (const char **)l->argv;
 	while (j->argv[j->n_argv])
 		j->n_argv++;
-	size_t n = 0;
-	while (environ[n])
-		n++;
-	j->env = arena_alloc(&l->arena, (n + 1) * sizeof *j->env);
-	for (size_t i = 0; i < n; i++)
-		if (env_travels(environ[i]))
-			j->env[j->n_env++] = environ[i];
+	char **env = compiler_environment(l, true);
+	j->env = (const char **)env;
+	for (; *env; env++)
+		if (env_travels(*env))
+			j->env[j->n_env++] = *env;
+	j->env[j->n_env] = NULL;
 	j->set = l->set;
 	j->n_set = l->n_set;
 }

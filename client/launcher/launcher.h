@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 // One compile, or one verb.
 struct launch {
@@ -68,6 +69,10 @@ int job_done(const struct wire_msg *answer, int *exit_code); // passes the messa
 
 // ---- run.c: the compile in our hands ----
 int run_compiler(struct launch *l, int sock, const struct wire_msg *order); // does not return but as exec_compiler does
+
+// ---- tree.c ----
+// Sends a signal to a process and to all below it: a compiler's driver that is told to end leaves its stages running.
+void signal_tree(pid_t root, int sig);
 
 // ---- say.c ----
 __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...); // a line "coffer: …" on standard error

@@ -195,7 +195,7 @@ static void read_signals(struct run *r)
 			r->told_to_end = true;
 			// What the kernel sends (a key, a hang-up of the terminal) the compiler has got, too.
 			if (r->child && info.ssi_code != SI_KERNEL)
-				kill(r->child, sig);
+				signal_tree(r->child, sig);
 		}
 	}
 }

@@ -185,9 +185,35 @@ t_other_copies_of_coffer_are_passed_over()
 	daemon exec
 	mkdir copy other
 	cp "$top/bin/coffer" copy/coffer
+	echo >>copy/coffer # another version
 	ln -s ../copy/coffer other/mycc
 	PATH=$PWD/other:$PATH run coffer mycc show
 	has out "[$T/path/mycc][show]"
+	rm other/mycc
+	cp "$top/bin/coffer" other/mycc
+	ln "$top/bin/coffer" "$top/$$.link"
+	mkdir third
+	mv "$top/$$.link" third/mycc
+	for path in "$PWD/other:$PWD/third" "$PWD/third:$PWD/other"; do
+		PATH=$path:$PATH run coffer mycc show
+		has out "[$T/path/mycc][show]"
+		PATH=$path:$PATH run mycc show
+		has out "[$T/path/mycc][show]"
+	done
+	# Copies of another version that take each other for the compiler come to an end.
+	echo >>other/mycc
+	PATH=$PWD/other:$PWD/third run "$top/bin/coffer" mycc
+	is $status 127
+	has err 'and so on'
+}
+
+t_probes_of_the_daemon_are_told_not_to_ask_it()
+{
+	daemon echo
+	COFFER_DEPTH=3 run coffer mycc
+	has out 'env=COFFER_DEPTH=4'
+	has out 'env=COFFER_DISABLE=1'
+	lacks out 'env=COFFER_DEPTH=3'
 }
 
 t_coffer_twice_is_coffer()
@@ -452,6 +478,19 @@ t_signal_reaches_the_compiler_and_ends_us()
 		is $? $((128 + $(kill -l $sig))) "status after SIG$sig"
 		[ $(($(now_ms) - start)) -lt 5000 ] || fail "SIG$sig came late"
 	done
+	no_compilers_left
+}
+
+t_signal_reaches_the_stages_of_the_compiler()
+{
+	daemon run
+	coffer mycc below below say ready sleep 20000 2>err &
+	local pid=$!
+	wait_for 'grep -q ready err'
+	kill -TERM $pid
+	wait $pid
+	is $? 143
+	sleep 0.2
 	no_compilers_left
 }
 
