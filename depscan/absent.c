@@ -26,6 +26,7 @@ struct finder {
 	struct map listed;   // paths that are in a list already
 	struct map followed; // includes that were followed, by folder
 	struct list present, further;
+	const char *doubtful;
 	uint32_t n_groups;
 };
 
@@ -55,6 +56,8 @@ static enum presence look(struct finder *f, const char *path)
 	struct stat st;
 	enum presence p = fstatat(f->q->cwd_fd, path, &st, 0) < 0 ? ABSENT : S_ISDIR(st.st_mode) ? FOLDER_THERE : FILE_THERE;
 	map_puts(&f->presence, path, (void *)(uintptr_t)p);
+	if (p == FILE_THERE && f->q->unread && !map_gets(&f->inputs, path) && !f->q->unread(f->q->ctx, path, &st))
+		f->doubtful = path;
 	return p;
 }
 
@@ -63,16 +66,15 @@ static bool first_time(struct finder *f, const char *path)
 	return map_puts(&f->listed, path, f) == NULL;
 }
 
-// Notes that `path` is absent, in the deepest folder that exists: where "D/sys" is not there, "sys" must not appear in D.
+// Notes that `path` is absent, as a name in the deepest folder that exists: where "D/sys" is not there, "sys/h.h" in D.
 static void note_absent(struct finder *f, const char *path)
 {
-	const char *dir = path_dir(f->a, path);
-	while (strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0 && look(f, dir) == ABSENT) {
-		path = dir;
-		dir = path_dir(f->a, path);
-	}
+	const char *dir = path_dir(f->a, path_tidy(f->a, path));
+	while (strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0 && look(f, dir) == ABSENT)
+		dir = path_dir(f->a, dir);
 	if (!first_time(f, path))
 		return;
+	const char *name = strcmp(dir, ".") == 0 ? path : path_below(dir, path);
 	struct group *g = map_gets(&f->groups, dir);
 	if (!g) {
 		g = arena_alloc(f->a, sizeof *g);
@@ -80,7 +82,21 @@ static void note_absent(struct finder *f, const char *path)
 		map_puts(&f->groups, dir, g);
 		f->n_groups++;
 	}
-	list_add(f->a, &g->names, arena_strdup(f->a, path_base(path)));
+	list_add(f->a, &g->names, arena_strdup(f->a, name));
+}
+
+// What is a folder, or may become one, must not become a file.
+static void note_no_file(struct finder *f, const char *dir)
+{
+	if (look(f, dir) != FILE_THERE)
+		note_absent(f, arena_printf(f->a, "%s/", dir));
+}
+
+static void absent_at(struct finder *f, const char *dir, const char *rest)
+{
+	const char *path = path_tidy(f->a, path_join(f->a, dir, rest));
+	if (look(f, path) == ABSENT)
+		note_absent(f, path);
 }
 
 // With q->scan set: a file that an include can reach becomes an input itself.
@@ -88,7 +104,7 @@ static void reach(struct finder *f, const char *path)
 {
 	if (map_gets(&f->inputs, path))
 		return;
-	const struct scan *scan = f->q->scan(f->q->scan_ctx, path);
+	const struct scan *scan = f->q->scan(f->q->ctx, path);
 	if (!scan)
 		return;
 	if (f->n_files == f->cap_files) {
@@ -110,6 +126,9 @@ static void follow(struct finder *f, const struct include *inc, const char *incl
 	unsigned n_own = inc->form == INCLUDE_QUOTED ? 1 : 0;
 	unsigned n_quoted = inc->form == INCLUDE_QUOTED ? s->n_quoted : 0;
 	bool absolute = inc->name[0] == '/';
+	// Folders of the search that do not exist: where in the order they would stand is not told, so they come first.
+	for (unsigned i = 0; i < s->n_missing && !absolute; i++)
+		absent_at(f, s->missing[i], inc->name);
 	unsigned n = absolute ? 1 : n_own + n_quoted + s->n_angled;
 	for (unsigned i = 0; i < n; i++) {
 		const char *dir = absolute		 ? ""
@@ -120,6 +139,8 @@ static void follow(struct finder *f, const struct include *inc, const char *incl
 		if (look(f, path) != FILE_THERE) {
 			if (look(f, path) == ABSENT)
 				note_absent(f, path);
+			else
+				note_no_file(f, path);
 			continue;
 		}
 		if (inc->probe && !map_gets(&f->inputs, path) && first_time(f, path))
@@ -139,13 +160,6 @@ static void follow_once(struct finder *f, const struct include *inc, const char 
 		arena_printf(f->a, "%d%d%d%s\n%s", own, inc->next, inc->probe, own ? includer_dir : "", inc->name);
 	if (!map_puts(&f->followed, key, f))
 		follow(f, inc, includer_dir);
-}
-
-static void absent_at(struct finder *f, const char *dir, const char *rest)
-{
-	const char *path = path_tidy(f->a, path_join(f->a, dir, rest));
-	if (look(f, path) == ABSENT)
-		note_absent(f, path);
 }
 
 // A file whose name we do not know (it came from a macro, or from the assembler): for each folder of the search that its
@@ -174,6 +188,8 @@ static void note_precompiled(struct finder *f, const char *path)
 		const char *file = arena_printf(f->a, "%s%s", path, suffixes[i]);
 		if (look(f, file) == ABSENT)
 			note_absent(f, file);
+		else if (look(f, file) == FOLDER_THERE)
+			f->doubtful = file; // gcc tries every file in it
 		else if (!map_gets(&f->inputs, file) && look(f, file) == FILE_THERE && first_time(f, file))
 			list_add(f->a, &f->further, file);
 	}
@@ -193,6 +209,7 @@ static void collect(struct finder *f, struct absent_answer *out)
 	out->n_present = f->present.n;
 	out->further = f->further.names;
 	out->n_further = f->further.n;
+	out->doubtful = f->doubtful;
 }
 
 static void take_inputs(struct finder *f)
@@ -227,11 +244,8 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 		follow_unknown(&f, path_tidy(a, f.files[i].path));
 	for (unsigned i = 0; i < q->n_loose; i++)
 		follow_unknown(&f, path_tidy(a, q->loose[i]));
-	for (unsigned i = 0; i < q->search->n_missing; i++) {
-		const char *dir = path_tidy(a, q->search->missing[i]);
-		if (look(&f, dir) == ABSENT)
-			note_absent(&f, dir);
-	}
+	for (unsigned i = 0; i < q->search->n_missing; i++)
+		note_no_file(&f, path_tidy(a, q->search->missing[i]));
 	collect(&f, out);
 	struct map *maps[] = {&f.presence, &f.inputs, &f.groups, &f.listed, &f.followed};
 	for (size_t i = 0; i < COUNT_OF(maps); i++)

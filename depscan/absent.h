@@ -10,6 +10,8 @@
 #include "depscan/scan.h"
 #include "depscan/search.h"
 
+#include <sys/stat.h>
+
 struct absent_input {
 	const char *path; // as the compiler names it, relative to the working directory or absolute
 	const struct scan *scan;
@@ -17,6 +19,9 @@ struct absent_input {
 
 // Reads and scans a header; NULL if it can't be read.
 typedef const struct scan *(*absent_scan_fn)(void *ctx, const char *path);
+
+// Told of each file that an include could have meant and that is no input: false spoils the answer (`doubtful`).
+typedef bool (*absent_unread_fn)(void *ctx, const char *path, const struct stat *st);
 
 struct absent_query {
 	int cwd_fd;
@@ -26,7 +31,8 @@ struct absent_query {
 	const struct include *forced; // -include and what the compiler includes by itself; looked for from the working directory
 	unsigned n_forced;
 	absent_scan_fn scan; // set: `inputs` has no system headers (-MMD): follow every include to the files it can reach
-	void *scan_ctx;
+	absent_unread_fn unread;
+	void *ctx; // of both
 	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
 	unsigned n_loose;
 	bool precompiled; // a precompiled header beside a header is taken silently: x.h.gch must stay absent (gcc),
@@ -41,6 +47,7 @@ struct absent_answer { // names as the compiler would form them, not yet canonic
 	const char **further; // files the result may depend on beyond `inputs`: all that could be reached with `scan` set, and
 			      // precompiled headers that lie there and were not taken
 	uint32_t n_further;
+	const char *doubtful; // a file that `unread` refused, or NULL
 	bool computed; // with `scan` set: an include has a computed name, so `further` may lack files
 };
 

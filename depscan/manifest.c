@@ -7,7 +7,7 @@
 
 // ---- encoding: a table of all names once, then the entries with indexes into it ------------------------------------
 
-enum { MANIFEST_FORMAT = 1 };
+enum { MANIFEST_FORMAT = 2 };
 
 struct names {
 	struct map index; // name -> 1 + its number
@@ -31,6 +31,7 @@ static void encode_entry(const struct manifest_entry *e, struct names *t, struct
 	buf_add(out, e->result.b, sizeof e->result.b);
 	buf_add(out, e->messages_context.b, sizeof e->messages_context.b);
 	buf_add(out, e->time_context.b, sizeof e->time_context.b);
+	buf_add(out, e->place_context.b, sizeof e->place_context.b);
 	buf_add_u64(out, (uint64_t)e->made_at);
 	buf_add_u64(out, e->wall_us);
 	buf_add_u32(out, e->n_inputs);
@@ -52,6 +53,11 @@ static void encode_entry(const struct manifest_entry *e, struct names *t, struct
 	buf_add_u32(out, e->n_present);
 	for (uint32_t i = 0; i < e->n_present; i++)
 		buf_add_u32(out, name_number(t, e->present[i]));
+	buf_add_u32(out, e->n_links);
+	for (uint32_t i = 0; i < e->n_links; i++) {
+		buf_add_u32(out, name_number(t, e->links[i].dir));
+		buf_add_u32(out, name_number(t, e->links[i].real));
+	}
 }
 
 void manifest_encode(const struct manifest_entry *entries, size_t n, struct buf *out)
@@ -116,6 +122,7 @@ static void decode_entry(struct decoder *d, struct manifest_entry *e)
 	get_digest(d, &e->result);
 	get_digest(d, &e->messages_context);
 	get_digest(d, &e->time_context);
+	get_digest(d, &e->place_context);
 	e->made_at = (int64_t)rd_u64(&d->rd);
 	e->wall_us = rd_u64(&d->rd);
 	e->n_inputs = get_count(d, MANIFEST_MAX_INPUTS, 40);
@@ -133,6 +140,12 @@ static void decode_entry(struct decoder *d, struct manifest_entry *e)
 		e->absent[i].names = get_names(d, &e->absent[i].n_names);
 	}
 	e->present = get_names(d, &e->n_present);
+	e->n_links = get_count(d, MANIFEST_MAX_NAMES, 8);
+	e->links = arena_alloc(d->arena, e->n_links * sizeof *e->links);
+	for (uint32_t i = 0; i < e->n_links; i++) {
+		e->links[i].dir = get_name(d);
+		e->links[i].real = get_name(d);
+	}
 }
 
 static struct manifest *manifest_new(const struct digest *key)
@@ -170,10 +183,10 @@ struct manifest *manifest_decode(const struct digest *key, const void *p, size_t
 	return m;
 }
 
-static bool same_inputs(const struct manifest_entry *a, const struct manifest_entry *b)
+// The result's key follows from everything else; only a result taken over across comments stands for other inputs.
+static bool is_same(const struct manifest_entry *a, const struct manifest_entry *b)
 {
-	if (a->n_inputs != b->n_inputs || !digest_equal(&a->messages_context, &b->messages_context) ||
-	    !digest_equal(&a->time_context, &b->time_context))
+	if (a->n_inputs != b->n_inputs || !digest_equal(&a->result, &b->result))
 		return false;
 	for (uint32_t i = 0; i < a->n_inputs; i++)
 		if (!digest_equal(&a->inputs[i].digest, &b->inputs[i].digest) ||
@@ -191,7 +204,7 @@ struct manifest *manifest_with(const struct manifest *old, const struct digest *
 	size_t n = 0;
 	all[n++] = *fresh;
 	for (uint32_t i = 0; i < n_old && n < most; i++)
-		if (!same_inputs(&old->entries[i], fresh))
+		if (!is_same(&old->entries[i], fresh))
 			all[n++] = old->entries[i];
 	// By way of the encoding: one piece of code that copies, and names stand in memory once.
 	AUTO_BUF struct buf bytes = BUF_INIT;

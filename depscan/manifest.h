@@ -20,7 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PATH_TREE '\1' // first byte of a canonical name: what follows is relative to the build tree's root
+// First byte of a canonical name: what follows is relative to the build tree's root, as it is named or without symlinks.
+#define PATH_TREE '\1'
+#define PATH_TREE_REAL '\2'
 
 enum {
 	INPUT_IN_DEPFILE = 1, // the user's depfile names it
@@ -33,8 +35,9 @@ struct manifest_input {
 	uint32_t flags;
 };
 
-// Names that must not exist, in one folder. When the folder's own identity is unchanged since they were last checked, nothing
-// can have appeared in it.
+// Names that must not exist, below one folder ("h.h", "sys/h.h"). When the folder's own identity is unchanged since they
+// were last checked, and no subfolder of theirs was there then, nothing can have appeared. With a '/' at its end a name may
+// become a folder, but no file.
 struct absent_group {
 	const char *dir; // canonical; "" is the working directory
 	const char **names;
@@ -43,10 +46,15 @@ struct absent_group {
 	bool checked_trusted;
 };
 
+struct manifest_link { // a folder of the search that is reached through a symlink must still lead there
+	const char *dir, *real;
+};
+
 struct manifest_entry {
 	struct digest result;
 	struct digest messages_context; // what the messages were made for (terminal, language); zero: there were none
 	struct digest time_context;     // SOURCE_DATE_EPOCH where time macros are used; zero: they are not
+	struct digest place_context;    // the build tree, where its name is in an output in spite of all maps; else zero
 	int64_t made_at;                // seconds since 1970
 	uint64_t wall_us;               // what the compile took
 	struct manifest_input *inputs;  // the source first
@@ -55,6 +63,8 @@ struct manifest_entry {
 	uint32_t n_absent;
 	const char **present; // names that must exist, whatever is in them
 	uint32_t n_present;
+	struct manifest_link *links;
+	uint32_t n_links;
 };
 
 struct manifest {

@@ -1,8 +1,11 @@
 // What the text of one source or header can do, found in one pass over the bytes, without a preprocessor.
 //
 // The scanner errs on the side of seeing too much: every `#include` counts, also in comments, strings and dead branches.
-// It must never see too little: what it can't read for certain sets a flag (computed). Line splices (backslash newline),
-// comments between words, the digraph %: and the trigraph ??= are understood.
+// It must never see too little: what it can't read for certain sets a flag (computed, unknown_probe). Line splices
+// (backslash newline), comments between words, the digraph %: and the trigraph ??= are understood.
+//
+// It takes the text as ASCII or a superset of it: where -finput-charset says otherwise, or -traditional-cpp changes what a
+// token is, nothing here holds. Words pasted together over several files, or out of single letters, are not seen.
 // Thread: any.
 #ifndef COFFER_DEPSCAN_SCAN_H
 #define COFFER_DEPSCAN_SCAN_H
@@ -26,19 +29,30 @@ struct include {
 struct scan {
 	struct include *includes; // each (name, form, next, probe) once
 	unsigned n_includes;
-	bool computed;    // an include whose name comes from a macro, or one that can't be read for certain
-	bool date, time, timestamp; // whole words __DATE__, __TIME__, __TIMESTAMP__ anywhere in the text
-	bool incbin;      // "incbin" anywhere, or assembler strings that could spell it when joined or pasted
-	bool asm_include; // ".include" anywhere
-	bool embed;       // #embed or __has_embed
-	bool has_asm;     // asm, __asm, __asm__ as a word
-	// The text without what can't change an object: comments become one space, except those that steer warnings
-	// ("fall through" in any spelling). Every token's line and column count. Two files with one code digest differ only
-	// in comments and trailing blanks.
+	bool computed;              // an include whose name comes from a macro, or one that can't be read for certain
+	bool unknown_probe;         // the same for __has_include: what it asks for can't be told, and no depfile tells
+	bool date, time, timestamp; // whole words __DATE__, __TIME__, __TIMESTAMP__ anywhere, or parts that may be pasted
+	bool incbin;                // "incbin" anywhere, or assembler strings that could spell it when joined or pasted
+	bool asm_include;           // ".include" anywhere, or the same
+	bool asm_parts; // words that spell one of the two when pasted: counts in assembler sources, where nothing says "asm"
+	bool embed;     // #embed or __has_embed
+	bool has_asm;   // asm, _asm, __asm, __asm__ as a word
+	bool pragma_dependency; // #pragma GCC dependency: compares the dates of files
+	bool odd_pragma;        // #pragma clang module, GCC pch_preprocess, include_alias: they change what is included
+	bool modules;           // import or module at the start of a line: C++20 or Objective-C modules
+	// The text without what can't change an object: comments become blanks, except those that steer warnings ("fall
+	// through" in any spelling) or that compilers warn about. Every token's line and column count. Two files with one code
+	// digest differ only in comments and trailing blanks.
+	//
+	// Only for C, C++ and Objective-C where // begins a comment: never for assembler sources, -std=c89, c90,
+	// iso9899:199409, -ansi. And not where comments or blanks reach the result another way: any diagnostics (they quote source
+	// lines), clang -g (MD5 of the files in DWARF 5), -gembed-source, -fcoverage-mapping (clang), -Wdocumentation,
+	// -fparse-all-comments, -Wimplicit-fallthrough=1, -Wtrailing-whitespace, -Xclang -verify, -C, -CC.
 	struct digest code;
 };
 
-#define SCAN_MAX_INCLUDES 20000u
+#define SCAN_MAX_INCLUDES 20000u // more set `computed` or `unknown_probe`, as does a name that is too long
+#define SCAN_MAX_NAME 4095u
 
 void scan_text(struct scan *s, const char *text, size_t len); // never fails
 void scan_release(struct scan *s);

@@ -5,8 +5,10 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SEARCH_MS = 20000, SEARCH_OUTPUT = 1 << 20, SEARCHES_MAX = 1024, DIRS_MAX = 512 };
@@ -105,20 +107,64 @@ static const char **question(struct arena *a, const struct compiler *c, const st
 	return argv;
 }
 
+char *search_real_path(struct arena *a, int cwd_fd, const char *dir)
+{
+	char name[64 + 4096];
+	if (strlen(dir) > 4000)
+		return NULL;
+	if (dir[0] == '/')
+		snprintf(name, sizeof name, "%s", dir);
+	else
+		snprintf(name, sizeof name, "/proc/self/fd/%d/%s", cwd_fd, dir);
+	AUTO_FREE char *real = realpath(name, NULL);
+	return real ? arena_strdup(a, real) : NULL;
+}
+
+static bool is_through_link(int cwd_fd, const char *dir)
+{
+	AUTO_FREE char *name = mem_strdup(dir);
+	for (char *slash = name + 1; slash; *slash++ = '/') {
+		struct stat st;
+		slash = strchr(slash, '/');
+		if (slash)
+			*slash = '\0';
+		if (fstatat(cwd_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+			return true;
+		if (!slash)
+			break;
+	}
+	return false;
+}
+
+static void note_link(struct known_search *k, int cwd_fd, const char *dir)
+{
+	struct search *s = &k->search;
+	if (!is_through_link(cwd_fd, dir) || s->n_links == DIRS_MAX)
+		return;
+	char *real = search_real_path(&k->arena, cwd_fd, dir);
+	if (real)
+		s->links[s->n_links++] = (struct search_link){arena_strdup(&k->arena, dir), real};
+}
+
 // gcc and clang print the same form: two headings, a folder per line after one blank, and the names they ignored.
 // False if there are more folders than we keep.
-static bool read_answer(struct known_search *k, char *text)
+static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 {
 	struct search *s = &k->search;
 	struct arena *a = &k->arena;
 	s->quoted = arena_alloc(a, DIRS_MAX * sizeof *s->quoted);
 	s->angled = arena_alloc(a, DIRS_MAX * sizeof *s->angled);
 	s->missing = arena_alloc(a, DIRS_MAX * sizeof *s->missing);
+	s->links = arena_alloc(a, DIRS_MAX * sizeof *s->links);
 	const char **list = NULL;
 	unsigned *n = NULL;
 	char *save = NULL;
 	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		static const char missing[] = "ignoring nonexistent directory \"";
+		static const char duplicate[] = "ignoring duplicate directory \"";
+		// Files among the folders: gcc warns and passes them over.
+		if (strstr(l, ": not a directory"))
+			return false;
 		if (s->n_missing == DIRS_MAX || s->n_quoted == DIRS_MAX || s->n_angled == DIRS_MAX)
 			return false;
 		if (begins(l, missing)) {
@@ -126,6 +172,10 @@ static bool read_answer(struct known_search *k, char *text)
 			size_t len = strlen(name);
 			if (len && name[len - 1] == '"')
 				s->missing[s->n_missing++] = arena_strndup(a, name, len - 1);
+		} else if (begins(l, duplicate)) {
+			char *name = l + strlen(duplicate);
+			name[strcspn(name, "\"")] = '\0';
+			note_link(k, cwd_fd, name);
 		} else if (begins(l, "#include \"...\"")) {
 			list = s->quoted;
 			n = &s->n_quoted;
@@ -139,6 +189,7 @@ static bool read_answer(struct known_search *k, char *text)
 			if (suffix)
 				*suffix = '\0';
 			list[(*n)++] = arena_strdup(a, l + 1);
+			note_link(k, cwd_fd, l + 1);
 		}
 	}
 	return true;
@@ -152,7 +203,7 @@ static struct known_search *ask(const char **argv, const char *const *env, int c
 	struct known_search *k = NULL;
 	if (child_run(&c, err) == 0) {
 		k = mem_alloc(sizeof *k);
-		if (c.status != 0 || !c.errs.data || !read_answer(k, c.errs.data)) {
+		if (c.status != 0 || !c.errs.data || !read_answer(k, cwd_fd, c.errs.data)) {
 			err_set(err, ERR_FORMAT, "'%s' does not tell where it looks for headers", argv[0]);
 			known_free(TAKE(k));
 		}
@@ -161,8 +212,13 @@ static struct known_search *ask(const char **argv, const char *const *env, int c
 	return k;
 }
 
-static bool still_missing(const struct known_search *k, int cwd_fd)
+static bool still_holds(const struct known_search *k, struct arena *a, int cwd_fd)
 {
+	for (unsigned i = 0; i < k->search.n_links; i++) {
+		const char *real = search_real_path(a, cwd_fd, k->search.links[i].dir);
+		if (!real || strcmp(real, k->search.links[i].real) != 0)
+			return false;
+	}
 	for (unsigned i = 0; i < k->search.n_missing; i++)
 		if (faccessat(cwd_fd, k->search.missing[i], F_OK, 0) == 0)
 			return false;
@@ -199,7 +255,7 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 	struct digest key = question_key(c, argv, cwd, env);
 	pthread_mutex_lock(&s->lock);
 	struct known_search *k = map_get(&s->known, &key, sizeof key);
-	if (!k || !still_missing(k, cwd_fd)) {
+	if (!k || !still_holds(k, a, cwd_fd)) {
 		known_free(map_del(&s->known, &key, sizeof key));
 		if (s->known.n >= SEARCHES_MAX)
 			forget_all(s);
@@ -214,6 +270,11 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 		out->quoted = copy_names(a, k->search.quoted, out->n_quoted);
 		out->angled = copy_names(a, k->search.angled, out->n_angled);
 		out->missing = copy_names(a, k->search.missing, out->n_missing);
+		out->n_links = k->search.n_links;
+		out->links = arena_alloc(a, (out->n_links + 1) * sizeof *out->links);
+		for (unsigned i = 0; i < out->n_links; i++)
+			out->links[i] = (struct search_link){arena_strdup(a, k->search.links[i].dir),
+							     arena_strdup(a, k->search.links[i].real)};
 	}
 	pthread_mutex_unlock(&s->lock);
 	return k ? 0 : -1;

@@ -7,6 +7,11 @@
 
 #include "depscan/compiler.h"
 
+// A folder that is reached through a symlink: which folders count as the same depends on where it leads.
+struct search_link {
+	const char *dir, *real; // as named; without symlinks, absolute
+};
+
 struct search {
 	const char **quoted; // after the includer's own folder
 	unsigned n_quoted;
@@ -14,7 +19,12 @@ struct search {
 	unsigned n_angled;
 	const char **missing; // named, but not there
 	unsigned n_missing;
+	struct search_link *links;
+	unsigned n_links;
 };
+
+// The real name of a folder, in the arena; NULL if there is none.
+char *search_real_path(struct arena *a, int cwd_fd, const char *dir);
 
 struct searches;
 struct searches *searches_new(void);

@@ -30,7 +30,8 @@ void job_make_command(struct job *j, struct wire_run *run)
 	if (j->reproducible)
 		n = add_maps(j, run->argv, n);
 	if (j->seed)
-		run->argv[n++] = arena_printf(&j->arena, "-frandom-seed=%s", j->source + (j->source[0] == PATH_TREE));
+		run->argv[n++] = arena_printf(&j->arena, "-frandom-seed=%s",
+					   j->source + (j->source[0] == PATH_TREE || j->source[0] == PATH_TREE_REAL));
 	if (j->inputs_from == INPUTS_OUR_DEPFILE) {
 		run->argv[n++] = "-MD";
 		run->argv[n++] = "-MF";
@@ -38,8 +39,9 @@ void job_make_command(struct job *j, struct wire_run *run)
 		run->argv[n++] = "";
 		run->flags |= RUN_DEPFILE;
 	}
-	// GNU as lists what it read itself: .incbin and .include, however they were spelled.
-	if (j->compiler->gnu_as && j->line.assembles) {
+	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would keep
+	// our words in the object and use them again when it links.
+	if (j->compiler->gnu_as && j->line.assembles && !j->lto) {
 		run->asm_depfile_word = n;
 		run->argv[n++] = "-Wa,--MD,";
 		run->flags |= RUN_ASM_DEPFILE;

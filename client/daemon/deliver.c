@@ -10,15 +10,32 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Writes as the compiler does: a symlink is written through, anything else is removed and then replaced by a new file with
-// the caller's umask and today's date, which appears whole. (Renaming over the old file would be slower: ext4 then starts
-// writing to the disk at once.)
-static int write_output(const struct job *j, const char *path, const void *p, size_t n, struct err *err)
+// How the compiler treats a file that is there already: what it leaves of links, modes and other names of the file.
+enum manner {
+	IN_PLACE,	  // emptied and written: cc1, and everything that is text
+	REPLACED,	  // a new file takes its place: clang's objects
+	REPLACED_IF_FULL, // GNU as and objcopy: a new file, but an empty one (of mktemp) is written in place
+};
+
+static enum manner manner_of(const struct job *j, enum part part)
+{
+	bool clang = j->compiler->family == FAMILY_CLANG;
+	if (part == PART_OBJECT && clang)
+		return REPLACED;
+	if ((part == PART_OBJECT && j->line.assembles) || (part == PART_DWO && !clang))
+		return REPLACED_IF_FULL;
+	return IN_PLACE;
+}
+
+// A new file has the caller's umask and appears whole. (Renaming it over an old one would be slower than removing that
+// first: ext4 then starts writing to the disk at once.)
+static int write_output(const struct job *j, const char *path, enum manner manner, const void *p, size_t n, struct err *err)
 {
 	mode_t mode = 0666 & ~(mode_t)j->wire.umask;
 	struct stat st;
-	bool through = fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
-	if (!through) {
+	bool there = fstatat(j->cwd_fd, path, &st, 0) == 0;
+	bool replaced = manner == REPLACED || (manner == REPLACED_IF_FULL && there && st.st_size != 0);
+	if (replaced || (!there && fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)) {
 		unlinkat(j->cwd_fd, path, 0);
 		return file_write_atomic(j->cwd_fd, path, p, n, mode, err);
 	}
@@ -41,16 +58,7 @@ static int write_depfile(const struct job *j, const struct manifest_entry *e, st
 		if (e->inputs[i].flags & INPUT_IN_DEPFILE)
 			deps[d.n_deps++] = job_real_path(j, &a, e->inputs[i].name);
 	depfile_write(&d, j->compiler->family, &text);
-	return write_output(j, j->line.depfile, text.data, text.len, err);
-}
-
-static void remove_outputs(const struct job *j)
-{
-	for (enum part p = 0; p < PART_STDOUT; p++)
-		if (job_output_name(j, p))
-			unlinkat(j->cwd_fd, job_output_name(j, p), 0);
-	if (j->line.dep != DEP_NONE)
-		unlinkat(j->cwd_fd, j->line.depfile, 0);
+	return write_output(j, j->line.depfile, IN_PLACE, text.data, text.len, err);
 }
 
 // The parts of a result: {u32 which, u32 length} each, then their bytes.
@@ -82,19 +90,13 @@ int job_deliver(struct job *j, const struct manifest_entry *entry, const struct 
 		return -1;
 	for (enum part p = 0; p < PART_STDOUT; p++) {
 		const char *name = job_output_name(j, p);
-		if (!name != !data[p]) {
-			remove_outputs(j);
+		if (!name != !data[p])
 			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
-		}
-		if (name && write_output(j, name, data[p], size[p], err) < 0) {
-			remove_outputs(j);
+		if (name && write_output(j, name, manner_of(j, p), data[p], size[p], err) < 0)
 			return -1;
-		}
 	}
-	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0) {
-		remove_outputs(j);
+	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0)
 		return -1;
-	}
 	messages->out = data[PART_STDOUT];
 	messages->n_out = (uint32_t)size[PART_STDOUT];
 	messages->errs = data[PART_STDERR];

@@ -129,6 +129,10 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 		if (add(in, d.deps[i], INPUT_NO_CODE))
 			in->loose[in->n_loose++] = d.deps[i];
 	}
+	// Its own search path (-Wa,-I) is not followed.
+	for (unsigned i = 0; i < j->line.n_words && in->n_loose; i++)
+		if (strstr(j->line.words[i].text, "-Wa,") || strcmp(j->line.words[i].text, "-Xassembler") == 0)
+			in->reason = REASON_embed;
 }
 
 // ---- what is forced in ----------------------------------------------------------------------------------------------
@@ -193,6 +197,28 @@ static const struct scan *scan_reached(void *ctx, const char *path)
 	return in->reason == REASON_NONE ? add(in, path, 0) : NULL;
 }
 
+// A header that lies where an include could find it, and that the compiler did not read. It may have come during the
+// compile; and of two files with one text the compiler may have left out the second (#pragma once, #import), which no
+// depfile tells.
+static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st)
+{
+	struct inputs *in = ctx;
+	struct job *j = in->j;
+	struct file_id id = file_id_of(st);
+	struct digest digest;
+	if (id.ctime_ns >= j->start_ns)
+		return false;
+	bool same_size = false;
+	for (uint32_t i = 0; i < in->n && !same_size; i++)
+		same_size = in->list[i].facts.id.size == id.size;
+	if (id.size == 0 || !same_size || files_digest(j->d->files, j->cwd_fd, path, &digest, NULL, NULL) < 0)
+		return true;
+	for (uint32_t i = 0; i < in->n; i++)
+		if (digest_equal(&in->list[i].facts.digest, &digest))
+			return false;
+	return true;
+}
+
 static struct absent_input *for_absent(const struct inputs *in)
 {
 	struct absent_input *list = arena_alloc(&in->j->arena, (in->n + 1) * sizeof *list);
@@ -204,7 +230,16 @@ static struct absent_input *for_absent(const struct inputs *in)
 	return list;
 }
 
-static void follow_includes(struct inputs *in, struct absent_answer *answer)
+static void fill_links(struct job *j, const struct search *search, struct manifest_entry *e)
+{
+	e->links = arena_alloc(&j->arena, (search->n_links + 1) * sizeof *e->links);
+	e->n_links = search->n_links;
+	for (unsigned i = 0; i < search->n_links; i++)
+		e->links[i] = (struct manifest_link){job_canonical_path(j, search->links[i].dir),
+						     job_canonical_path(j, search->links[i].real)};
+}
+
+static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
 {
 	struct job *j = in->j;
 	struct search search = {0};
@@ -213,6 +248,7 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer)
 		in->reason = REASON_compiler_probe;
 		return;
 	}
+	fill_links(j, &search, entry);
 	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search, .precompiled = true};
 	q.loose = in->loose;
 	q.n_loose = in->n_loose;
@@ -220,10 +256,10 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer)
 	q.forced = forced;
 	q.inputs = for_absent(in);
 	q.n_inputs = in->n;
-	if (j->inputs_from == INPUTS_USER_MMD) {
+	if (j->inputs_from == INPUTS_USER_MMD)
 		q.scan = scan_reached;
-		q.scan_ctx = in;
-	}
+	q.unread = is_rightly_unread;
+	q.ctx = in;
 	absent_find(&q, &j->arena, answer);
 	if (q.scan && answer->computed && in->reason == REASON_NONE) {
 		add_by_compiler(in);
@@ -231,6 +267,12 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer)
 		q.inputs = for_absent(in);
 		q.n_inputs = in->n;
 		absent_find(&q, &j->arena, answer);
+	}
+	if (answer->doubtful && in->reason == REASON_NONE) {
+		const char *suffix = path_ext(answer->doubtful);
+		bool precompiled = strcmp(suffix, ".gch") == 0 || strcmp(suffix, ".pch") == 0;
+		in->reason = precompiled ? REASON_precompiled_header : REASON_input_changed;
+		j->culprit = answer->doubtful;
 	}
 	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
 		add(in, answer->further[i], INPUT_NO_CODE);
@@ -243,9 +285,20 @@ static enum reason check_text(const struct job *j, const struct scan *s, bool as
 	bool assembler = j->line.lang == LANG_ASM || j->line.lang == LANG_ASM_CPP;
 	if (s->pragma_dependency || s->odd_pragma)
 		return REASON_pragma;
+	if (s->unknown_probe)
+		return REASON_unknown_probe;
 	if (s->embed || (!assembler_listed && (s->incbin || s->asm_include || (assembler && s->asm_parts))))
 		return REASON_embed;
 	return REASON_NONE;
+}
+
+// A word, or for -DNAME=TEXT the text alone: "-D__DATE__=" takes the macro away.
+static const char *definition(const struct cmdline *l, unsigned i)
+{
+	const char *t = l->words[i].text;
+	bool is_define = strncmp(t, "-D", 2) == 0 || (i && strcmp(l->words[i - 1].text, "-D") == 0);
+	const char *equals = is_define ? strchr(t, '=') : NULL;
+	return equals ? equals + 1 : is_define ? "" : t;
 }
 
 static void check_texts(struct inputs *in, bool assembler_listed, struct manifest_entry *entry)
@@ -263,19 +316,50 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 			j->culprit = in->list[i].path;
 	}
 	for (unsigned i = 0; i < j->line.n_words; i++) {
-		const char *t = j->line.words[i].text;
+		const char *t = definition(&j->line, i);
 		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__");
 		stamped |= strstr(t, "__TIMESTAMP__") != NULL;
 		if (!assembler_listed && strstr(t, "incbin"))
 			in->reason = REASON_embed;
 	}
-	// With -Werror=date-time the compile would have failed if a macro had been used.
-	if (j->line.date_time_error)
-		return;
 	if (stamped || (dated && digest_is_zero(&j->time_context)))
 		in->reason = REASON_time_macros;
 	else if (dated)
 		entry->time_context = j->time_context;
+}
+
+// ---- what leads to the inputs -----------------------------------------------------------------------------------------
+
+// A symlink that was made since the compile began, or a folder that was renamed (which changes its ctime alone).
+static bool has_moved(const struct job *j, const char *path)
+{
+	struct stat st;
+	if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return true;
+	struct file_id id = file_id_of(&st);
+	if (S_ISLNK(st.st_mode) && id.ctime_ns >= j->start_ns)
+		return true;
+	if (S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0)
+		return true;
+	id = file_id_of(&st);
+	return S_ISDIR(st.st_mode) && id.ctime_ns >= j->start_ns && id.ctime_ns != id.mtime_ns;
+}
+
+static void check_ways(struct inputs *in)
+{
+	struct job *j = in->j;
+	struct map seen = MAP_INIT;
+	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++) {
+		const char *path = in->list[i].path;
+		for (; strcmp(path, ".") != 0 && strcmp(path, "/") != 0 && !map_puts(&seen, path, in);
+		     path = path_dir(&j->arena, path))
+			if (has_moved(j, path)) {
+				in->reason = REASON_input_changed;
+				j->culprit = path;
+				break;
+			}
+	}
+	map_release(&seen);
 }
 
 // ---- the entry ------------------------------------------------------------------------------------------------------
@@ -334,11 +418,13 @@ enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct ma
 	if (in.reason == REASON_NONE && asm_dep_fd >= 0)
 		add_assembler_inputs(&in, asm_dep_fd);
 	if (in.reason == REASON_NONE && (j->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))
-		follow_includes(&in, &answer);
+		follow_includes(&in, &answer, entry);
 	for (unsigned i = 0; i < j->line.n_extra_inputs && in.reason == REASON_NONE; i++)
 		add(&in, j->line.extra_inputs[i], INPUT_NO_CODE);
 	if (in.reason == REASON_NONE)
 		check_texts(&in, asm_dep_fd >= 0, entry);
+	if (in.reason == REASON_NONE)
+		check_ways(&in);
 	if (in.reason == REASON_NONE) {
 		fill_inputs(&in, entry);
 		fill_names(j, &answer, entry);

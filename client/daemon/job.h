@@ -39,6 +39,7 @@ struct job {
 	const char *root_real; // the same without symlinks, or NULL if it is the same text
 	bool reproducible;     // prefix maps are added, names below the root are canonical
 	bool seed;             // -frandom-seed is added
+	bool lto;              // -flto: the object is the compiler's own language, compressed
 	const char *source;    // canonical name
 	const char **canonical; // the words that count, as they stand in the key
 	unsigned n_canonical;
@@ -76,8 +77,8 @@ const char *job_real_path(const struct job *j, struct arena *a, const char *cano
 // lookup.c: 1 a hit (the entry and the result's bytes), 0 a miss with j->cause filled in.
 int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result);
 
-// deliver.c: writes the outputs of a result and rebuilds the depfile; -1 when something can't be written (what was written
-// is removed again). The messages are returned as pointers into `result`.
+// deliver.c: writes the outputs of a result and rebuilds the depfile; -1 when something can't be written (the compiler then
+// runs and meets the same trouble). The messages are returned as pointers into `result`.
 int job_deliver(struct job *j, const struct manifest_entry *entry, const struct buf *result, struct wire_done *messages,
 		struct err *err);
 

@@ -44,8 +44,10 @@ static bool inputs_match(struct job *j, struct memo *memo, const struct manifest
 
 static bool context_matches(const struct job *j, const struct manifest_entry *e)
 {
+	struct digest place = digest_of(j->root, strlen(j->root));
 	return (digest_is_zero(&e->messages_context) || digest_equal(&e->messages_context, &j->messages_context)) &&
-	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &j->time_context));
+	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &j->time_context)) &&
+	       (digest_is_zero(&e->place_context) || digest_equal(&e->place_context, &place));
 }
 
 // The name in the group that exists now, or NULL. Under the manifest's lock.
@@ -60,15 +62,29 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		return NULL;
 	char path[4096];
 	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
+	bool complete = true; // the folder's own identity tells of everything that may appear
 	for (uint32_t i = 0; i < g->n_names; i++) {
-		if (n + strlen(g->names[i]) >= sizeof path)
-			return g->names[i];
-		strcpy(path + n, g->names[i]);
-		if (faccessat(j->cwd_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			return g->names[i];
+		const char *name = g->names[i], *slash = strchr(name, '/');
+		if (n + strlen(name) >= sizeof path)
+			return name;
+		strcpy(path + n, name);
+		bool folder_allowed = name[strlen(name) - 1] == '/';
+		if (folder_allowed)
+			path[n + strlen(name) - 1] = '\0';
+		if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0;
+			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
+				return name;
+			complete &= !dangling;
+		}
+		if (slash && slash[1] && complete) {
+			path[n + (size_t)(slash - name)] = '\0';
+			complete = faccessat(j->cwd_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+		}
 	}
 	g->checked = id;
-	g->checked_trusted = now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	g->checked_trusted =
+		complete && now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
 	return NULL;
 }
 
@@ -85,6 +101,17 @@ static bool names_hold(struct job *j, struct manifest_entry *e, struct cause *ca
 	if (found && cause) {
 		cause->kind = CAUSE_APPEARED;
 		cause_add(cause, path_join(&j->arena, dir, found), NULL, "present");
+	}
+	for (uint32_t i = 0; i < e->n_links && !found; i++) {
+		const char *name = job_real_path(j, &j->arena, e->links[i].dir);
+		char *real = search_real_path(&j->arena, j->cwd_fd, name);
+		if (real && strcmp(job_canonical_path(j, real), e->links[i].real) == 0)
+			continue;
+		found = name;
+		if (cause) {
+			cause->kind = CAUSE_LINK;
+			cause_add(cause, name, job_real_path(j, &j->arena, e->links[i].real), real);
+		}
 	}
 	for (uint32_t i = 0; i < e->n_present && !found; i++) {
 		const char *name = job_real_path(j, &j->arena, e->present[i]);
@@ -191,8 +218,12 @@ static void explain_entry(struct job *j, struct memo *memo, struct manifest_entr
 	}
 	if (c->n_all || !names_hold(j, e, c))
 		return;
-	c->kind = !digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &j->time_context) ? CAUSE_TIME
-													  : CAUSE_MESSAGES;
+	if (!digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &j->time_context))
+		c->kind = CAUSE_TIME;
+	else if (!digest_is_zero(&e->messages_context) && !digest_equal(&e->messages_context, &j->messages_context))
+		c->kind = CAUSE_MESSAGES;
+	else
+		c->kind = CAUSE_PLACE;
 }
 
 static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)

@@ -22,19 +22,30 @@ const char *job_output_name(const struct job *j, enum part part)
 	}
 }
 
-// Follows from the inputs, so that the same compile has the same key wherever it ran.
+// Follows from all that the result depends on, so that the same compile has the same key wherever it ran. The names that
+// must be absent or present are part of it: with __has_include two results can have the same inputs.
 struct digest job_result_key(const struct job *j, const struct manifest_entry *e)
 {
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
-	hasher_str(&h, "coffer result 1");
+	hasher_str(&h, "coffer result 2");
 	hasher_digest(&h, &j->manifest_key);
 	hasher_digest(&h, &e->messages_context);
 	hasher_digest(&h, &e->time_context);
+	hasher_digest(&h, &e->place_context);
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		hasher_str(&h, e->inputs[i].name);
 		hasher_digest(&h, &e->inputs[i].digest);
 	}
+	for (uint32_t i = 0; i < e->n_absent; i++) {
+		hasher_str(&h, e->absent[i].dir);
+		for (uint32_t k = 0; k < e->absent[i].n_names; k++)
+			hasher_str(&h, e->absent[i].names[k]);
+	}
+	for (uint32_t i = 0; i < e->n_present; i++)
+		hasher_str(&h, e->present[i]);
+	for (uint32_t i = 0; i < e->n_links; i++)
+		hasher_str(&h, e->links[i].real);
 	return hasher_end(&h);
 }
 
@@ -68,6 +79,18 @@ static enum reason read_outputs(const struct job *j, const int fds[WIRE_MAX_FDS]
 		o->has[p] = o->parts[p].len > 0;
 	}
 	return REASON_NONE;
+}
+
+// Some compilers put absolute names into the object whatever the maps say.
+static bool names_the_tree(const struct job *j, const struct outputs *o)
+{
+	const char *names[] = {j->root, j->root_real};
+	for (int p = 0; p < PART_STDOUT; p++)
+		for (size_t i = 0; i < COUNT_OF(names); i++)
+			if (o->has[p] && names[i] && o->parts[p].len &&
+			    memmem(o->parts[p].data, o->parts[p].len, names[i], strlen(names[i])))
+				return true;
+	return false;
 }
 
 static int store_result(const struct job *j, const struct digest *key, const struct outputs *o, struct err *err)
@@ -134,5 +157,7 @@ enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE
 		return reason;
 	if (outputs.has[PART_STDOUT] || outputs.has[PART_STDERR])
 		entry.messages_context = j->messages_context;
+	if (j->reproducible && names_the_tree(j, &outputs))
+		entry.place_context = digest_of(j->root, strlen(j->root));
 	return store_all(j, &entry, &outputs);
 }

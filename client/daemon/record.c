@@ -15,7 +15,7 @@
 const char *cause_name(enum cause_kind kind)
 {
 	static const char *const names[] = {"none",	  "first",    "arguments", "environment", "toolchain", "input",
-					    "appeared",	  "vanished", "messages",  "time",	  "evicted",   "recache"};
+					    "appeared",	  "link",     "vanished", "messages",  "place",    "time",	  "evicted",   "recache"};
 	return names[kind];
 }
 

@@ -23,8 +23,10 @@ enum cause_kind {
 	CAUSE_TOOLCHAIN,   // another compiler, or a changed one
 	CAUSE_INPUT,	   // a file has another text
 	CAUSE_APPEARED,	   // a header is there now that would be found first
+	CAUSE_LINK,	   // a folder of the search leads elsewhere
 	CAUSE_VANISHED,	   // a file is no longer there
 	CAUSE_MESSAGES,	   // the result has messages, made for another terminal or language
+	CAUSE_PLACE,	   // the result names its build tree, and this is another one
 	CAUSE_TIME,	   // __DATE__ or __TIME__ with another SOURCE_DATE_EPOCH
 	CAUSE_EVICTED,	   // known, but its result is no longer in the cache
 	CAUSE_RECACHE,	   // the setting recache asked for it

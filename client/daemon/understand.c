@@ -21,16 +21,18 @@ const char *job_canonical_path(struct job *j, const char *path)
 	if (!j->reproducible || path[0] != '/')
 		return path;
 	const char *rest = path_below(j->root, path);
-	if (!rest && j->root_real)
-		rest = path_below(j->root_real, path);
-	return rest ? arena_printf(&j->arena, "%c%s", PATH_TREE, rest) : path;
+	const char *real = j->root_real && !rest ? path_below(j->root_real, path) : NULL;
+	if (!rest && !real)
+		return path;
+	return arena_printf(&j->arena, "%c%s", rest ? PATH_TREE : PATH_TREE_REAL, rest ? rest : real);
 }
 
 const char *job_real_path(const struct job *j, struct arena *a, const char *canonical)
 {
-	if (canonical[0] != PATH_TREE)
+	if (canonical[0] != PATH_TREE && canonical[0] != PATH_TREE_REAL)
 		return canonical;
-	return strcmp(canonical + 1, ".") == 0 ? j->root : arena_printf(a, "%s/%s", j->root, canonical + 1);
+	const char *root = canonical[0] == PATH_TREE_REAL && j->root_real ? j->root_real : j->root;
+	return strcmp(canonical + 1, ".") == 0 ? root : arena_printf(a, "%s/%s", root, canonical + 1);
 }
 
 static enum reason find_names(struct job *j)
@@ -53,6 +55,12 @@ static enum reason find_names(struct job *j)
 	return REASON_NONE;
 }
 
+static void find_lto(struct job *j)
+{
+	for (unsigned i = 0; i < j->line.n_words; i++)
+		j->lto |= begins(j->line.words[i].text, "-flto") || strstr(j->line.words[i].text, "-emit-llvm") != NULL;
+}
+
 // With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
 static void decide_reproducible(struct job *j)
 {
@@ -65,11 +73,8 @@ static void decide_reproducible(struct job *j)
 	AUTO_FREE char *real = realpath(j->root, NULL);
 	if (real && strcmp(real, j->root) != 0)
 		j->root_real = arena_strdup(&j->arena, real);
-	bool lto = false;
-	for (unsigned i = 0; i < j->line.n_words; i++)
-		lto |= begins(j->line.words[i].text, "-flto");
 	bool cxx = j->line.lang == LANG_CXX || j->line.lang == LANG_OBJCXX || j->line.lang == LANG_CXX_CPP_OUT;
-	j->seed = c->family == FAMILY_GCC && !j->line.has_random_seed && (cxx || lto || j->line.coverage_notes);
+	j->seed = c->family == FAMILY_GCC && !j->line.has_random_seed && (cxx || j->lto || j->line.coverage_notes);
 }
 
 // ---- the environment ------------------------------------------------------------------------------------------------
@@ -118,7 +123,8 @@ static void find_key_environment(struct job *j)
 static void find_messages_context(struct job *j)
 {
 	static const char *const always[] = {"LANGUAGE",       "GCC_COLORS", "NO_COLOR",  "CLICOLOR",
-					     "CLICOLOR_FORCE", "GCC_URLS",   "TERM_URLS", "COLUMNS"};
+					     "CLICOLOR_FORCE", "GCC_URLS",   "TERM_URLS", "COLUMNS",
+					      "GCC_EXTRA_DIAGNOSTIC_OUTPUT"};
 	static const char *const on_terminals[] = {"TERM", "COLORTERM"};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
@@ -168,9 +174,10 @@ static void find_canonical_words(struct job *j)
 		if (w->role == WORD_MAP) {
 			text = canonical_map(j, text);
 		} else if ((w->role == WORD_KEY_PATH || w->role == WORD_SEARCH) && text[w->prefix] == '/') {
+			// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
 			const char *path = path_tidy(&j->arena, text + w->prefix);
 			const char *canonical = job_canonical_path(j, path);
-			if (canonical != path)
+			if (canonical != path && strcmp(path, text + w->prefix) == 0)
 				text = arena_printf(&j->arena, "%.*s%s", (int)w->prefix, text, canonical);
 		}
 		j->canonical[j->n_canonical++] = text;
@@ -215,6 +222,9 @@ static void make_keys(struct job *j)
 	hasher_u64(&h, l->lang);
 	hasher_u64(&h, (uint64_t)j->reproducible << 1 | (uint64_t)j->seed);
 	hasher_str(&h, where);
+	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
+	hasher_str(&h, strcmp(j->cwd, j->wire.cwd) == 0 ? NULL : j->wire.cwd);
+	hasher_str(&h, j->lto ? j->root : NULL);
 	hasher_str(&h, j->source);
 	hasher_str(&h, l->needs_output ? job_canonical_path(j, l->output) : NULL);
 	hasher_u64(&h, j->n_canonical);
@@ -246,18 +256,36 @@ static bool comments_are_idle(const struct job *j)
 	    (j->compiler->family == FAMILY_CLANG && l->debug_info))
 		return false;
 	static const char *const reads_comments[] = {
-		"-ansi",	  "-std=c89",	     "-std=c90", "-std=iso9899:1990", "-std=iso9899:199409", "--std=c89",
-		"--std=c90",	  "-fverbose-asm",   "-Weverything", "-Wdocumentation", "-gembed-source",	"-C",
-		"-CC",		  "-fdirectives-only", "-Wcomment",   "-Wtraditional",	"-traditional",		"-fpreprocessed"};
+		"ansi",		   "std=c8",	       "std=c90",	 "std=gnu8",	  "std=gnu90",	   "std=iso9899:199",
+		"Wc90-c99-compat", "Weverything",      "Wdocumentation", "Wtraditional",  "traditional",   "fverbose-asm",
+		"gembed-source",   "fdirectives-only", "fpreprocessed",	 "fcoverage-mapping", "fprofile-instr", "C"};
 	for (unsigned i = 0; i < l->n_words; i++) {
 		const char *t = l->words[i].text;
+		const char *option = t + (t[0] == '-') + (t[0] == '-' && t[1] == '-');
 		for (size_t k = 0; k < COUNT_OF(reads_comments); k++)
-			if (strcmp(t, reads_comments[k]) == 0 || begins(t, "-Wdocumentation"))
+			if (begins(option, reads_comments[k]))
 				return false;
 		if (strstr(t, "-verify") || strstr(t, "comment"))
 			return false;
 	}
 	return true;
+}
+
+// The scanner reads bytes as ASCII and UTF-8. Names that __has_include asks for on the command line are not looked at.
+static enum reason check_words(struct job *j)
+{
+	static const char charset[] = "-finput-charset=";
+	for (unsigned i = 0; i < j->line.n_words; i++) {
+		const char *t = j->line.words[i].text;
+		const char *name = begins(t, charset) ? t + strlen(charset) : NULL;
+		bool is_odd = name && strcasecmp(name, "utf-8") != 0 && strcasecmp(name, "utf8") != 0 &&
+			      strcasecmp(name, "us-ascii") != 0 && strcasecmp(name, "ascii") != 0;
+		if (is_odd || strstr(t, "__has_include")) {
+			j->culprit = t;
+			return is_odd ? REASON_option_dangerous : REASON_unknown_probe;
+		}
+	}
+	return REASON_NONE;
 }
 
 static enum reason check_outputs(struct job *j)
@@ -307,8 +335,9 @@ enum reason job_understand(struct job *j)
 	j->culprit = j->line.culprit;
 	if (j->line.reason != REASON_NONE)
 		return j->line.reason;
-	if ((reason = check_outputs(j)) != REASON_NONE || (reason = choose_inputs(j)) != REASON_NONE)
+	if ((reason = check_words(j)) != REASON_NONE || (reason = check_outputs(j)) != REASON_NONE || (reason = choose_inputs(j)) != REASON_NONE)
 		return reason;
+	find_lto(j);
 	decide_reproducible(j);
 	j->source = job_canonical_path(j, j->line.source);
 	find_canonical_words(j);

@@ -176,7 +176,10 @@ trap_12_has_include_turns_true_and_false()
 	for form in '"opt.h"' '<opt.h>' '  <opt.h>' '"./opt.h"' 'OPT'; do
 		put a.c '#define OPT "opt.h"' "#if __has_include($form)" 'int value = 1;' '#else' 'int value = 2;' '#endif'
 		[ "$form" != '"./opt.h"' ] || mkdir -p inc
-		same "$CC" -Iinc -I. -c a.c -o a.o
+		case $form in
+		OPT) right "$CC" -Iinc -I. -c a.c -o a.o ;; # what the macro names can't be told: not cached
+		*) same "$CC" -Iinc -I. -c a.c -o a.o ;;
+		esac
 		put inc/opt.h '#error not to be read'
 		check any "$CC" -Iinc -I. -c a.c -o a.o
 		put opt.h '#error not to be read'
@@ -184,7 +187,8 @@ trap_12_has_include_turns_true_and_false()
 		rm inc/opt.h
 		check any "$CC" -Iinc -I. -c a.c -o a.o
 		rm opt.h
-		expect_served "$CC" -Iinc -I. -c a.c -o a.o
+		[ "$form" = OPT ] || expect_served "$CC" -Iinc -I. -c a.c -o a.o
+		check any "$CC" -Iinc -I. -c a.c -o a.o
 	done
 }
 

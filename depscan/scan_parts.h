@@ -1,0 +1,74 @@
+// What the parts of the scanner share (scan.c, scan_asm.c, scan_code.c); for nobody else. Thread: any.
+#ifndef COFFER_DEPSCAN_SCAN_PARTS_H
+#define COFFER_DEPSCAN_SCAN_PARTS_H
+
+#include "depscan/scan.h"
+
+#include <string.h>
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f';
+}
+
+static inline bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static inline bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline char to_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+// Is `word` (lower case) at p, in any case?
+static inline bool at_fold(const char *p, const char *end, const char *word)
+{
+	for (; *word; p++, word++)
+		if (p == end || to_lower(*p) != *word)
+			return false;
+	return true;
+}
+
+static inline bool at_text(const char *p, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0;
+}
+
+// A line splice at p: a backslash, blanks, and a line break. Returns its length, or 0. Both compilers allow the blanks.
+// `odd` is set where they disagree on whether it is one (a NUL among the blanks, LF CR behind them).
+static inline size_t splice_length(const char *p, const char *end, bool *odd)
+{
+	const char *q = p + 1;
+	bool nul = false;
+	if (p == end || *p != '\\')
+		return 0;
+	while (q < end && (is_blank(*q) || *q == '\0'))
+		nul |= *q++ == '\0';
+	if (q == end || (*q != '\n' && *q != '\r'))
+		return 0;
+	if (nul || (*q == '\n' && q + 1 < end && q[1] == '\r'))
+		*odd = true;
+	q += q + 1 < end && q[0] == '\r' && q[1] == '\n' ? 2 : 1;
+	return (size_t)(q - p);
+}
+
+// scan_asm.c: what the text may tell an assembler to read. `pastes`: the text has ##, stringizing #, or assembler macros are
+// to be expected. `text` has no splices.
+void scan_asm(struct scan *s, const char *text, size_t len, bool pastes);
+
+// scan_code.c
+struct code_facts {
+	struct digest digest;
+	bool complete; // the text was understood to its end, alike under every language version: then `computed` can be relied on
+	bool computed; // outside comments and literals stands an include directive whose name is no literal
+};
+void scan_code(struct code_facts *f, const char *text, size_t len);
+
+#endif

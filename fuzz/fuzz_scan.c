@@ -1,0 +1,45 @@
+// Any text can be scanned; what is found is in bounds, and the same when a line stands before it.
+#include "base/mem.h"
+#include "depscan/scan.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_same(const struct scan *a, const struct scan *b)
+{
+	if (a->n_includes != b->n_includes)
+		abort();
+	for (unsigned i = 0; i < a->n_includes; i++) {
+		const struct include *x = &a->includes[i], *y = &b->includes[i];
+		if (x->form != y->form || x->next != y->next || x->probe != y->probe || strcmp(x->name, y->name) != 0)
+			abort();
+	}
+	if (a->computed != b->computed || a->unknown_probe != b->unknown_probe || a->date != b->date || a->time != b->time ||
+	    a->timestamp != b->timestamp || a->incbin != b->incbin || a->asm_include != b->asm_include ||
+	    a->asm_parts != b->asm_parts || a->embed != b->embed || a->has_asm != b->has_asm || a->modules != b->modules ||
+	    a->pragma_dependency != b->pragma_dependency || a->odd_pragma != b->odd_pragma)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char line[] = "int a;\n";
+	struct scan s, more;
+	scan_text(&s, (const char *)data, size);
+	for (unsigned i = 0; i < s.n_includes; i++) {
+		size_t n = strlen(s.includes[i].name);
+		if (n == 0 || n > SCAN_MAX_NAME)
+			abort();
+	}
+	size_t before = sizeof line - 1, len = before + size;
+	AUTO_FREE char *text = mem_alloc(len);
+	memcpy(text, line, before);
+	if (size)
+		memcpy(text + before, data, size);
+	scan_text(&more, text, len);
+	check_same(&s, &more);
+	scan_release(&s);
+	scan_release(&more);
+	return 0;
+}

@@ -1,0 +1,486 @@
+#include "depscan/scan.h"
+
+#include "base/child.h"
+#include "base/file.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct scan s;
+
+static void teardown(void)
+{
+	scan_release(&s);
+}
+
+static void scan(const char *text)
+{
+	scan_release(&s);
+	// A block of its own size, so that a sanitizer sees a step too far.
+	size_t len = strlen(text);
+	char *copy = malloc(len ? len : 1);
+	ck_assert_ptr_nonnull(copy);
+	memcpy(copy, text, len);
+	scan_text(&s, copy, len);
+	free(copy);
+}
+
+static bool includes(const struct scan *of, const char *name, enum include_form form, bool next, bool probe)
+{
+	for (unsigned i = 0; i < of->n_includes; i++) {
+		const struct include *n = &of->includes[i];
+		if (strcmp(n->name, name) == 0 && n->form == form && n->next == next && n->probe == probe)
+			return true;
+	}
+	return false;
+}
+
+static void check_one(const char *text, const char *name, enum include_form form, bool next, bool probe)
+{
+	scan(text);
+	ck_assert_msg(s.n_includes == 1, "%s: %u includes", text, s.n_includes);
+	ck_assert_msg(includes(&s, name, form, next, probe), "%s: '%s'", text, s.includes[0].name);
+	ck_assert_msg(!s.computed && !s.unknown_probe, "%s", text);
+}
+
+START_TEST(every_spelling_of_an_include_is_read)
+{
+	static const char *const quoted[] = {
+		"#include \"x.h\"",
+		"#include\"x.h\"\n",
+		"  #\tinclude\t\"x.h\" // c\n",
+		"int a;\n# include \"x.h\"\n",
+		"#import \"x.h\"\n",
+		"%:include \"x.h\"\n",
+		"%: include \"x.h\"\n",
+		"\?\?=include \"x.h\"\n",
+		"#/**/include/* \n */\"x.h\"\n",
+		"# /* a */ /* b */ include \"x.h\"\n",
+		"/* a */ #include \"x.h\"\n",
+		"/* a\n */ #include \"x.h\"\n",
+		"#inc\\\nlude \"x.h\"\n",
+		"#\\\ninclude \\\n\"x.h\"\n",
+		"#include \"x\\\n.h\"\n",
+		"#inc\\  \nlude \"x.h\"\n",
+		"#inc\\\r\nlude \"x.h\"\r\n",
+		"#inc\?\?/\nlude \"x.h\"\n",
+		"/\\\n* c *\\\n/ #include \"x.h\"\n",
+		"\xef\xbb\xbf#include \"x.h\"\n",
+		"int a;\r#include \"x.h\"\r",
+		"\f#\vinclude \"x.h\"\n",
+		"#\xc2\xa0include \"x.h\"\n",
+		"#include \"x.h\" extra\n",
+		"// #include \"x.h\"\n",
+		"/* #include \"x.h\" */\n",
+		"#if 0\n#include \"x.h\"\n#endif\n",
+	};
+	for (size_t i = 0; i < sizeof quoted / sizeof *quoted; i++)
+		check_one(quoted[i], "x.h", INCLUDE_QUOTED, false, false);
+	check_one("#include <sys/x.h>\n", "sys/x.h", INCLUDE_ANGLED, false, false);
+	check_one("#include <x.h>", "x.h", INCLUDE_ANGLED, false, false);
+	check_one("#include_next <x.h>\n", "x.h", INCLUDE_ANGLED, true, false);
+	check_one("# include_next /**/ \"x.h\"\n", "x.h", INCLUDE_QUOTED, true, false);
+}
+END_TEST
+
+START_TEST(odd_names_are_taken_as_they_stand)
+{
+	check_one("#include \" a b \"\n", " a b ", INCLUDE_QUOTED, false, false);
+	check_one("#include <a//b/*c*/d>\n", "a//b/*c*/d", INCLUDE_ANGLED, false, false);
+	check_one("#include \"a\\b\"\n", "a\\b", INCLUDE_QUOTED, false, false);
+	check_one("#include \"a'b#c$d>e\"\n", "a'b#c$d>e", INCLUDE_QUOTED, false, false);
+	check_one("#include <\xc3\xa9>\n", "\xc3\xa9", INCLUDE_ANGLED, false, false);
+	scan("#include \"a\?\?/b\"\n");
+	ck_assert(includes(&s, "a\?\?/b", INCLUDE_QUOTED, false, false));
+	ck_assert(includes(&s, "a\\b", INCLUDE_QUOTED, false, false));
+}
+END_TEST
+
+START_TEST(probes_are_read_like_includes)
+{
+	check_one("#if __has_include(<x.h>)\n", "x.h", INCLUDE_ANGLED, false, true);
+	check_one("#if defined(__has_include) && __has_include ( \"x.h\" )\n", "x.h", INCLUDE_QUOTED, false, true);
+	check_one("#if __has_include_next(<x.h>)\n", "x.h", INCLUDE_ANGLED, true, true);
+	check_one("#elif __has_inc\\\nlude(<x.h>)\n", "x.h", INCLUDE_ANGLED, false, true);
+	check_one("#if __has_include__(<x.h>)\n", "x.h", INCLUDE_ANGLED, false, true);
+	check_one("#ifdef __has_include\n#include <x.h>\n#endif\n", "x.h", INCLUDE_ANGLED, false, false);
+	check_one("#ifndef __has_include\n#define __has_include(x) 0\n#endif\n#include <x.h>", "x.h", INCLUDE_ANGLED, false,
+		  false);
+}
+END_TEST
+
+START_TEST(each_name_is_noted_once_per_meaning)
+{
+	scan("#include <x.h>\n#include <x.h>\n#include \"x.h\"\n#include_next <x.h>\n#if __has_include(<x.h>)\n#import "
+	     "<x.h>\n");
+	ck_assert_uint_eq(s.n_includes, 4);
+}
+END_TEST
+
+START_TEST(names_that_cannot_be_read_are_computed)
+{
+	static const char *const computed[] = {
+		"#include MACRO\n",
+		"# include MACRO(x)\n",
+		"#include /* c */ MACRO\n",
+		"/* c */ #include MACRO\n",
+		"/* c\n*/ #include MACRO\n",
+		"#include_next MACRO\n",
+		"#import MACRO\n",
+		"%:include MACRO\n",
+		"\?\?=include MACRO\n",
+		"#inc\\\nlude MACRO\n",
+		"#include \\\nMACRO\n",
+		"#inc\?\?/\nlude MACRO\n",
+		"int x;\r#include MACRO\r",
+		"#include <x\n",
+		"#include \"x\n",
+		"#include <x",
+		"#include \"x\\\"y\"\n",
+		"#include <x\\>y>\n",
+		"#include \xc3\xa9\n",
+		"const char *s = R\"(\n#include MACRO\n)\";\n",
+		"//* c\n#include MACRO\n/* */\n",
+		"const char *s = \"\?\?/\"; /*\";\n#include MACRO\n/* */\n",
+	};
+	for (size_t i = 0; i < sizeof computed / sizeof *computed; i++) {
+		scan(computed[i]);
+		ck_assert_msg(s.computed, "%s", computed[i]);
+	}
+	AUTO_BUF struct buf b = BUF_INIT;
+	buf_adds(&b, "#include <");
+	for (unsigned i = 0; i <= SCAN_MAX_NAME; i++)
+		buf_addc(&b, 'x');
+	buf_adds(&b, ">\n");
+	scan(b.data);
+	ck_assert(s.computed);
+	scan_release(&s);
+	scan_text(&s, "#include <a\0b>\n", 15);
+	ck_assert(s.computed);
+	scan_release(&s);
+	scan_text(&s, "#inc\\\0\nlude <x>\n", 16);
+	ck_assert(s.computed && s.unknown_probe);
+}
+END_TEST
+
+START_TEST(probes_that_cannot_be_read_are_flagged)
+{
+	static const char *const unknown[] = {
+		"#if __has_include(MACRO)\n",
+		"#elif defined(A) && __has_include_next ( MACRO )\n",
+		"#define HAS(x) __has_include(x)\n",
+		"#define HAS __has_include\n",
+		"/* c */ # define HAS __has_include\n",
+		"#define PASTE __has_inc##lude\n",
+		"#if HAS(include)(<x.h>)\n",
+		"\?\?=if __has_include(MACRO)\n",
+		"#if __has_include(<x\\>>)\n",
+		"#define HAS(x) __has_include(<a/x>)\n",
+		"#define HAS __has_include(<linux/x.h>)\n",
+	};
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+		scan(unknown[i]);
+		ck_assert_msg(s.unknown_probe && !s.computed, "%s", unknown[i]);
+	}
+}
+END_TEST
+
+START_TEST(words_about_includes_are_not_computed)
+{
+	static const char *const prose[] = {
+		"/* We protect against\n   #include's that come twice, and\n   #include plat-specific things */\n",
+		"// #include directives go here\n",
+		"/* __has_include is a probe, __has_include(x) is one use */\n",
+		"puts(\"#include MACRO\");\n",
+		"puts(\"#include \\\"x.h\\\"\");\n",
+		"int include = 1; include(x);\n",
+		"#include\n",
+		"#error #include MACRO\n",
+		"#define INCLUDE include MACRO\n",
+		"#if defined __has_include || !defined(__has_include)\n",
+		"struct __has_##_NTYPE x;\n",
+	};
+	for (size_t i = 0; i < sizeof prose / sizeof *prose; i++) {
+		scan(prose[i]);
+		ck_assert_msg(!s.computed && !s.unknown_probe, "%s", prose[i]);
+	}
+}
+END_TEST
+
+START_TEST(too_many_includes_are_computed)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	for (unsigned i = 0; i < SCAN_MAX_INCLUDES; i++)
+		buf_addf(&b, "#include <%u>\n", i);
+	scan(b.data);
+	ck_assert(!s.computed);
+	ck_assert_uint_eq(s.n_includes, SCAN_MAX_INCLUDES);
+	buf_adds(&b, "#include <more>\n");
+	scan(b.data);
+	ck_assert(s.computed);
+	ck_assert_uint_eq(s.n_includes, SCAN_MAX_INCLUDES);
+}
+END_TEST
+
+START_TEST(time_macros_are_whole_words)
+{
+	scan("char a[] = __DATE__;");
+	ck_assert(s.date && !s.time && !s.timestamp);
+	scan("char a[] = __TI\\\nME__;");
+	ck_assert(!s.date && s.time && !s.timestamp);
+	scan("// __TIMESTAMP__");
+	ck_assert(!s.date && !s.time && s.timestamp);
+	scan("MY__DATE__ __DATE__S __TIMESIZE __TIME_T_TYPE /* the __TIME*_T macros */ f(__D, __T)");
+	ck_assert(!s.date && !s.time && !s.timestamp);
+}
+END_TEST
+
+START_TEST(time_macros_may_be_pasted)
+{
+	scan("#define A(x) __DA ## x\n");
+	ck_assert(s.date && !s.time);
+	scan("#define A(x) __T %:%: x\n");
+	ck_assert(s.time && s.timestamp);
+	scan("CAT(__TI, ME__)");
+	ck_assert(s.time && s.timestamp);
+	scan("CAT(x, DATE__)");
+	ck_assert(s.date);
+	scan("#define A(x) x##TIMESTAMP__\n");
+	ck_assert(s.timestamp && !s.time);
+}
+END_TEST
+
+START_TEST(assembler_inputs_are_seen)
+{
+	static const char *const incbin[] = {
+		"asm(\".incbin \\\"x\\\"\");",
+		"asm(\".INCBIN \\\"x\\\"\");",
+		"INCBIN(icon, \"x\");",
+		"asm(\".inc\\\nbin\");",
+		"asm(\".inc\" \"bin\");",
+		"asm(\".i\" \"nc\"\n /* c */ // c\n \"b\" \"\" \"in\");",
+		"asm(\".inc\" u8\"bin\");",
+		"asm(\".\\x69ncbin\");",
+		"asm(\".inc\\142in\");",
+		"asm(\".inc\\x{62}in\\o{156}\");",
+		"#define S(x) #x\nasm(\".inc\" S(bin));",
+		"#define P(x,y) x##y\nasm(S(P(.inc,bin)));",
+		"asm(\".macro m a b\\n.\\\\a\\\\b x\\n.endm\\nm inc bin\");",
+		"#define P in##cbin\nasm(S(P))",
+	};
+	for (size_t i = 0; i < sizeof incbin / sizeof *incbin; i++) {
+		scan(incbin[i]);
+		ck_assert_msg(s.incbin, "%s", incbin[i]);
+	}
+	scan("asm(\"\\t.include \\\"x\\\"\");");
+	ck_assert(s.asm_include && s.has_asm && !s.incbin);
+	scan("asm(\".inc\" \"lude \\\"x\\\"\");");
+	ck_assert(s.asm_include);
+	scan("#define P inc##lude\nasm(\".\" S(P));");
+	ck_assert(s.asm_include);
+	scan("#define P inc##bin\n.P \"x\"\n");
+	ck_assert(s.asm_parts && !s.incbin);
+}
+END_TEST
+
+START_TEST(harmless_assembler_is_harmless)
+{
+	scan("#include <x.h>\n#define S(x) #x\nasm volatile(\"incl %0\" : \"+m\"(v)); int bin; /* in cb */ f(\"a\" \"b\", "
+	     "'\\0');\n");
+	ck_assert(s.has_asm && !s.incbin && !s.asm_include && !s.asm_parts);
+	scan("int assembler; x.includes; \"inc\", \"bin\"");
+	ck_assert(!s.has_asm && !s.incbin && !s.asm_include);
+	scan("_asm nop");
+	ck_assert(s.has_asm);
+	scan("__asm__(\"\")");
+	ck_assert(s.has_asm);
+}
+END_TEST
+
+START_TEST(pragmas_that_look_at_files_are_flagged)
+{
+	scan("#pragma GCC dependency \"x\"\n");
+	ck_assert(s.pragma_dependency);
+	scan("_Pragma(\"GCC dependency \\\"x\\\"\")\n");
+	ck_assert(s.pragma_dependency);
+	scan("#define D dependency <x>\n");
+	ck_assert(s.pragma_dependency);
+	scan("a dependency on \"x\": dependency \"x\"\n");
+	ck_assert(!s.pragma_dependency);
+	scan("#pragma clang module import x\n");
+	ck_assert(s.odd_pragma);
+	scan("#pragma GCC pch_preprocess \"x\"\n");
+	ck_assert(s.odd_pragma);
+	scan("#pragma include_alias(\"a\", \"b\")\n");
+	ck_assert(s.odd_pragma);
+	scan("// a clang module file\n#pragma clang diagnostic push\n");
+	ck_assert(!s.odd_pragma);
+}
+END_TEST
+
+START_TEST(modules_and_embeds_are_flagged)
+{
+	static const char *const modules[] = {
+		"import std;\n", "export import :part;\n", "import <vector>;\n",   "import \"x.h\";\n",
+		"module;\n",     "export module a.b;\n",   "int x;\n@import Foo;", "im\\\nport std;\n"};
+	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+		scan(modules[i]);
+		ck_assert_msg(s.modules, "%s", modules[i]);
+	}
+	scan("import = 3;\n  module->x = import(y);\n/*\n * import foo;\n*/ struct module m;\n#import <x>\n");
+	ck_assert(!s.modules);
+	scan("#embed <x>\n");
+	ck_assert(s.embed);
+	scan("#if __has_embed(\"x\")\n");
+	ck_assert(s.embed);
+}
+END_TEST
+
+START_TEST(hostile_text_is_read_in_a_moment)
+{
+	static const char *const again[] = {
+		"#/*", "#include <", "\"/*", "__has_include ", "import ", "R\"(",     "\"\\", "# ", "/* ",
+		"'",   "\\\n",       "?",    "__T /*",         "#if /*",  "(include,"};
+	for (size_t i = 0; i < sizeof again / sizeof *again; i++) {
+		AUTO_BUF struct buf b = BUF_INIT;
+		while (b.len < 1 << 18)
+			buf_adds(&b, again[i]);
+		scan(b.data); // the time limit of the test is what is tested
+	}
+}
+END_TEST
+
+// ---- against the compilers of this machine ----------------------------------------------------------------------------
+
+static bool scan_file(struct scan *of, const char *path)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	struct err err = ERR_INIT;
+	if (file_read(AT_FDCWD, path, 1 << 26, &text, NULL, &err) < 0)
+		return false;
+	scan_text(of, text.data ? text.data : "", text.len);
+	return true;
+}
+
+static void check_has(const char *includer, const char *path)
+{
+	struct scan of;
+	ck_assert_msg(scan_file(&of, includer), "%s", includer);
+	bool found = of.computed;
+	for (unsigned i = 0; i < of.n_includes && !found; i++) {
+		size_t n = strlen(of.includes[i].name), len = strlen(path);
+		found = !of.includes[i].probe && n <= len && strcmp(path + len - n, of.includes[i].name) == 0 &&
+			(n == len || path[len - n - 1] == '/');
+	}
+	ck_assert_msg(found, "'%s' includes '%s', which was not seen", includer, path);
+	scan_release(&of);
+}
+
+// -H prints a line for each header read: as many dots as it is deep, a blank, its name.
+static unsigned check_tree(const char *compiler, const char *language, const char *source)
+{
+	enum { DEEPEST = 200 };
+	const char *argv[] = {"/usr/bin/env", compiler, "-H", "-fsyntax-only", "-w", "-x", language, source, NULL};
+	struct child c = {.argv = argv, .cwd_fd = -1, .time_limit_ms = 60000, .max_output = 1 << 24};
+	if (child_run(&c, NULL) < 0 || c.status != 0) {
+		child_release(&c);
+		return 0;
+	}
+	const char *stack[DEEPEST] = {source};
+	unsigned seen = 0;
+	for (char *line = strtok(c.errs.data, "\n"); line && *line == '.'; line = strtok(NULL, "\n")) {
+		size_t depth = strspn(line, ".");
+		ck_assert_uint_lt(depth, DEEPEST);
+		stack[depth] = line + depth + 1;
+		if (strstr(stack[depth], "stdc-predef.h"))
+			continue;
+		check_has(stack[depth - 1], stack[depth]);
+		seen++;
+	}
+	child_release(&c);
+	return seen;
+}
+
+START_TEST(every_header_that_compilers_read_was_seen_in_its_includer)
+{
+	static const struct {
+		const char *language, *text;
+	} programs[] = {
+		{"c",
+		 "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/socket.h>\n"
+		 "#include <pthread.h>\n#include <signal.h>\n#include <math.h>\n#include <tgmath.h>\n#include <limits.h>\n"
+		 "#include <inttypes.h>\n#include <netinet/in.h>\n#include <sys/stat.h>\n#include <unistd.h>\n"},
+		{"c++",
+		 "#include <iostream>\n#include <regex>\n#include <map>\n#include <thread>\n#include <chrono>\n"
+		 "#include <algorithm>\n#include <filesystem>\n#include <random>\n#include <future>\n#include <cmath>\n"},
+		{"c", "#include <linux/fs.h>\n#include <linux/ethtool.h>\n#include <linux/if_packet.h>\n"},
+		{"c", "#include <immintrin.h>\n#include <stdatomic.h>\n"},
+	};
+	char path[] = "/tmp/scanXXXXXX";
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+		ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, programs[i].text, strlen(programs[i].text), 0600, NULL),
+				 0);
+		check_tree("gcc", programs[i].language, path);
+		check_tree("clang", programs[i].language, path);
+	}
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(system_headers_raise_no_flag)
+{
+	static const char *const headers[] = {
+		"/usr/include/stdio.h",       "/usr/include/limits.h",        "/usr/include/features.h",
+		"/usr/include/pthread.h",     "/usr/include/c++/12/string",   "/usr/include/c++/12/type_traits",
+		"/usr/include/c++/12/chrono", "/usr/include/linux/types.h",   "/usr/include/c++/12/bits/stl_vector.h",
+		"/usr/include/math.h",        "/usr/include/linux/ethtool.h", "/usr/include/c++/12/version",
+	};
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+		struct scan of;
+		if (!scan_file(&of, headers[i]))
+			continue;
+		bool any = of.computed || of.unknown_probe || of.date || of.time || of.timestamp || of.incbin ||
+			   of.asm_include || of.embed || of.pragma_dependency || of.odd_pragma || of.modules;
+		ck_assert_msg(!any, "%s", headers[i]);
+		scan_release(&of);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("scan");
+	TCase *t = tcase_create("scan");
+	tcase_add_checked_fixture(t, NULL, teardown);
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, every_spelling_of_an_include_is_read);
+	tcase_add_test(t, odd_names_are_taken_as_they_stand);
+	tcase_add_test(t, probes_are_read_like_includes);
+	tcase_add_test(t, each_name_is_noted_once_per_meaning);
+	tcase_add_test(t, names_that_cannot_be_read_are_computed);
+	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
+	tcase_add_test(t, words_about_includes_are_not_computed);
+	tcase_add_test(t, too_many_includes_are_computed);
+	tcase_add_test(t, time_macros_are_whole_words);
+	tcase_add_test(t, time_macros_may_be_pasted);
+	tcase_add_test(t, assembler_inputs_are_seen);
+	tcase_add_test(t, harmless_assembler_is_harmless);
+	tcase_add_test(t, pragmas_that_look_at_files_are_flagged);
+	tcase_add_test(t, modules_and_embeds_are_flagged);
+	tcase_add_test(t, hostile_text_is_read_in_a_moment);
+	tcase_add_test(t, every_header_that_compilers_read_was_seen_in_its_includer);
+	tcase_add_test(t, system_headers_raise_no_flag);
+	suite_add_tcase(suite, t);
+	SRunner *r = srunner_create(suite);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
