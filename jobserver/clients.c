@@ -255,7 +255,7 @@ void clients_settle(struct clients *s, const struct clients_io *io)
 		long local = books_local(&s->books, unread);
 		if (local > (long)s->figures.most_local)
 			s->figures.most_local = (unsigned)local;
-	} while (step(s, io, unread));
+	} while (step(s, io, unread) && ++s->figures.moves);
 }
 
 bool clients_want(const struct clients *s)

@@ -36,6 +36,8 @@ struct client_queue {
 
 struct client_figures {
 	uint64_t loans, helds, held_ms, longest_held_ms;
+	uint64_t moves; // tokens put, taken or come back, and launchers let go
+	unsigned lost;  // tokens that a killed make took with it
 	unsigned most_remote, most_local, refused; // refused: loans past the cap
 	unsigned left;                             // launchers below a make that does not use the pool
 };

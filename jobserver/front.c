@@ -289,6 +289,8 @@ static void print_summary(const struct run *r)
 		say("remote: %llu, at most %u at once; %llu held for a local slot, %.2f s on average, %.2f s at most",
 		    (unsigned long long)g->loans, g->most_remote, (unsigned long long)g->helds,
 		    g->helds ? (double)g->held_ms / 1000 / (double)g->helds : 0.0, (double)g->longest_held_ms / 1000);
+	if (g->lost)
+		say("%u tokens were lost with a make that was killed, and replaced", g->lost);
 	if (g->refused)
 		say("%u compiles kept their slot while they were remote: %d loans at once is the most", g->refused,
 		    FRONT_MOST_LOANS);

@@ -1,6 +1,7 @@
 #include "jobserver/server.h"
 
 #include "base/mem.h"
+#include "jobserver/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,9 @@ enum {
 	TICK_MS = 200,
 	IDLE_MS = 50,       // a token of the parent that nobody uses is given back after this long
 	LONGEST_PAUSE_MS = 400,
+	STILL_MS = 3000,       // a build with held launchers in which no token moved for so long is looked at
+	LOOK_AGAIN_MS = 1000,  // the second look, which must agree
+	LOOK_LATER_MS = 10000, // nothing was wrong
 };
 
 struct source {
@@ -38,6 +42,7 @@ struct source {
 
 struct conn {
 	struct source sock, proc; // proc: a gate's process
+	pid_t pid;
 	struct client client;
 	struct conn *prev, *next;
 };
@@ -59,6 +64,9 @@ struct server {
 	bool ended, resized;
 	int status;
 	int64_t tick_at, idle_at, pause_until, pause_ms; // 0: unset
+	int64_t look_at;
+	uint64_t moves_seen; // of clients.figures, when look_at was set
+	unsigned missing;    // tokens that the first look did not find
 };
 
 static int64_t now_ms(void)
@@ -154,11 +162,7 @@ static void on_process_end(struct server *s, struct source *src)
 // leaves behind would keep it open, and the command itself closes it by exec.
 static void follow_process(struct server *s, struct conn *c)
 {
-	struct ucred peer;
-	socklen_t n = sizeof peer;
-	if (getsockopt(c->sock.fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
-		return;
-	c->proc = (struct source){.fd = (int)syscall(SYS_pidfd_open, peer.pid, 0), .on = on_process_end, .conn = c};
+	c->proc = (struct source){.fd = (int)syscall(SYS_pidfd_open, c->pid, 0), .on = on_process_end, .conn = c};
 	watch(s, &c->proc, true);
 }
 
@@ -215,6 +219,7 @@ static void accept_one(struct server *s, int fd)
 	}
 	struct conn *c = mem_alloc(sizeof *c);
 	client_init(&c->client);
+	c->pid = peer.pid;
 	c->sock = (struct source){.fd = fd, .on = on_conn, .conn = c};
 	c->proc = (struct source){.fd = -1};
 	c->next = s->conns;
@@ -241,7 +246,9 @@ static void on_listener(struct server *s, struct source *src)
 static void on_back(struct server *s, struct source *src)
 {
 	(void)src;
-	books_back(&s->clients.books, pool_back(&s->pool));
+	unsigned n = pool_back(&s->pool);
+	books_back(&s->clients.books, n);
+	s->clients.figures.moves += n;
 }
 
 static void on_fifo(struct server *s, struct source *src)
@@ -320,6 +327,52 @@ static void balance_parent(struct server *s, int64_t now, bool active)
 	watch(s, &s->parent, idle <= 0 && !s->pause_until && s->clients.books.limit < s->o.limit);
 }
 
+// ---- tokens that a killed make took with it ----
+
+// Tokens that the books have out and no process has. A launcher whose make is gone and that is remote still has its slot;
+// one that is held is about to go.
+static unsigned missing_tokens(struct server *s)
+{
+	struct tree t;
+	unsigned unread = pool_unread(&s->pool);
+	long missing = (long)s->clients.books.out + s->clients.books.implicit - (long)unread;
+	if (tree_read(&t, s->tool)) {
+		missing -= tree_slots(&t);
+		for (const struct conn *c = s->conns; c; c = c->next)
+			missing -= c->client.state == CLIENT_REMOTE && !tree_is_below(&t, c->pid);
+	} else {
+		missing = 0;
+	}
+	tree_release(&t);
+	return missing > 0 ? (unsigned)missing : 0;
+}
+
+// A build in which launchers are held and no token moves has long local jobs, or has lost tokens.
+static void look_if_still(struct server *s, int64_t now)
+{
+	struct clients *c = &s->clients;
+	if (!c->books.held || c->behind_gate) {
+		s->look_at = 0;
+		return;
+	}
+	if (!s->look_at || s->moves_seen != c->figures.moves) {
+		s->look_at = now + STILL_MS;
+		s->moves_seen = c->figures.moves;
+		s->missing = 0;
+		return;
+	}
+	if (now < s->look_at)
+		return;
+	unsigned missing = missing_tokens(s), agreed = missing < s->missing ? missing : s->missing;
+	s->missing = missing;
+	s->look_at = now + (missing ? LOOK_AGAIN_MS : LOOK_LATER_MS);
+	if (!agreed)
+		return;
+	books_back(&c->books, agreed);
+	c->figures.lost += agreed;
+	clients_settle(c, &s->io);
+}
+
 // ---- the loop ----
 
 static void settle(struct server *s, bool active)
@@ -327,6 +380,7 @@ static void settle(struct server *s, bool active)
 	int64_t now = now_ms();
 	s->clients.now_ms = now;
 	clients_settle(&s->clients, &s->io);
+	look_if_still(s, now);
 	balance_parent(s, now, active);
 	// A fifo is readable whenever a token is idle: look only while somebody needs it.
 	watch(s, &s->fifo, s->clients.books.held || books_room(&s->clients.books) < 0);
@@ -346,7 +400,7 @@ static void settle(struct server *s, bool active)
 static int wait_ms(const struct server *s)
 {
 	int64_t now = now_ms(), first = INT64_MAX;
-	const int64_t ends[] = {s->o.tick ? s->tick_at : 0, s->idle_at, s->pause_until};
+	const int64_t ends[] = {s->o.tick ? s->tick_at : 0, s->idle_at, s->pause_until, s->look_at};
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		if (ends[i] && ends[i] < first)
 			first = ends[i];

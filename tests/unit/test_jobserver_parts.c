@@ -8,6 +8,7 @@
 #include "jobserver/place.h"
 #include "jobserver/pool.h"
 #include "jobserver/tool.h"
+#include "jobserver/tree.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -278,6 +279,57 @@ START_TEST(nonsense_in_control_group_files_is_no_quota)
 }
 END_TEST
 
+// ---- the processes of a build ----------------------------------------------------------------------------------------
+
+struct process {
+	pid_t pid, parent;
+	const char *name;
+};
+
+static unsigned slots_of(const struct process *v, size_t n)
+{
+	struct tree t = {.tool = 10};
+	for (size_t i = 0; i < n; i++)
+		tree_add(&t, v[i].pid, v[i].parent, v[i].name);
+	tree_link(&t);
+	unsigned slots = tree_slots(&t);
+	tree_release(&t);
+	return slots;
+}
+
+START_TEST(each_job_of_a_make_is_a_slot_whatever_it_starts)
+{
+	static const struct process idle[] = {{10, 1, "make"}};
+	ck_assert_uint_eq(slots_of(idle, COUNT_OF(idle)), 1);
+	static const struct process flat[] = {
+		{10, 1, "sh"}, {30, 10, "gcc"}, {5, 30, "cc1"}, {31, 10, "sh"}, {32, 31, "gcc"}, {33, 31, "gcc"}, {7, 1, "make"},
+	};
+	ck_assert_uint_eq(slots_of(flat, COUNT_OF(flat)), 2);
+}
+END_TEST
+
+START_TEST(a_sub_make_is_no_slot_but_its_jobs_are)
+{
+	static const struct process deep[] = {
+		{10, 1, "cmake"}, {11, 10, "gmake"}, {12, 11, "sh"},  {13, 12, "make"},	 {20, 13, "gcc"}, {21, 13, "gcc"},
+		{14, 11, "make"}, // has none yet: the slot it was started with
+		{15, 11, "ld"},	  {16, 1, "gcc"}, // the last one's make is gone
+	};
+	ck_assert_uint_eq(slots_of(deep, COUNT_OF(deep)), 4);
+}
+END_TEST
+
+START_TEST(the_real_processes_can_be_read)
+{
+	struct tree t;
+	ck_assert(tree_read(&t, getpid()));
+	ck_assert(tree_is_below(&t, getpid()));
+	ck_assert(!tree_is_below(&t, 1));
+	ck_assert_uint_eq(tree_slots(&t), 1);
+	tree_release(&t);
+}
+END_TEST
+
 // ---- folders -------------------------------------------------------------------------------------------------------
 
 START_TEST(names_of_compilers_are_known)
@@ -386,6 +438,9 @@ int main(void)
 	tcase_add_test(t, only_programs_of_our_own_c_library_can_be_preloaded);
 	tcase_add_test(t, quotas_of_both_kinds_of_control_groups_count);
 	tcase_add_test(t, nonsense_in_control_group_files_is_no_quota);
+	tcase_add_test(t, each_job_of_a_make_is_a_slot_whatever_it_starts);
+	tcase_add_test(t, a_sub_make_is_no_slot_but_its_jobs_are);
+	tcase_add_test(t, the_real_processes_can_be_read);
 	tcase_add_test(t, names_of_compilers_are_known);
 	tcase_add_test(t, the_masquerade_folder_has_the_compilers_of_the_path_and_no_others);
 	tcase_add_test(t, a_masquerade_folder_that_cannot_be_made_is_an_error);
