@@ -34,6 +34,8 @@ static void encode_entry(const struct manifest_entry *e, struct names *t, struct
 	buf_add(out, e->place_context.b, sizeof e->place_context.b);
 	buf_add_u64(out, (uint64_t)e->made_at);
 	buf_add_u64(out, e->wall_us);
+	buf_add_u32(out, e->dep_main);
+	buf_add_u32(out, e->dep_spaced);
 	buf_add_u32(out, e->n_inputs);
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		const struct manifest_input *in = &e->inputs[i];
@@ -125,6 +127,8 @@ static void decode_entry(struct decoder *d, struct manifest_entry *e)
 	get_digest(d, &e->place_context);
 	e->made_at = (int64_t)rd_u64(&d->rd);
 	e->wall_us = rd_u64(&d->rd);
+	e->dep_main = rd_u32(&d->rd);
+	e->dep_spaced = rd_u32(&d->rd);
 	e->n_inputs = get_count(d, MANIFEST_MAX_INPUTS, 40);
 	e->inputs = arena_alloc(d->arena, e->n_inputs * sizeof *e->inputs);
 	for (uint32_t i = 0; i < e->n_inputs; i++) {

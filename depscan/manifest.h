@@ -57,8 +57,10 @@ struct manifest_entry {
 	struct digest place_context;    // the build tree, where its name is in an output in spite of all maps; else zero
 	int64_t made_at;                // seconds since 1970
 	uint64_t wall_us;               // what the compile took
-	struct manifest_input *inputs;  // the source first
+	struct manifest_input *inputs;  // those in the depfile first, in its order
 	uint32_t n_inputs;
+	uint32_t dep_main;   // as in struct depfile
+	uint32_t dep_spaced; // 0 or 1
 	struct absent_group *absent;
 	uint32_t n_absent;
 	const char **present; // names that must exist, whatever is in them

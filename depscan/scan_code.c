@@ -258,11 +258,9 @@ static const char *literal_end(struct code *c, const char *p)
 {
 	char quote = *p++;
 	bool odd = false;
-	while (p < c->end) {
+	while (p < c->end && *p != '\n') {
 		if (*p == quote)
 			return p + 1;
-		if (*p == '\n')
-			return keep(c, p);
 		if (is_lone_return(p, c->end) || is_trigraph_backslash(p, c->end))
 			return NULL;
 		size_t n = splice_length(p, c->end, &odd);
@@ -272,7 +270,7 @@ static const char *literal_end(struct code *c, const char *p)
 			return NULL;
 		p += n ? n : *p == '\\' && p + 1 < c->end ? 2 : 1;
 	}
-	return p;
+	return keep(c, p);
 }
 
 // A raw string, from its quote. To compilers without raw strings it is something else up to the end of its last line.
@@ -434,17 +432,22 @@ static const char *step(struct code *c, const char *p)
 	}
 }
 
+// Empty lines at the end go, but that the last line has no line break stays visible: compilers warn about it.
 static void finish(struct code *c)
 {
+	bool closed = c->end > c->text && c->end[-1] == '\n';
 	size_t n = c->n;
-	while (n > c->fixed && (is_edge(c->out[n - 1]) || c->out[n - 1] == '\n'))
+	while (n > c->fixed && (is_edge(c->out[n - 1]) || (closed && c->out[n - 1] == '\n')))
 		n--;
+	char last = n ? c->out[n - 1] : '\n';
 	// A splice at the end of the file stays as it is.
-	if (n && (c->out[n - 1] == '\\' || c->out[n - 1] == '\n'))
+	if (last == '\\' || (closed && n && last == '\n'))
 		return;
 	c->n = n;
-	if (c->end > c->text && c->end[-1] == '\n')
+	if (closed)
 		c->out[c->n++] = '\n';
+	else if (last == '\n' && c->end > c->text)
+		c->out[c->n++] = ' ';
 }
 
 void scan_code(struct code_facts *f, const char *text, size_t len)

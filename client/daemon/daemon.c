@@ -172,7 +172,8 @@ static void run(struct daemon *d, int64_t idle_ms)
 		else if (now_ns() - started > NO_CACHE_NS)
 			break; // the next daemon may find the cache in order
 		int64_t idle = (now_ns() - atomic_load(&d->last_work_ns)) / 1000000;
-		if (atomic_load(&d->busy) == 0 && idle >= idle_ms)
+		struct pollfd waiting = {.fd = d->listen_fd, .events = POLLIN};
+		if (atomic_load(&d->busy) == 0 && idle >= idle_ms && poll(&waiting, 1, 0) == 0)
 			break;
 	}
 	atomic_store(&d->stopping, true);

@@ -53,7 +53,9 @@ static int write_depfile(const struct job *j, const struct manifest_entry *e, st
 	struct depfile d = {.targets = j->line.dep_targets,
 			    .n_targets = j->line.n_dep_targets,
 			    .deps = deps,
-			    .phony = j->line.dep_phony};
+			    .phony = j->line.dep_phony,
+			    .phony_spaced = e->dep_spaced,
+			    .main_dep = e->dep_main};
 	for (uint32_t i = 0; i < e->n_inputs; i++)
 		if (e->inputs[i].flags & INPUT_IN_DEPFILE)
 			deps[d.n_deps++] = job_real_path(j, &a, e->inputs[i].name);

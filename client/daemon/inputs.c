@@ -87,12 +87,14 @@ static bool parse_users(struct job *j, struct depfile *d)
 			       .n_targets = j->line.n_dep_targets,
 			       .deps = d->deps,
 			       .n_deps = d->n_deps,
-			       .phony = j->line.dep_phony};
+			       .phony = j->line.dep_phony,
+			       .phony_spaced = d->phony_spaced,
+			       .main_dep = d->main_dep};
 	depfile_write(&ours, j->compiler->family, &again);
 	return again.len == text.len && memcmp(again.data, text.data, text.len) == 0;
 }
 
-static void add_depfile(struct inputs *in, int dep_fd)
+static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *entry)
 {
 	struct depfile d = {0};
 	bool users = in->j->inputs_from != INPUTS_OUR_DEPFILE;
@@ -102,6 +104,10 @@ static void add_depfile(struct inputs *in, int dep_fd)
 	}
 	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
 		add(in, d.deps[i], INPUT_IN_DEPFILE);
+	if (in->reason == REASON_NONE && in->n != d.n_deps)
+		in->reason = REASON_depfile_unparsed; // it names a file twice
+	entry->dep_main = d.main_dep;
+	entry->dep_spaced = d.phony_spaced;
 }
 
 // ---- what the assembler read ----------------------------------------------------------------------------------------
@@ -414,7 +420,7 @@ enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct ma
 	if (j->inputs_from == INPUTS_SOURCE_ONLY)
 		add(&in, j->line.source, 0);
 	else
-		add_depfile(&in, dep_fd);
+		add_depfile(&in, dep_fd, entry);
 	if (in.reason == REASON_NONE && asm_dep_fd >= 0)
 		add_assembler_inputs(&in, asm_dep_fd);
 	if (in.reason == REASON_NONE && (j->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))

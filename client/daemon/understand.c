@@ -271,7 +271,7 @@ static bool comments_are_idle(const struct job *j)
 	return true;
 }
 
-// The scanner reads bytes as ASCII and UTF-8. Names that __has_include asks for on the command line are not looked at.
+// The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for on the command line are not looked at.
 static enum reason check_words(struct job *j)
 {
 	static const char charset[] = "-finput-charset=";
@@ -280,9 +280,10 @@ static enum reason check_words(struct job *j)
 		const char *name = begins(t, charset) ? t + strlen(charset) : NULL;
 		bool is_odd = name && strcasecmp(name, "utf-8") != 0 && strcasecmp(name, "utf8") != 0 &&
 			      strcasecmp(name, "us-ascii") != 0 && strcasecmp(name, "ascii") != 0;
-		if (is_odd || strstr(t, "__has_include")) {
+		bool is_own = strstr(t, "/dev/fd/") || strstr(t, "/dev/std") || strstr(t, "/proc/self/");
+		if (is_odd || is_own || strstr(t, "__has_include")) {
 			j->culprit = t;
-			return is_odd ? REASON_option_dangerous : REASON_unknown_probe;
+			return is_odd ? REASON_option_dangerous : is_own ? REASON_input_not_a_file : REASON_unknown_probe;
 		}
 	}
 	return REASON_NONE;

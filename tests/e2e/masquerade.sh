@@ -1,0 +1,113 @@
+# coffer under the compilers' names, in front of compilers that are not there, and with words it does not know.
+# shellcheck shell=bash
+
+masquerade()
+{
+	local name
+	mkdir -p "$T/masq"
+	for name in gcc g++ cc c++ clang clang++; do ln -s "$COFFER" "$T/masq/$name"; done
+	PATH=$T/masq:$PATH
+}
+
+e2e_masquerade_builds_a_project()
+{
+	local path=$PATH
+	generated_project 10
+	make -s CC="$CC" FLAGS= WRAP= && mv out want || fail "the plain build fails"
+	masquerade
+	read_counters counters_before
+	make -s -j2 CC="$CC" FLAGS= WRAP= >"$T/log" 2>&1 || fail "the build fails: $(<"$T/log")"
+	settle
+	[ "$(grown misses)" = 10 ] || fail "counted:$(all_grown)"
+	diff -r want out || fail "objects differ"
+	rm -r out
+	read_counters counters_before
+	make -s -j2 CC="$CC" FLAGS= WRAP= || fail "the build fails"
+	settle
+	[ "$(grown direct_hits)" = 10 ] || fail "counted:$(all_grown)"
+	diff -r want out || fail "objects differ"
+	rm -r out
+	# The same results as with the launcher's name before the compiler.
+	PATH=$path
+	read_counters counters_before
+	make -s CC="$CC" FLAGS= WRAP="$COFFER" || fail "the build fails"
+	settle
+	[ "$(grown direct_hits)" = 10 ] || fail "counted:$(all_grown)"
+}
+
+e2e_masquerade_answers_as_the_compiler()
+{
+	local question
+	for question in --version -dumpmachine -print-search-dirs -v; do
+		"$CC" $question >"$T/want" 2>&1
+		(masquerade && "$CC" $question >"$T/got" 2>&1)
+		rm -r "$T/masq"
+		same_file "$T/want" "$T/got"
+	done
+	put main.c '#include <stdio.h>' 'int main(void) { puts("hello"); return 0; }'
+	masquerade
+	"$CC" main.c -o main || fail "does not link"
+	[ "$(./main)" = hello ] || fail "the program is wrong"
+	"$CC" -c main.c && "$CC" main.o -o main2 || fail "does not link"
+	[ "$(./main2)" = hello ] || fail "the program is wrong"
+}
+
+e2e_masquerade_with_cmake()
+{
+	need cmake
+	put CMakeLists.txt 'cmake_minimum_required(VERSION 3.10)' 'project(x C CXX)' 'add_executable(x a.c b.cc)'
+	put a.c 'int b(void);' 'int main(void) { return b(); }'
+	put b.cc 'extern "C" int b(void) { return 0; }'
+	masquerade
+	CC=$CC CXX=$CXX cmake -S . -B out >"$T/log" 2>&1 || fail "cmake fails: $(tail -5 "$T/log")"
+	cmake --build out >"$T/log" 2>&1 || fail "the build fails: $(tail -5 "$T/log")"
+	out/x || fail "the program is wrong"
+	rm -rf out
+	read_counters counters_before
+	CC=$CC CXX=$CXX cmake -S . -B out >"$T/log" 2>&1 && cmake --build out >"$T/log" 2>&1 || fail "the build fails: $(tail -5 "$T/log")"
+	settle
+	[ "$(($(grown direct_hits) + $(grown preprocessed_hits)))" -ge 2 ] || fail "counted:$(all_grown)"
+}
+
+e2e_masquerade_missing_compilers() { # once
+	local name
+	put a.c 'int a;'
+	for name in no-such-compiler ./no-such-compiler /no/such/compiler; do
+		"$COFFER" $name -c a.c -o a.o >"$T/out" 2>"$T/err"
+		[ $? = 127 ] || fail "no status 127 for $name"
+		[ -s "$T/err" ] && head -1 "$T/err" | grep -q '^coffer: ' || fail "no message for $name: $(<"$T/err")"
+		has_text "$T/err" "$name"
+		[ ! -s "$T/out" ] || fail "words on standard output: $(<"$T/out")"
+	done
+	echo 'no program' >plainfile
+	"$COFFER" ./plainfile -c a.c 2>"$T/err"
+	[ $? = 126 ] || [ $? = 127 ] || fail "no status 126 for a file that can't be executed"
+	[ -s "$T/err" ] || fail "no message"
+	mkdir folder
+	"$COFFER" ./folder -c a.c 2>"$T/err"
+	[ $? != 0 ] || fail "a folder as compiler succeeds"
+	ln -s "$COFFER" nosuchcc
+	PATH=$P:$PATH nosuchcc -c a.c 2>"$T/err"
+	[ $? = 127 ] || fail "no status 127 for a link without a compiler"
+}
+
+e2e_masquerade_mistyped_verbs() { # once
+	local verb
+	for verb in statz stat sttaus explan doctr caches; do
+		"$COFFER" $verb >"$T/out" 2>"$T/err"
+		[ $? != 0 ] || fail "'coffer $verb' succeeds"
+		[ -s "$T/err" ] || fail "'coffer $verb' says nothing"
+		[ ! -s "$T/out" ] || fail "'coffer $verb' prints $(<"$T/out")"
+	done
+	for verb in statz explan; do
+		"$COFFER" $verb 2>&1 | grep -qE "stats|explain" || fail "'coffer $verb' does not say what was meant: $("$COFFER" $verb 2>&1)"
+	done
+	"$COFFER" stats --nonsense >"$T/out" 2>"$T/err"
+	[ $? != 0 ] || fail "'coffer stats --nonsense' succeeds"
+	"$COFFER" >"$T/out" 2>&1
+	grep -q coffer "$T/out" || fail "'coffer' alone says nothing"
+	# A compiler of a verb's name is reached by its path.
+	put stats '#!/bin/sh' 'echo "compiler $*"'
+	chmod +x stats
+	[ "$("$COFFER" ./stats -c a.c)" = 'compiler -c a.c' ] || fail "a program with a verb's name is not reached"
+}

@@ -1,0 +1,71 @@
+# Builds of real projects: every object is the plain compiler's, and a second build is nothing but hits.
+# shellcheck shell=bash
+
+# builds_alike FLAGS FILE...: the files are compiled plainly, cold and warm.
+builds_alike()
+{
+	local flags=$1 n
+	shift
+	n=$#
+	put Makefile <<'END'
+all: $(OBJ)
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	@$(WRAP) $(CC) $(FLAGS) -MMD -MF $(OUT)/$*.d -MT $*.o -c $< -o $@
+END
+	build() { make -s -j2 CC="$CC" FLAGS="$flags" OUT="$1" WRAP="${2:-}" OBJ="$(printf "$1/%s " "${@:3}")"; }
+	build plain '' "${@/%.c/.o}" >"$T/plain.log" 2>&1 || fail "the plain build fails: $(tail -5 "$T/plain.log")"
+	read_counters counters_before
+	build cold "$COFFER" "${@/%.c/.o}" >"$T/cold.log" 2>&1 || fail "the build fails: $(tail -5 "$T/cold.log")"
+	settle
+	[ "$(grown compiles)" = $n ] || fail "$(grown compiles) compiles instead of $n"
+	[ "$(grown not_cached)" = 0 ] || fail "not all is cached:$(all_grown)"
+	diff -r plain cold >"$T/diff" || fail "objects or depfiles differ: $(head -5 "$T/diff")"
+	read_counters counters_before
+	build warm "$COFFER" "${@/%.c/.o}" >"$T/warm.log" 2>&1 || fail "the build fails: $(tail -5 "$T/warm.log")"
+	settle
+	[ "$(grown direct_hits)" = $n ] || fail "not all are hits:$(all_grown)"
+	diff -r plain warm >"$T/diff" || fail "objects or depfiles differ: $(head -5 "$T/diff")"
+	# Messages come in any order from a parallel build.
+	for log in plain cold warm; do sort "$T/$log.log" >"$T/$log.sorted"; done
+	same_file "$T/plain.sorted" "$T/cold.sorted"
+	same_file "$T/plain.sorted" "$T/warm.sorted"
+	rm -rf plain cold warm
+}
+
+e2e_real_own_sources()
+{
+	(cd "$TESTS/.." && tar cf - base store depscan client jobserver --exclude='*.o') | tar xf -
+	# shellcheck disable=SC2046
+	builds_alike '-O0 -g -Wall -std=c17 -D_GNU_SOURCE -DCOFFER_VERSION="0" -DCOFFER_SYSCONFDIR="/etc" -I.' \
+		$(ls base/*.c depscan/*.c store/*.c client/*.c)
+}
+
+# The sources of zstd as the distribution has them, fetched once into a folder beside the builds.
+zstd_sources()
+{
+	local folder=${COFFER_TEST_SOURCES:-$TESTS/../build/sources} archive
+	mkdir -p "$folder"
+	archive=$(find "$folder" -name 'libzstd_*.orig.tar.*' ! -name '*.asc' | head -1)
+	if [ -z "$archive" ]; then
+		need apt-get
+		mkdir -p "$T/apt/lists/partial" "$T/apt/archives/partial"
+		# shellcheck disable=SC1091
+		echo "deb-src http://deb.debian.org/debian $(. /etc/os-release && echo "$VERSION_CODENAME") main" >"$T/apt/sources.list"
+		set -- -qq -o Dir::Etc::sourcelist="$T/apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$T/apt/lists" \
+			-o Dir::Cache="$T/apt" -o Acquire::Retries=0
+		(cd "$T" && timeout 40 apt-get "$@" update && timeout 20 apt-get "$@" --download-only source libzstd) >"$T/apt.log" 2>&1
+		archive=$(find "$T" -maxdepth 1 -name 'libzstd_*.orig.tar.*' ! -name '*.asc' | head -1)
+		[ -n "$archive" ] || skip "the sources of zstd can't be had: $(tail -1 "$T/apt.log")"
+		cp "$archive" "$folder/"
+	fi
+	tar xf "$archive" --strip-components=1
+}
+
+e2e_real_zstd()
+{
+	local flags='-O1 -g -DZSTD_MULTITHREAD -DXXH_NAMESPACE=ZSTD_ -Ilib -Ilib/common'
+	zstd_sources
+	[ -z "${FULL:-}" ] || builds_alike "$flags -O2" lib/*/*.c
+	builds_alike "$flags" lib/common/*.c lib/decompress/*.c lib/dictBuilder/*.c
+}
