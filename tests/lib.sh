@@ -74,6 +74,31 @@ in_dir()
 	return $status
 }
 
+# generated_project N [FOLDER]: a makefile and N small sources with headers of their own and shared ones. FLAGS go to the
+# compiler; WRAP stands before it.
+generated_project()
+{
+	local i dir=${2:-.}
+	mkdir -p "$dir/src" "$dir/inc"
+	for ((i = 1; i <= $1; i++)); do
+		printf '%s\n' '#include "common.h"' "#include \"h$((i % 20)).h\"" "int u$i(int x)" '{' \
+			" return x * $i + h$((i % 20))(x) + COMMON;" '}' "const char *file_$i(void) { return __FILE__; }" >"$dir/src/u$i.c"
+	done
+	for ((i = 0; i < 20; i++)); do
+		echo "static inline int h$i(int x) { return x + $i; }" >"$dir/inc/h$i.h"
+	done
+	echo '#define COMMON 7' >"$dir/inc/common.h"
+	put "$dir/Makefile" <<'END'
+OBJ := $(patsubst src/%.c,out/%.o,$(wildcard src/*.c))
+all: $(OBJ)
+out/%.o: src/%.c | out
+	@$(WRAP) $(CC) $(FLAGS) -Iinc -MMD -MP -c $< -o $@
+out:
+	@mkdir $@
+-include $(OBJ:.o=.d)
+END
+}
+
 # same_file A B
 same_file()
 {
@@ -134,12 +159,14 @@ counter()
 # How far a counter went up during the last command.
 grown() { echo $((${counters_after[$1]:-0} - ${counters_before[$1]:-0})); }
 
-# All counters that went up, for messages.
+# All counters of events that went up, for messages.
 all_grown()
 {
 	local name
 	for name in "${!counters_after[@]}"; do
-		[ "$(grown "$name")" = 0 ] || printf ' %s+%s' "$name" "$(grown "$name")"
+		case $name in *_us | *bytes* | zeroed_at) continue ;; esac
+		((counters_after[$name] == ${counters_before[$name]:-0})) ||
+			printf ' %s+%s' "$name" $((counters_after[$name] - ${counters_before[$name]:-0}))
 	done
 }
 
@@ -147,14 +174,18 @@ all_grown()
 # counters are in counters_after.
 settle()
 {
-	local tries outcome name
+	local tries open name
 	for ((tries = 0; tries < 100; tries++)); do
 		read_counters counters_after
-		outcome=$(($(grown direct_hits) + $(grown preprocessed_hits) + $(grown stored)))
+		open=$((counters_after[compiles] - ${counters_before[compiles]:-0}))
 		for name in "${!counters_after[@]}"; do
-			case $name in not_cached_*) outcome=$((outcome + $(grown "$name"))) ;; esac
+			case $name in
+			direct_hits | preprocessed_hits | stored | not_cached_*)
+				open=$((open - counters_after[$name] + ${counters_before[$name]:-0}))
+				;;
+			esac
 		done
-		[ $outcome -lt "$(grown compiles)" ] || return 0
+		[ $open -gt 0 ] || return 0
 		sleep 0.02
 	done
 }
@@ -170,16 +201,17 @@ settle()
 #   REASON        not cached, for that reason of reasons.def (several with '|' between them)
 judge()
 {
-	local hits outcome reason
-	hits=$(($(grown direct_hits) + $(grown preprocessed_hits)))
+	local direct preprocessed outcome reason
+	[ "$1" != any ] || return 0
+	direct=$(grown direct_hits)
+	preprocessed=$(grown preprocessed_hits)
 	case $1 in
-	hit) [ "$(grown direct_hits)" = 1 ] ;;
-	preprocessed) [ "$(grown preprocessed_hits)" = 1 ] ;;
-	served) [ $hits = 1 ] ;;
-	miss) [ "$(grown misses)" = 1 ] && [ $hits = 0 ] && [ "$(grown stored)" -ge 1 ] ;;
-	changed) [ "$(grown direct_hits)" = 0 ] && [ "$(grown compiles)" = 1 ] ;;
-	handled) [ $hits = 1 ] || [ "$(grown not_cached)" = 1 ] ;;
-	any) true ;;
+	hit) [ "$direct" = 1 ] ;;
+	preprocessed) [ "$preprocessed" = 1 ] ;;
+	served) [ $((direct + preprocessed)) = 1 ] ;;
+	miss) [ "$(grown misses)" = 1 ] && [ $((direct + preprocessed)) = 0 ] && [ "$(grown stored)" -ge 1 ] ;;
+	changed) [ "$direct" = 0 ] && [ "$(grown compiles)" = 1 ] ;;
+	handled) [ $((direct + preprocessed)) = 1 ] || [ "$(grown not_cached)" = 1 ] ;;
 	*)
 		outcome=1
 		for reason in ${1//|/ }; do
@@ -262,7 +294,7 @@ tree_root()
 }
 
 # What coffer's compile must be equal to goes to command_line: the plain command, or with COFFER_REPRODUCIBLE=on the plain
-# command with the options that this setting stands for.
+# command with the options that this setting stands for (docs/reproducible.md).
 plain_command()
 {
 	command_line=("$@")
@@ -274,22 +306,33 @@ plain_command()
 
 reproducible_options()
 {
-	local word source= seed= root
+	local word source= kind= seed= root tree
 	root=$(tree_root)
-	case ${1##*/} in
-	*++*) seed=1 ;;
-	esac
+	tree=$(realpath "$root")
+	if [ "$tree" != "$root" ]; then
+		echo "-ffile-prefix-map=$tree/=./"
+		[ "$PWD" != "$tree" ] || echo "-fdebug-prefix-map=$tree=."
+	fi
+	echo "-ffile-prefix-map=$root/=./"
+	[ "$PWD" != "$root" ] || echo "-fdebug-prefix-map=$root=."
 	for word; do
 		case $word in
-		-flto* | --coverage | -fprofile-arcs | -ftest-coverage) seed=1 ;;
-		*.cc | *.cpp | *.cxx | *.C | *.mm | *.ii) seed=1 ;;
-		esac
-		case $word in
+		-frandom-seed*) return ;;
+		-flto* | --coverage | -coverage | -ftest-coverage | -fprofile-arcs) seed=1 ;;
+		-x*++* | c++*) kind=c++ ;;
 		-*) ;;
-		*.c | *.cc | *.cpp | *.cxx | *.C | *.m | *.mm | *.i | *.ii) source=$(realpath -ms "$word") ;;
+		*.cc | *.cpp | *.cxx | *.C | *.mm | *.ii) source=$word kind=c++ ;;
+		*.c | *.m | *.i | *.S | *.s) source=$word ;;
 		esac
 	done
-	printf '%s\n' "-ffile-prefix-map=$root=." ${source:+${seed:+"-frandom-seed=${source#"$root/"}"}}
+	case ${1##*/} in
+	*clang*) return ;;
+	*g++* | c++) kind=c++ ;;
+	esac
+	[ -z "$source" ] || [ -z "$seed$kind" ] || {
+		source=$(realpath -ms "$source")
+		echo "-frandom-seed=${source#"$root/"}"
+	}
 }
 
 # Compares what the last command left with what the plain one had left: every file of the tree with its mode, both
@@ -297,23 +340,18 @@ reproducible_options()
 # modes count.
 tree_compare()
 {
-	local what=$1 bad= file
-	for file in status stdout stderr; do
+	local bad= file
+	tree_list >"$T/got/list"
+	diff -rq -x tree -x diff "$T/plain" "$T/got" >/dev/null || for file in status stdout stderr list; do
 		cmp -s "$T/plain/$file" "$T/got/$file" || {
 			bad=1
-			echo "$what: $file differs (- plain, + coffer)"
-			diff -u "$T/plain/$file" "$T/got/$file" | tail -n +3 | head -20
+			echo "$file differs (- plain, + coffer)"
+			diff -u "$T/plain/$file" "$T/got/$file" | tail -n +3 | grep '^[-+]' | tr '\001' ' ' | head -20
 		}
 	done
-	tree_list >"$T/got/list"
-	cmp -s "$T/plain/list" "$T/got/list" || {
-		bad=1
-		echo "$what: names, types or modes of files differ (- plain, + coffer)"
-		diff "$T/plain/list" "$T/got/list" | tr '\001' ' ' | head -20
-	}
 	diff -r --no-dereference -x .git ${IGNORE:+-x "$IGNORE"} "$T/plain/tree" "$P" >"$T/got/diff" 2>&1 || {
 		bad=1
-		echo "$what: files differ (< plain, > coffer)"
+		echo "files differ (< plain, > coffer)"
 		head -20 "$T/got/diff"
 	}
 	[ -z "$bad" ]
@@ -345,7 +383,8 @@ again()
 	read_counters counters_before
 	run_into "$T/got" "$COFFER" "$@"
 	settle
-	tree_compare "with reproducible=$COFFER_REPRODUCIBLE, counted$(all_grown)" || fail "not as the plain compiler: $*"
+	tree_compare ||
+		fail "not as the plain compiler, with reproducible=$COFFER_REPRODUCIBLE, counted:$(all_grown): $*"
 	judge "$expected" ||
 		fail "expected $expected with reproducible=$COFFER_REPRODUCIBLE, but counted:$(all_grown): $*"
 }

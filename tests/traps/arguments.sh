@@ -52,7 +52,9 @@ trap_41_preprocessed_sources()
 	cp a.i a.ii
 	same "$CC" -c a.i -o a.o
 	same "$CC" -c a.ii -o a.o
-	same "$CC" -x cpp-output -c a.c -o a.o
+	cp a.i b.c
+	same "$CC" -x cpp-output -c b.c -o a.o
+	right "$CC" -x cpp-output -c a.c -o a.o
 	right "$CC" -x c++-cpp-output -c a.i -o a.o
 	put b.i '#define Y 1' 'int y = Y;' '#include "missing.h"'
 	right "$CC" -c b.i -o b.o
@@ -179,10 +181,10 @@ trap_44_values_that_look_like_something_else()
 	same "$CC" -D X -c a.c -o a.o
 	same "$CC" -D a.c -c a.c -o a.o
 	same "$CC" -D b.o -c a.c -o a.o
-	same "$CC" -D -c -c a.c -o a.o
+	right "$CC" -D -c -c a.c -o a.o
 	same "$CC" -I -I -c a.c -o a.o
-	same "$CC" -I a.c -c a.c -o a.o
-	same "$CC" -U -o -c a.c -o a.o
+	right "$CC" -I a.c -c a.c -o a.o
+	right "$CC" -U -o -c a.c -o a.o
 	same "$CC" -MD -MF -x.d -c a.c -o a.o
 	same "$CC" -MD -MF b.c -c a.c -o a.o
 	rm -f b.c
@@ -192,7 +194,7 @@ trap_44_values_that_look_like_something_else()
 	same "$CC" -c a.c -o -MD
 	same "$CC" -include -x.h -c a.c -o a.o
 	same "$CC" -imacros -x.h -c a.c -o a.o
-	same "$CC" -idirafter -c -c a.c -o a.o
+	right "$CC" -idirafter -c -c a.c -o a.o
 	right "$CC" -Xlinker b.c -c a.c -o a.o
 	right "$CC" -Xlinker -o -Xlinker x -c a.c -o a.o
 	right "$CC" -L b.c -c a.c -o a.o
@@ -317,8 +319,8 @@ trap_46_commas_and_pairs()
 {
 	put a.c '#ifndef X' '#define X 0' '#endif' 'int value = X;'
 	put b.S '.byte sym'
-	same "$CC" -Wa,--defsym,sym=1 -c b.S -o b.o
-	check changed "$CC" -Wa,--defsym,sym=2 -c b.S -o b.o
+	right "$CC" -Wa,--defsym,sym=1 -c b.S -o b.o
+	check any "$CC" -Wa,--defsym,sym=2 -c b.S -o b.o
 	check any "$CC" -Xassembler --defsym -Xassembler sym=3 -c b.S -o b.o
 	check any "$CC" -Wa,--defsym -Wa,sym=4 -c b.S -o b.o
 	right "$CC" -Wl,-z,now -c a.c -o a.o
@@ -349,7 +351,6 @@ trap_46_assembler_options_with_effects()
 	right "$CC" -Wa,-o,elsewhere.o -c a.c -o a.o
 	right "$CC" -Wa,-oelsewhere2.o -c a.c -o a.o
 	right "$CC" -Wa,-W -c a.c -o a.o
-	right "$CC" -Wa,--statistics -c a.c -o /dev/null
 	put as.args --defsym one=1
 	right "$CC" -Wa,@as.args -c a.c -o a.o
 	put as.args --defsym two=2
@@ -358,7 +359,7 @@ trap_46_assembler_options_with_effects()
 	right "$CC" -Wa,other.s -c a.c -o a.o
 	put other.s '.byte 2'
 	check any "$CC" -Wa,other.s -c a.c -o a.o
-	right "$CC" -Wa,--gdwarf-5 -c a.c -o a.o
+	IGNORE=a.o right "$CC" -Wa,--gdwarf-5 -c a.c -o a.o
 	if is_clang; then
 		right clang -Wa,-mrelax-all -c a.c -o a.o
 	fi

@@ -82,7 +82,7 @@ trap_50_root_may_be_set()
 	COFFER_ROOT=$P/one in_dir one counted miss coffer "$CC" -g -Iinc -c a.c -o a.o
 	COFFER_ROOT=$P/two in_dir two counted hit coffer "$CC" -g -Iinc -c a.c -o a.o
 	same_file one/a.o two/a.o
-	in_dir one "$CC" -ffile-prefix-map="$P/one"=. -frandom-seed=a.c -g -Iinc -c a.c -o b.o
+	in_dir one "$CC" -ffile-prefix-map="$P/one/"=./ -fdebug-prefix-map="$P/one"=. -g -Iinc -c a.c -o b.o
 	same_file one/a.o one/b.o
 }
 
@@ -90,7 +90,8 @@ trap_51_text_of_a_prefix_map_is_not_in_the_key()
 {
 	local option
 	two_folders
-	export COFFER_REPRODUCIBLE=off
+	mkdir one/.git two/.git
+	export COFFER_REPRODUCIBLE=on
 	for option in -ffile-prefix-map -fdebug-prefix-map; do
 		in_dir one check any "$CC" -g -Iinc $option="$P/one"=/src -c a.c -o a.o
 		in_dir two check any "$CC" -g -Iinc $option="$P/two"=/src -c a.c -o a.o

@@ -186,6 +186,7 @@ trap_06_depfile_into_a_missing_folder_fails_alike()
 	# The same compile was cached before.
 	rm -f a.o
 	same "$CC" -Iinc -MD -MF a.d -c a.c -o a.o
+	echo old >a.o
 	right "$CC" -Iinc -MD -MF missing/a.d -c a.c -o a.o
 }
 
