@@ -155,11 +155,23 @@ static void follow(struct finder *f, const struct include *inc, const char *incl
 // The same include from the same folder is followed once.
 static void follow_once(struct finder *f, const struct include *inc, const char *includer_dir)
 {
+	if (inc->form == INCLUDE_MACRO)
+		return;
 	bool own = inc->form == INCLUDE_QUOTED;
 	const char *key =
 		arena_printf(f->a, "%d%d%d%s\n%s", own, inc->next, inc->probe, own ? includer_dir : "", inc->name);
 	if (!map_puts(&f->followed, key, f))
 		follow(f, inc, includer_dir);
+}
+
+static bool is_computed(const struct finder *f, const struct scan *scan)
+{
+	if (scan->computed || !f->q->macros)
+		return scan->computed;
+	for (unsigned i = 0; i < scan->n_includes; i++)
+		if (scan->includes[i].form == INCLUDE_MACRO)
+			return true;
+	return false;
 }
 
 // A file whose name we do not know (it came from a macro, or from the assembler): for each folder of the search that its
@@ -176,15 +188,17 @@ static void follow_unknown(struct finder *f, const char *path)
 		for (unsigned k = 0; k < i; k++)
 			absent_at(f, k < s->n_quoted ? s->quoted[k] : s->angled[k - s->n_quoted], rest);
 		for (unsigned k = 0; k < f->q->n_inputs; k++)
-			if (f->q->inputs[k].scan->computed)
+			if (is_computed(f, f->q->inputs[k].scan))
 				absent_at(f, path_dir(f->a, f->q->inputs[k].path), rest);
 	}
 }
 
 static void note_precompiled(struct finder *f, const char *path)
 {
-	static const char *const suffixes[] = {".gch", ".pch"};
+	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
 	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+		if (!suffixes[i])
+			continue;
 		const char *file = arena_printf(f->a, "%s%s", path, suffixes[i]);
 		if (look(f, file) == ABSENT)
 			note_absent(f, file);
@@ -236,9 +250,9 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 		const char *dir = path_dir(a, f.files[i].path);
 		for (unsigned k = 0; k < scan->n_includes; k++)
 			follow_once(&f, &scan->includes[k], dir);
-		if (q->precompiled && i > 0)
+		if (i > 0)
 			note_precompiled(&f, path_tidy(a, f.files[i].path));
-		out->computed |= scan->computed;
+		out->computed |= is_computed(&f, scan);
 	}
 	for (unsigned i = 1; out->computed && i < f.n_files; i++)
 		follow_unknown(&f, path_tidy(a, f.files[i].path));

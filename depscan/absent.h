@@ -35,8 +35,8 @@ struct absent_query {
 	void *ctx; // of both
 	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
 	unsigned n_loose;
-	bool precompiled; // a precompiled header beside a header is taken silently: x.h.gch must stay absent (gcc),
-			  // or x.h.pch (clang, forced includes)
+	bool macros;   // includes that name macros may be alive: they are treated as computed
+	bool gch, pch; // x.h.gch (gcc), x.h.pch beside a header would be taken silently, so they must stay absent
 };
 
 struct absent_answer { // names as the compiler would form them, not yet canonical

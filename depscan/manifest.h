@@ -5,7 +5,7 @@
 // are canonical: below the build tree they begin with PATH_TREE and are relative to it, so that checkouts share entries.
 // Entries are newest first and bounded.
 //
-// A struct manifest is immutable but for its notes on folders (see absent_group); it is shared by reference count.
+// A struct manifest is immutable but for its notes on files and folders it has seen; it is shared by reference count.
 // Thread: any; the lock guards the notes.
 #ifndef COFFER_DEPSCAN_MANIFEST_H
 #define COFFER_DEPSCAN_MANIFEST_H
@@ -33,6 +33,8 @@ struct manifest_input {
 	struct digest digest;
 	struct digest code; // see struct scan
 	uint32_t flags;
+	// The file that was seen to have this digest, once it was old enough to be trusted. Guarded by the manifest's lock.
+	struct file_id seen;
 };
 
 // Names that must not exist, below one folder ("h.h", "sys/h.h"). When the folder's own identity is unchanged since they

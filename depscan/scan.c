@@ -221,8 +221,9 @@ static void read_probe(struct reader *r, const char *w, const char *p, bool next
 	}
 	p = skip_gap(r, p + 1);
 	bool read = read_name(r, p, next, true, line != NULL);
-	// Within a macro the words of <a/b> may be parameters or macros themselves.
-	if (line && (!read || (macro && *p == '<') || w - line > LINE_LIMIT))
+	// Within a macro the words of <a/b> may be its parameters.
+	bool parameters = macro && macro < w && *word_end(r, macro) == '(';
+	if (line && (!read || (parameters && *p == '<') || w - line > LINE_LIMIT))
 		r->s->unknown_probe = true;
 }
 
@@ -448,6 +449,27 @@ static void read_joined(struct reader *r, const char *text, size_t len)
 	read_text(r, joined ? joined : text, len);
 }
 
+// What only the pass that knows comments can tell: which includes name macros, and that a macro of the time stands in
+// comments alone.
+static void use_code(struct scan *s, const struct code_facts *code)
+{
+	struct scan bare = {0};
+	struct reader r = {.s = s, .seen = MAP_INIT};
+	s->computed |= code->computed;
+	for (unsigned i = 0; i < code->n_macros; i++)
+		add_include(&r, code->macros[i].name, code->macros[i].n, (struct include){.form = INCLUDE_MACRO});
+	map_release(&r.seen);
+	if (!s->date && !s->time && !s->timestamp)
+		return;
+	struct reader again = {.s = &bare, .seen = MAP_INIT};
+	read_joined(&again, code->bare, code->bare_len);
+	map_release(&again.seen);
+	s->date = bare.date;
+	s->time = bare.time;
+	s->timestamp = bare.timestamp;
+	scan_release(&bare);
+}
+
 void scan_text(struct scan *s, const char *text, size_t len)
 {
 	*s = (struct scan){0};
@@ -462,8 +484,39 @@ void scan_text(struct scan *s, const char *text, size_t len)
 	map_release(&r.seen);
 	struct code_facts code;
 	scan_code(&code, text, len);
-	s->computed |= code.complete ? code.computed : r.computed;
 	s->code = code.digest;
+	if (code.complete)
+		use_code(s, &code);
+	else
+		s->computed |= r.computed;
+	free(code.bare);
+}
+
+static bool is_mention(const char *text, const char *p)
+{
+	static const char *const words[] = {"include", "include_next", "import", "ifdef",   "ifndef",
+					    "undef",   "defined",      "elifdef", "elifndef"};
+	while (p > text && (is_blank(p[-1]) || p[-1] == '('))
+		p--;
+	const char *e = p;
+	while (p > text && is_word(p[-1]))
+		p--;
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (is(p, (size_t)(e - p), words[i]))
+			return true;
+	return false;
+}
+
+bool scan_may_define(const char *text, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+	const char *end = text + len;
+	for (const char *p = text; (p = memmem(p, (size_t)(end - p), name, n)); p += n) {
+		bool whole = (p == text || !is_word(p[-1])) && (p + n == end || !is_word(p[n]));
+		if (whole && !is_mention(text, p))
+			return true;
+	}
+	return false;
 }
 
 void scan_release(struct scan *s)

@@ -5,7 +5,8 @@
 // (backslash newline), comments between words, the digraph %: and the trigraph ??= are understood.
 //
 // It takes the text as ASCII or a superset of it: where -finput-charset says otherwise, or -traditional-cpp changes what a
-// token is, nothing here holds. Words pasted together over several files, or out of single letters, are not seen.
+// token is, nothing here holds. Words pasted together over several files, or out of single letters, are not seen; nor that
+// a word within `#define HAS __has_include(<a/b.h>)` is a macro itself.
 // Thread: any.
 #ifndef COFFER_DEPSCAN_SCAN_H
 #define COFFER_DEPSCAN_SCAN_H
@@ -18,6 +19,7 @@
 enum include_form {
 	INCLUDE_QUOTED, // "x.h": the includer's folder first
 	INCLUDE_ANGLED, // <x.h>
+	INCLUDE_MACRO,	// NAME: what a macro of this name stands for, if there is one
 };
 struct include {
 	const char *name; // owned by the scan
@@ -56,5 +58,8 @@ struct scan {
 
 void scan_text(struct scan *s, const char *text, size_t len); // never fails
 void scan_release(struct scan *s);
+
+// Could this text define the macro, as far as its words tell? Mentions in conditions and include directives do not count.
+bool scan_may_define(const char *text, size_t len, const char *name);
 
 #endif

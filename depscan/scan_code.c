@@ -329,6 +329,50 @@ static const char *at_unclear(struct code *c, const char *hash)
 	return in_doubt(c, hash);
 }
 
+static const char *skip_word(const struct code *c, const char *p)
+{
+	while (p < c->end && is_word(*p))
+		p++;
+	return p;
+}
+
+// Is there nothing but comments in the rest of this line? Answers no where that is not plain to see.
+static bool is_rest_empty(const struct code *c, const char *p)
+{
+	const char *eol = memchr(p, '\n', (size_t)(c->end - p));
+	if (!eol)
+		eol = c->end;
+	if (memchr(p, '\\', (size_t)(eol - p)))
+		return false;
+	while (p < eol) {
+		if (is_edge(*p)) {
+			p++;
+		} else if (at_text(p, eol, "/*")) {
+			p = memmem(p + 2, (size_t)(eol - p - 2), "*/", 2);
+			if (!p)
+				return false;
+			p += 2;
+		} else {
+			return at_text(p, eol, "//");
+		}
+	}
+	return true;
+}
+
+// `#include NAME`
+static const char *macro_end(struct code *c, const char *p)
+{
+	struct code_facts *f = c->facts;
+	const char *e = skip_word(c, p);
+	if (e == p || is_digit(*p) || !is_rest_empty(c, e) || f->n_macros == CODE_MAX_MACROS) {
+		f->computed = true;
+	} else {
+		f->macros[f->n_macros].name = p;
+		f->macros[f->n_macros++].n = (size_t)(e - p);
+	}
+	return p;
+}
+
 // The operand of an include directive: in a header name there are neither comments nor escapes.
 static const char *header_end(struct code *c, const char *hash, const char *p)
 {
@@ -338,10 +382,8 @@ static const char *header_end(struct code *c, const char *hash, const char *p)
 		return p;
 	if (*p == '/' || *p == '\\')
 		return at_unclear(c, hash);
-	if (*p != '<' && *p != '"') {
-		c->facts->computed = true;
-		return p;
-	}
+	if (*p != '<' && *p != '"')
+		return macro_end(c, p);
 	char close = *p == '<' ? '>' : '"';
 	for (p++; p < c->end && *p != close; p++)
 		if (*p == '\n' || *p == '\r' || *p == '\\' || *p == '?')
@@ -367,13 +409,6 @@ static bool begins_directive(const struct code *c, const char *p)
 	while (p > c->text && (is_blank(p[-1]) || p[-1] == '\0' || (unsigned char)p[-1] >= 0x80))
 		p--;
 	return p == c->text || p[-1] == '\n' || p[-1] == '\r' || (p[-1] == '/' && p - c->text > 1 && p[-2] == '*');
-}
-
-static const char *skip_word(const struct code *c, const char *p)
-{
-	while (p < c->end && is_word(*p))
-		p++;
-	return p;
 }
 
 // Directives in which a comment may be no comment: header names, and lines that some compilers take as raw text.
@@ -453,7 +488,7 @@ static void finish(struct code *c)
 void scan_code(struct code_facts *f, const char *text, size_t len)
 {
 	*f = (struct code_facts){.complete = true};
-	AUTO_FREE char *out = mem_realloc(NULL, len + 1);
+	char *out = f->bare = mem_realloc(NULL, len + 1);
 	struct code c = {.text = text, .end = text + len, .span = text, .out = out, .facts = f};
 	const char *p = text;
 	while (p && p < c.end) {
@@ -468,4 +503,5 @@ void scan_code(struct code_facts *f, const char *text, size_t len)
 	else
 		f->complete = false;
 	f->digest = digest_of(out, c.n);
+	f->bare_len = c.n;
 }

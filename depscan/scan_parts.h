@@ -64,10 +64,19 @@ static inline size_t splice_length(const char *p, const char *end, bool *odd)
 void scan_asm(struct scan *s, const char *text, size_t len, bool pastes);
 
 // scan_code.c
+enum { CODE_MAX_MACROS = 16 };
+
 struct code_facts {
 	struct digest digest;
 	bool complete; // the text was understood to its end, alike under every language version: then `computed` can be relied on
-	bool computed; // outside comments and literals stands an include directive whose name is no literal
+	bool computed; // outside comments and literals stands an include directive whose name can't be read
+	struct {
+		const char *name; // in the text
+		size_t n;
+	} macros[CODE_MAX_MACROS]; // include directives that name a macro
+	unsigned n_macros;
+	char *bare; // the text without its comments, to be freed by the caller
+	size_t bare_len;
 };
 void scan_code(struct code_facts *f, const char *text, size_t len);
 

@@ -30,6 +30,18 @@ struct inputs {
 
 // ---- the list -------------------------------------------------------------------------------------------------------
 
+static struct input *append(struct inputs *in)
+{
+	if (in->n == in->cap) {
+		in->cap = in->cap ? in->cap * 2 : 256;
+		struct input *list = arena_alloc(&in->j->arena, in->cap * sizeof *list);
+		if (in->n)
+			memcpy(list, in->list, in->n * sizeof *list);
+		in->list = list;
+	}
+	return &in->list[in->n];
+}
+
 // Adds a file once, with what it is now. A file that may have changed since the compile began spoils the result: the
 // compiler may have read something else.
 static const struct scan *add(struct inputs *in, const char *path, uint32_t flags)
@@ -37,14 +49,7 @@ static const struct scan *add(struct inputs *in, const char *path, uint32_t flag
 	struct job *j = in->j;
 	if (map_puts(&in->known, path, in))
 		return NULL;
-	if (in->n == in->cap) {
-		in->cap = in->cap ? in->cap * 2 : 256;
-		struct input *list = arena_alloc(&j->arena, in->cap * sizeof *list);
-		if (in->n)
-			memcpy(list, in->list, in->n * sizeof *list);
-		in->list = list;
-	}
-	struct input *i = &in->list[in->n];
+	struct input *i = append(in);
 	struct err err = ERR_INIT;
 	*i = (struct input){.path = path, .flags = flags};
 	if (files_facts(j->d->files, j->cwd_fd, path, &j->arena, &i->facts, &err) < 0)
@@ -94,6 +99,17 @@ static bool parse_users(struct job *j, struct depfile *d)
 	return again.len == text.len && memcmp(again.data, text.data, text.len) == 0;
 }
 
+// gcc names a header twice that it found in two ways; the rebuilt depfile shall, too.
+static void add_again(struct inputs *in, const char *path)
+{
+	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++)
+		if (strcmp(in->list[i].path, path) == 0) {
+			*append(in) = in->list[i];
+			in->n++;
+			return;
+		}
+}
+
 static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *entry)
 {
 	struct depfile d = {0};
@@ -103,9 +119,8 @@ static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *en
 		return;
 	}
 	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
-		add(in, d.deps[i], INPUT_IN_DEPFILE);
-	if (in->reason == REASON_NONE && in->n != d.n_deps)
-		in->reason = REASON_depfile_unparsed; // it names a file twice
+		if (!add(in, d.deps[i], INPUT_IN_DEPFILE))
+			add_again(in, d.deps[i]);
 	entry->dep_main = d.main_dep;
 	entry->dep_spaced = d.phony_spaced;
 }
@@ -145,27 +160,13 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 
 static unsigned forced_includes(struct job *j, struct include **out)
 {
-	static const char *const options[] = {"-include", "-imacros", "--include", "--imacros"};
 	const struct cmdline *l = &j->line;
-	unsigned n = 0;
-	*out = arena_alloc(&j->arena, (l->n_words + 1) * sizeof **out);
+	*out = arena_alloc(&j->arena, (l->n_forced + 1) * sizeof **out);
 	// glibc's hook, which gcc includes by itself.
-	(*out)[n++] = (struct include){.name = "stdc-predef.h", .form = INCLUDE_ANGLED};
-	for (unsigned i = 0; i < l->n_words; i++) {
-		const char *t = l->words[i].text;
-		for (size_t k = 0; k < COUNT_OF(options); k++) {
-			size_t len = strlen(options[k]);
-			if (strncmp(t, options[k], len) != 0 || strncmp(t, "-include-pch", 12) == 0)
-				continue;
-			const char *name = t[len] == '=' ? t + len + 1 : t + len;
-			if (!*name && i + 1 < l->n_words)
-				name = l->words[++i].text;
-			if (*name)
-				(*out)[n++] = (struct include){.name = name, .form = INCLUDE_QUOTED};
-			break;
-		}
-	}
-	return n;
+	(*out)[0] = (struct include){.name = "stdc-predef.h", .form = INCLUDE_ANGLED};
+	for (unsigned i = 0; i < l->n_forced; i++)
+		(*out)[i + 1] = (struct include){.name = l->forced[i], .form = INCLUDE_QUOTED};
+	return l->n_forced + 1;
 }
 
 // ---- everything that includes reach ---------------------------------------------------------------------------------
@@ -245,6 +246,32 @@ static void fill_links(struct job *j, const struct search *search, struct manife
 						     job_canonical_path(j, search->links[i].real)};
 }
 
+// Is there a definition anywhere for a macro that an include names? Without one the directive is dead.
+static bool is_defined(const struct inputs *in, const char *name)
+{
+	const struct job *j = in->j;
+	if (name[0] == '_')
+		return true; // perhaps the compiler's own
+	for (unsigned i = 0; i < j->line.n_words; i++)
+		if (strstr(j->line.words[i].text, name))
+			return true;
+	for (uint32_t i = 0; i < in->n; i++)
+		if (files_may_define(j->d->files, j->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
+			return true;
+	return false;
+}
+
+static bool any_macro_is_defined(const struct inputs *in)
+{
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct scan *s = &in->list[i].facts.scan;
+		for (unsigned k = 0; k < s->n_includes; k++)
+			if (s->includes[k].form == INCLUDE_MACRO && is_defined(in, s->includes[k].name))
+				return true;
+	}
+	return false;
+}
+
 static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
 {
 	struct job *j = in->j;
@@ -255,7 +282,9 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 		return;
 	}
 	fill_links(j, &search, entry);
-	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search, .precompiled = true};
+	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search};
+	q.gch = j->compiler->family == FAMILY_GCC || j->line.n_forced;
+	q.pch = j->compiler->family == FAMILY_CLANG && j->line.n_forced;
 	q.loose = in->loose;
 	q.n_loose = in->n_loose;
 	q.n_forced = forced_includes(j, &forced);
@@ -267,8 +296,10 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	q.unread = is_rightly_unread;
 	q.ctx = in;
 	absent_find(&q, &j->arena, answer);
-	if (q.scan && answer->computed && in->reason == REASON_NONE) {
-		add_by_compiler(in);
+	q.macros = in->reason == REASON_NONE && any_macro_is_defined(in);
+	if (in->reason == REASON_NONE && (q.macros || (q.scan && answer->computed))) {
+		if (q.scan)
+			add_by_compiler(in);
 		q.scan = NULL;
 		q.inputs = for_absent(in);
 		q.n_inputs = in->n;
@@ -393,8 +424,10 @@ static void fill_inputs(const struct inputs *in, struct manifest_entry *e)
 	e->n_inputs = in->n;
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct input *from = &in->list[i];
-		e->inputs[i] = (struct manifest_input){job_canonical_path(j, from->path), from->facts.digest,
-						       from->facts.scan.code, from->flags};
+		e->inputs[i] = (struct manifest_input){.name = job_canonical_path(j, from->path),
+						       .digest = from->facts.digest,
+						       .code = from->facts.scan.code,
+						       .flags = from->flags};
 		job_keep_text(j, from->path, &from->facts.digest);
 	}
 }

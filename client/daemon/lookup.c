@@ -23,23 +23,40 @@ static const struct digest *digest_now(struct job *j, struct memo *memo, const c
 	if (d)
 		return d;
 	d = arena_alloc(&j->arena, sizeof *d);
-	struct stat st = {0};
-	if (files_digest(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, name), d, &st, NULL) < 0)
+	if (files_digest(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, name), d, NULL, NULL) < 0)
 		*d = (struct digest){0};
-	struct file_id id = file_id_of(&st);
-	if (id.ctime_ns > j->newest_input_ns)
-		j->newest_input_ns = id.ctime_ns;
 	if (memo)
 		map_puts(&memo->digests, name, d);
 	return d;
 }
 
-static bool inputs_match(struct job *j, struct memo *memo, const struct manifest_entry *e)
+// In the usual case one look at the file's identity is enough.
+static bool input_matches(struct job *j, struct memo *memo, struct manifest_input *in)
 {
-	for (uint32_t i = 0; i < e->n_inputs; i++)
-		if (!digest_equal(digest_now(j, memo, e->inputs[i].name), &e->inputs[i].digest))
-			return false;
+	struct stat st;
+	if (fstatat(j->cwd_fd, job_real_path(j, &j->arena, in->name), &st, 0) < 0)
+		return false;
+	struct file_id id = file_id_of(&st);
+	if (id.ctime_ns > j->newest_input_ns)
+		j->newest_input_ns = id.ctime_ns;
+	if (file_id_equal(&id, &in->seen))
+		return true;
+	if (!digest_equal(digest_now(j, memo, in->name), &in->digest))
+		return false;
+	int64_t floor = clock_now_ns() - FILES_AGE_FLOOR_NS;
+	if (id.mtime_ns < floor && id.ctime_ns < floor)
+		in->seen = id;
 	return true;
+}
+
+static bool inputs_match(struct job *j, struct memo *memo, struct manifest_entry *e)
+{
+	bool match = true;
+	pthread_mutex_lock(&j->manifest->lock);
+	for (uint32_t i = 0; i < e->n_inputs && match; i++)
+		match = input_matches(j, memo, &e->inputs[i]);
+	pthread_mutex_unlock(&j->manifest->lock);
+	return match;
 }
 
 static bool context_matches(const struct job *j, const struct manifest_entry *e)

@@ -23,8 +23,8 @@ static struct manifest_entry make_entry(struct arena *a, const char *source_text
 	e.result = digest_text(arena_printf(a, "%s%s", source_text, header_text));
 	e.n_inputs = 2;
 	e.inputs = arena_alloc(a, 2 * sizeof *e.inputs);
-	e.inputs[0] = (struct manifest_input){"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE};
-	e.inputs[1] = (struct manifest_input){"/usr/include/h.h", digest_text(header_text), digest_text("code"), 0};
+	e.inputs[0] = (struct manifest_input){"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE, {0}};
+	e.inputs[1] = (struct manifest_input){"/usr/include/h.h", digest_text(header_text), digest_text("code"), 0, {0}};
 	e.n_absent = 1;
 	e.absent = arena_alloc(a, sizeof *e.absent);
 	static const char *names[] = {"h.h", "h.h.gch"};
@@ -148,7 +148,7 @@ START_TEST(every_place_before_the_one_that_was_found_must_stay_empty)
 	make_file("three/sys/h.h");
 	struct search search = {.angled = angled, .n_angled = 3, .missing = missing, .n_missing = 1};
 	struct absent_input inputs[] = {{"src/x.c", &source}, {"two/sys/h.h", &header}};
-	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2, .precompiled = true};
+	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2, .gch = true};
 	struct absent_answer x;
 	absent_find(&q, &a, &x);
 	ck_assert(must_be_absent(&x, "src", "sys/h.h")); // the includer's folder has not even the folder

@@ -62,7 +62,7 @@ START_TEST(blanks_at_line_ends_and_lines_at_the_end_do_not_count)
 	check_alike("int x;\r\nint y;\r\n", "int x;\nint y;\n");
 	check_alike("int x;\n\n  \n", "int x;\n");
 	check_alike("int x;\n// one\n", "int x;\n");
-	check_alike("", "   \f");
+	check_alike("\n", "   \f\n\n");
 }
 END_TEST
 
@@ -70,7 +70,10 @@ START_TEST(the_last_line_break_counts)
 {
 	check_different("int x;\n", "int x;");
 	check_different("int x;\n// one\n", "int x;\n// one");
-	check_alike("int x;\n// one", "int x;");
+	check_different("int x;\n// one", "int x;");
+	check_different("", " ");
+	check_alike("int x;\n// one", "int x;\n  ");
+	check_alike("int x; // one", "int x;");
 }
 END_TEST
 

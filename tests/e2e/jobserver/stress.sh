@@ -95,7 +95,7 @@ for run in $(seq "$runs"); do
 	n=$((RANDOM % 4 + 1)) shape=flat killed=0
 	[ $((RANDOM % 2)) = 0 ] || shape=deep
 	case $((run % 6)) in
-	0) whom=make ;;      # the tool itself
+	0) whom='make' ;;    # the tool itself
 	1) whom=front ;;     # the front end
 	2) whom=sub-make ;;  # one that is not the tool; with deep builds
 	*) whom=launchers ;;
@@ -143,7 +143,8 @@ for run in $(seq "$runs"); do
 	grep -q "limit $n local 1 remote 0 held 0 unread $((n - 1)) " pool || say_bad "the next pool: $(cat pool)"
 	[ -z "$(ls -A tmp)" ] || say_bad "left in TMPDIR: $(ls -A tmp)"
 	left=$(pgrep -g $outer | wc -l)
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	# Sub-makes of a make that was killed end with their jobs: nobody reads what they write any more.
+	for _ in $(seq 60); do
 		[ "$left" = 0 ] && break
 		sleep 0.3
 		left=$(pgrep -g $outer | wc -l)
