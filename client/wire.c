@@ -411,10 +411,17 @@ bool wire_find_place(struct wire_place *p, struct arena *a, const char *(*env)(v
 	return true;
 }
 
-// mkdir -p, for us alone.
+// mkdir -p, for us alone. A home folder that is not there ("/nonexistent") is not made: somebody means that there is none.
 static int make_dirs(const char *path)
 {
 	AUTO_FREE char *copy = mem_strdup(path);
+	char *below_home = strstr(copy, "/.cache/coffer");
+	if (below_home) {
+		*below_home = '\0';
+		if (access(copy[0] ? copy : "/", F_OK))
+			return -1;
+		*below_home = '/';
+	}
 	for (char *at = copy + 1;; at++) {
 		if (*at != '/' && *at != '\0')
 			continue;

@@ -90,15 +90,17 @@ int job_deliver(struct job *j, const struct manifest_entry *entry, const struct 
 	size_t size[PART_COUNT] = {0};
 	if (read_parts(result, data, size, err) < 0)
 		return -1;
-	for (enum part p = 0; p < PART_STDOUT; p++) {
-		const char *name = job_output_name(j, p);
-		if (!name != !data[p])
+	for (enum part p = 0; p < PART_STDOUT; p++)
+		if (!job_output_name(j, p) != !data[p])
 			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
+	// The object last: where another output can't be written, the compiler does not get so far either.
+	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0)
+		return -1;
+	for (enum part p = PART_STDOUT; p-- > 0;) {
+		const char *name = job_output_name(j, p);
 		if (name && write_output(j, name, manner_of(j, p), data[p], size[p], err) < 0)
 			return -1;
 	}
-	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0)
-		return -1;
 	messages->out = data[PART_STDOUT];
 	messages->n_out = (uint32_t)size[PART_STDOUT];
 	messages->errs = data[PART_STDERR];
