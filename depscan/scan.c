@@ -125,7 +125,7 @@ static void add_include(struct reader *r, const char *name, size_t n, struct inc
 {
 	struct scan *s = r->s;
 	char key[SCAN_MAX_NAME + 1];
-	key[0] = (char)('0' + (int)what.form + 2 * what.next + 4 * what.probe);
+	key[0] = (char)('0' + (int)what.form + 3 * what.next + 6 * what.probe);
 	memcpy(key + 1, name, n);
 	if (map_get(&r->seen, key, n + 1))
 		return;
@@ -494,7 +494,7 @@ void scan_text(struct scan *s, const char *text, size_t len)
 
 static bool is_mention(const char *text, const char *p)
 {
-	static const char *const words[] = {"include", "include_next", "import", "ifdef",   "ifndef",
+	static const char *const words[] = {"include", "include_next", "import",  "ifdef",   "ifndef",
 					    "undef",   "defined",      "elifdef", "elifndef"};
 	while (p > text && (is_blank(p[-1]) || p[-1] == '('))
 		p--;
@@ -507,7 +507,7 @@ static bool is_mention(const char *text, const char *p)
 	return false;
 }
 
-bool scan_may_define(const char *text, size_t len, const char *name)
+static bool may_define(const char *text, size_t len, const char *name)
 {
 	size_t n = strlen(name);
 	const char *end = text + len;
@@ -517,6 +517,15 @@ bool scan_may_define(const char *text, size_t len, const char *name)
 			return true;
 	}
 	return false;
+}
+
+bool scan_may_define(const char *text, size_t len, const char *name)
+{
+	struct scan unused;
+	AUTO_FREE char *without = replace_trigraphs(text, &len);
+	size_t joined_len = len;
+	AUTO_FREE char *joined = join_lines(&unused, without ? without : text, &joined_len);
+	return may_define(without ? without : text, len, name) || (joined && may_define(joined, joined_len, name));
 }
 
 void scan_release(struct scan *s)

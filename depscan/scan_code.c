@@ -364,7 +364,8 @@ static const char *macro_end(struct code *c, const char *p)
 {
 	struct code_facts *f = c->facts;
 	const char *e = skip_word(c, p);
-	if (e == p || is_digit(*p) || !is_rest_empty(c, e) || f->n_macros == CODE_MAX_MACROS) {
+	if (e == p || (size_t)(e - p) > SCAN_MAX_NAME || is_digit(*p) || !is_rest_empty(c, e) ||
+	    f->n_macros == CODE_MAX_MACROS) {
 		f->computed = true;
 	} else {
 		f->macros[f->n_macros].name = p;

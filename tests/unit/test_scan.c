@@ -144,10 +144,13 @@ END_TEST
 START_TEST(a_definition_is_told_from_a_mention)
 {
 	static const char defined[] = "#  define /* c */ NAME <x.h>\n";
-	static const char mentioned[] = "#ifdef NAME\n#include NAME\n#if defined(NAME) && defined NAME\n#undef NAME\nMY_NAME NAMES\n";
+	static const char mentioned[] =
+		"#ifdef NAME\n#include NAME\n#if defined(NAME) && defined NAME\n#undef NAME\nMY_NAME NAMES\n";
 	ck_assert(scan_may_define(defined, sizeof defined - 1, "NAME"));
 	ck_assert(!scan_may_define(mentioned, sizeof mentioned - 1, "NAME"));
 	ck_assert(scan_may_define("#if NAME", 8, "NAME")); // in doubt
+	ck_assert(scan_may_define("#define NA\\\nME", 15, "NAME"));
+	ck_assert(scan_may_define("#define NA\?\?/\nME", 17, "NAME"));
 }
 END_TEST
 
@@ -187,6 +190,10 @@ START_TEST(names_that_cannot_be_read_are_computed)
 	for (unsigned i = 0; i <= SCAN_MAX_NAME; i++)
 		buf_addc(&b, 'x');
 	buf_adds(&b, ">\n");
+	scan(b.data);
+	ck_assert(s.computed);
+	memcpy(b.data, "#include x", 10);
+	b.data[b.len - 2] = 'x';
 	scan(b.data);
 	ck_assert(s.computed);
 	scan_release(&s);
@@ -469,11 +476,19 @@ END_TEST
 START_TEST(system_headers_raise_no_flag)
 {
 	static const char *const headers[] = {
-		"/usr/include/stdio.h",       "/usr/include/limits.h",        "/usr/include/features.h",
-		"/usr/include/pthread.h",     "/usr/include/c++/12/string",   "/usr/include/c++/12/type_traits",
-		"/usr/include/c++/12/chrono", "/usr/include/linux/types.h",   "/usr/include/c++/12/bits/stl_vector.h",
+		"/usr/include/stdio.h",
+		"/usr/include/limits.h",
+		"/usr/include/features.h",
+		"/usr/include/pthread.h",
+		"/usr/include/c++/12/string",
+		"/usr/include/c++/12/type_traits",
+		"/usr/include/c++/12/chrono",
+		"/usr/include/linux/types.h",
+		"/usr/include/c++/12/bits/stl_vector.h",
 		"/usr/include/x86_64-linux-gnu/c++/12/bits/c++config.h",
-		"/usr/include/math.h",        "/usr/include/linux/ethtool.h", "/usr/include/c++/12/version",
+		"/usr/include/math.h",
+		"/usr/include/linux/ethtool.h",
+		"/usr/include/c++/12/version",
 	};
 	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
 		struct scan of;
