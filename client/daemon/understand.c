@@ -220,6 +220,7 @@ static void make_keys(struct job *j)
 	hasher_str(&h, "coffer manifest 1");
 	hasher_digest(&h, &j->compiler->identity);
 	hasher_u64(&h, l->lang);
+	hasher_u64(&h, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
 	hasher_u64(&h, (uint64_t)j->reproducible << 1 | (uint64_t)j->seed);
 	hasher_str(&h, where);
 	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
@@ -227,6 +228,7 @@ static void make_keys(struct job *j)
 	hasher_str(&h, j->lto ? j->root : NULL);
 	hasher_str(&h, j->source);
 	hasher_str(&h, l->needs_output ? job_canonical_path(j, l->output) : NULL);
+	hasher_u64(&h, (uint64_t)l->dep << 1 | l->dep_wp);
 	hasher_u64(&h, j->n_canonical);
 	for (unsigned i = 0; i < j->n_canonical; i++)
 		hasher_str(&h, j->canonical[i]);
@@ -271,7 +273,8 @@ static bool comments_are_idle(const struct job *j)
 	return true;
 }
 
-// The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for on the command line are not looked at.
+// The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for
+// on the command line are not looked at.
 static enum reason check_words(struct job *j)
 {
 	static const char charset[] = "-finput-charset=";
@@ -289,6 +292,37 @@ static enum reason check_words(struct job *j)
 	return REASON_NONE;
 }
 
+// The compilers refuse some of these and destroy a file in others; what comes last wins.
+static enum reason check_distinct(struct job *j)
+{
+	const struct cmdline *l = &j->line;
+	const char *const outputs[] = {l->output, l->depfile, l->dwo, l->gcno, l->su};
+	unsigned n = 0, most = COUNT_OF(outputs) + 1 + l->n_extra_inputs;
+	const char **names = arena_alloc(&j->arena, most * sizeof *names);
+	struct stat *states = arena_alloc(&j->arena, most * sizeof *states), none = {0};
+	for (size_t i = 0; i < COUNT_OF(outputs); i++)
+		if (outputs[i])
+			names[n++] = outputs[i];
+	unsigned n_outputs = n;
+	names[n++] = l->source;
+	for (unsigned i = 0; i < l->n_extra_inputs; i++)
+		names[n++] = l->extra_inputs[i];
+	for (unsigned i = 0; i < n; i++) {
+		names[i] = path_tidy(&j->arena, names[i]);
+		states[i] = fstatat(j->cwd_fd, names[i], &states[i], 0) == 0 ? states[i] : none;
+	}
+	for (unsigned i = 0; i < n_outputs; i++)
+		for (unsigned k = i + 1; k < n; k++) {
+			bool same = states[i].st_ino && states[i].st_ino == states[k].st_ino &&
+				    states[i].st_dev == states[k].st_dev;
+			if (same || strcmp(names[i], names[k]) == 0) {
+				j->culprit = names[i];
+				return REASON_output_not_a_file;
+			}
+		}
+	return REASON_NONE;
+}
+
 static enum reason check_outputs(struct job *j)
 {
 	struct stat st;
@@ -296,14 +330,13 @@ static enum reason check_outputs(struct job *j)
 		j->culprit = j->line.output;
 		return REASON_output_not_a_file;
 	}
-	if (j->line.dep == DEP_NONE)
-		return REASON_NONE;
-	if (strcmp(j->line.depfile, "/dev/null") == 0 ||
-	    (fstatat(j->cwd_fd, j->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))) {
+	if (j->line.dep != DEP_NONE &&
+	    (strcmp(j->line.depfile, "/dev/null") == 0 ||
+	     (fstatat(j->cwd_fd, j->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode)))) {
 		j->culprit = j->line.depfile;
 		return REASON_depfile_not_a_file;
 	}
-	return REASON_NONE;
+	return check_distinct(j);
 }
 
 static enum reason choose_inputs(struct job *j)
@@ -336,7 +369,8 @@ enum reason job_understand(struct job *j)
 	j->culprit = j->line.culprit;
 	if (j->line.reason != REASON_NONE)
 		return j->line.reason;
-	if ((reason = check_words(j)) != REASON_NONE || (reason = check_outputs(j)) != REASON_NONE || (reason = choose_inputs(j)) != REASON_NONE)
+	if ((reason = check_words(j)) != REASON_NONE || (reason = check_outputs(j)) != REASON_NONE ||
+	    (reason = choose_inputs(j)) != REASON_NONE)
 		return reason;
 	find_lto(j);
 	decide_reproducible(j);
