@@ -118,6 +118,22 @@ static void reach(struct finder *f, const char *path)
 	list_add(f->a, &f->further, path);
 }
 
+// gcc takes x.h.gch in place of x.h without a word in the depfile, even where there is no x.h. What is in it, and whether
+// it is taken, can't be told.
+static void note_precompiled(struct finder *f, const char *path)
+{
+	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
+	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+		if (!suffixes[i])
+			continue;
+		const char *file = arena_printf(f->a, "%s%s", path, suffixes[i]);
+		if (look(f, file) == ABSENT)
+			note_absent(f, file);
+		else
+			f->doubtful = file;
+	}
+}
+
 // Follows one include through its places. Returns when the file is found, as the compiler does, except for
 // #include_next, where the start is not known and every place counts.
 static void follow(struct finder *f, const struct include *inc, const char *includer_dir)
@@ -136,6 +152,8 @@ static void follow(struct finder *f, const struct include *inc, const char *incl
 				  : i < n_own + n_quoted ? s->quoted[i - n_own]
 							 : s->angled[i - n_own - n_quoted];
 		const char *path = path_tidy(f->a, path_join(f->a, dir, inc->name));
+		if (!inc->probe)
+			note_precompiled(f, path);
 		if (look(f, path) != FILE_THERE) {
 			if (look(f, path) == ABSENT)
 				note_absent(f, path);
@@ -193,22 +211,6 @@ static void follow_unknown(struct finder *f, const char *path)
 	}
 }
 
-static void note_precompiled(struct finder *f, const char *path)
-{
-	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
-	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-		if (!suffixes[i])
-			continue;
-		const char *file = arena_printf(f->a, "%s%s", path, suffixes[i]);
-		if (look(f, file) == ABSENT)
-			note_absent(f, file);
-		else if (look(f, file) == FOLDER_THERE)
-			f->doubtful = file; // gcc tries every file in it
-		else if (!map_gets(&f->inputs, file) && look(f, file) == FILE_THERE && first_time(f, file))
-			list_add(f->a, &f->further, file);
-	}
-}
-
 static void collect(struct finder *f, struct absent_answer *out)
 {
 	out->groups = arena_alloc(f->a, f->n_groups * sizeof *out->groups);
@@ -250,8 +252,6 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 		const char *dir = path_dir(a, f.files[i].path);
 		for (unsigned k = 0; k < scan->n_includes; k++)
 			follow_once(&f, &scan->includes[k], dir);
-		if (i > 0)
-			note_precompiled(&f, path_tidy(a, f.files[i].path));
 		out->computed |= is_computed(&f, scan);
 	}
 	for (unsigned i = 1; out->computed && i < f.n_files; i++)

@@ -44,10 +44,9 @@ struct absent_answer { // names as the compiler would form them, not yet canonic
 	uint32_t n_groups;
 	const char **present; // probed by __has_include and there, but not read
 	uint32_t n_present;
-	const char **further; // files the result may depend on beyond `inputs`: all that could be reached with `scan` set, and
-			      // precompiled headers that lie there and were not taken
+	const char **further; // files the result may depend on beyond `inputs`: all that could be reached with `scan` set
 	uint32_t n_further;
-	const char *doubtful; // a file that `unread` refused, or NULL
+	const char *doubtful; // a file that `unread` refused, or a precompiled header; or NULL
 	bool computed; // with `scan` set: an include has a computed name, so `further` may lack files
 };
 
