@@ -117,7 +117,7 @@ int lease_open(struct lease *l, struct err *err)
 	*l = (struct lease)LEASE_INIT;
 	l->limit_ms = LEASE_LIMIT_S * 1000;
 	const char *path = getenv("COFFER_JOBSERVER");
-	struct lease_hello mine = {.role = LEASE_LAUNCHER, .slot = slot_in_env()}, theirs;
+	struct lease_hello mine = {.role = LEASE_LAUNCHER, .slot = slot_in_env()}, theirs = {0};
 	if (!path || !path[0])
 		return lend_open(&l->lend);
 	if (!is_in_pool()) {
@@ -174,7 +174,7 @@ int lease_gate(uint32_t *slot, struct err *err)
 	const char *path = getenv("COFFER_JOBSERVER");
 	if (!path || !path[0])
 		return 0;
-	struct lease_hello mine = {.role = LEASE_GATE}, theirs;
+	struct lease_hello mine = {.role = LEASE_GATE}, theirs = {0};
 	int fd AUTO_CLOSE = greet(path, &mine, &theirs, err);
 	uint8_t answer = 0;
 	if (fd < 0)
