@@ -112,6 +112,8 @@ static unsigned take_option(struct parser *p, unsigned i)
 		parser_refuse(p, REASON_option_dangerous, text);
 		return n_next = c->n_words - 1 - i;
 	}
+	for (unsigned k = 1; k <= n_next; k++)
+		c->words[i + k].is_value = true;
 	struct use u = {.option = o, .text = text, .value = value, .word = i, .value_word = i + n_next};
 	if (n_next)
 		u.value = c->words[i + n_next].text;

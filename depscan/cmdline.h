@@ -2,7 +2,8 @@
 //
 // The parser knows the options of gcc and clang by one table (options.def). It never guesses: what it does not know is
 // either one harmless word (kept verbatim in the key) or a reason to run the command untouched. It reads no file but
-// response files (@file), through `cwd_fd`. Everything returned lives in the arena. Thread: any.
+// response files (@file), through `cwd_fd`, and the spec files of gcc's -specs=. Everything returned lives in the arena.
+// Thread: any.
 #ifndef COFFER_DEPSCAN_CMDLINE_H
 #define COFFER_DEPSCAN_CMDLINE_H
 
@@ -30,7 +31,8 @@ enum dep_style { DEP_NONE, DEP_ALL /* -MD */, DEP_USER /* -MMD: no system header
 // The words of a command line after @file expansion. `origin` says how a word counts:
 enum word_role {
 	WORD_KEY,      // verbatim in the key
-	WORD_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path
+	WORD_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path. It names a
+		       // file or a folder, but does not change where headers are looked for
 	WORD_SEARCH,   // as WORD_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
 	WORD_NOT_KEY,  // has no effect on the object: outputs, depfile names and targets, the source itself
 	WORD_MAP,      // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
@@ -39,6 +41,7 @@ struct word {
 	const char *text;
 	enum word_role role;
 	unsigned prefix; // for paths: where in `text` the path begins (0 if the word is the path, its length if there is none)
+	bool is_value;   // it is the value of the option before it, whatever it looks like
 };
 
 struct cmdline {

@@ -177,7 +177,16 @@ void apply_as(struct parser *p, const struct use *u)
 
 // ---- clang's compiler proper ----------------------------------------------------------------------------------------
 
-enum cc1_kind { CC1_KEEP, CC1_KEEP_VALUE, CC1_SEARCH_VALUE, CC1_FORCED_VALUE, CC1_EXTRA_VALUE, CC1_LLVM_VALUE, CC1_REFUSE };
+enum cc1_kind {
+	CC1_KEEP,
+	CC1_DEBUG,
+	CC1_KEEP_VALUE,
+	CC1_SEARCH_VALUE,
+	CC1_FORCED_VALUE,
+	CC1_EXTRA_VALUE,
+	CC1_LLVM_VALUE,
+	CC1_REFUSE,
+};
 
 static const struct cc1_option {
 	const char *name;
@@ -210,7 +219,25 @@ static const struct cc1_option {
 	{"-disable-lifetime-markers", CC1_KEEP, REASON_NONE},
 	{"-disable-red-zone", CC1_KEEP, REASON_NONE},
 	{"-discard-value-names", CC1_KEEP, REASON_NONE},
+	{"-disable-free", CC1_KEEP, REASON_NONE},
+	{"-clear-ast-before-backend", CC1_KEEP, REASON_NONE},
+	{"-no-clear-ast-before-backend", CC1_KEEP, REASON_NONE},
+	{"-pic-is-pie", CC1_KEEP, REASON_NONE},
+	{"-pic-level", CC1_KEEP_VALUE, REASON_NONE},
 	{"-debug-info-macro", CC1_KEEP, REASON_NONE},
+	{"-debug-info-kind=constructor", CC1_DEBUG, REASON_NONE},
+	{"-debug-info-kind=limited", CC1_DEBUG, REASON_NONE},
+	{"-debug-info-kind=standalone", CC1_DEBUG, REASON_NONE},
+	{"-debug-info-kind=line-tables-only", CC1_DEBUG, REASON_NONE},
+	{"-debug-info-kind=line-directives-only", CC1_DEBUG, REASON_NONE},
+	{"-debug-info-kind=unused-types", CC1_DEBUG, REASON_NONE},
+	{"-dwarf-version=2", CC1_DEBUG, REASON_NONE},
+	{"-dwarf-version=3", CC1_DEBUG, REASON_NONE},
+	{"-dwarf-version=4", CC1_DEBUG, REASON_NONE},
+	{"-dwarf-version=5", CC1_DEBUG, REASON_NONE},
+	{"-debugger-tuning=gdb", CC1_KEEP, REASON_NONE},
+	{"-debugger-tuning=lldb", CC1_KEEP, REASON_NONE},
+	{"-gsimple-template-names=simple", CC1_KEEP, REASON_NONE},
 	{"-opaque-pointers", CC1_KEEP, REASON_NONE},
 	{"-no-opaque-pointers", CC1_KEEP, REASON_NONE},
 	{"-enable-noundef-analysis", CC1_KEEP, REASON_NONE},
@@ -250,20 +277,27 @@ static bool is_harmless_llvm(const char *value)
 	return true;
 }
 
+// For the option's name, too: who leaves out the value must leave out both.
+static void set_pair_role(struct parser *p, const struct use *u, enum word_role role)
+{
+	struct word *name = &p->c->words[p->cc1_word], *value = &p->c->words[u->value_word];
+	name->role = value->role = role;
+	name->prefix = (unsigned)strlen(name->text);
+	value->prefix = u->prefix;
+}
+
 static void take_cc1_value(struct parser *p, const struct use *u, enum cc1_kind kind)
 {
-	struct word *w = &p->c->words[u->value_word];
 	switch (kind) {
 	case CC1_SEARCH_VALUE:
+		set_pair_role(p, u, WORD_SEARCH);
+		break;
 	case CC1_FORCED_VALUE:
-		w->role = WORD_SEARCH;
-		w->prefix = u->prefix;
-		if (kind == CC1_FORCED_VALUE)
-			parser_add_forced(p, u->value);
+		set_pair_role(p, u, WORD_KEY_PATH);
+		parser_add_forced(p, u->value);
 		break;
 	case CC1_EXTRA_VALUE:
-		w->role = WORD_KEY_PATH;
-		w->prefix = u->prefix;
+		set_pair_role(p, u, WORD_KEY_PATH);
 		parser_add_extra(p, u->value);
 		break;
 	case CC1_LLVM_VALUE:
@@ -283,12 +317,16 @@ void apply_cc1(struct parser *p, const struct use *u)
 		return;
 	}
 	const struct cc1_option *o = find_cc1(u->value);
-	if (!o && !option_is_harmless(p, u->value))
+	if (!o && !option_is_harmless(p, u->value)) {
 		parser_refuse(p, begins(u->value, "-plugin") ? REASON_plugin : REASON_option_dangerous, u->value);
-	else if (o && o->kind == CC1_REFUSE)
+	} else if (o && o->kind == CC1_REFUSE) {
 		parser_refuse(p, o->reason, u->value);
-	else if (o && o->kind != CC1_KEEP)
+	} else if (o && o->kind == CC1_DEBUG) {
+		p->cc1_debug = true;
+	} else if (o && o->kind != CC1_KEEP) {
 		p->cc1_pending = o->name;
+		p->cc1_word = u->value_word;
+	}
 }
 
 void apply_llvm(struct parser *p, const struct use *u)

@@ -81,7 +81,7 @@ static void apply_search(struct parser *p, const struct use *u)
 
 static void apply_forced(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_SEARCH);
+	set_role(p, u, WORD_KEY_PATH);
 	parser_add_forced(p, u->value);
 }
 
@@ -177,6 +177,16 @@ static void apply_xarch(struct parser *p, const struct use *u)
 {
 	if (!option_is_harmless(p, u->value))
 		parser_refuse(p, REASON_option_dangerous, u->text);
+}
+
+// The driver looks for it before all else, and the last one counts.
+static void apply_driver_mode(struct parser *p, const struct use *u)
+{
+	bool cxx = strcmp(u->value, "g++") == 0;
+	if ((!cxx && strcmp(u->value, "gcc") != 0) || (p->mode_given && cxx != p->is_cxx))
+		parser_refuse(p, REASON_option_dangerous, u->text);
+	p->is_cxx = cxx;
+	p->mode_given = true;
 }
 
 static void apply_arch(struct parser *p, const struct use *u)

@@ -199,6 +199,8 @@ static void name_side_outputs(struct parser *p)
 	if (c->stack_usage)
 		c->su = side_name(p, ".su");
 	name_split_dwarf(p, compiles);
+	// The driver, which decides about the .dwo, does not see these.
+	c->debug_info |= p->cc1_debug;
 }
 
 void outputs_name(struct parser *p)

@@ -1,7 +1,8 @@
 // Inside the command line parser: what its parts share. See cmdline.h.
 //
 // cmdline.c reads words and decides in the end, cmdline_options.c knows what each option means, cmdline_lists.c what is
-// handed on to one stage (-Wa, -Wp, -Xclang…), cmdline_outputs.c the names of what the compiler writes.
+// handed on to one stage (-Wa, -Wp, -Xclang…), cmdline_specs.c gcc's -specs files, cmdline_outputs.c the names of what the
+// compiler writes.
 #ifndef COFFER_DEPSCAN_CMDLINE_PARTS_H
 #define COFFER_DEPSCAN_CMDLINE_PARTS_H
 
@@ -20,6 +21,7 @@ struct parser {
 	struct arena *arena;
 	enum compiler_family family;
 	bool is_cxx; // g++, clang++
+	bool mode_given; // by --driver-mode=
 	int cwd_fd;
 
 	// The first word that asks for something else than a compile, and the first one that is not cached, with reasons
@@ -52,6 +54,8 @@ struct parser {
 	const char *record_f, *record_g;
 
 	const char *cc1_pending; // the -Xclang word whose value the next -Xclang brings
+	unsigned cc1_word;       // where that word stands
+	bool cc1_debug;          // -Xclang -debug-info-kind=
 };
 
 // One option as it stands on the command line.
@@ -75,11 +79,15 @@ bool response_expand(struct parser *p, const char *const *argv);
 void option_apply(struct parser *p, const struct use *u);
 bool option_is_harmless(const struct parser *p, const char *word); // one word, only code or warnings
 
+// Whether gcc's spec file does no more than add options that only steer the code: "*self_spec:\n+ %{!fPIC:-fPIE}".
+bool specs_are_harmless(struct arena *a, const char *text, size_t len);
+
 // Actions of the table that have a file of their own
 void apply_cpp(struct parser *p, const struct use *u);
 void apply_as(struct parser *p, const struct use *u);
 void apply_cc1(struct parser *p, const struct use *u);
 void apply_llvm(struct parser *p, const struct use *u);
+void apply_specs(struct parser *p, const struct use *u);
 
 // The language of a file by -x or its suffix; LANG_NONE with a reason.
 enum lang language_of(const struct parser *p, const char *file, enum reason *reason);

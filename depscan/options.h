@@ -34,6 +34,8 @@
 	X(cc1)             /* -Xclang a */									\
 	X(llvm)            /* -mllvm a */									\
 	X(xarch)           /* -Xarch_ARCH a */									\
+	X(specs)           /* gcc's -specs=FILE */								\
+	X(driver_mode)     /* clang's --driver-mode=g++ */							\
 	X(arch)            /* -arch */										\
 	X(debug)           /* -g…: debug information of some level */						\
 	X(split_dwarf)     /* -gsplit-dwarf, also with =single */						\

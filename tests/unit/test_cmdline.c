@@ -203,9 +203,8 @@ START_TEST(search_words_carry_their_path) // 21
 	expect_path("gcc -I /a/b -c x.c", "/a/b", WORD_SEARCH, "/a/b");
 	expect_path("clang --include-directory=/a -c x.c", "--include-directory=/a", WORD_SEARCH, "/a");
 	expect_path("gcc --sysroot=/a -c x.c", "--sysroot=/a", WORD_SEARCH, "/a");
-	static const char *const options[] = {"-include",	    "-imacros",	 "-isystem",  "-iquote",
-					      "-idirafter",	    "-isysroot", "-iprefix",  "-iwithprefix",
-					      "-iwithprefixbefore", "-F",	 "--sysroot", "-iframework"};
+	static const char *const options[] = {"-isystem",    "-iquote",		  "-idirafter", "-isysroot", "-iprefix",
+					      "-iwithprefix", "-iwithprefixbefore", "-F",	"--sysroot", "-iframework"};
 	for (size_t i = 0; i < COUNT_OF(options); i++)
 		expect_path(arena_printf(&arena, "clang %s /a/b -c x.c", options[i]), "/a/b", WORD_SEARCH, "/a/b");
 	static const char *const alone[] = {"-nostdinc", "-nostdinc++", "-stdlib=libc++", "-m32", "-mabi=lp64"};
@@ -310,7 +309,13 @@ START_TEST(words_for_cc1_pass_only_if_known) // 46
 	expect_reason("clang -Xclang -fno-pch-timestamp -Xclang -target-feature -Xclang +avx -c x.c", REASON_NONE);
 	expect_reason("clang -Xclang -include -Xclang /a/f.h -c x.c", REASON_NONE);
 	ck_assert_str_eq(c.forced[0], "/a/f.h");
-	ck_assert_int_eq(word_of("/a/f.h")->role, WORD_SEARCH);
+	ck_assert_int_eq(word_of("/a/f.h")->role, WORD_KEY_PATH);
+	ck_assert_int_eq(word_of("-include")->role, WORD_KEY_PATH);
+	expect_reason("clang -Xclang -debug-info-kind=constructor -c x.c", REASON_NONE);
+	ck_assert(c.debug_info);
+	expect_reason("clang -Xclang -debug-info-kind=constructor -gsplit-dwarf -c x.c", REASON_NONE);
+	ck_assert_ptr_null(c.dwo);
+	expect_reason("clang -Xclang -debug-info-kind=/x -c x.c", REASON_option_dangerous);
 	expect_reason("clang -Xclang -load -Xclang p.so -c x.c", REASON_plugin);
 	expect_reason("clang -Xclang -plugin-arg-x -c x.c", REASON_plugin);
 	expect_reason("clang -Xclang -ast-dump -c x.c", REASON_option_dangerous);
@@ -326,6 +331,25 @@ START_TEST(words_for_cc1_pass_only_if_known) // 46
 END_TEST
 
 // ---- further inputs, another compiler -------------------------------------------------------------------------------
+
+START_TEST(the_driver_mode_chooses_the_language)
+{
+	expect_lang("clang --driver-mode=g++ -c x.c", LANG_CXX);
+	expect_lang("clang++ --driver-mode=gcc -c x.c", LANG_C);
+	expect_reason("clang --driver-mode=g++ --driver-mode=gcc -c x.c", REASON_option_dangerous);
+	expect_reason("gcc --driver-mode=g++ --driver-mode=cl -c x.c", REASON_NONE); // gcc fails
+}
+END_TEST
+
+START_TEST(values_are_known_whatever_they_look_like)
+{
+	expect_reason("clang -idirafter -c -I -I -D -c -c x.c", REASON_NONE);
+	static const bool values[] = {false, true, false, true, false, true, false, false};
+	ck_assert_uint_eq(c.n_words, COUNT_OF(values));
+	for (unsigned i = 0; i < c.n_words; i++)
+		ck_assert_int_eq(c.words[i].is_value, values[i]);
+}
+END_TEST
 
 START_TEST(another_compiler_is_refused) // 32, 38
 {
@@ -502,6 +526,8 @@ int main(void)
 		native_stays_in_the_key,
 		lists_for_one_stage_pass_only_if_known,
 		words_for_cc1_pass_only_if_known,
+		the_driver_mode_chooses_the_language,
+		values_are_known_whatever_they_look_like,
 		another_compiler_is_refused,
 		files_that_options_name_are_inputs,
 		profiles_without_a_file_name_are_refused,
