@@ -79,25 +79,36 @@ static const char *language_word(enum lang lang)
 	}
 }
 
-// The words that can move the search: all of the command but sources, outputs, macros, warnings and forced includes.
+// Options that are known not to move the search, or that would make another command of the question.
+static bool is_beside_the_question(const char *t)
+{
+	static const char *const whole[] = {"-c", "-S", "--compile", "--assemble", "--", "--define-macro", "--undefine-macro"};
+	static const char *const begun[] = {"-M", "-D", "-U", "-W", "-O", "-g", "-x", "--language",
+					    "--define-macro=", "--undefine-macro="};
+	for (size_t i = 0; i < COUNT_OF(whole); i++)
+		if (strcmp(t, whole[i]) == 0)
+			return true;
+	for (size_t i = 0; i < COUNT_OF(begun); i++)
+		if (begins(t, begun[i]))
+			return true;
+	return false;
+}
+
+// The words that can move the search: all of the command but sources, outputs, macros, warnings and named files. An option
+// and its values stay together.
 static const char **question(struct arena *a, const struct compiler *c, const struct cmdline *line)
 {
 	const char **argv = arena_alloc(a, (line->n_words + 8) * sizeof *argv);
 	unsigned n = 0;
 	argv[n++] = c->path;
-	for (unsigned i = 0; i < line->n_words; i++) {
-		const struct word *w = &line->words[i];
-		const char *t = w->text;
-		bool with_value = strcmp(t, "-include") == 0 || strcmp(t, "-imacros") == 0 || strcmp(t, "-D") == 0 ||
-				  strcmp(t, "-U") == 0 || strcmp(t, "-x") == 0;
-		if (with_value)
-			i++;
-		if (with_value || i == line->source_word || w->role == WORD_NOT_KEY || w->role == WORD_MAP ||
-		    strcmp(t, "-c") == 0 || strcmp(t, "-S") == 0 || begins(t, "-M") || begins(t, "-D") ||
-		    begins(t, "-U") || begins(t, "-W") || begins(t, "-O") || begins(t, "-x") || begins(t, "-g") ||
-		    begins(t, "--include") || begins(t, "--imacros") || strcmp(t, "--") == 0)
-			continue;
-		argv[n++] = t;
+	for (unsigned i = 0, next; i < line->n_words; i = next) {
+		bool asks = i != line->source_word && !is_beside_the_question(line->words[i].text);
+		for (next = i; next == i || (next < line->n_words && line->words[next].is_value); next++) {
+			enum word_role role = line->words[next].role;
+			asks &= role == WORD_KEY || role == WORD_SEARCH;
+		}
+		for (unsigned k = i; asks && k < next; k++)
+			argv[n++] = line->words[k].text;
 	}
 	static const char *const tail[] = {"-E", "-v", "-x"};
 	for (size_t i = 0; i < COUNT_OF(tail); i++)
