@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROBE_MS = 10000, PROBE_OUTPUT = 256 * 1024 };
+enum { PROBE_MS = 10000, PROBE_OUTPUT = 256 * 1024, REFUSED_S = 60 };
 
 // A file the compiler runs or reads, as it was when the compiler was asked.
 struct part {
@@ -18,6 +18,7 @@ struct part {
 	struct file_id id;
 	struct digest digest;
 	bool absent; // must not exist: it would be found before the one that was
+	bool folder; // nothing may be added to it or taken away
 	struct part *next;
 };
 
@@ -28,11 +29,19 @@ struct known_compiler {
 	struct known_compiler *retired; // next in the list of replaced ones
 };
 
+// A program that was asked in vain. It is left alone for a while.
+struct refusal {
+	struct file_id id;
+	enum reason reason;
+	int64_t asked_ns;
+};
+
 struct compilers {
 	struct files *files;
 	pthread_mutex_t lock;
 	struct map by_call; // digest of path, name and environment -> struct known_compiler
 	struct known_compiler *retired;
+	struct map refused; // the same digest -> struct refusal
 };
 
 const char *env_value(const char *const *env, const char *name)
@@ -78,6 +87,16 @@ static void add_part(struct probe *p, const char *path, bool absent)
 	part->absent = absent;
 	part->next = p->k->parts;
 	p->k->parts = part;
+}
+
+static void add_folder(struct probe *p, const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	add_part(p, path, false);
+	p->k->parts->folder = true;
+	p->k->parts->id = file_id_of(&st);
 }
 
 // Runs `path word` (word may be NULL) and returns what it printed, or NULL.
@@ -190,6 +209,14 @@ static void add_clang_configurations(struct probe *p, const char *answer, const 
 	}
 }
 
+// clang takes the headers of the newest gcc that it finds ("Found candidate GCC installation: /usr/lib/gcc/…/12").
+static void add_gcc_installations(struct probe *p, const char *answer)
+{
+	static const char found[] = "Found candidate GCC installation: ";
+	for (const char *at = answer; (at = strstr(at, found)); at++)
+		add_folder(p, path_dir(&p->k->arena, word_after(&p->k->arena, at, found)));
+}
+
 // What `cc -v` says tells the family, version and target. The line with the driver's own words is left out: it names paths.
 static bool read_version(struct probe *p, const char *answer)
 {
@@ -207,6 +234,8 @@ static bool read_version(struct probe *p, const char *answer)
 				      target ? target : "an unknown target");
 	if (c->family == FAMILY_CLANG)
 		add_clang_configurations(p, answer, target);
+	if (c->family == FAMILY_CLANG)
+		add_gcc_installations(p, answer);
 	return true;
 }
 
@@ -219,7 +248,8 @@ static bool is_cxx_name(const char *name)
 // Scripts and other launchers are refused: what they run can't be known from outside.
 static enum reason check_driver(const char *path)
 {
-	static const char *const launchers[] = {"ccache", "sccache", "distcc", "icecc", "coffer", "buildcache", "firebuild"};
+	static const char *const launchers[] = {"ccache", "sccache", "distcc",	   "icecc",    "icerun",
+						"coffer", "gomacc",  "buildcache", "firebuild", "rewrapper"};
 	AUTO_FREE char *real = realpath(path, NULL);
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char magic[4];
@@ -260,7 +290,7 @@ static int digest_parts(struct probe *p, const char *answer)
 	hasher_str(&h, answer);
 	for (struct part *part = p->k->parts; part; part = part->next) {
 		struct stat st;
-		if (part->absent)
+		if (part->absent || part->folder)
 			continue;
 		if (files_digest(p->cs->files, AT_FDCWD, part->path, &part->digest, &st, p->err) < 0)
 			return -1;
@@ -283,9 +313,6 @@ static void known_free(struct known_compiler *k)
 static struct known_compiler *probe(struct compilers *cs, const char *path, const char *name, const char *const *env,
 				    enum reason *reason, struct err *err)
 {
-	*reason = is_compiler_name(name) ? check_driver(path) : REASON_compiler_unknown;
-	if (*reason != REASON_NONE)
-		return NULL;
 	struct known_compiler *k = mem_alloc(sizeof *k);
 	struct probe p = {cs, k, env, err};
 	k->compiler.path = arena_strdup(&k->arena, path);
@@ -310,24 +337,26 @@ static struct known_compiler *probe(struct compilers *cs, const char *path, cons
 
 // ---- remembering ----------------------------------------------------------------------------------------------------
 
+static bool is_part_unchanged(struct compilers *cs, const struct part *part)
+{
+	struct stat st;
+	struct digest now;
+	if (part->absent)
+		return access(part->path, F_OK) != 0;
+	if (stat(part->path, &st) < 0)
+		return false;
+	struct file_id id = file_id_of(&st);
+	if (file_id_equal(&id, &part->id))
+		return true;
+	return !part->folder && files_digest(cs->files, AT_FDCWD, part->path, &now, NULL, NULL) == 0 &&
+	       digest_equal(&now, &part->digest);
+}
+
 static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)
 {
-	for (const struct part *part = k->parts; part; part = part->next) {
-		struct stat st;
-		struct digest now;
-		if (part->absent) {
-			if (access(part->path, F_OK) == 0)
-				return false;
-			continue;
-		}
-		if (stat(part->path, &st) < 0)
+	for (const struct part *part = k->parts; part; part = part->next)
+		if (!is_part_unchanged(cs, part))
 			return false;
-		struct file_id id = file_id_of(&st);
-		if (!file_id_equal(&id, &part->id) &&
-		    (files_digest(cs->files, AT_FDCWD, part->path, &now, NULL, NULL) < 0 ||
-		     !digest_equal(&now, &part->digest)))
-			return false;
-	}
 	return true;
 }
 
@@ -362,12 +391,60 @@ void compilers_free(struct compilers *cs)
 	while (map_next(&cs->by_call, &at, NULL, NULL, &k))
 		known_free(k);
 	map_release(&cs->by_call);
-	for (struct known_compiler *r = cs->retired, *next; r; r = next) {
-		next = r->retired;
-		known_free(r);
+	void *r;
+	for (at = 0; map_next(&cs->refused, &at, NULL, NULL, &r);)
+		free(r);
+	map_release(&cs->refused);
+	for (struct known_compiler *old = cs->retired, *next; old; old = next) {
+		next = old->retired;
+		known_free(old);
 	}
 	pthread_mutex_destroy(&cs->lock);
 	free(cs);
+}
+
+// Whether the same program was asked in vain just now. Under the lock, as all about refusals.
+static bool was_refused(struct compilers *cs, const struct digest *key, const struct file_id *id, enum reason *reason)
+{
+	const struct refusal *r = map_get(&cs->refused, key, sizeof *key);
+	int64_t age = r ? clock_now_ns() - r->asked_ns : 0;
+	if (!r || !file_id_equal(&r->id, id) || age < 0 || age > REFUSED_S * INT64_C(1000000000))
+		return false;
+	*reason = r->reason;
+	return true;
+}
+
+static void note_refusal(struct compilers *cs, const struct digest *key, const struct file_id *id, enum reason reason)
+{
+	struct refusal *r = mem_alloc(sizeof *r);
+	*r = (struct refusal){*id, reason, clock_now_ns()};
+	free(map_put(&cs->refused, key, sizeof *key, r));
+}
+
+// Asks under the lock: of many launchers that come at once, one asks and the others wait for it.
+static struct known_compiler *find_anew(struct compilers *cs, const struct digest *key, const char *path, const char *name,
+					const char *const *env, enum reason *reason, struct err *err)
+{
+	struct stat st;
+	if (stat(path, &st) < 0) {
+		*reason = REASON_compiler_unknown;
+		return NULL;
+	}
+	struct file_id id = file_id_of(&st);
+	if (was_refused(cs, key, &id, reason))
+		return NULL;
+	struct known_compiler *k = probe(cs, path, name, env, reason, err);
+	if (!k) {
+		note_refusal(cs, key, &id, *reason);
+		return NULL;
+	}
+	struct known_compiler *old = map_put(&cs->by_call, key, sizeof *key, k);
+	if (old) {
+		// Another thread may still read it.
+		old->retired = cs->retired;
+		cs->retired = old;
+	}
+	return k;
 }
 
 const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
@@ -381,18 +458,13 @@ const struct compiler *compilers_find(struct compilers *cs, const char *path, co
 	pthread_mutex_unlock(&cs->lock);
 	if (k && is_unchanged(cs, k))
 		return &k->compiler;
-	// Probing happens under the lock: of many launchers that come at once, one asks and the others wait for it.
+	*reason = is_compiler_name(name) ? check_driver(path) : REASON_compiler_unknown;
+	if (*reason != REASON_NONE)
+		return NULL;
 	pthread_mutex_lock(&cs->lock);
 	struct known_compiler *now = map_get(&cs->by_call, &key, sizeof key);
-	if (now == k || !now) {
-		now = probe(cs, path, name, env, reason, err);
-		struct known_compiler *old = now ? map_put(&cs->by_call, &key, sizeof key, now) : NULL;
-		if (old) {
-			// Another thread may still read it.
-			old->retired = cs->retired;
-			cs->retired = old;
-		}
-	}
+	if (now == k)
+		now = find_anew(cs, &key, path, name, env, reason, err);
 	pthread_mutex_unlock(&cs->lock);
 	return now ? &now->compiler : NULL;
 }

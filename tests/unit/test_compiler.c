@@ -1,0 +1,116 @@
+// Which programs pass for compilers.
+#include "depscan/compiler.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/test_compiler.XXXXXX";
+static struct arena arena;
+static struct compilers *cs;
+static struct files *files;
+
+static void setup(void)
+{
+	files = files_new();
+	cs = compilers_new(files);
+}
+
+static void teardown(void)
+{
+	compilers_free(cs);
+	files_free(files);
+	arena_release(&arena);
+}
+
+static const char *link_as(const char *name, const char *target)
+{
+	const char *path = arena_printf(&arena, "%s/%s", dir, name);
+	unlink(path);
+	ck_assert_int_eq(symlink(target, path), 0);
+	return path;
+}
+
+static const struct compiler *find(const char *path, enum reason *reason)
+{
+	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+	return compilers_find(cs, path, path, env, reason, NULL);
+}
+
+static void expect(const char *path, enum reason want)
+{
+	enum reason reason;
+	const struct compiler *c = find(path, &reason);
+	ck_assert_msg(reason == want, "'%s' is '%s'", path, reason_name(reason));
+	ck_assert((c != NULL) == (want == REASON_NONE));
+}
+
+START_TEST(a_compiler_is_known_with_its_version)
+{
+	enum reason reason;
+	const struct compiler *c = find(link_as("gcc", "/usr/bin/gcc"), &reason);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_int_eq(c->family, FAMILY_GCC);
+	ck_assert_uint_ge(c->version, 4);
+	ck_assert(!c->is_cxx);
+	ck_assert_ptr_eq(find(c->path, &reason), c);
+}
+END_TEST
+
+START_TEST(a_program_that_answers_like_none_is_refused_until_it_is_another)
+{
+	const char *path = link_as("cc", "/bin/true");
+	expect(path, REASON_compiler_unknown);
+	expect(path, REASON_compiler_unknown);
+	link_as("cc", "/usr/bin/gcc");
+	expect(path, REASON_NONE);
+	link_as("cc", "/bin/true");
+	expect(path, REASON_compiler_unknown);
+	expect(link_as("cc", "/missing"), REASON_compiler_unknown);
+}
+END_TEST
+
+START_TEST(other_names_scripts_and_launchers_are_not_asked)
+{
+	expect("/bin/true", REASON_compiler_unknown);
+	const char *script = arena_printf(&arena, "%s/g++", dir);
+	AUTO_CLOSE int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	ck_assert_int_eq(write(fd, "#!/bin/sh\n", 10), 10);
+	expect(script, REASON_compiler_script);
+	const char *launcher = link_as("ccache", "/bin/true");
+	unlink(launcher);
+	ck_assert_int_eq(link("/bin/true", launcher) == 0 || symlink("/bin/true", launcher) == 0, 1);
+	expect(link_as("clang", launcher), REASON_compiler_unknown);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		a_compiler_is_known_with_its_version,
+		a_program_that_answers_like_none_is_refused_until_it_is_another,
+		other_names_scripts_and_launchers_are_not_asked,
+	};
+	if (!mkdtemp(dir))
+		return EXIT_FAILURE;
+	Suite *s = suite_create("compiler");
+	TCase *t = tcase_create("compiler");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 120);
+	for (size_t i = 0; i < COUNT_OF(tests); i++)
+		tcase_add_test(t, tests[i]);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	static const char *const left[] = {"gcc", "cc", "g++", "ccache", "clang"};
+	for (size_t i = 0; i < COUNT_OF(left); i++) {
+		AUTO_FREE char *name = mem_printf("%s/%s", dir, left[i]);
+		unlink(name);
+	}
+	rmdir(dir);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
