@@ -150,6 +150,31 @@ trap_43_outputs_that_can_not_be_written()
 	right "$CC" -MD -c a.c -o missing/a.o
 }
 
+trap_43_outputs_that_are_inputs_or_other_outputs()
+{
+	local text=('int a;')
+	put a.c "${text[@]}"
+	ln -s a.c link
+	ln a.c hard
+	same "$CC" -c a.c -o a.o
+	check output_not_a_file "$CC" -c a.c -o ./a.c
+	rm -f a.c && put a.c "${text[@]}"
+	check output_not_a_file "$CC" -c a.c -o "$P/link"
+	rm -f a.c hard && put a.c "${text[@]}"
+	ln a.c hard
+	check output_not_a_file "$CC" -c a.c -o hard
+	rm -f a.c hard && put a.c "${text[@]}"
+	check output_not_a_file "$CC" -MD -MF a.c -c a.c -o a.o
+	rm -f a.c && put a.c "${text[@]}"
+	check output_not_a_file "$CC" -MD -MF ./b.o -c a.c -o b.o
+	check output_not_a_file "$CC" -MD -MF b.su -fstack-usage -c a.c -o b.o
+	put a.h 'int h;'
+	put b.c '#include "a.h"'
+	right "$CC" -c b.c -o b.o
+	check any "$CC" -c b.c -o a.h
+	return 0
+}
+
 trap_43_outputs_that_are_no_files()
 {
 	put a.c 'int a;'
@@ -483,4 +508,23 @@ trap_49_options_that_name_input_files_of_gcc() # gcc
 	option_file 'x' 'y' gcc -fmodule-mapper=list -c a.c -o a.o
 	option_file 'x' 'y' gcc -foffload-options=list -c a.c -o a.o
 	option_file 'x' 'y' gcc -imultilib list -c a.c -o a.o
+}
+
+# As the distributions use them.
+trap_49_spec_files() # gcc
+{
+	local file
+	put a.c 'extern int g; int f(void) { return g; }'
+	put list '*self_spec:' '+ %{!fpic:-fPIC}'
+	same gcc -O2 -specs="$P/list" -c a.c -o a.o
+	put list '*self_spec:' '+ %{!fpic:-fno-PIE}'
+	check changed gcc -O2 -specs="$P/list" -c a.c -o a.o
+	check any gcc -O2 -specs="$P/list" -fpic -c a.c -o a.o
+	put list '*self_spec:' '+ -DX' 'echo x'
+	untouched option_dangerous gcc -O2 -specs="$P/list" -c a.c -o a.o
+	rm list
+	right gcc -O2 -specs="$P/list" -c a.c -o a.o
+	for file in /usr/share/dpkg/*pie-compile.specs /usr/lib/rpm/redhat/redhat-hardened-cc1; do
+		[ ! -e "$file" ] || same gcc -O2 -specs="$file" -MD -c a.c -o a.o
+	done
 }

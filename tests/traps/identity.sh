@@ -252,7 +252,7 @@ masquerade()
 
 trap_40_coffer_finds_itself_in_path()
 {
-	local path=$PATH
+	local path=$PATH status
 	put a.c 'int a;'
 	masquerade "$T/masq"
 	masquerade "$T/masq2"
@@ -281,11 +281,12 @@ trap_40_coffer_finds_itself_in_path()
 	same_file a.o want.o
 	# Nothing but links: it must end, and say so.
 	PATH=$T/masq:$T/masq2
-	/usr/bin/timeout 20 "$T/masq/$CC" -c a.c -o b.o 2>"$T/err"
-	[ $? = 127 ] || fail "no status 127 where there is no compiler: $(<"$T/err")"
+	status=0
+	/usr/bin/timeout 20 "$T/masq/$CC" -c a.c -o b.o 2>"$T/err" || status=$?
+	PATH=$path
+	[ $status = 127 ] || fail "no status 127 where there is no compiler: $(<"$T/err")"
 	has_text "$T/err" coffer:
 	[ ! -e b.o ] || fail "an object without a compiler"
-	PATH=$path
 }
 
 trap_40_copies_and_hard_links_of_coffer()
