@@ -384,6 +384,7 @@ trap_46_assembler_options_with_effects()
 	right "$CC" -Wa,other.s -c a.c -o a.o
 	put other.s '.byte 2'
 	check any "$CC" -Wa,other.s -c a.c -o a.o
+	# The name of the driver's temp file is in the object.
 	IGNORE=a.o right "$CC" -Wa,--gdwarf-5 -c a.c -o a.o
 	if is_clang; then
 		right clang -Wa,-mrelax-all -c a.c -o a.o

@@ -268,6 +268,8 @@ trap_35_an_empty_environment()
 	same_file a.o b.o
 	(cd / && env -i COFFER_CACHE_DIR="$COFFER_CACHE_DIR" "$COFFER" "$compiler" -c "$P/a.c" -o "$P/c.o") || fail "fails in /"
 	same_file c.o b.o
+	# Without a home folder it is another daemon.
+	env -i COFFER_CACHE_DIR="$COFFER_CACHE_DIR" "$COFFER" stop >/dev/null
 	env -i PATH="$PATH" HOME=/nonexistent "$COFFER" "$CC" -c a.c -o d.o || fail "fails without a home"
 	same_file d.o b.o
 	[ ! -e "/nonexistent" ] || fail "made /nonexistent"
