@@ -26,6 +26,7 @@ js_tools || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/coffer-packages.XXXXXX") || exit 2
 trap '"$COFFER" stop >/dev/null 2>&1; rm -rf "$work"' EXIT
 mkdir "$work/home" "$work/tmp"
+export RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_HOME=${CARGO_HOME:-$HOME/.cargo}
 export HOME=$work/home TMPDIR=$work/tmp COFFER_CACHE_DIR=$work/cache
 PATH=$(dirname "$COFFER"):$PATH
 passed=0 failed=0
@@ -77,7 +78,8 @@ autotools()
 	with() { fresh && ./configure --quiet CC="coffer gcc" && touch hello.1 && coffer make -s && cmp config.h "$work/plain.h" && ./hello | cmp - "$work/plain.out"; }
 	check 'autotools: plain' plain
 	check 'autotools: cold, config.h is the same' with
-	check 'autotools: warm' hits 95 with
+	again() { make -s clean && touch hello.1 && coffer make -s; }
+	check 'autotools: warm' hits 95 again
 	by_name() { fresh && coffer run -- ./configure --quiet && touch hello.1 && coffer make -s && cmp config.h "$work/plain.h"; }
 	check 'autotools: configure and make find coffer by PATH' by_name
 	check 'autotools: make check' coffer make -s check
@@ -119,6 +121,7 @@ meson_c()
 kernel_style()
 {
 	unpack busybox || return
+	export KCONFIG_NOTIMESTAMP=1 # else a header says when it was configured
 	config() { make -s O="$work/out" allnoconfig >/dev/null && sed -i 's/.*CONFIG_\(ECHO\|CAT\|ASH\|SED\|AWK\|LS\|VI\|TAR\)[ =].*/CONFIG_\1=y/' "$work/out/.config" && yes '' | make -s O="$work/out" oldconfig >/dev/null; }
 	plain() { fresh && rm -rf "$work/out" && mkdir "$work/out" && config && make -s -rR -j2 -C "$work/out" && "$work/out/busybox" echo x; }
 	with() { fresh && rm -rf "$work/out" && mkdir "$work/out" && config && coffer make -s -rR -C "$work/out" "$@" && "$work/out/busybox" echo x; }
