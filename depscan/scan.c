@@ -245,7 +245,10 @@ static void at_date(struct reader *r, const char *w, size_t n)
 		size_t len = strlen(names[i]);
 		bool head = n >= 3 && n <= len && memcmp(w, names[i], n) == 0;
 		bool tail = n >= strlen("DATE__") && n < len && memcmp(w, names[i] + len - n, n) == 0;
-		if ((head && n == len) || ((head || tail) && (is_pasted(r, w, n) || (n > 3 && is_argument(r, w, n)))))
+		// C(C(__, TIME), __)
+		bool core = n == len - 4 && r->pastes && memcmp(w, names[i] + 2, n) == 0;
+		if ((head && n == len) || ((head || tail) && (is_pasted(r, w, n) || (n > 3 && is_argument(r, w, n)))) ||
+		    (core && is_argument(r, w, n)))
 			*flags[i] = true;
 	}
 }

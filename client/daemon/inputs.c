@@ -317,14 +317,35 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 
 // ---- what the texts use ---------------------------------------------------------------------------------------------
 
-static enum reason check_text(const struct job *j, const struct scan *s, bool assembler_listed)
+// Where the assembler does not list what it reads: could pieces of this text make an .incbin that the scanner has not seen?
+// Texts of the system are taken as they are.
+static bool may_hide_incbin(const struct job *j, const struct input *i, bool assembler)
 {
+	static const char *const in_c[] = {".inc", "cbin", "\".i\"", "\".in\"", "\".\""};
+	static const char *const in_assembler[] = {".macro", ".irp", ".rept", ".altmacro"};
+	if ((!assembler && !i->facts.scan.has_asm) || strncmp(i->path, "/usr/", 5) == 0)
+		return false;
+	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
+	if (file_read(j->cwd_fd, i->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
+		return true;
+	const char *const *pieces = assembler ? in_assembler : in_c;
+	size_t n = assembler ? COUNT_OF(in_assembler) : COUNT_OF(in_c);
+	for (size_t k = 0; k < n; k++)
+		if (memmem(text.data, text.len, pieces[k], strlen(pieces[k])))
+			return true;
+	return false;
+}
+
+static enum reason check_text(const struct job *j, const struct input *i, bool assembler_listed)
+{
+	const struct scan *s = &i->facts.scan;
 	bool assembler = j->line.lang == LANG_ASM || j->line.lang == LANG_ASM_CPP;
 	if (s->pragma_dependency || s->odd_pragma)
 		return REASON_pragma;
 	if (s->unknown_probe)
 		return REASON_unknown_probe;
-	if (s->embed || (!assembler_listed && (s->incbin || s->asm_include || (assembler && s->asm_parts))))
+	if (s->embed || (!assembler_listed && (s->incbin || s->asm_include || (assembler && s->asm_parts) ||
+					       may_hide_incbin(j, i, assembler))))
 		return REASON_embed;
 	return REASON_NONE;
 }
@@ -348,13 +369,13 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 			j->culprit = in->list[i].path;
 		dated |= s->date || s->time;
 		stamped |= s->timestamp;
-		in->reason = check_text(j, s, assembler_listed);
+		in->reason = check_text(j, &in->list[i], assembler_listed);
 		if (in->reason != REASON_NONE)
 			j->culprit = in->list[i].path;
 	}
 	for (unsigned i = 0; i < j->line.n_words; i++) {
 		const char *t = definition(&j->line, i);
-		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__");
+		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__") || strstr(t, "##");
 		stamped |= strstr(t, "__TIMESTAMP__") != NULL;
 		if (!assembler_listed && strstr(t, "incbin"))
 			in->reason = REASON_embed;

@@ -349,7 +349,13 @@ static enum reason choose_inputs(struct job *j)
 	else
 		j->inputs_from = j->line.dep == DEP_ALL ? INPUTS_USER_DEPFILE : INPUTS_USER_MMD;
 	// Whether there will be a depfile then depends on the compiler's version.
-	return j->inputs_from == INPUTS_SOURCE_ONLY && j->line.dep != DEP_NONE ? REASON_depfile_unparsed : REASON_NONE;
+	if (j->inputs_from == INPUTS_SOURCE_ONLY && j->line.dep != DEP_NONE)
+		return REASON_depfile_unparsed;
+	// Text of `-E -fdirectives-only` still has its includes.
+	for (unsigned i = 0; i < j->line.n_words && j->inputs_from == INPUTS_SOURCE_ONLY; i++)
+		if (begins(j->line.words[i].text, "-fdirectives-only"))
+			return REASON_option_dangerous;
+	return REASON_NONE;
 }
 
 enum reason job_understand(struct job *j)
