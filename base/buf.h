@@ -20,7 +20,10 @@ struct buf {
 };
 
 #define BUF_DEFAULT_MAX ((size_t)1 << 30)
-#define BUF_INIT {NULL, 0, 0, 0, false}
+#define BUF_INIT                     \
+	{                            \
+		NULL, 0, 0, 0, false \
+	}
 #define AUTO_BUF __attribute__((cleanup(buf_release)))
 
 void buf_release(struct buf *b);
@@ -45,12 +48,18 @@ struct rd {
 	const uint8_t *p, *end;
 	bool bad;
 };
-#define RD(ptr, n) {(const uint8_t *)(ptr), (const uint8_t *)(ptr) + (n), false}
+#define RD(ptr, n)                                                          \
+	{                                                                   \
+		(const uint8_t *)(ptr), (const uint8_t *)(ptr) + (n), false \
+	}
 uint8_t rd_u8(struct rd *r);
 uint32_t rd_u32(struct rd *r);
 uint64_t rd_u64(struct rd *r);
-const void *rd_bytes(struct rd *r, size_t n);          // NULL when short
-const char *rd_str(struct rd *r, size_t *len);         // not terminated; NULL when short
-static inline size_t rd_left(const struct rd *r) { return (size_t)(r->end - r->p); }
+const void *rd_bytes(struct rd *r, size_t n);  // NULL when short
+const char *rd_str(struct rd *r, size_t *len); // not terminated; NULL when short
+static inline size_t rd_left(const struct rd *r)
+{
+	return (size_t)(r->end - r->p);
+}
 
 #endif

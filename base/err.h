@@ -26,7 +26,10 @@ struct err {
 	char text[512];
 };
 
-#define ERR_INIT {ERR_NONE, 0, ""}
+#define ERR_INIT                \
+	{                       \
+		ERR_NONE, 0, "" \
+	}
 
 // All three return -1, so that a failure is one line: `return err_set(err, ...)`.
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

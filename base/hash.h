@@ -31,7 +31,10 @@ struct digest hasher_end(const struct hasher *h);
 
 void digest_hex(const struct digest *d, char out[DIGEST_HEX]);
 bool digest_parse(const char *hex, struct digest *d); // exactly 32 hex digits
-static inline bool digest_equal(const struct digest *a, const struct digest *b) { return memcmp(a, b, sizeof *a) == 0; }
+static inline bool digest_equal(const struct digest *a, const struct digest *b)
+{
+	return memcmp(a, b, sizeof *a) == 0;
+}
 static inline bool digest_is_zero(const struct digest *d)
 {
 	static const struct digest zero;

@@ -18,7 +18,10 @@ struct map {
 	struct map_slot *slots;
 	size_t n, used, cap; // live entries, slots that are not free, slots in all
 };
-#define MAP_INIT {NULL, 0, 0, 0}
+#define MAP_INIT              \
+	{                     \
+		NULL, 0, 0, 0 \
+	}
 
 void *map_get(const struct map *m, const void *key, size_t len);
 void *map_put(struct map *m, const void *key, size_t len, void *value); // returns the value that was there, or NULL

@@ -7,9 +7,9 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t n);                 // zeroed; free() it
-void *mem_realloc(void *p, size_t n);      // not zeroed
-char *mem_strdup(const char *s);           // free() it
+void *mem_alloc(size_t n);            // zeroed; free() it
+void *mem_realloc(void *p, size_t n); // not zeroed
+char *mem_strdup(const char *s);      // free() it
 char *mem_strndup(const char *s, size_t n);
 __attribute__((format(printf, 1, 2))) char *mem_printf(const char *fmt, ...);
 
@@ -18,8 +18,18 @@ void mem_close_cleanup(int *fd); // for AUTO_CLOSE: closes *fd if it is >= 0
 #define AUTO_FREE __attribute__((cleanup(mem_free_cleanup)))
 #define AUTO_CLOSE __attribute__((cleanup(mem_close_cleanup)))
 // Moves a pointer out of a local that would free it.
-#define TAKE(p) ({ __typeof__(p) taken_ = (p); (p) = NULL; taken_; })
-#define TAKE_FD(fd) ({ int taken_ = (fd); (fd) = -1; taken_; })
+#define TAKE(p)                             \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
+	})
+#define TAKE_FD(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
+	})
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -28,7 +38,10 @@ struct arena {
 	struct arena_chunk *head;
 	size_t total; // bytes handed out
 };
-#define ARENA_INIT {NULL, 0}
+#define ARENA_INIT      \
+	{               \
+		NULL, 0 \
+	}
 
 void *arena_alloc(struct arena *a, size_t n); // zeroed, aligned for any type
 char *arena_strdup(struct arena *a, const char *s);

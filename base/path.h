@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-const char *path_base(const char *path);             // after the last '/'
-const char *path_ext(const char *path);              // the last suffix with its dot ("." files have none), or ""
-char *path_dir(struct arena *a, const char *path);   // what is before the last '/'; "." if there is none, "/" for "/x"
+const char *path_base(const char *path);           // after the last '/'
+const char *path_ext(const char *path);            // the last suffix with its dot ("." files have none), or ""
+char *path_dir(struct arena *a, const char *path); // what is before the last '/'; "." if there is none, "/" for "/x"
 char *path_join(struct arena *a, const char *dir, const char *name); // an absolute name wins; dir "" or "." adds nothing
 // The same file without "//", "/./" and a final "/"; ".." stays (it may follow a symlink).
 char *path_tidy(struct arena *a, const char *path);

@@ -72,7 +72,8 @@ int main(int argc, char **argv)
 			for (size_t k = 0; k < n; k++)
 				failed += (size_t)run(to, &all.list[i], i, &configs[(k + i + round) % n], round);
 	for (size_t k = 0; k < n; k++)
-		fprintf(to, "%s\t%u\ttail\t-\t0\t0\t%llu\t0\n", configs[k].name, rounds, (unsigned long long)tail_ns(&configs[k]));
+		fprintf(to, "%s\t%u\ttail\t-\t0\t0\t%llu\t0\n", configs[k].name, rounds,
+			(unsigned long long)tail_ns(&configs[k]));
 	if (fclose(to))
 		die("cannot write '%s': %s", argv[2], strerror(errno));
 	if (failed)

@@ -147,8 +147,8 @@ static void follow(struct finder *f, const struct include *inc, const char *incl
 		absent_at(f, s->missing[i], inc->name);
 	unsigned n = absolute ? 1 : n_own + n_quoted + s->n_angled;
 	for (unsigned i = 0; i < n; i++) {
-		const char *dir = absolute		 ? ""
-				  : i < n_own		 ? includer_dir
+		const char *dir = absolute               ? ""
+				  : i < n_own            ? includer_dir
 				  : i < n_own + n_quoted ? s->quoted[i - n_own]
 							 : s->angled[i - n_own - n_quoted];
 		const char *path = path_tidy(f->a, path_join(f->a, dir, inc->name));
@@ -176,8 +176,7 @@ static void follow_once(struct finder *f, const struct include *inc, const char 
 	if (inc->form == INCLUDE_MACRO)
 		return;
 	bool own = inc->form == INCLUDE_QUOTED;
-	const char *key =
-		arena_printf(f->a, "%d%d%d%s\n%s", own, inc->next, inc->probe, own ? includer_dir : "", inc->name);
+	const char *key = arena_printf(f->a, "%d%d%d%s\n%s", own, inc->next, inc->probe, own ? includer_dir : "", inc->name);
 	if (!map_puts(&f->followed, key, f))
 		follow(f, inc, includer_dir);
 }

@@ -28,11 +28,12 @@ struct absent_query {
 	const struct search *search;
 	const struct absent_input *inputs; // the source first
 	unsigned n_inputs;
-	const struct include *forced; // -include and what the compiler includes by itself; looked for from the working directory
+	const struct include
+		*forced; // -include and what the compiler includes by itself; looked for from the working directory
 	unsigned n_forced;
 	absent_scan_fn scan; // set: `inputs` has no system headers (-MMD): follow every include to the files it can reach
 	absent_unread_fn unread;
-	void *ctx; // of both
+	void *ctx;                // of both
 	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
 	unsigned n_loose;
 	bool macros;   // includes that name macros may be alive: they are treated as computed
@@ -47,7 +48,7 @@ struct absent_answer { // names as the compiler would form them, not yet canonic
 	const char **further; // files the result may depend on beyond `inputs`: all that could be reached with `scan` set
 	uint32_t n_further;
 	const char *doubtful; // a file that `unread` refused, or a precompiled header; or NULL
-	bool computed; // with `scan` set: an include has a computed name, so `further` may lack files
+	bool computed;        // with `scan` set: an include has a computed name, so `further` may lack files
 };
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out);

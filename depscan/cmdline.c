@@ -59,8 +59,8 @@ static const char *gcc_spelling(struct parser *p, const char *word)
 {
 	static const char *const spellings[][2] = {
 		{"--machine-no-", "-mno-"}, {"--machine=no-", "-mno-"}, {"--machine-", "-m"}, {"--machine=", "-m"},
-		{"--warn-no-", "-Wno-"},    {"--warn-", "-W"},		{"--debug=", "-g"},   {"--optimize=", "-O"},
-		{"--std=", "-std="},	    {"--no-", "-fno-"},		{"--", "-f"},
+		{"--warn-no-", "-Wno-"},    {"--warn-", "-W"},          {"--debug=", "-g"},   {"--optimize=", "-O"},
+		{"--std=", "-std="},        {"--no-", "-fno-"},         {"--", "-f"},
 	};
 	for (size_t i = 0; i < COUNT_OF(spellings); i++)
 		if (begins(word, spellings[i][0]))
@@ -145,7 +145,7 @@ struct language {
 	const char *name;
 	enum lang lang;
 	enum reason reason; // why not, for LANG_NONE
-	int families;	    // 0: both, else 1 + the family that knows it
+	int families;       // 0: both, else 1 + the family that knows it
 };
 
 enum { ONLY_GCC = 1 + FAMILY_GCC, ONLY_CLANG = 1 + FAMILY_CLANG };

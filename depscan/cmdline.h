@@ -32,26 +32,27 @@ enum dep_style { DEP_NONE, DEP_ALL /* -MD */, DEP_USER /* -MMD: no system header
 enum word_role {
 	WORD_KEY,      // verbatim in the key
 	WORD_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path. It names a
-		       // file or a folder, but does not change where headers are looked for
-	WORD_SEARCH,   // as WORD_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
-	WORD_NOT_KEY,  // has no effect on the object: outputs, depfile names and targets, the source itself
-	WORD_MAP,      // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
+	// file or a folder, but does not change where headers are looked for
+	WORD_SEARCH,  // as WORD_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
+	WORD_NOT_KEY, // has no effect on the object: outputs, depfile names and targets, the source itself
+	WORD_MAP,     // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
 };
 struct word {
 	const char *text;
 	enum word_role role;
-	unsigned prefix; // for paths: where in `text` the path begins (0 if the word is the path, its length if there is none)
-	bool is_value;   // it is the value of the option before it, whatever it looks like
+	unsigned
+		prefix; // for paths: where in `text` the path begins (0 if the word is the path, its length if there is none)
+	bool is_value;  // it is the value of the option before it, whatever it looks like
 };
 
 struct cmdline {
-	enum reason reason; // not REASON_NONE: run it untouched; nothing below is promised then
+	enum reason reason;  // not REASON_NONE: run it untouched; nothing below is promised then
 	const char *culprit; // the word that gave the reason, or NULL
 	enum lang lang;
-	bool assembles;      // -c (an object); false: -S (assembler text)
-	const char *source;  // as given
-	const char *output;  // as given by -o, or the compiler's default name
-	bool output_given;   // -o was there
+	bool assembles;     // -c (an object); false: -S (assembler text)
+	const char *source; // as given
+	const char *output; // as given by -o, or the compiler's default name
+	bool output_given;  // -o was there
 
 	struct word *words; // argv[1..] with response files expanded (unchanged words where there were none)
 	unsigned n_words;
@@ -62,18 +63,18 @@ struct cmdline {
 	const char *depfile;      // its name: -MF, or the default by -o or source; NULL without one
 	const char **dep_targets; // as they stand in the rule and in its order: -MQ and the default are escaped for make
 	unsigned n_dep_targets;
-	bool dep_phony;       // -MP
-	bool dep_wp;          // asked for by -Wp,-MD,file or -Wp,-MMD,file
+	bool dep_phony; // -MP
+	bool dep_wp;    // asked for by -Wp,-MD,file or -Wp,-MMD,file
 
 	// Effects
-	bool debug_info;     // the object has debug information: the working directory is in it
-	bool split_dwarf;    // a .dwo beside the object, its name inside the object
-	bool coverage_notes; // a .gcno beside the object; absolute names inside the object
-	bool stack_usage;    // a .su beside the object
-	bool needs_cwd;      // absolute working directory is in the object whatever prefix maps say
-	bool needs_output;   // the output's name is in the object
+	bool debug_info;          // the object has debug information: the working directory is in it
+	bool split_dwarf;         // a .dwo beside the object, its name inside the object
+	bool coverage_notes;      // a .gcno beside the object; absolute names inside the object
+	bool stack_usage;         // a .su beside the object
+	bool needs_cwd;           // absolute working directory is in the object whatever prefix maps say
+	bool needs_output;        // the output's name is in the object
 	bool any_comment_matters; // -Wimplicit-fallthrough=1, -Wdocumentation, -gembed-source…: every comment counts
-	bool color_explicit; // -fdiagnostics-color=always/never, -f[no-]color-diagnostics
+	bool color_explicit;      // -fdiagnostics-color=always/never, -f[no-]color-diagnostics
 	bool date_time_error; // -Werror=date-time, not taken back; a pragma can still do so, and system headers are exempt
 	bool has_random_seed; // -frandom-seed=
 	bool has_prefix_map;  // any -f…-prefix-map=

@@ -266,9 +266,9 @@ static const struct cc1_option *find_cc1(const char *name)
 
 static bool is_harmless_llvm(const char *value)
 {
-	static const char *const suspicious[] = {"/",	   "file",  "path",   "dir",	 "list",   "dump", "print",
-						 "output", "load",  "plugin", "stats",	 "dot",	   "view", "remarks",
-						 "-time-",   "debug", "help",   "version", "record", "log"};
+	static const char *const suspicious[] = {"/",      "file",  "path",   "dir",     "list",   "dump", "print",
+						 "output", "load",  "plugin", "stats",   "dot",    "view", "remarks",
+						 "-time-", "debug", "help",   "version", "record", "log"};
 	if (value[0] != '-')
 		return false;
 	for (size_t i = 0; i < COUNT_OF(suspicious); i++)

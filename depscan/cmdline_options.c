@@ -28,11 +28,11 @@ static void set_not_key(struct parser *p, const struct use *u)
 
 // ---- actions that only note something -------------------------------------------------------------------------------
 
-#define NOTE(name, field, what)                                                                                                  \
-	static void apply_##name(struct parser *p, const struct use *u)                                                          \
-	{                                                                                                                        \
-		(void)u;                                                                                                         \
-		p->field = what;                                                                                                 \
+#define NOTE(name, field, what)                                         \
+	static void apply_##name(struct parser *p, const struct use *u) \
+	{                                                               \
+		(void)u;                                                \
+		p->field = what;                                        \
 	}
 NOTE(object, to_object, true)
 NOTE(assembly, to_assembly, true)
@@ -202,9 +202,21 @@ static void apply_debug(struct parser *p, const struct use *u)
 {
 	// They shape the debug information but do not ask for it.
 	static const char *const no_level[] = {
-		"no-", "z", "column-info", "record-", "pubnames", "gnu-pubnames", "strict-dwarf", "as-loc",
-		"variable-location-views", "inline-points", "statement-frontiers", "describe-dies",
-		"internal-reset-location-views", "dwarf32", "dwarf64",
+		"no-",
+		"z",
+		"column-info",
+		"record-",
+		"pubnames",
+		"gnu-pubnames",
+		"strict-dwarf",
+		"as-loc",
+		"variable-location-views",
+		"inline-points",
+		"statement-frontiers",
+		"describe-dies",
+		"internal-reset-location-views",
+		"dwarf32",
+		"dwarf64",
 	};
 	static const char *const off[] = {"0", "gdb0", "stabs0", "stabs+0", "coff0", "xcoff0", "xcoff+0", "vms0"};
 	const char *v = u->value ? u->value : "";
@@ -275,7 +287,7 @@ static void apply_opt_info(struct parser *p, const struct use *u)
 
 void option_apply(struct parser *p, const struct use *u)
 {
-	typedef void (*apply_fn)(struct parser *p, const struct use *u);
+	typedef void (*apply_fn)(struct parser * p, const struct use *u);
 	static const apply_fn functions[OPTION_ACTION_COUNT] = {
 #define ACTION(name) apply_##name,
 		OPTION_ACTIONS(ACTION)
@@ -287,7 +299,7 @@ void option_apply(struct parser *p, const struct use *u)
 bool option_is_harmless(const struct parser *p, const char *word)
 {
 	// What is handed on unseen must not be able to name a file.
-	static const char *const suspicious[] = {"/",	  "file",   "path", "dir",    "list",	"dump",
+	static const char *const suspicious[] = {"/",     "file",   "path", "dir",    "list",   "dump",
 						 "print", "module", "stat", "plugin", "output", "override"};
 	static const char *const families[] = {"-f", "-W", "-m", "-O", "-D", "-U", "-std="};
 	const char *value;

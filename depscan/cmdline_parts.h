@@ -20,7 +20,7 @@ struct parser {
 	struct cmdline *c;
 	struct arena *arena;
 	enum compiler_family family;
-	bool is_cxx; // g++, clang++
+	bool is_cxx;     // g++, clang++
 	bool mode_given; // by --driver-mode=
 	int cwd_fd;
 

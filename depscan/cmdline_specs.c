@@ -23,9 +23,22 @@ static bool is_word_char(char c)
 static bool is_harmless(const char *word)
 {
 	static const char *const code[] = {
-		"PIC", "PIE", "pic", "pie", "plt", "common", "exceptions", "stack-protector", "stack-clash-protection",
-		"cf-protection", "asynchronous-unwind-tables", "unwind-tables", "omit-frame-pointer", "strict-aliasing",
-		"trivial-auto-var-init=", "zero-call-used-regs=",
+		"PIC",
+		"PIE",
+		"pic",
+		"pie",
+		"plt",
+		"common",
+		"exceptions",
+		"stack-protector",
+		"stack-clash-protection",
+		"cf-protection",
+		"asynchronous-unwind-tables",
+		"unwind-tables",
+		"omit-frame-pointer",
+		"strict-aliasing",
+		"trivial-auto-var-init=",
+		"zero-call-used-regs=",
 	};
 	static const char *const linker[] = {"-pie", "-no-pie", "-static-pie", "-static", "-shared"};
 	for (size_t i = 0; i < COUNT_OF(linker); i++)

@@ -104,7 +104,10 @@ static char *ask(struct probe *p, const char *path, const char *word, bool on_st
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	const char *argv[] = {path, word, NULL};
-	struct child c = {.argv = argv, .envp = env_for_probe(&a, p->env), .cwd_fd = -1, .time_limit_ms = PROBE_MS,
+	struct child c = {.argv = argv,
+			  .envp = env_for_probe(&a, p->env),
+			  .cwd_fd = -1,
+			  .time_limit_ms = PROBE_MS,
 			  .max_output = PROBE_OUTPUT};
 	char *text = NULL;
 	if (child_run(&c, p->err) == 0) {
@@ -248,7 +251,7 @@ static bool is_cxx_name(const char *name)
 // Scripts and other launchers are refused: what they run can't be known from outside.
 static enum reason check_driver(const char *path)
 {
-	static const char *const launchers[] = {"ccache", "sccache", "distcc",	   "icecc",    "icerun",
+	static const char *const launchers[] = {"ccache", "sccache", "distcc",     "icecc",     "icerun",
 						"coffer", "gomacc",  "buildcache", "firebuild", "rewrapper"};
 	AUTO_FREE char *real = realpath(path, NULL);
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -362,9 +365,14 @@ static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)
 
 static struct digest call_key(const char *path, const char *name, const char *const *env)
 {
-	static const char *const matters[] = {"PATH",	    "COMPILER_PATH",   "GCC_EXEC_PREFIX",
-					      "LD_PRELOAD", "LD_LIBRARY_PATH", "CLANG_CONFIG_FILE_SYSTEM_DIR",
-					      "HOME",	    "CLANG_CONFIG_FILE_USER_DIR"};
+	static const char *const matters[] = {"PATH",
+					      "COMPILER_PATH",
+					      "GCC_EXEC_PREFIX",
+					      "LD_PRELOAD",
+					      "LD_LIBRARY_PATH",
+					      "CLANG_CONFIG_FILE_SYSTEM_DIR",
+					      "HOME",
+					      "CLANG_CONFIG_FILE_USER_DIR"};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	hasher_str(&h, path);

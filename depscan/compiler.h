@@ -15,9 +15,9 @@ struct compiler {
 	char *path; // the driver, as it was found
 	char *name; // how it was called: the last part of argv[0]
 	enum compiler_family family;
-	bool is_cxx;      // g++, clang++, c++: .c sources are C++
-	bool gnu_as;      // its assembler is GNU as, which can list what .incbin reads
-	unsigned version; // major
+	bool is_cxx;       // g++, clang++, c++: .c sources are C++
+	bool gnu_as;       // its assembler is GNU as, which can list what .incbin reads
+	unsigned version;  // major
 	char *description; // "gcc version 12.2.0 (Debian 12.2.0-14) for x86_64-linux-gnu"
 	struct digest identity;
 };

@@ -115,8 +115,8 @@ static bool known(struct files *f, const struct stat *st, struct arena *a, struc
 }
 
 // Reads the file, remembers and copies out what it is. With an arena, its text is scanned too.
-static int learn(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts,
-		 struct stat *st, struct err *err)
+static int learn(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct stat *st,
+		 struct err *err)
 {
 	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
 	if (file_read(dirfd, path, FILES_MAX_SIZE, &text, st, err) < 0)

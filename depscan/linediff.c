@@ -64,7 +64,8 @@ static void compare(struct differ *d, const struct lines *was, size_t was_end, c
 				uint32_t down = best[(x + 1) * (m + 1) + y], right = best[x * (m + 1) + y + 1];
 				best[x * (m + 1) + y] = same(was, from + x, now, from + y)
 								? best[(x + 1) * (m + 1) + y + 1] + 1
-								: down > right ? down : right;
+							: down > right ? down
+								       : right;
 			}
 	}
 	while (i < n || k < m) {

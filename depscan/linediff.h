@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 struct line_change {
-	char sign;	 // '-' stood in the old text, '+' stands in the new one
-	unsigned line;	 // number in its text, from 1
+	char sign;        // '-' stood in the old text, '+' stands in the new one
+	unsigned line;    // number in its text, from 1
 	const char *text; // without the newline
 };
 

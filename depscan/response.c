@@ -82,7 +82,7 @@ enum { FILE_COST = 256 };
 
 struct expansion {
 	struct parser *p;
-	unsigned room;	// of p->c->words
+	unsigned room;  // of p->c->words
 	size_t n_bytes; // of all response files so far
 };
 

@@ -19,7 +19,7 @@
 enum include_form {
 	INCLUDE_QUOTED, // "x.h": the includer's folder first
 	INCLUDE_ANGLED, // <x.h>
-	INCLUDE_MACRO,	// NAME: what a macro of this name stands for, if there is one
+	INCLUDE_MACRO,  // NAME: what a macro of this name stands for, if there is one
 };
 struct include {
 	const char *name; // owned by the scan

@@ -82,9 +82,10 @@ static const char *language_word(enum lang lang)
 // Options that are known not to move the search, or that would make another command of the question.
 static bool is_beside_the_question(const char *t)
 {
-	static const char *const whole[] = {"-c", "-S", "--compile", "--assemble", "--", "--define-macro", "--undefine-macro"};
-	static const char *const begun[] = {"-M", "-D", "-U", "-W", "-O", "-g", "-x", "--language",
-					    "--define-macro=", "--undefine-macro="};
+	static const char *const whole[] = {
+		"-c", "-S", "--compile", "--assemble", "--", "--define-macro", "--undefine-macro"};
+	static const char *const begun[] = {
+		"-M", "-D", "-U", "-W", "-O", "-g", "-x", "--language", "--define-macro=", "--undefine-macro="};
 	for (size_t i = 0; i < COUNT_OF(whole); i++)
 		if (strcmp(t, whole[i]) == 0)
 			return true;
@@ -209,7 +210,10 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 static struct known_search *ask(const char **argv, const char *const *env, int cwd_fd, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct child c = {.argv = argv, .envp = env_for_probe(&a, env), .cwd_fd = cwd_fd, .time_limit_ms = SEARCH_MS,
+	struct child c = {.argv = argv,
+			  .envp = env_for_probe(&a, env),
+			  .cwd_fd = cwd_fd,
+			  .time_limit_ms = SEARCH_MS,
 			  .max_output = SEARCH_OUTPUT};
 	struct known_search *k = NULL;
 	if (child_run(&c, err) == 0) {
@@ -246,8 +250,8 @@ static const char **copy_names(struct arena *a, const char **from, unsigned n)
 
 static struct digest question_key(const struct compiler *c, const char **argv, const char *cwd, const char *const *env)
 {
-	static const char *const matters[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH",
-					      "OBJCPLUS_INCLUDE_PATH", "SDKROOT"};
+	static const char *const matters[] = {
+		"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH", "SDKROOT"};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	hasher_digest(&h, &c->identity);

@@ -35,7 +35,7 @@ enum books_step {
 };
 
 void books_init(struct books *b, unsigned limit, unsigned implicit, unsigned cap);
-long books_room(const struct books *b);  // slots that nobody has; below zero after a launcher died on loan
+long books_room(const struct books *b);                   // slots that nobody has; below zero after a launcher died on loan
 long books_local(const struct books *b, unsigned unread); // local commands that can be running now
 enum books_step books_next(const struct books *b, unsigned unread);
 

@@ -15,18 +15,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum client_state { CLIENT_NEW, CLIENT_LOCAL, CLIENT_REMOTE, CLIENT_UNLENT, CLIENT_HELD, CLIENT_WAITS, CLIENT_HAS_SLOT,
-		    CLIENT_OTHER };
+enum client_state {
+	CLIENT_NEW,
+	CLIENT_LOCAL,
+	CLIENT_REMOTE,
+	CLIENT_UNLENT,
+	CLIENT_HELD,
+	CLIENT_WAITS,
+	CLIENT_HAS_SLOT,
+	CLIENT_OTHER
+};
 
 struct client {
 	enum client_state state;
 	uint8_t hello[LEASE_HELLO_SIZE];
 	size_t n_hello;
-	uint32_t slot;          // a gate's number, or the one a launcher lends; 0: none
-	struct client *lender;  // a gate: the launcher that lent its slot
-	struct client *gate;    // a launcher: whose slot it lends or may lend
-	int64_t since_ms;       // held since
-	struct client *next;    // in the queue it is in
+	uint32_t slot;            // a gate's number, or the one a launcher lends; 0: none
+	struct client *lender;    // a gate: the launcher that lent its slot
+	struct client *gate;      // a launcher: whose slot it lends or may lend
+	int64_t since_ms;         // held since
+	struct client *next;      // in the queue it is in
 	struct client *next_gate; // in the list of gates with a slot
 };
 
@@ -36,8 +44,8 @@ struct client_queue {
 
 struct client_figures {
 	uint64_t loans, helds, held_ms, longest_held_ms;
-	uint64_t moves; // tokens put, taken or come back, and launchers let go
-	unsigned lost;  // tokens that a killed make took with it
+	uint64_t moves;                            // tokens put, taken or come back, and launchers let go
+	unsigned lost;                             // tokens that a killed make took with it
 	unsigned most_remote, most_local, refused; // refused: loans past the cap
 	unsigned left;                             // launchers below a make that does not use the pool
 };

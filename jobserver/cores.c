@@ -34,7 +34,7 @@ static void slurp(const char *path, char *to, size_t size)
 {
 	int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
 	size_t n = 0;
-	for (ssize_t got = 1; fd >= 0 && got > 0 && n < size - 1; n += got > 0 ? (size_t)got : 0)
+	for (ssize_t got = 1; fd >= 0 && got > 0 && n<size - 1; n += got> 0 ? (size_t)got : 0)
 		got = read(fd, to + n, size - 1 - n);
 	to[n] = '\0';
 }

@@ -26,9 +26,9 @@ enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126, TOOLS_OWN_FILES = 64 };
 struct run {
 	struct front *f;
 	struct arena arena;
-	char *program;  // argv[0]'s file
-	char *probed;   // the file of the tool whose version decides
-	char *path;     // PATH with the masquerade folder in front
+	char *program; // argv[0]'s file
+	char *probed;  // the file of the tool whose version decides
+	char *path;    // PATH with the masquerade folder in front
 	bool has_parent, parent_lost;
 	struct parent parent;
 	unsigned limit;
@@ -79,8 +79,8 @@ static void find_programs(struct run *r)
 static bool is_nested(const struct run *r, const struct auth *a)
 {
 	const char *ours = getenv("COFFER_JOBSERVER_AUTH");
-	if (!r->has_parent || !getenv("COFFER_JOBSERVER") || !ours || r->f->jobs != JOBS_UNSET || a->text_len != strlen(ours) ||
-	    memcmp(a->text, ours, a->text_len) != 0)
+	if (!r->has_parent || !getenv("COFFER_JOBSERVER") || !ours || r->f->jobs != JOBS_UNSET ||
+	    a->text_len != strlen(ours) || memcmp(a->text, ours, a->text_len) != 0)
 		return false;
 	bool knows_fds = r->transport == TRANSPORT_PIPES || r->tool.kind == TOOL_MAKE;
 	bool knows_fifo = r->transport == TRANSPORT_FIFO;
@@ -211,8 +211,9 @@ static void set_environment(struct run *r)
 		return;
 	}
 	const char *auth = server_auth(r->server);
-	char *words = arena_printf(&r->arena, r->transport == TRANSPORT_PIPES ? "--jobserver-fds=%s --jobserver-auth=%s" :
-										"--jobserver-auth=%s",
+	char *words = arena_printf(&r->arena,
+				   r->transport == TRANSPORT_PIPES ? "--jobserver-fds=%s --jobserver-auth=%s"
+								   : "--jobserver-auth=%s",
 				   auth, auth);
 	setenv("COFFER_JOBSERVER_AUTH", auth, 1);
 	rewrite_makeflags("MAKEFLAGS", r->has_parent ? cores_available() : r->limit, words);

@@ -27,10 +27,11 @@ struct front {
 	const char *probe;         // the program whose version decides ("make", "ninja", a path); it runs below argv[0]
 	bool untouched;            // no build (a clean, a version): no jobserver, only the environment
 	bool wants_summary, wants_progress;
-	const char *launcher;      // the coffer program, for the masquerade folder; NULL: none
-	const char *cache_dir;     // where that folder may be made
-	const char *gate_dir;      // where coffer-gate and libcoffer-gate.so are; NULL: not installed
-	const char *const *env;    // NAME, VALUE pairs that are set for the tool where the user has not, NULL-terminated; or NULL
+	const char *launcher;  // the coffer program, for the masquerade folder; NULL: none
+	const char *cache_dir; // where that folder may be made
+	const char *gate_dir;  // where coffer-gate and libcoffer-gate.so are; NULL: not installed
+	const char *const
+		*env; // NAME, VALUE pairs that are set for the tool where the user has not, NULL-terminated; or NULL
 	// Compiles and hits so far, for the progress line and the summary; may be NULL.
 	void (*counts)(void *ctx, struct front_counts *c);
 	void *ctx;

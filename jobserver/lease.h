@@ -22,13 +22,16 @@
 #include <stdint.h>
 
 struct lease {
-	int fd;            // the front end, or -1
-	bool on_loan;      // between lease_remote() and lease_return()
-	bool will_go;      // the server answers 'L'
-	int64_t limit_ms;  // how long lease_return() waits at most
-	struct lend lend;  // the make around us, where there is no front end
+	int fd;           // the front end, or -1
+	bool on_loan;     // between lease_remote() and lease_return()
+	bool will_go;     // the server answers 'L'
+	int64_t limit_ms; // how long lease_return() waits at most
+	struct lend lend; // the make around us, where there is no front end
 };
-#define LEASE_INIT {-1, false, false, 0, LEND_INIT}
+#define LEASE_INIT                             \
+	{                                      \
+		-1, false, false, 0, LEND_INIT \
+	}
 
 // 1: there is something to lend to; 0: there is not; -1: there should be, but it cannot be used. In all three cases the
 // other functions may be called.
@@ -55,9 +58,9 @@ enum { LEASE_MSG_REMOTE = 'R', LEASE_MSG_RETURN = 'L', LEASE_MSG_GO = 'G' };
 
 struct lease_hello {
 	enum lease_role role;
-	uint8_t flags;    // LEASE_WILL_GO, from the server
-	uint8_t limit_s;   // from the server: go on when 'G' has not come for so long
-	uint32_t slot;    // from a launcher behind a gate: $COFFER_SLOT; to a gate: its number; else 0
+	uint8_t flags;   // LEASE_WILL_GO, from the server
+	uint8_t limit_s; // from the server: go on when 'G' has not come for so long
+	uint32_t slot;   // from a launcher behind a gate: $COFFER_SLOT; to a gate: its number; else 0
 };
 void lease_put_hello(uint8_t out[LEASE_HELLO_SIZE], const struct lease_hello *h);
 bool lease_get_hello(struct lease_hello *h, const uint8_t in[LEASE_HELLO_SIZE]); // false: not this protocol or version

@@ -16,10 +16,13 @@
 struct lend {
 	char reader[256], writer[256]; // what to open for one end of make's pipe; "": nothing to lend to
 };
-#define LEND_INIT {"", ""}
+#define LEND_INIT      \
+	{              \
+		"", "" \
+	}
 
-bool lend_open(struct lend *l);                        // is lending possible here?
-bool lend_put(const struct lend *l);                   // false: nothing was lent
+bool lend_open(struct lend *l);                              // is lending possible here?
+bool lend_put(const struct lend *l);                         // false: nothing was lent
 bool lend_take_back(const struct lend *l, int64_t limit_ms); // waits for a token; false: none came in time
 
 #endif

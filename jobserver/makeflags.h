@@ -15,10 +15,10 @@
 enum auth_kind { AUTH_NONE, AUTH_FDS, AUTH_FIFO, AUTH_CLOSED /* "-2,-2": there is one, but not for this recipe */ };
 struct auth {
 	enum auth_kind kind;
-	int r, w;            // AUTH_FDS
-	const char *path;    // AUTH_FIFO: in MAKEFLAGS, not terminated
+	int r, w;         // AUTH_FDS
+	const char *path; // AUTH_FIFO: in MAKEFLAGS, not terminated
 	size_t path_len;
-	const char *text;    // what follows the '=', not terminated
+	const char *text; // what follows the '=', not terminated
 	size_t text_len;
 };
 enum { JOBS_UNSET = -1, JOBS_UNLIMITED = 0, JOBS_MAX = 100000 };

@@ -16,12 +16,15 @@ struct parent {
 	unsigned taken;
 	char tokens[PARENT_MOST_TOKENS];
 };
-#define PARENT_INIT {.r = -1, .w = -1, .their_r = -1, .their_w = -1}
+#define PARENT_INIT                                            \
+	{                                                      \
+		.r = -1, .w = -1, .their_r = -1, .their_w = -1 \
+	}
 
 // 1: there is one in `makeflags` (may be NULL) and it can be reached; 0: there is none; -1: it cannot be reached (make
 // closes it for recipes without '+').
 int parent_open(struct parent *p, const char *makeflags, struct err *err);
-void parent_hide(const struct parent *p); // a tool that gets tokens from us does not get its descriptors
+void parent_hide(const struct parent *p);       // a tool that gets tokens from us does not get its descriptors
 bool parent_take(struct parent *p);             // one token, if there is one now
 void parent_give(struct parent *p, unsigned n); // back, at most what was taken
 void parent_close(struct parent *p);            // gives everything back

@@ -11,7 +11,10 @@ struct place {
 	char dir[80]; // "": none
 	int lock;
 };
-#define PLACE_INIT {"", -1}
+#define PLACE_INIT     \
+	{              \
+		"", -1 \
+	}
 
 int place_make(struct place *p, struct err *err);
 void place_remove(struct place *p); // the folder must hold nothing but what this made

@@ -17,14 +17,17 @@ enum pool_kind { POOL_NONE, POOL_PIPES, POOL_FIFO };
 
 struct pool {
 	enum pool_kind kind;
-	int put_fd;          // tokens go in here
-	int unread_fd;       // and can be taken back here
-	int back_fd;         // POOL_PIPES: tokens come back here; else -1
-	int tool_r, tool_w;  // POOL_PIPES: what the tool inherits (close-on-exec until pool_inherit())
-	char *fifo;          // POOL_FIFO: its path
-	char auth[128];      // the value of --jobserver-auth
+	int put_fd;         // tokens go in here
+	int unread_fd;      // and can be taken back here
+	int back_fd;        // POOL_PIPES: tokens come back here; else -1
+	int tool_r, tool_w; // POOL_PIPES: what the tool inherits (close-on-exec until pool_inherit())
+	char *fifo;         // POOL_FIFO: its path
+	char auth[128];     // the value of --jobserver-auth
 };
-#define POOL_INIT {POOL_NONE, -1, -1, -1, -1, -1, NULL, ""}
+#define POOL_INIT                                       \
+	{                                               \
+		POOL_NONE, -1, -1, -1, -1, -1, NULL, "" \
+	}
 
 // `dir` is a private folder for the fifo; pool_close() removes the fifo, not the folder.
 int pool_open(struct pool *p, enum pool_kind kind, const char *dir, struct err *err);
@@ -33,7 +36,7 @@ void pool_inherit(const struct pool *p); // in the child, before exec: lets the 
 bool pool_put(struct pool *p);           // one token in; false: it did not fit
 bool pool_take(struct pool *p);          // one unread token out; false: somebody was faster
 unsigned pool_unread(const struct pool *p);
-unsigned pool_back(struct pool *p);      // POOL_PIPES: reads what came back, returns how many
+unsigned pool_back(struct pool *p); // POOL_PIPES: reads what came back, returns how many
 
 // A description of its own of a pipe we have or that `path` names, non-blocking; -1 with errno (ENXIO if it is none).
 int pool_reopen_fd(int fd, int how);

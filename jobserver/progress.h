@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct progress {
-	int fd;     // the terminal; -1: silent
+	int fd; // the terminal; -1: silent
 	int rows, columns;
 	bool shown; // the scroll region is set
 };

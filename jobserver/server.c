@@ -26,7 +26,7 @@ enum {
 	SPARE_FDS = 64,
 	EVENTS_AT_ONCE = 256,
 	TICK_MS = 200,
-	IDLE_MS = 50,       // a token of the parent that nobody uses is given back after this long
+	IDLE_MS = 50, // a token of the parent that nobody uses is given back after this long
 	LONGEST_PAUSE_MS = 400,
 	STILL_MS = 3000,       // a build with held launchers in which no token moved for so long is looked at
 	LOOK_AGAIN_MS = 1000,  // the second look, which must agree
@@ -170,8 +170,8 @@ static void answer_query(struct server *s, const struct conn *c)
 {
 	struct server_status st = server_status(s);
 	char text[160];
-	int n = snprintf(text, sizeof text, "limit %u local %ld remote %u held %u unread %u loans %llu\n", st.limit, st.local,
-			 st.remote, st.held, st.unread, (unsigned long long)st.figures->loans);
+	int n = snprintf(text, sizeof text, "limit %u local %ld remote %u held %u unread %u loans %llu\n", st.limit,
+			 st.local, st.remote, st.held, st.unread, (unsigned long long)st.figures->loans);
 	say(c, text, (size_t)n);
 }
 
@@ -319,7 +319,9 @@ static void balance_parent(struct server *s, int64_t now, bool active)
 	} else if (now >= s->idle_at) {
 		give_back_one(s);
 		s->idle_at = 0;
-		s->pause_ms = !s->pause_ms ? IDLE_MS : s->pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : s->pause_ms * 2;
+		s->pause_ms = !s->pause_ms                         ? IDLE_MS
+			      : s->pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS
+								   : s->pause_ms * 2;
 		s->pause_until = now + s->pause_ms;
 	}
 	if (now >= s->pause_until)

@@ -22,8 +22,8 @@ struct slots {
 	struct slots_waiter *first, **last;
 };
 
-void slots_init(struct slots *s, unsigned size); // size 0: no limit
-void slots_release(struct slots *s);             // nobody may be inside
+void slots_init(struct slots *s, unsigned size);     // size 0: no limit
+void slots_release(struct slots *s);                 // nobody may be inside
 bool slots_enter(struct slots *s, int64_t limit_ms); // true: leave later; false: the time passed, do not leave
 void slots_leave(struct slots *s);
 

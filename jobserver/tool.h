@@ -14,10 +14,10 @@
 
 enum tool_kind { TOOL_OTHER, TOOL_MAKE, TOOL_NINJA };
 enum transport {
-	TRANSPORT_NONE,  // it runs with -jN
+	TRANSPORT_NONE, // it runs with -jN
 	TRANSPORT_PIPES,
 	TRANSPORT_FIFO,
-	TRANSPORT_GATE,  // it runs with a large -j, and each of its commands waits for a slot
+	TRANSPORT_GATE, // it runs with a large -j, and each of its commands waits for a slot
 };
 
 struct tool {

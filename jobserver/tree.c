@@ -24,7 +24,8 @@ void tree_add(struct tree *t, pid_t pid, pid_t parent, const char *name)
 {
 	if (t->n % 256 == 0)
 		t->v = mem_realloc(t->v, (t->n + 256) * sizeof *t->v);
-	t->v[t->n++] = (struct tree_process){.pid = pid, .parent = parent, .is_client = pid == t->tool || is_client_name(name)};
+	t->v[t->n++] =
+		(struct tree_process){.pid = pid, .parent = parent, .is_client = pid == t->tool || is_client_name(name)};
 }
 
 static int by_pid(const void *a, const void *b)

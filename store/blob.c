@@ -79,8 +79,7 @@ void blob_scratch_done(struct buf *file)
 // ---- packing -------------------------------------------------------------------------------------------------------
 
 // Compresses the parts into `to`. 0 when zstd could not, which the caller answers by storing them raw.
-static size_t pack_zstd(const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to,
-			size_t room)
+static size_t pack_zstd(const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to, size_t room)
 {
 	struct codec *c = codec_of_thread();
 	if (!c->pack)
@@ -167,8 +166,7 @@ static bool unpack_zstd(const void *stored, size_t n, void *to, size_t raw_size)
 	return ZSTD_decompressDCtx(c->unpack, to, raw_size, stored, n) == raw_size;
 }
 
-int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out,
-		struct err *err)
+int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err)
 {
 	if (!header_fits(file, n, kind, key))
 		return err_set(err, ERR_FORMAT, "not the whole blob of its key");

@@ -12,14 +12,14 @@
 struct store {
 	char *v1; // absolute, so that the process may change its folder
 	int level;
-	uint64_t random;   // part of the names of this process's temp files
+	uint64_t random;    // part of the names of this process's temp files
 	atomic_uint serial; // the next temp file
 	_Atomic uint64_t max_bytes, corrupt;
 	struct usage *usage;
 };
 
 enum {
-	PATH_ROOM = 80,           // more than the longest name below v1
+	PATH_ROOM = 80,            // more than the longest name below v1
 	NAME_REST = DIGEST_HEX - 3 // hex digits of a blob's file name, the first two are its folder
 };
 
@@ -42,8 +42,7 @@ static inline bool is_blob_file(const struct stat *st)
 
 void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX]);
 // Reads and unpacks an open blob file. ERR_FORMAT: corrupt; ERR_LIMIT: too large for `out`; else the disk failed.
-int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st,
-	      struct err *err);
+int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err);
 // True when the blob must go: it is corrupt, or the disk cannot read it, and then it would stand in the way of a new
 // one for ever.
 static inline bool disk_is_useless(const struct err *why)

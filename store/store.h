@@ -55,7 +55,7 @@ int store_get(struct store *s, enum store_kind kind, const struct digest *key, s
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key);
 
-uint64_t store_bytes(const struct store *s); // on disk, by the usage file
+uint64_t store_bytes(const struct store *s);   // on disk, by the usage file
 uint64_t store_corrupt(const struct store *s); // corrupt blobs met since store_open
 // store_evict_some has something to do: the limit is passed, or the counts were lost and all must be counted anew.
 bool store_is_over(const struct store *s);
@@ -63,7 +63,7 @@ bool store_is_over(const struct store *s);
 // as walking the store may take: never on the way of a compile. While another process or thread is at it, does nothing.
 int store_evict_some(struct store *s, uint64_t *removed, struct err *err);
 
-struct store_report { // what walks found and did
+struct store_report {                                    // what walks found and did
 	uint64_t blobs[STORE_KINDS], bytes[STORE_KINDS]; // what is in the store afterwards; store_clear: what was removed
 	uint64_t corrupt, stray_temps, evicted;
 };

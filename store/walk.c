@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 enum {
-	TEMP_NAMES_MAX = 10000, // looked at in one go
-	TEMP_OLD = 3600,        // seconds; no writer takes so long
+	TEMP_NAMES_MAX = 10000,   // looked at in one go
+	TEMP_OLD = 3600,          // seconds; no writer takes so long
 	TEMP_ANCIENT = 24 * 3600, // its process's number may belong to another by now
-	TEMP_NAME = 34          // pid-serial-random in hex: 8 + 1 + 8 + 1 + 16
+	TEMP_NAME = 34            // pid-serial-random in hex: 8 + 1 + 8 + 1 + 16
 };
 
 static void close_dir(DIR **d)
@@ -76,8 +76,7 @@ static int64_t used_of(int folder, const char *name, const struct stat *st)
 }
 
 // Adds to *kept what the folder's blobs count for after `fn` has judged them.
-static int walk_folder(DIR *d, enum store_kind kind, unsigned shard, walk_fn *fn, void *arg, uint64_t *kept,
-		       struct err *err)
+static int walk_folder(DIR *d, enum store_kind kind, unsigned shard, walk_fn *fn, void *arg, uint64_t *kept, struct err *err)
 {
 	for (;;) {
 		errno = 0;
@@ -159,8 +158,7 @@ uint64_t walk_drop_temps(const struct store *s)
 		struct stat st;
 		pid_t pid;
 		if (parse_temp_name(e->d_name, &pid) && fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && is_stray(pid, time(NULL) - st.st_mtime) &&
-		    unlinkat(dirfd(d), e->d_name, 0) == 0)
+		    S_ISREG(st.st_mode) && is_stray(pid, time(NULL) - st.st_mtime) && unlinkat(dirfd(d), e->d_name, 0) == 0)
 			dropped++;
 	}
 	return dropped;

@@ -31,7 +31,7 @@ void job_make_command(struct job *j, struct wire_run *run)
 		n = add_maps(j, run->argv, n);
 	if (j->seed)
 		run->argv[n++] = arena_printf(&j->arena, "-frandom-seed=%s",
-					   j->source + (j->source[0] == PATH_TREE || j->source[0] == PATH_TREE_REAL));
+					      j->source + (j->source[0] == PATH_TREE || j->source[0] == PATH_TREE_REAL));
 	if (j->inputs_from == INPUTS_OUR_DEPFILE) {
 		run->argv[n++] = "-MD";
 		run->argv[n++] = "-MF";

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-	IDLE_THREADS = 4,	  // kept waiting for launchers
+	IDLE_THREADS = 4,         // kept waiting for launchers
 	STACK_BYTES = 256 * 1024, // a job's largest buffers are on the heap
 	HOUSEKEEPING_MS = 1000,
 	DRAIN_MS = 5000, // how long jobs under way are waited for at the end
@@ -93,7 +93,7 @@ static void raise_limits(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2); // many threads, little memory each
-	umask(0); // each output gets its launcher's umask
+	umask(0);                // each output gets its launcher's umask
 }
 
 static int look_around(struct daemon *d, struct err *err)

@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 
 #define DAEMON_MAX_THREADS 2000u // launchers served at once; more wait in the socket's queue
-#define DAEMON_RECV_S 10	 // a launcher that connects and then says nothing is dropped
+#define DAEMON_RECV_S 10         // a launcher that connects and then says nothing is dropped
 
 struct daemon {
 	char *cache_dir;
@@ -32,7 +32,7 @@ struct daemon {
 	struct settings_cache *settings;
 	struct journal *journal;
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
-	atomic_int busy, threads;	       // jobs under way, threads there are
+	atomic_int busy, threads;              // jobs under way, threads there are
 	atomic_llong last_work_ns;
 	atomic_bool stopping;
 };

@@ -12,8 +12,8 @@
 
 // How the compiler treats a file that is there already: what it leaves of links, modes and other names of the file.
 enum manner {
-	IN_PLACE,	  // emptied and written: cc1, and everything that is text
-	REPLACED,	  // a new file takes its place: clang's objects
+	IN_PLACE,         // emptied and written: cc1, and everything that is text
+	REPLACED,         // a new file takes its place: clang's objects
 	REPLACED_IF_FULL, // GNU as and objcopy: a new file, but an empty one (of mktemp) is written in place
 };
 

@@ -22,7 +22,7 @@ struct inputs {
 	struct job *j;
 	struct input *list;
 	uint32_t n, cap;
-	struct map known; // path -> anything
+	struct map known;   // path -> anything
 	const char **loose; // those that the assembler opened
 	uint32_t n_loose;
 	enum reason reason;
@@ -131,7 +131,8 @@ static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *en
 static bool is_temp_source(const char *path)
 {
 	const char *base = path_base(path);
-	return strcmp(path, "{standard input}") == 0 || (strlen(base) == 10 && strncmp(base, "cc", 2) == 0 && base[8] == '.');
+	return strcmp(path, "{standard input}") == 0 ||
+	       (strlen(base) == 10 && strncmp(base, "cc", 2) == 0 && base[8] == '.');
 }
 
 static void add_assembler_inputs(struct inputs *in, int fd)
@@ -181,13 +182,14 @@ static void add_by_compiler(struct inputs *in)
 	argv[n++] = j->compiler->path;
 	for (unsigned i = 0; i < l->n_words; i++) {
 		const char *t = l->words[i].text;
-		if (l->words[i].role != WORD_NOT_KEY && i != l->source_word && strcmp(t, "-c") != 0 && strcmp(t, "-S") != 0 &&
-		    strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
+		if (l->words[i].role != WORD_NOT_KEY && i != l->source_word && strcmp(t, "-c") != 0 &&
+		    strcmp(t, "-S") != 0 && strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
 			argv[n++] = t;
 	}
 	argv[n++] = "-M";
 	argv[n++] = l->source;
-	struct child c = {.argv = argv, .envp = j->env, .cwd_fd = j->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
+	struct child c = {
+		.argv = argv, .envp = j->env, .cwd_fd = j->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
 	struct depfile d = {0};
 	bool ok = child_run(&c, NULL) == 0 && c.status == 0 && c.out.data &&
 		  depfile_parse(&d, &j->arena, c.out.data, c.out.len, NULL) == 0;
@@ -344,8 +346,8 @@ static enum reason check_text(const struct job *j, const struct input *i, bool a
 		return REASON_pragma;
 	if (s->unknown_probe)
 		return REASON_unknown_probe;
-	if (s->embed || (!assembler_listed && (s->incbin || s->asm_include || (assembler && s->asm_parts) ||
-					       may_hide_incbin(j, i, assembler))))
+	if (s->embed || (!assembler_listed &&
+			 (s->incbin || s->asm_include || (assembler && s->asm_parts) || may_hide_incbin(j, i, assembler))))
 		return REASON_embed;
 	return REASON_NONE;
 }

@@ -149,8 +149,8 @@ static void serve_control(struct job *j, const struct wire_msg *m)
 {
 	const char *what = wire_get_text(&j->arena, &m->payload, NULL);
 	if (what && strcmp(what, "status") == 0) {
-		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\n", COFFER_VERSION,
-						(int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
+		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\n",
+						COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
 						atomic_load(&j->d->threads));
 		send_text(j, WIRE_TEXT, text);
 	} else if (what && strcmp(what, "stop") == 0) {

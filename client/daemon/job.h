@@ -33,14 +33,14 @@ struct job {
 	const struct config *config;
 	const struct compiler *compiler;
 	struct cmdline line;
-	const char *culprit;   // what gave the reason not to cache, for the record; or NULL
-	const char *cwd;       // tidy, as the compiler will name it
-	const char *root;      // the build tree, tidy
-	const char *root_real; // the same without symlinks, or NULL if it is the same text
-	bool reproducible;     // prefix maps are added, names below the root are canonical
-	bool seed;             // -frandom-seed is added
-	bool lto;              // -flto: the object is the compiler's own language, compressed
-	const char *source;    // canonical name
+	const char *culprit;    // what gave the reason not to cache, for the record; or NULL
+	const char *cwd;        // tidy, as the compiler will name it
+	const char *root;       // the build tree, tidy
+	const char *root_real;  // the same without symlinks, or NULL if it is the same text
+	bool reproducible;      // prefix maps are added, names below the root are canonical
+	bool seed;              // -frandom-seed is added
+	bool lto;               // -flto: the object is the compiler's own language, compressed
+	const char *source;     // canonical name
 	const char **canonical; // the words that count, as they stand in the key
 	unsigned n_canonical;
 	const char **key_env; // "NAME=value" of the environment that is in the key
@@ -49,12 +49,12 @@ struct job {
 	struct digest unit_key; // the translation unit whatever its arguments: for explanations
 	struct digest messages_context;
 	struct digest time_context; // zero: SOURCE_DATE_EPOCH is not set
-	bool code_counts;	    // comments can't change the result: preprocessed hits are possible
+	bool code_counts;           // comments can't change the result: preprocessed hits are possible
 	enum inputs_from inputs_from;
 
 	// lookup.c
 	struct manifest *manifest;
-	struct cause cause;	 // why there was no hit
+	struct cause cause;      // why there was no hit
 	int64_t newest_input_ns; // the latest change of a file that was looked at
 
 	// command.c
@@ -71,7 +71,7 @@ void job_serve(struct daemon *d, int sock);
 
 // understand.c: settings, compiler, command line, names, keys.
 enum reason job_understand(struct job *j);
-const char *job_canonical_path(struct job *j, const char *path);       // below the build tree: PATH_TREE and the rest
+const char *job_canonical_path(struct job *j, const char *path); // below the build tree: PATH_TREE and the rest
 const char *job_real_path(const struct job *j, struct arena *a, const char *canonical); // the way back
 
 // lookup.c: 1 a hit (the entry and the result's bytes), 0 a miss with j->cause filled in.

@@ -100,8 +100,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		}
 	}
 	g->checked = id;
-	g->checked_trusted =
-		complete && now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	g->checked_trusted = complete && now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
 	return NULL;
 }
 
@@ -178,8 +177,7 @@ static uint32_t count_differences(struct job *j, struct memo *memo, const struct
 }
 
 // True if every file that differs does so in comments only; `now` gets the inputs as they are.
-static bool differs_in_comments(struct job *j, struct memo *memo, const struct manifest_entry *e,
-				struct manifest_input *now)
+static bool differs_in_comments(struct job *j, struct memo *memo, const struct manifest_entry *e, struct manifest_input *now)
 {
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		const struct manifest_input *in = &e->inputs[i];
@@ -188,7 +186,8 @@ static bool differs_in_comments(struct job *j, struct memo *memo, const struct m
 		if (digest_equal(digest_now(j, memo, in->name), &in->digest))
 			continue;
 		if ((in->flags & INPUT_NO_CODE) ||
-		    files_facts(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, in->name), &j->arena, &facts, NULL) < 0 ||
+		    files_facts(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, in->name), &j->arena, &facts, NULL) <
+			    0 ||
 		    !digest_equal(&facts.scan.code, &in->code))
 			return false;
 		now[i].digest = facts.digest;

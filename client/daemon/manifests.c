@@ -13,7 +13,7 @@ struct generation {
 
 struct manifests {
 	struct store *store;
-	pthread_mutex_t lock;	  // of the generations
+	pthread_mutex_t lock;        // of the generations
 	pthread_mutex_t writers[16]; // one at a time for a key
 	struct generation young, old;
 };

@@ -14,8 +14,9 @@
 
 const char *cause_name(enum cause_kind kind)
 {
-	static const char *const names[] = {"none",	  "first",    "arguments", "environment", "toolchain", "input",
-					    "appeared",	  "link",     "vanished", "messages",  "place",    "time",	  "evicted",   "recache"};
+	static const char *const names[] = {"none",  "first",    "arguments", "environment", "toolchain",
+					    "input", "appeared", "link",      "vanished",    "messages",
+					    "place", "time",     "evicted",   "recache"};
 	return names[kind];
 }
 

@@ -17,24 +17,24 @@ struct job;
 // Why a look-up did not hit, compared with the nearest earlier compile of the same translation unit.
 enum cause_kind {
 	CAUSE_NONE,
-	CAUSE_FIRST,	   // never seen before
+	CAUSE_FIRST,       // never seen before
 	CAUSE_ARGUMENTS,   // words were added or removed
 	CAUSE_ENVIRONMENT, // a variable changed
 	CAUSE_TOOLCHAIN,   // another compiler, or a changed one
-	CAUSE_INPUT,	   // a file has another text
-	CAUSE_APPEARED,	   // a header is there now that would be found first
-	CAUSE_LINK,	   // a folder of the search leads elsewhere
-	CAUSE_VANISHED,	   // a file is no longer there
-	CAUSE_MESSAGES,	   // the result has messages, made for another terminal or language
-	CAUSE_PLACE,	   // the result names its build tree, and this is another one
-	CAUSE_TIME,	   // __DATE__ or __TIME__ with another SOURCE_DATE_EPOCH
-	CAUSE_EVICTED,	   // known, but its result is no longer in the cache
-	CAUSE_RECACHE,	   // the setting recache asked for it
+	CAUSE_INPUT,       // a file has another text
+	CAUSE_APPEARED,    // a header is there now that would be found first
+	CAUSE_LINK,        // a folder of the search leads elsewhere
+	CAUSE_VANISHED,    // a file is no longer there
+	CAUSE_MESSAGES,    // the result has messages, made for another terminal or language
+	CAUSE_PLACE,       // the result names its build tree, and this is another one
+	CAUSE_TIME,        // __DATE__ or __TIME__ with another SOURCE_DATE_EPOCH
+	CAUSE_EVICTED,     // known, but its result is no longer in the cache
+	CAUSE_RECACHE,     // the setting recache asked for it
 };
 const char *cause_name(enum cause_kind kind);
 
-struct change { // one difference: of a word, a variable or a file
-	const char *name; // file or variable; NULL for words
+struct change {                // one difference: of a word, a variable or a file
+	const char *name;      // file or variable; NULL for words
 	const char *was, *now; // text, or a file's digest in hex; NULL: not there
 };
 #define CAUSE_MAX_CHANGES 20

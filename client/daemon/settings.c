@@ -20,7 +20,7 @@ struct known_settings {
 
 struct settings_cache {
 	pthread_mutex_t lock;
-	struct map known;		// digest -> struct known_settings
+	struct map known;               // digest -> struct known_settings
 	struct known_settings *retired; // replaced ones, which a job may still read
 };
 

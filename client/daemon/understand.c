@@ -81,9 +81,14 @@ static void decide_reproducible(struct job *j)
 
 static enum reason check_environment(struct job *j)
 {
-	static const char *const refused[] = {"DEPENDENCIES_OUTPUT=", "SUNPRO_DEPENDENCIES=", "GCC_COMPARE_DEBUG=",
-					      "CCC_OVERRIDE_OPTIONS=", "CC_PRINT_",	      "CC_LOG_DIAGNOSTICS",
-					      "RC_DEBUG_",	       "CCC_ADD_ARGS="};
+	static const char *const refused[] = {"DEPENDENCIES_OUTPUT=",
+					      "SUNPRO_DEPENDENCIES=",
+					      "GCC_COMPARE_DEBUG=",
+					      "CCC_OVERRIDE_OPTIONS=",
+					      "CC_PRINT_",
+					      "CC_LOG_DIAGNOSTICS",
+					      "RC_DEBUG_",
+					      "CCC_ADD_ARGS="};
 	for (const char *const *e = j->env; *e; e++)
 		for (size_t i = 0; i < COUNT_OF(refused); i++)
 			if (begins(*e, refused[i])) {
@@ -106,10 +111,20 @@ static const char *locale_of(const struct job *j, const char *category)
 
 static void find_key_environment(struct job *j)
 {
-	static const char *const names[] = {
-		"CPATH",	   "C_INCLUDE_PATH",	      "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "OBJCPLUS_INCLUDE_PATH",
-		"COMPILER_PATH",   "GCC_EXEC_PREFIX",	      "LD_PRELOAD",	    "LD_LIBRARY_PATH",	 "LD_AUDIT",
-		"POSIXLY_CORRECT", "MACOSX_DEPLOYMENT_TARGET", "SDKROOT",	    "GNUTARGET"};
+	static const char *const names[] = {"CPATH",
+					    "C_INCLUDE_PATH",
+					    "CPLUS_INCLUDE_PATH",
+					    "OBJC_INCLUDE_PATH",
+					    "OBJCPLUS_INCLUDE_PATH",
+					    "COMPILER_PATH",
+					    "GCC_EXEC_PREFIX",
+					    "LD_PRELOAD",
+					    "LD_LIBRARY_PATH",
+					    "LD_AUDIT",
+					    "POSIXLY_CORRECT",
+					    "MACOSX_DEPLOYMENT_TARGET",
+					    "SDKROOT",
+					    "GNUTARGET"};
 	j->key_env = arena_alloc(&j->arena, (COUNT_OF(names) + 1) * sizeof *j->key_env);
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		const char *v = env_value(j->env, names[i]);
@@ -122,9 +137,9 @@ static void find_key_environment(struct job *j)
 // Messages depend on the terminal and the language; the object does not.
 static void find_messages_context(struct job *j)
 {
-	static const char *const always[] = {"LANGUAGE",       "GCC_COLORS", "NO_COLOR",  "CLICOLOR",
-					     "CLICOLOR_FORCE", "GCC_URLS",   "TERM_URLS", "COLUMNS",
-					      "GCC_EXTRA_DIAGNOSTIC_OUTPUT"};
+	static const char *const always[] = {"LANGUAGE",  "GCC_COLORS",     "NO_COLOR",
+					     "CLICOLOR",  "CLICOLOR_FORCE", "GCC_URLS",
+					     "TERM_URLS", "COLUMNS",        "GCC_EXTRA_DIAGNOSTIC_OUTPUT"};
 	static const char *const on_terminals[] = {"TERM", "COLORTERM"};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
@@ -257,10 +272,24 @@ static bool comments_are_idle(const struct job *j)
 	if (!config_bool(j->config, SETTING_preprocessed) || !c_family || l->any_comment_matters || l->coverage_notes ||
 	    (j->compiler->family == FAMILY_CLANG && l->debug_info))
 		return false;
-	static const char *const reads_comments[] = {
-		"ansi",		   "std=c8",	       "std=c90",	 "std=gnu8",	  "std=gnu90",	   "std=iso9899:199",
-		"Wc90-c99-compat", "Weverything",      "Wdocumentation", "Wtraditional",  "traditional",   "fverbose-asm",
-		"gembed-source",   "fdirectives-only", "fpreprocessed",	 "fcoverage-mapping", "fprofile-instr", "C"};
+	static const char *const reads_comments[] = {"ansi",
+						     "std=c8",
+						     "std=c90",
+						     "std=gnu8",
+						     "std=gnu90",
+						     "std=iso9899:199",
+						     "Wc90-c99-compat",
+						     "Weverything",
+						     "Wdocumentation",
+						     "Wtraditional",
+						     "traditional",
+						     "fverbose-asm",
+						     "gembed-source",
+						     "fdirectives-only",
+						     "fpreprocessed",
+						     "fcoverage-mapping",
+						     "fprofile-instr",
+						     "C"};
 	for (unsigned i = 0; i < l->n_words; i++) {
 		const char *t = l->words[i].text;
 		const char *option = t + (t[0] == '-') + (t[0] == '-' && t[1] == '-');
@@ -330,9 +359,8 @@ static enum reason check_outputs(struct job *j)
 		j->culprit = j->line.output;
 		return REASON_output_not_a_file;
 	}
-	if (j->line.dep != DEP_NONE &&
-	    (strcmp(j->line.depfile, "/dev/null") == 0 ||
-	     (fstatat(j->cwd_fd, j->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode)))) {
+	if (j->line.dep != DEP_NONE && (strcmp(j->line.depfile, "/dev/null") == 0 ||
+					(fstatat(j->cwd_fd, j->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode)))) {
 		j->culprit = j->line.depfile;
 		return REASON_depfile_not_a_file;
 	}

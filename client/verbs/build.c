@@ -70,7 +70,8 @@ static char *find_beside(struct arena *a, const char *const *names)
 static void find_installed(struct build *b)
 {
 	static const char *const launchers[] = {"coffer", "../bin/coffer", "../../bin/coffer", NULL};
-	static const char *const gates[] = {"coffer-gate", "../lib/coffer/coffer-gate", "../libexec/coffer/coffer-gate", NULL};
+	static const char *const gates[] = {"coffer-gate", "../lib/coffer/coffer-gate", "../libexec/coffer/coffer-gate",
+					    NULL};
 	struct arena *a = &b->arena;
 	struct front *f = &b->front;
 	f->launcher = find_beside(a, launchers);

@@ -23,8 +23,8 @@ struct explanation {
 	const struct history *history;
 	const json_t *record; // the compile
 	const json_t *miss;   // what is explained: the compile itself, or the last one of the file that was no hit
-	size_t same;	      // other records with the same cause
-	double lost;	      // seconds, in all of them together
+	size_t same;          // other records with the same cause
+	double lost;          // seconds, in all of them together
 };
 
 // ---- finding --------------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ static void print_miss(struct explanation *x)
 	const char *reason = record_text(x->miss, "reason");
 	if (reason[0]) {
 		const char *culprit = record_text(x->miss, "culprit");
-		printf("  not cached: %s%s%s%s (%s)\n", reason_text(reason_by_name(reason)), culprit[0] ? ": '" : "", culprit,
-		       culprit[0] ? "'" : "", reason);
+		printf("  not cached: %s%s%s%s (%s)\n", reason_text(reason_by_name(reason)), culprit[0] ? ": '" : "",
+		       culprit, culprit[0] ? "'" : "", reason);
 	} else {
 		printf("  because %s\n", cause_text(record_text(cause, "kind")));
 		print_changes(x, record_text(cause, "kind"), changes);
@@ -186,8 +186,8 @@ static void print_miss(struct explanation *x)
 static void print_record(struct explanation *x, const json_t *r, const char *what)
 {
 	const char *source = record_text(r, "source");
-	printf("%s%s%s: %s, %s", format_style(STYLE_HEADING), source[0] ? source : record_text(r, "command"), format_plain(), what,
-	       format_date(&x->arena, (int64_t)(json_integer_value(json_object_get(r, "time_ms")) / 1000)));
+	printf("%s%s%s: %s, %s", format_style(STYLE_HEADING), source[0] ? source : record_text(r, "command"), format_plain(),
+	       what, format_date(&x->arena, (int64_t)(json_integer_value(json_object_get(r, "time_ms")) / 1000)));
 	if (record_seconds(r) > 0)
 		printf(", %s%s", format_duration(&x->arena, (uint64_t)(record_seconds(r) * 1e6)),
 		       record_is_hit(r) ? " saved" : "");
@@ -198,7 +198,8 @@ static void print_text(struct explanation *x)
 {
 	if (x->record != x->miss)
 		print_record(x, x->record,
-			     strcmp(record_text(x->record, "outcome"), "direct_hit") == 0 ? "a hit" : "a hit, but for comments");
+			     strcmp(record_text(x->record, "outcome"), "direct_hit") == 0 ? "a hit"
+											  : "a hit, but for comments");
 	if (!x->miss)
 		return;
 	print_record(x, x->miss, record_text(x->miss, "reason")[0] ? "not cached" : "a miss");
@@ -213,8 +214,8 @@ static json_t *change_json(struct explanation *x, const json_t *change)
 	unsigned n_all, n = changed_lines(x, change, &lines, &n_all);
 	json_t *out = json_deep_copy(change), *list = json_array();
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:s#, s:i, s:o}", "sign", &lines[i].sign, 1, "line", (int)lines[i].line,
-						      "text", json_text(lines[i].text)));
+		json_array_append_new(list, json_pack("{s:s#, s:i, s:o}", "sign", &lines[i].sign, 1, "line",
+						      (int)lines[i].line, "text", json_text(lines[i].text)));
 	if (n)
 		json_object_set_new(out, "lines", list);
 	else
@@ -269,7 +270,8 @@ static int explain(struct explanation *x, const char *what, bool json)
 					"coffer: name a source or an object to see its last compile\n");
 		else
 			fprintf(stderr,
-				"coffer: no compile of '%s' is on record\ncoffer: name the source or the object of a compile "
+				"coffer: no compile of '%s' is on record\ncoffer: name the source or the object of a "
+				"compile "
 				"that went through coffer\n",
 				what);
 		return 1;
@@ -285,16 +287,17 @@ int verb_explain(int argc, char **argv)
 {
 	int json = 0;
 	const struct option options[] = {{"json", no_argument, &json, 1}, {0}};
-	struct verb_args args = {.usage = "usage: coffer explain FILE|last [--json]\n"
-					  "\n"
-					  "Says why the last compile of a source or an object was not a hit: which flag, which\n"
-					  "header and line, the environment, the compiler, or why it can't be cached at all.\n"
-					  "`last` is the last compile of all that was no hit.\n"
-					  "\n"
-					  "  --json   one object; its form is in docs/explain.md\n",
-				 .options = options,
-				 .min_words = 1,
-				 .max_words = 1};
+	struct verb_args args = {
+		.usage = "usage: coffer explain FILE|last [--json]\n"
+			 "\n"
+			 "Says why the last compile of a source or an object was not a hit: which flag, which\n"
+			 "header and line, the environment, the compiler, or why it can't be cached at all.\n"
+			 "`last` is the last compile of all that was no hit.\n"
+			 "\n"
+			 "  --json   one object; its form is in docs/explain.md\n",
+		.options = options,
+		.min_words = 1,
+		.max_words = 1};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
 	struct err err = ERR_INIT;

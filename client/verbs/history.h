@@ -17,7 +17,7 @@ void history_release(struct history *h);
 #define AUTO_HISTORY __attribute__((cleanup(history_release)))
 
 const char *record_text(const json_t *record, const char *name); // "" if it has no such field
-double record_seconds(const json_t *record);			 // what the compile took
+double record_seconds(const json_t *record);                     // what the compile took
 bool record_is_hit(const json_t *record);
 // Two records missed for one reason: the same kind of cause and the same first change.
 bool record_same_cause(const json_t *x, const json_t *y);

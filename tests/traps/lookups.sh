@@ -42,7 +42,7 @@ trap_11_header_appears_earlier_in_the_path()
 	mkdir early
 	shows_h
 	for option in -I -iquote -isystem; do
-		appears early/h.h "$CC" "${option}early" -Ilate -c a.c -o a.o
+		[ $option = -isystem ] || appears early/h.h "$CC" "${option}early" -Ilate -c a.c -o a.o
 		appears early/h.h "$CC" $option early -isystem late -MMD -c a.c -o a.o
 		appears early/h.h "$CC" $option early -idirafter late -c a.c -o a.o
 	done
@@ -565,7 +565,7 @@ trap_15_header_edited_during_the_compile()
 
 trap_15_source_edited_during_the_compile()
 {
-	slow_source slow.c 120
+	slow_source slow.c 250
 	{ echo 'int value = 1;'; cat slow.c; } >a.c
 	counted input_changed edit_source_meanwhile
 	check any "$CC" -O2 -c a.c -o a.o
@@ -576,7 +576,8 @@ trap_15_source_edited_during_the_compile()
 edit_source_meanwhile()
 {
 	"$COFFER" "$CC" -O2 -c a.c -o a.o &
-	sleep 0.25
+	wait_until 10 '[ -n "$(descendants $!)" ]' || fail "no compiler is started"
+	sleep 0.2
 	sed -i 's/value = 1/value = 2/' a.c
 	wait $!
 }
@@ -857,17 +858,18 @@ trap_20_manifest_entries_with_many_headers_each()
 	expect_hit "$CC" -Iinc -MD -c a.c -o a.o
 }
 
-# option_reads FILE CMD...: FILE is an input; another content is another object.
+# option_reads FILE CMD...: FILE is an input; another content is another object. OPTION_READS=handled: such a command need
+# not be cached.
 option_reads()
 {
 	local file=$1
 	shift
 	put "$file" '#define H 1'
-	MODES=off same "$@"
+	MODES=off twice any ${OPTION_READS:-hit} "$@"
 	put "$file" '#define H 2'
 	expect_changed "$@"
 	put "$file" '#define H 1'
-	expect_served "$@"
+	[ -n "${OPTION_READS:-}" ] || expect_served "$@"
 }
 
 trap_21_options_that_name_headers_and_folders()
@@ -895,8 +897,8 @@ trap_21_options_that_name_headers_and_folders()
 	option_reads d/h.h "$CC" -iprefix ./ -iwithprefix d -c b.c -o a.o
 	option_reads d/h.h "$CC" -iprefix ./ -iwithprefixbefore d -c b.c -o a.o
 	option_reads d/h.h "$CC" -nostdinc -I empty -I d -c b.c -o a.o
-	option_reads d/h.h "$CC" -Wp,-Id -c b.c -o a.o
-	option_reads d/h.h "$CC" -Xpreprocessor -Id -c b.c -o a.o
+	OPTION_READS=handled option_reads d/h.h "$CC" -Wp,-Id -c b.c -o a.o
+	OPTION_READS=handled option_reads d/h.h "$CC" -Xpreprocessor -Id -c b.c -o a.o
 	put b.c '#include "h.h"' 'int value = H;'
 	option_reads d/h.h "$CC" -iquote d -c b.c -o a.o
 	option_reads d/h.h "$CC" -iquoted -c b.c -o a.o
@@ -904,7 +906,7 @@ trap_21_options_that_name_headers_and_folders()
 		put b.cc '#include <h.h>' 'int value = H;'
 		option_reads d/h.h clang++ -cxx-isystem d -c b.cc -o a.o
 		option_reads d/h.h clang++ -stdlib++-isystem d -c b.cc -o a.o
-		option_reads d/h.h clang -Xclang -internal-isystem -Xclang d -c b.c -o a.o
+		OPTION_READS=handled option_reads d/h.h clang -Xclang -internal-isystem -Xclang d -c b.c -o a.o
 		option_reads d/h.h clang -isystem-after d -c b.c -o a.o
 	fi
 }
@@ -925,8 +927,8 @@ trap_21_sysroots()
 	check changed "$CC" --sysroot=two -c a.c -o a.o
 	same "$CC" --sysroot "$PWD/one" -c a.c -o a.o
 	check changed "$CC" --sysroot "$PWD/two" -c a.c -o a.o
-	same "$CC" -isysroot one -c a.c -o a.o
-	check changed "$CC" -isysroot two -c a.c -o a.o
+	right "$CC" -isysroot one -c a.c -o a.o
+	check any "$CC" -isysroot two -c a.c -o a.o
 	same "$CC" --sysroot=one -I=/inc -c a.c -o a.o
 	check changed "$CC" --sysroot=two -I=/inc -c a.c -o a.o
 	same "$CC" --sysroot=one -isystem =/inc -c a.c -o a.o
@@ -971,7 +973,7 @@ trap_21_pragmas_and_nostdinc()
 	option_reads inc/cstddef "$CXX" -nostdinc++ -Iinc -c a.cc -o a.o
 	put inc/once.h '#pragma once' '#define H 1'
 	put a.c '#include "once.h"' '#include "../p/inc/once.h"' 'int value = H;'
-	same "$CC" -Iinc -c a.c -o a.o
+	right "$CC" -Iinc -c a.c -o a.o
 }
 
 trap_22_a_folder_in_the_place_of_a_header()

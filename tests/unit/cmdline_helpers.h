@@ -19,8 +19,8 @@ static inline void release_arena(void)
 
 static inline void parse_words(const char *const *argv)
 {
-	cmdline_parse(&c, &arena, strstr(argv[0], "clang") ? FAMILY_CLANG : FAMILY_GCC, strstr(argv[0], "++") != NULL, AT_FDCWD,
-		      argv);
+	cmdline_parse(&c, &arena, strstr(argv[0], "clang") ? FAMILY_CLANG : FAMILY_GCC, strstr(argv[0], "++") != NULL,
+		      AT_FDCWD, argv);
 }
 
 // The first word is gcc, g++, clang or clang++; words end at a blank.

@@ -173,9 +173,9 @@ END_TEST
 START_TEST(values_are_not_taken_for_inputs) // 44
 {
 	static const char *const pairs[] = {
-		"-D y.c",     "-U y.c", "-include y.c",	 "-MD -MF y.c",	   "-MD -MT y.c", "-Xlinker y.c", "-L y.c", "-T y.c",
-		"-u y.c",     "-z y.c", "-e y.c",	 "-l y.c",	   "--param y.c", "-isystem y.c", "-I -c",  "-D -E",
-		"-MD -MT -c", "-A y.c", "--sysroot y.c", "-idirafter y.c", "-Tbss y.c",	  "-G y.c"};
+		"-D y.c",     "-U y.c", "-include y.c",  "-MD -MF y.c",    "-MD -MT y.c", "-Xlinker y.c", "-L y.c", "-T y.c",
+		"-u y.c",     "-z y.c", "-e y.c",        "-l y.c",         "--param y.c", "-isystem y.c", "-I -c",  "-D -E",
+		"-MD -MT -c", "-A y.c", "--sysroot y.c", "-idirafter y.c", "-Tbss y.c",   "-G y.c"};
 	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
 		expect_for_both(arena_printf(&arena, "%s -c x.c", pairs[i]), REASON_NONE);
 		ck_assert_str_eq(c.source, "x.c");
@@ -203,15 +203,17 @@ START_TEST(search_words_carry_their_path) // 21
 	expect_path("gcc -I /a/b -c x.c", "/a/b", WORD_SEARCH, "/a/b");
 	expect_path("clang --include-directory=/a -c x.c", "--include-directory=/a", WORD_SEARCH, "/a");
 	expect_path("gcc --sysroot=/a -c x.c", "--sysroot=/a", WORD_SEARCH, "/a");
-	static const char *const options[] = {"-isystem",    "-iquote",		  "-idirafter", "-isysroot", "-iprefix",
-					      "-iwithprefix", "-iwithprefixbefore", "-F",	"--sysroot", "-iframework"};
+	static const char *const options[] = {"-isystem",  "-iquote",      "-idirafter",         "-isysroot",
+					      "-iprefix",  "-iwithprefix", "-iwithprefixbefore", "-F",
+					      "--sysroot", "-iframework"};
 	for (size_t i = 0; i < COUNT_OF(options); i++)
 		expect_path(arena_printf(&arena, "clang %s /a/b -c x.c", options[i]), "/a/b", WORD_SEARCH, "/a/b");
 	static const char *const alone[] = {"-nostdinc", "-nostdinc++", "-stdlib=libc++", "-m32", "-mabi=lp64"};
 	for (size_t i = 0; i < COUNT_OF(alone); i++)
 		expect_role(arena_printf(&arena, "clang %s -c x.c", alone[i]), alone[i], WORD_SEARCH);
 	expect_path("clang -nostdinc -c x.c", "-nostdinc", WORD_SEARCH, "");
-	expect_path("clang --target=aarch64-linux-gnu -c x.c", "--target=aarch64-linux-gnu", WORD_SEARCH, "aarch64-linux-gnu");
+	expect_path("clang --target=aarch64-linux-gnu -c x.c", "--target=aarch64-linux-gnu", WORD_SEARCH,
+		    "aarch64-linux-gnu");
 	expect_path("gcc -L/a -c x.c", "-L/a", WORD_KEY_PATH, "/a");
 	expect_role("gcc -DP=/a/b -c x.c", "-DP=/a/b", WORD_KEY);
 	expect_for_both("-I- -c x.c", REASON_option_dangerous);
@@ -353,10 +355,10 @@ END_TEST
 
 START_TEST(another_compiler_is_refused) // 32, 38
 {
-	static const char *const common[] = {"-B. -c x.c",	 "-B . -c x.c",	      "-specs=x -c x.c",
+	static const char *const common[] = {"-B. -c x.c",       "-B . -c x.c",       "-specs=x -c x.c",
 					     "--specs x -c x.c", "--prefix=x -c x.c", "-remap -c x.c"};
 	static const char *const clang_only[] = {"-no-integrated-as", "-fno-integrated-as",    "--gcc-toolchain=/x",
-						 "--config x.cfg",    "--config=x.cfg",	       "--driver-mode=cl",
+						 "--config x.cfg",    "--config=x.cfg",        "--driver-mode=cl",
 						 "-resource-dir x",   "-ivfsoverlay x.yaml",   "-working-directory x",
 						 "-ccc-gcc-name x",   "--rsp-quoting=windows", "-fopenmp-targets=nvptx64"};
 	for (size_t i = 0; i < COUNT_OF(common); i++)
@@ -371,11 +373,11 @@ END_TEST
 
 START_TEST(files_that_options_name_are_inputs) // 49
 {
-	static const char *const options[] = {"-fsanitize-ignorelist=",		"-fsanitize-blacklist=",
+	static const char *const options[] = {"-fsanitize-ignorelist=",         "-fsanitize-blacklist=",
 					      "-fsanitize-coverage-allowlist=", "-fprofile-list=",
-					      "-frandomize-layout-seed-file=",	"-fxray-attr-list=",
-					      "-fprofile-instr-use=",		"-fprofile-use=",
-					      "-fprofile-sample-use=",		"-fprofile-remapping-file=",
+					      "-frandomize-layout-seed-file=",  "-fxray-attr-list=",
+					      "-fprofile-instr-use=",           "-fprofile-use=",
+					      "-fprofile-sample-use=",          "-fprofile-remapping-file=",
 					      "-fbasic-block-sections=list="};
 	for (size_t i = 0; i < COUNT_OF(options); i++) {
 		const char *word = arena_printf(&arena, "%s/a/f", options[i]);

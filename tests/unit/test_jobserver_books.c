@@ -109,8 +109,12 @@ START_TEST(every_step_keeps_the_sum_within_the_limit)
 			for (unsigned remote = 0; remote <= 6; remote++)
 				for (unsigned held = 0; held <= 6; held++)
 					for (unsigned unread = 0; unread <= out; unread++) {
-						struct books b = {.limit = limit, .implicit = 1, .cap = 99, .out = out,
-								  .remote = remote, .held = held};
+						struct books b = {.limit = limit,
+								  .implicit = 1,
+								  .cap = 99,
+								  .out = out,
+								  .remote = remote,
+								  .held = held};
 						long before = books_room(&b);
 						switch (books_next(&b, unread)) {
 						case BOOKS_GO:

@@ -49,18 +49,12 @@ static void check_lines(const struct line *lines, size_t n, enum jobs_grammar g,
 START_TEST(every_spelling_of_j_is_taken_out_of_makes_words)
 {
 	static const struct line lines[] = {
-		{"make", "make", JOBS_UNSET},
-		{"make -j8", "make", 8},
-		{"make -j 8 all", "make all", 8},
-		{"make -j all", "make all", JOBS_UNLIMITED},
-		{"make -j", "make", JOBS_UNLIMITED},
-		{"make --jobs=3", "make", 3},
-		{"make --jobs 3 x", "make x", 3},
-		{"make --jobs x", "make x", JOBS_UNLIMITED},
-		{"make -kj4 x", "make -k x", 4},
-		{"make -ksj 4 x", "make -ks x", 4},
-		{"make x -j2 y -j5", "make x y", 5},
-		{"make -j999999999", "make", JOBS_MAX},
+		{"make", "make", JOBS_UNSET},        {"make -j8", "make", 8},
+		{"make -j 8 all", "make all", 8},    {"make -j all", "make all", JOBS_UNLIMITED},
+		{"make -j", "make", JOBS_UNLIMITED}, {"make --jobs=3", "make", 3},
+		{"make --jobs 3 x", "make x", 3},    {"make --jobs x", "make x", JOBS_UNLIMITED},
+		{"make -kj4 x", "make -k x", 4},     {"make -ksj 4 x", "make -ks x", 4},
+		{"make x -j2 y -j5", "make x y", 5}, {"make -j999999999", "make", JOBS_MAX},
 	};
 	check_lines(lines, COUNT_OF(lines), JOBS_OF_MAKE, JOBS_OF_MAKE);
 }
@@ -118,7 +112,8 @@ START_TEST(cmakes_words_are_read_up_to_the_native_tools)
 		{"cmake --build b -- -k -j6", "cmake --build b -- -k", 6},
 		{"cmake --build b -j2 -- -kj6 x", "cmake --build b -- -k x", 2},
 	};
-	static const struct line ninja_lines[] = {{"cmake --build b -- -t clean -j6", "cmake --build b -- -t clean -j6", -1}};
+	static const struct line ninja_lines[] = {
+		{"cmake --build b -- -t clean -j6", "cmake --build b -- -t clean -j6", -1}};
 	check_lines(make_lines, COUNT_OF(make_lines), JOBS_OF_CMAKE, JOBS_OF_MAKE);
 	check_lines(ninja_lines, COUNT_OF(ninja_lines), JOBS_OF_CMAKE, JOBS_OF_NINJA);
 }
@@ -130,13 +125,15 @@ START_TEST(a_clean_or_a_dry_run_of_ninja_is_no_build)
 		const char *argv[5];
 		bool no_build;
 	} cases[] = {
-		{{"ninja", "-t", "clean"}, true},     {{"ninja", "-C", "-t", "x"}, false}, {{"ninja", "-nv"}, true},
-		{{"ninja", "-vn"}, true},	      {{"ninja", "all"}, false},	   {{"ninja", "--version"}, true},
-		{{"ninja", "--", "-t"}, false},	      {{"ninja", "-vC", "t"}, false},	   {{"ninja", "-k0", "-n"}, true},
-		{{"ninja", "-j", "-n", "x"}, false},
+		{{"ninja", "-t", "clean"}, true}, {{"ninja", "-C", "-t", "x"}, false},
+		{{"ninja", "-nv"}, true},         {{"ninja", "-vn"}, true},
+		{{"ninja", "all"}, false},        {{"ninja", "--version"}, true},
+		{{"ninja", "--", "-t"}, false},   {{"ninja", "-vC", "t"}, false},
+		{{"ninja", "-k0", "-n"}, true},   {{"ninja", "-j", "-n", "x"}, false},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
-		ck_assert_msg(ninja_is_no_build((char *const *)(uintptr_t)cases[i].argv) == cases[i].no_build, "case %zu", i);
+		ck_assert_msg(ninja_is_no_build((char *const *)(uintptr_t)cases[i].argv) == cases[i].no_build, "case %zu",
+			      i);
 }
 END_TEST
 
@@ -156,9 +153,16 @@ END_TEST
 
 START_TEST(what_is_no_jobserver_word_names_none)
 {
-	static const char *const flags[] = {"", "k", "-- X=--jobserver-auth=3,4", " -- --jobserver-auth=3,4", "--jobserver-auth=3",
-					    "--jobserver-auth=3,4,5", "--jobserver-auth=", "--jobserver-auth=fifo:",
-					    "--jobserver-auth=99999999,4", "X=a\\ --jobserver-auth=3,4"};
+	static const char *const flags[] = {"",
+					    "k",
+					    "-- X=--jobserver-auth=3,4",
+					    " -- --jobserver-auth=3,4",
+					    "--jobserver-auth=3",
+					    "--jobserver-auth=3,4,5",
+					    "--jobserver-auth=",
+					    "--jobserver-auth=fifo:",
+					    "--jobserver-auth=99999999,4",
+					    "X=a\\ --jobserver-auth=3,4"};
 	for (size_t i = 0; i < COUNT_OF(flags); i++)
 		ck_assert_msg(makeflags_auth(flags[i]).kind == AUTH_NONE, "'%s'", flags[i]);
 	ck_assert_int_eq(makeflags_auth(NULL).kind, AUTH_NONE);
@@ -170,9 +174,15 @@ START_TEST(jobs_are_found_in_makeflags)
 	static const struct {
 		const char *flags;
 		int jobs;
-	} cases[] = {{NULL, JOBS_UNSET}, {"", JOBS_UNSET},	     {"-j8", 8},
-		     {"j8", 8},		 {"kj 8", 8},		     {" -j2 --jobserver-auth=3,4", 2},
-		     {"ks -j3", 3},	 {" -j", JOBS_UNLIMITED},    {"k -- CFLAGS=-j8", JOBS_UNSET},
+	} cases[] = {{NULL, JOBS_UNSET},
+		     {"", JOBS_UNSET},
+		     {"-j8", 8},
+		     {"j8", 8},
+		     {"kj 8", 8},
+		     {" -j2 --jobserver-auth=3,4", 2},
+		     {"ks -j3", 3},
+		     {" -j", JOBS_UNLIMITED},
+		     {"k -- CFLAGS=-j8", JOBS_UNSET},
 		     {"X=j8", JOBS_UNSET}};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
 		ck_assert_msg(makeflags_jobs(cases[i].flags) == cases[i].jobs, "'%s'", cases[i].flags);

@@ -302,7 +302,8 @@ START_TEST(each_job_of_a_make_is_a_slot_whatever_it_starts)
 	static const struct process idle[] = {{10, 1, "make"}};
 	ck_assert_uint_eq(slots_of(idle, COUNT_OF(idle)), 1);
 	static const struct process flat[] = {
-		{10, 1, "sh"}, {30, 10, "gcc"}, {5, 30, "cc1"}, {31, 10, "sh"}, {32, 31, "gcc"}, {33, 31, "gcc"}, {7, 1, "make"},
+		{10, 1, "sh"},   {30, 10, "gcc"}, {5, 30, "cc1"}, {31, 10, "sh"},
+		{32, 31, "gcc"}, {33, 31, "gcc"}, {7, 1, "make"},
 	};
 	ck_assert_uint_eq(slots_of(flat, COUNT_OF(flat)), 2);
 }
@@ -311,9 +312,9 @@ END_TEST
 START_TEST(a_sub_make_is_no_slot_but_its_jobs_are)
 {
 	static const struct process deep[] = {
-		{10, 1, "cmake"}, {11, 10, "gmake"}, {12, 11, "sh"},  {13, 12, "make"},	 {20, 13, "gcc"}, {21, 13, "gcc"},
-		{14, 11, "make"}, // has none yet: the slot it was started with
-		{15, 11, "ld"},	  {16, 1, "gcc"}, // the last one's make is gone
+		{10, 1, "cmake"}, {11, 10, "gmake"}, {12, 11, "sh"},   {13, 12, "make"},
+		{20, 13, "gcc"},  {21, 13, "gcc"},   {14, 11, "make"}, // has none yet: the slot it was started with
+		{15, 11, "ld"},   {16, 1, "gcc"},                      // the last one's make is gone
 	};
 	ck_assert_uint_eq(slots_of(deep, COUNT_OF(deep)), 4);
 }
@@ -334,10 +335,21 @@ END_TEST
 
 START_TEST(names_of_compilers_are_known)
 {
-	static const char *const yes[] = {"gcc", "cc", "g++", "c++", "clang", "clang++", "gcc-12", "g++-4.9", "clang-14",
-					  "clang++-14", "x86_64-linux-gnu-gcc", "arm-none-eabi-g++-12"};
-	static const char *const no[] = {"gcc-ar", "gcc-nm-12", "ccache", "distcc", "c89-gcc", "c99-gcc", "clang-format", "",
-					 "-", "clang-tidy-14", "as", "mygcc", "gccgo", "cc1"};
+	static const char *const yes[] = {"gcc",
+					  "cc",
+					  "g++",
+					  "c++",
+					  "clang",
+					  "clang++",
+					  "gcc-12",
+					  "g++-4.9",
+					  "clang-14",
+					  "clang++-14",
+					  "x86_64-linux-gnu-gcc",
+					  "arm-none-eabi-g++-12"};
+	static const char *const no[] = {"gcc-ar",  "gcc-nm-12",    "ccache", "distcc", "c89-gcc",
+					 "c99-gcc", "clang-format", "",       "-",      "clang-tidy-14",
+					 "as",      "mygcc",        "gccgo",  "cc1"};
 	for (size_t i = 0; i < COUNT_OF(yes); i++)
 		ck_assert_msg(masquerade_is_compiler(yes[i]), "%s", yes[i]);
 	for (size_t i = 0; i < COUNT_OF(no); i++)

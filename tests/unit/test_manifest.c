@@ -23,7 +23,8 @@ static struct manifest_entry make_entry(struct arena *a, const char *source_text
 	e.result = digest_text(arena_printf(a, "%s%s", source_text, header_text));
 	e.n_inputs = 2;
 	e.inputs = arena_alloc(a, 2 * sizeof *e.inputs);
-	e.inputs[0] = (struct manifest_input){"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE, {0}};
+	e.inputs[0] =
+		(struct manifest_input){"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE, {0}};
 	e.inputs[1] = (struct manifest_input){"/usr/include/h.h", digest_text(header_text), digest_text("code"), 0, {0}};
 	e.n_absent = 1;
 	e.absent = arena_alloc(a, sizeof *e.absent);
@@ -189,8 +190,8 @@ START_TEST(with_a_scanner_includes_are_followed_to_what_they_reach)
 	struct search search = {.angled = angled, .n_angled = 2};
 	struct absent_input inputs[] = {{"x.c", &source}};
 	int scanned = 0;
-	struct absent_query q = {.cwd_fd = dir_fd,	.search = &search, .inputs = inputs,
-				 .n_inputs = 1,		.scan = scan_any,  .ctx = &scanned};
+	struct absent_query q = {
+		.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 1, .scan = scan_any, .ctx = &scanned};
 	struct absent_answer x;
 	absent_find(&q, &a, &x);
 	ck_assert_uint_eq(x.n_further, 4); // outer.h, inner.h, and next.h in both places

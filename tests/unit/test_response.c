@@ -105,7 +105,7 @@ END_TEST
 
 START_TEST(what_compilers_read_in_different_ways_is_refused)
 {
-	static const char *const texts[] = {"'a",   "\"a",  "a 'b\\'", "a\\",  "a\\\\ b\\",	 "''",	      "a \"\" b",
+	static const char *const texts[] = {"'a",   "\"a",  "a 'b\\'", "a\\",  "a\\\\ b\\",      "''",        "a \"\" b",
 					    "a\vb", "a\fb", "'a\vb'",  "\\\f", "\xef\xbb\xbf-c", "\xff\xfe-", "\xfe\xff-"};
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
 		ck_assert_msg(strcmp(split_n(texts[i], strlen(texts[i])), "-1") == 0, "'%s'", texts[i]);

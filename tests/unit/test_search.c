@@ -11,8 +11,9 @@ static char dir[] = "/tmp/test_search.XXXXXX";
 // Asks and returns the words that the compiler was given, with blanks between.
 static const char *words_for(const char *line)
 {
-	static const char script[] = "#!/bin/sh\necho \"$@\" >\"$0.words\"\n"
-				     "printf '%s\\n' '#include \"...\" starts' '#include <...> starts' ' /inc' 'End of search list.' >&2\n";
+	static const char script[] =
+		"#!/bin/sh\necho \"$@\" >\"$0.words\"\n"
+		"printf '%s\\n' '#include \"...\" starts' '#include <...> starts' ' /inc' 'End of search list.' >&2\n";
 	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
 	struct compiler cc = {.path = arena_printf(&arena, "%s/cc", dir)};
 	struct search answer = {0};

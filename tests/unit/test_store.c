@@ -383,7 +383,8 @@ static int on_a_tiny_disk(void)
 	for (unsigned i = 0; i < 30; i++)
 		put(tiny, STORE_RESULT, i, p, sizeof p);
 	for (unsigned i = 0; i < 30; i++) {
-		if (get(STORE_RESULT, i) < 0 || (get(STORE_RESULT, i) == 1 && !reads_back(tiny, STORE_RESULT, i, p, sizeof p)))
+		if (get(STORE_RESULT, i) < 0 ||
+		    (get(STORE_RESULT, i) == 1 && !reads_back(tiny, STORE_RESULT, i, p, sizeof p)))
 			return complain("a full disk spoils blobs");
 	}
 	store_set_limit(tiny, 200000);
@@ -582,18 +583,26 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("store");
-	const TTest *const put_get[] = {get_returns_what_put_stored, get_adds_behind_what_the_buffer_has,
-					put_joins_the_parts, absent_blobs_and_other_kinds_are_no_errors,
+	const TTest *const put_get[] = {get_returns_what_put_stored,
+					get_adds_behind_what_the_buffer_has,
+					put_joins_the_parts,
+					absent_blobs_and_other_kinds_are_no_errors,
 					immutable_kinds_keep_the_first_and_the_others_the_last,
-					replacing_gives_the_old_size_back, use_is_noted_at_most_once_an_hour,
+					replacing_gives_the_old_size_back,
+					use_is_noted_at_most_once_an_hour,
 					put_and_get_refuse_what_is_too_large};
-	const TTest *const damage[] = {every_flipped_bit_is_a_miss, a_blob_under_another_name_is_a_miss,
+	const TTest *const damage[] = {every_flipped_bit_is_a_miss,
+				       a_blob_under_another_name_is_a_miss,
 				       a_right_checksum_over_wrong_sizes_is_a_miss,
 				       a_frame_that_ends_after_good_blocks_adds_nothing,
-				       a_torn_file_does_not_stop_the_next_put, what_is_no_file_is_absent_and_stays};
-	const TTest *const faults[] = {a_removed_cache_folder_is_made_again, put_fails_cleanly_at_the_file_size_limit,
-				       out_of_descriptors_is_full, a_full_disk_is_full_until_eviction,
-				       a_read_only_store_is_read, a_store_without_permission_is_no_access,
+				       a_torn_file_does_not_stop_the_next_put,
+				       what_is_no_file_is_absent_and_stays};
+	const TTest *const faults[] = {a_removed_cache_folder_is_made_again,
+				       put_fails_cleanly_at_the_file_size_limit,
+				       out_of_descriptors_is_full,
+				       a_full_disk_is_full_until_eviction,
+				       a_read_only_store_is_read,
+				       a_store_without_permission_is_no_access,
 				       open_refuses_a_store_everybody_can_write};
 	const TTest *const neighbours[] = {threads_see_whole_blobs_only, processes_see_whole_blobs_only,
 					   a_killed_writer_leaves_no_half_blob};

@@ -357,11 +357,15 @@ END_TEST
 
 START_TEST(walks_leave_foreign_files_and_symlinks_alone)
 {
-	static const char *const names[] = {"../notes", "notes", "result/notes", "result/ab/notes",
+	static const char *const names[] = {"../notes",
+					    "notes",
+					    "result/notes",
+					    "result/ab/notes",
 					    "result/ab/0123456789abcdef0123456789abc",   // too short
 					    "result/ab/0123456789abcdef0123456789abcde", // too long
 					    "result/ab/0123456789ABCDEF0123456789abcd",  // not our digits
-					    "result/abc/0123456789abcdef0123456789abcd", "other/ab/0123456789abcdef0123456789abcd",
+					    "result/abc/0123456789abcdef0123456789abcd",
+					    "other/ab/0123456789abcdef0123456789abcd",
 					    "../elsewhere/0123456789abcdef0123456789abcd"};
 	static const char *const folders[] = {"result", "result/ab", "result/abc", "other", "other/ab", "../elsewhere"};
 	for (unsigned i = 0; i < COUNT_OF(folders); i++) {
@@ -401,8 +405,8 @@ int main(void)
 	const TTest *const counts[] = {a_new_store_is_counted_once, processes_share_the_counts,
 				       whoever_holds_the_counts_delays_nobody, lost_or_odd_counts_are_counted_anew,
 				       a_wrong_count_is_corrected_by_a_walk};
-	const TTest *const eviction[] = {eviction_keeps_the_recently_used, the_limit_holds_while_blobs_keep_coming,
-					 two_that_evict_at_once_do_no_harm, the_one_who_finds_eviction_at_work_leaves_it,
+	const TTest *const eviction[] = {eviction_keeps_the_recently_used,      the_limit_holds_while_blobs_keep_coming,
+					 two_that_evict_at_once_do_no_harm,     the_one_who_finds_eviction_at_work_leaves_it,
 					 times_ahead_of_the_clock_count_as_now, a_store_with_no_limit_is_never_evicted};
 	const TTest *const walks[] = {open_and_gc_drop_what_dead_writers_left, gc_counts_and_evicts,
 				      verify_removes_the_corrupt_and_only_them, clear_removes_every_blob,
