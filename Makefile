@@ -65,7 +65,7 @@ FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
 TESTABLE_OBJ := $(LIB_OBJ) $(filter-out $(B)/client/daemon/main.o,$(DAEMON_OBJ))
 
 .PHONY: all
-all: $(B)/coffer $(B)/cofferd
+all: $(B)/coffer $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so
 
 $(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
 	$(say) LINK $@
@@ -74,6 +74,18 @@ $(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
 $(B)/coffer: $(LAUNCHER_OBJ)
 	$(say) LINK $@
 	$(Q)$(LAUNCHER_CC) -static -o $@ $^
+
+# What stands before the commands of a ninja that knows no jobserver.
+GATE_SRC := jobserver/gate/main.c jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c \
+	base/buf.c base/err.c base/mem.c
+$(B)/coffer-gate: $(GATE_SRC:%.c=$(B)/launcher/%.o)
+	$(say) LINK $@
+	$(Q)$(LAUNCHER_CC) -static -o $@ $^
+
+$(B)/libcoffer-gate.so: jobserver/gate/spawn.c
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $<
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
@@ -157,7 +169,9 @@ LINKS := gcc g++ cc c++ clang clang++
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/coffer
 	install -m 755 $(B)/coffer $(DESTDIR)$(PREFIX)/bin/coffer
-	install -m 755 $(B)/cofferd $(DESTDIR)$(PREFIX)/libexec/coffer/cofferd
+	install -m 755 $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
+	install -d $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
+	install -m 644 integrations/cmake/*.cmake integrations/cmake/CMakePresets.json $(DESTDIR)$(PREFIX)/lib/cmake/Coffer/
 	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done
 	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
 		install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
@@ -166,7 +180,8 @@ install: all
 	install -m 644 completion/_coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/coffer $(DESTDIR)$(PREFIX)/libexec/coffer/cofferd
+	rm -f $(DESTDIR)$(PREFIX)/bin/coffer
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
 	rm -f $(LINKS:%=$(DESTDIR)$(PREFIX)/lib/coffer/%)
 	rm -f $(foreach m,$(wildcard man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer
