@@ -67,7 +67,7 @@ static int write_depfile(const struct job *j, const struct manifest_entry *e, st
 static int read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err)
 {
 	struct rd r = RD(result->data, result->len);
-	uint32_t n = rd_u32(&r), which[PART_COUNT], length[PART_COUNT];
+	uint32_t n = rd_u32(&r), which[PART_COUNT] = {0}, length[PART_COUNT] = {0};
 	if (n > PART_COUNT)
 		r.bad = true;
 	for (uint32_t i = 0; i < n && !r.bad; i++) {
