@@ -346,6 +346,10 @@ static enum reason check_text(const struct job *j, const struct input *i, bool a
 		return REASON_pragma;
 	if (s->unknown_probe)
 		return REASON_unknown_probe;
+	// With -std=c++20 clang takes `import` without another word.
+	if (s->modules && j->compiler->family == FAMILY_CLANG && j->line.lang == LANG_CXX &&
+	    strncmp(i->path, "/usr/", 5) != 0)
+		return REASON_modules;
 	if (s->embed || (!assembler_listed &&
 			 (s->incbin || s->asm_include || (assembler && s->asm_parts) || may_hide_incbin(j, i, assembler))))
 		return REASON_embed;
