@@ -316,7 +316,6 @@ static enum reason decide(struct parser *p, const char **culprit)
 	}
 	c->words[c->source_word].role = WORD_NOT_KEY;
 	c->assembles = !p->to_assembly; // -S wins over -c
-	c->date_time_error = p->date_error && !p->date_silent;
 	outputs_name(p);
 	*culprit = p->refusal_word;
 	return p->refusal != REASON_NONE ? p->refusal : check_outputs(p, culprit);

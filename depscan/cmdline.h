@@ -75,9 +75,8 @@ struct cmdline {
 	bool needs_output;        // the output's name is in the object
 	bool any_comment_matters; // -Wimplicit-fallthrough=1, -Wdocumentation, -gembed-source…: every comment counts
 	bool color_explicit;      // -fdiagnostics-color=always/never, -f[no-]color-diagnostics
-	bool date_time_error; // -Werror=date-time, not taken back; a pragma can still do so, and system headers are exempt
-	bool has_random_seed; // -frandom-seed=
-	bool has_prefix_map;  // any -f…-prefix-map=
+	bool has_random_seed;     // -frandom-seed=
+	bool has_prefix_map;      // any -f…-prefix-map=
 
 	const char *dwo; // names of the side outputs, NULL if there is none
 	const char *gcno;

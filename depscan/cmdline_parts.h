@@ -50,7 +50,6 @@ struct parser {
 	bool coverage, notes, counters;
 	const char *counters_place;
 	bool lto;
-	bool date_error, date_silent;
 	const char *record_f, *record_g;
 
 	const char *cc1_pending; // the -Xclang word whose value the next -Xclang brings

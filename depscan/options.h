@@ -55,8 +55,6 @@
 	X(color)        /* -fdiagnostics-color and its kin */                                               \
 	X(color_choice) /* -fdiagnostics-color=WHEN */                                                      \
 	X(seed)         /* -frandom-seed= */                                                                \
-	X(date_error)   /* -Werror=date-time */                                                             \
-	X(date_silent)  /* what may take that back */                                                       \
 	X(profile)      /* the value names a profile, or a folder with one */                               \
 	X(sections)     /* -fbasic-block-sections=list=FILE */                                              \
 	X(format)       /* -fdiagnostics-format=: some leave files */                                       \

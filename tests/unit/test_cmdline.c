@@ -488,10 +488,6 @@ START_TEST(what_steers_messages_is_noticed)
 	ck_assert(!c.any_comment_matters);
 	expect_reason("clang -Wdocumentation -c x.c", REASON_NONE);
 	ck_assert(c.any_comment_matters);
-	expect_reason("gcc -Werror=date-time -c x.c", REASON_NONE);
-	ck_assert(c.date_time_error);
-	expect_reason("gcc -Werror=date-time -w -c x.c", REASON_NONE);
-	ck_assert(!c.date_time_error);
 }
 END_TEST
 
