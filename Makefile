@@ -133,20 +133,24 @@ e2e: all
 # Each fuzz target for a short time; FUZZ_SECONDS=600 for a long one.
 FUZZ_SECONDS ?= 10
 fuzz:
-	@$(MAKE) --no-print-directory VARIANT=fuzz fuzz-run
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz fuzz-run
 .PHONY: fuzz-run
 fuzz-run: $(FUZZ_BIN)
 	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ_BIN)
 
 .PHONY: check asan tsan clang
+JOBS := $(shell nproc)
 check: need-check
-	@$(MAKE) --no-print-directory all unit lint
-	@$(MAKE) --no-print-directory clang asan tsan
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) unit
+	@$(MAKE) --no-print-directory lint
+	@for v in clang asan tsan; do $(MAKE) --no-print-directory $$v || exit 1; done
 	@$(MAKE) --no-print-directory fuzz
 	@tests/run
 
 asan tsan clang:
-	@$(MAKE) --no-print-directory VARIANT=$@ all unit
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ all
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ unit
 
 .PHONY: lint format
 lint: all
