@@ -86,6 +86,63 @@ trap_50_root_may_be_set()
 	same_file one/a.o one/b.o
 }
 
+trap_50_working_folder_spelled_otherwise()
+{
+	local name
+	put a.c 'int x;'
+	same "$CC" -g -c a.c -o a.o
+	for name in "$(dirname "$P")/./$(basename "$P")" "/$P" "$P/" "$P/../$(basename "$P")"; do
+		PWD=$name check any "$CC" -g -c a.c -o a.o
+		PWD=$name again any "$CC" -g -c a.c -o a.o
+		check any "$CC" -g -c a.c -o a.o
+	done
+}
+
+trap_50_folders_that_no_map_reaches()
+{
+	local tree options
+	for tree in one two; do
+		mkdir -p $tree/.git $tree/b
+		put $tree/src/a.s '.text' '.globl f' 'f: ret'
+		cp $tree/src/a.s $tree/src/b.S
+		put $tree/src/x.c 'int arr[4]; int k(int a) { return arr[a] / a; }'
+	done
+	export COFFER_REPRODUCIBLE=on
+	for tree in one two; do
+		in_dir $tree/b check any "$CC" -g -c ../src/a.s -o a.o
+		in_dir $tree/b check any "$CC" -g -c "$P/$tree/src/a.s" -o a.o
+		in_dir $tree/b check any "$CC" -g -c ../src/b.S -o b.o
+		in_dir $tree/b check any "$CC" -g -c "$P/$tree/src/b.S" -o b.o
+		for options in -fsanitize=undefined -fsanitize=address '-flto -frandom-seed=1' '-fverbose-asm' '-g -fsanitize=thread'; do
+			# shellcheck disable=SC2086
+			in_dir $tree/b check any "$CC" $options -c "$P/$tree/src/x.c" -o x.o
+			# shellcheck disable=SC2086
+			in_dir $tree/b check any "$CC" $options -S "$P/$tree/src/x.c" -o x.s
+		done
+		is_gcc || in_dir $tree/b check any clang -emit-llvm -S "$P/$tree/src/x.c" -o x.ll
+	done
+}
+
+trap_50_checkout_reached_through_a_link()
+{
+	put real/inc/h.h '#define H 1'
+	put real/src/a.c '#include <h.h>' 'int a = H;' 'int f(void) { int unused; return 0; }'
+	mkdir real/.git
+	ln -s real link
+	export COFFER_REPRODUCIBLE=on
+	cd "$P/link" || exit 1
+	for inc in "$P/real/inc" "$P/link/inc" "$P/real/./inc" "$P/real//inc" inc ./inc; do
+		check any "$CC" -Wall -g -I"$inc" -MD -c src/a.c -o a.o
+		again any "$CC" -Wall -g -I"$inc" -MD -c src/a.c -o a.o
+	done
+	for source in "$P/real/src/a.c" "$P/link/src/a.c"; do
+		check any "$CC" -Wall -I"$P/real/inc" -MD -c "$source" -o a.o
+		check any "$CC" -Wall -I"$P/link/inc" -MD -c "$source" -o a.o
+	done
+	cd "$P/real" || exit 1
+	check any "$CC" -Wall -g -I"$P/link/inc" -MD -c src/a.c -o a.o
+}
+
 trap_51_text_of_a_prefix_map_is_not_in_the_key()
 {
 	local option

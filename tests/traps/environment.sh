@@ -207,7 +207,11 @@ trap_34_colours_by_variable()
 		same gcc -Wall -fdiagnostics-urls=always -c a.c -o a.o
 		GCC_URLS=bel check any gcc -Wall -fdiagnostics-urls=always -c a.c -o a.o
 		TERM_URLS=no check any gcc -Wall -fdiagnostics-urls=always -c a.c -o a.o
-		GCC_EXTRA_DIAGNOSTIC_OUTPUT=fixits-v1 check any gcc -Wall -c a.c -o a.o
+		put b.c '#include <stdio.h>' 'int f(void) { printf("%ld\n", 1); return 0; }'
+		same gcc -Wall -c b.c -o b.o
+		GCC_EXTRA_DIAGNOSTIC_OUTPUT=fixits-v1 check any gcc -Wall -c b.c -o b.o
+		GCC_EXTRA_DIAGNOSTIC_OUTPUT=fixits-v2 check any gcc -Wall -c b.c -o b.o
+		check any gcc -Wall -c b.c -o b.o
 	fi
 }
 

@@ -168,6 +168,15 @@ trap_38_specs() # gcc
 	check any gcc -specs=missing.specs -c a.c -o a.o
 }
 
+trap_38_specs_of_distributions() # gcc
+{
+	local specs=/usr/share/dpkg/no-pie-compile.specs
+	[ -r $specs ] || skip "there is no $specs"
+	put a.c 'int a; int *f(void) { return &a; }'
+	right gcc -specs=$specs -c a.c -o a.o
+	check any gcc -c a.c -o a.o
+}
+
 trap_38_plugins()
 {
 	put a.c 'int a;'

@@ -169,6 +169,101 @@ trap_11_many_headers_one_of_which_is_shadowed()
 	expect_served "$CC" -Ie1 -Ie2 -Ie3 -Ilate -c a.c -o a.o
 }
 
+trap_11_folders_that_change_their_nature()
+{
+	put b/h.h '#define H 1'
+	put c/h.h '#define H 2'
+	put a.c '#include <h.h>' 'int value = H;'
+	# A folder of the header's name becomes the header.
+	mkdir -p a/h.h
+	right "$CC" -Ia -Ib -c a.c -o a.o
+	rmdir a/h.h
+	put a/h.h '#define H 3'
+	check changed "$CC" -Ia -Ib -c a.c -o a.o
+	rm -r a
+	# A file in the path becomes a folder.
+	echo file >a
+	right "$CC" -Ia -Ib -c a.c -o a.o
+	rm a
+	put a/h.h '#define H 4'
+	check changed "$CC" -Ia -Ib -c a.c -o a.o
+	rm -r a
+	# A second name of a folder, which the compiler leaves out, gets another target.
+	mkdir a
+	ln -s a l
+	same "$CC" -Ia -Il -Ib -c a.c -o a.o
+	ln -sfn c l
+	check changed "$CC" -Ia -Il -Ib -c a.c -o a.o
+	ln -sfn b l
+	same "$CC" -Ic -Ib -isystem a -c a.c -o a.o
+	same "$CC" -Ic -Ib -isystem l -c a.c -o a.o
+	ln -sfn c l
+	check any "$CC" -Ic -Ib -isystem l -c a.c -o a.o
+}
+
+trap_11_links_that_lead_nowhere()
+{
+	put late/h.h '#define H 1'
+	mkdir early
+	ln -s nowhere early/h.h
+	put a.c '#include <h.h>' 'int value = H;'
+	same "$CC" -Iearly -Ilate -c a.c -o a.o
+	put early/nowhere '#define H 2'
+	check changed "$CC" -Iearly -Ilate -c a.c -o a.o
+	rm early/nowhere
+	check served "$CC" -Iearly -Ilate -c a.c -o a.o
+	ln -sf h.h early/h.h
+	check any "$CC" -Iearly -Ilate -c a.c -o a.o
+}
+
+trap_11_header_that_is_found_twice()
+{
+	put h.h 'extern int h;'
+	put a.c '#include <h.h>' '#include "h.h"' 'int a;'
+	same "$CC" -I. -MD -c a.c -o a.o
+	same "$CC" -I. -MD -MP -c a.c -o a.o
+	same "$CC" -I"$PWD" -I. -MD -MP -c a.c -o a.o
+	same "$CC" -include h.h -MMD -MP -I. -c a.c -o a.o
+	put h.h 'extern long h;'
+	check changed "$CC" -I. -MD -c a.c -o a.o
+	# The same file by two names is no second copy.
+	mkdir inc
+	put inc/w.h 'int w(void);'
+	put b.c '#include "inc/w.h"' 'int b;'
+	same "$CC" -I"$PWD" -c "$PWD/b.c" -o b.o
+	same "$CC" -I. -I"$PWD" -Iinc -c b.c -o b.o
+}
+
+trap_11_second_copies_that_were_left_out()
+{
+	put a/x.h '#pragma once' 'enum { k };'
+	mkdir b
+	cp a/x.h b/x.h
+	touch -d '2020-01-01' a/x.h b/x.h
+	put c.c '#include "a/x.h"' '#include "b/x.h"' 'int c;'
+	right "$CC" -c c.c -o c.o
+	put b/x.h '#pragma once' 'int new_one = 1;'
+	check any "$CC" -c c.c -o c.o
+	cp a/x.h b/x.h
+	touch -d '2020-01-01' b/x.h
+	check any "$CC" -c c.c -o c.o
+	touch b/x.h
+	check any "$CC" -c c.c -o c.o
+	rm b/x.h
+	ln -s ../a/x.h b/x.h
+	check any "$CC" -c c.c -o c.o
+	rm b/x.h
+	cp a/x.h b/x.h
+	check any "$CC" -c c.c -o c.o
+	ln -f a/x.h b/x.h
+	check any "$CC" -c c.c -o c.o
+	put i.c '#import "a/x.h"' '#import "b/x.h"' 'int i;'
+	right "$CC" -w -c i.c -o i.o
+	rm b/x.h
+	put b/x.h 'int other;'
+	check any "$CC" -w -c i.c -o i.o
+}
+
 trap_12_has_include_turns_true_and_false()
 {
 	local form
@@ -407,6 +502,28 @@ trap_13_assembler_include_changes()
 	done
 }
 
+trap_13_assembler_search_path()
+{
+	mkdir d1
+	put d2/x.inc '.byte 1'
+	put a.s '.include "x.inc"'
+	right "$CC" -Wa,-Id1 -Wa,-Id2 -c a.s -o a.o
+	put d1/x.inc '.byte 2'
+	check any "$CC" -Wa,-Id1 -Wa,-Id2 -c a.s -o a.o
+	rm d1/x.inc
+	right "$CC" -Wa,-Id1,-Id2 -c a.s -o a.o
+	put d1/x.inc '.byte 3'
+	check any "$CC" -Wa,-Id1,-Id2 -c a.s -o a.o
+	rm d1/x.inc
+	right "$CC" -Id1 -Id2 -c a.s -o a.o
+	put d1/x.inc '.byte 4'
+	check any "$CC" -Id1 -Id2 -c a.s -o a.o
+	rm d1/x.inc
+	right "$CC" -Xassembler -Id1 -Xassembler -Id2 -c a.s -o a.o
+	put d1/x.inc '.byte 5'
+	check any "$CC" -Xassembler -Id1 -Xassembler -Id2 -c a.s -o a.o
+}
+
 trap_13_incbin_of_a_preprocessed_source()
 {
 	put x.c 'asm(".inc" "bin \"blob\"");'
@@ -492,6 +609,27 @@ trap_14_timestamp_is_the_sources_mtime()
 	check any "$CC" -c a.c -o a.o
 }
 
+trap_14_time_behind_a_warning_that_is_an_error()
+{
+	# No compiler warns of what system headers do.
+	put sys/s.h 'static const char when[] = __TIME__;'
+	put a.c '#include <s.h>' 'const char *f(void) { return when; }'
+	changes_in_time "$CC" -Werror=date-time -isystem sys -c a.c -o a.o
+	put sys/s.h '#pragma GCC system_header' 'static const char when[] = __TIME__;'
+	changes_in_time "$CC" -Werror=date-time -Wdate-time -Isys -c a.c -o a.o
+}
+
+trap_14_macros_that_are_defined_away()
+{
+	put a.c 'int a;'
+	same "$CC" -Wno-builtin-macro-redefined -D__DATE__= -D__TIME__= -D__TIMESTAMP__= -c a.c -o a.o
+	put a.c 'const char *d = __DATE__ "";'
+	right "$CC" -Wno-builtin-macro-redefined -D__DATE__= -D__TIME__= -D__TIMESTAMP__= -c a.c -o a.o
+	changes_in_time "$CC" -Wno-builtin-macro-redefined -D__DATE__=__TIME__ -c a.c -o a.o
+	put a.c '#undef __DATE__' '#define __DATE__ __TIME__' 'const char *d = __DATE__ "";'
+	changes_in_time "$CC" -w -D__DATE__= -c a.c -o a.o
+}
+
 trap_14_source_date_epoch()
 {
 	put a.c 'const char *t = __DATE__ __TIME__;'
@@ -532,8 +670,9 @@ edited_meanwhile()
 	for way in write keep rename; do
 		put "$file" "$old"
 		touch -d '2020-01-01' "$file"
-		counted any coffer "$CC" -O2 -Iearly -I. -c a.c -o a.o "$@" &
-		sleep 0.25
+		"$COFFER" "$CC" -O2 -Iearly -I. -c a.c -o a.o "$@" &
+		wait_until 10 '[ -n "$(descendants $!)" ]' || fail "no compiler is started"
+		sleep 0.2
 		case $way in
 		write) put "$file" "$new" ;;
 		keep)
@@ -558,7 +697,7 @@ edited_meanwhile()
 
 trap_15_header_edited_during_the_compile()
 {
-	slow_source slow.c 120
+	slow_source slow.c 200
 	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
 	edited_meanwhile h.h
 }
@@ -584,17 +723,43 @@ edit_source_meanwhile()
 
 trap_15_header_appears_earlier_during_the_compile()
 {
-	slow_source slow.c 120
+	slow_source slow.c 200
 	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
 	put h.h '#define H 1'
 	mkdir early
-	counted any coffer "$CC" -O2 -iquote early -c a.c -I. -o a.o &
-	sleep 0.25
+	"$COFFER" "$CC" -O2 -iquote early -c a.c -I. -o a.o &
+	wait_until 10 '[ -n "$(descendants $!)" ]' || fail "no compiler is started"
+	sleep 0.2
 	put early/h.h '#define H 2'
 	wait $!
 	check any "$CC" -O2 -iquote early -I. -c a.c -o a.o
 	rm early/h.h
 	check any "$CC" -O2 -iquote early -I. -c a.c -o a.o
+}
+
+trap_15_folder_moved_during_the_compile()
+{
+	local way
+	slow_source slow.c 250
+	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
+	for way in link rename touched; do
+		rm -rf v0 v1 v2 current
+		put v1/h.h '#define H 1'
+		put v2/h.h '#define H 2'
+		ln -s v1 current
+		sleep 0.02
+		"$COFFER" "$CC" -O2 -Icurrent -Iv1 -c a.c -o a.o &
+		wait_until 10 '[ -n "$(descendants $!)" ]' || fail "no compiler is started"
+		sleep 0.2
+		case $way in
+		link) ln -sfn v2 current ;;
+		rename) mv v1 v0 && mv v2 v1 ;;
+		touched) mv v1 v0 && mv v2 v1 && touch v1/other ;;
+		esac
+		wait $! || fail "the compile failed"
+		check any "$CC" -O2 -Icurrent -Iv1 -c a.c -o a.o
+		sed -i "s/slow_0/slow_$way/" a.c
+	done
 }
 
 trap_15_input_made_in_the_same_moment_is_not_trusted()
@@ -911,6 +1076,21 @@ trap_21_options_that_name_headers_and_folders()
 	fi
 }
 
+trap_21_long_forms_of_folders()
+{
+	put a.c '#if __has_include(<h.h>)' '#include <h.h>' '#endif' '#ifndef H' '#define H 1' '#endif' 'int value = H;'
+	for option in --include-directory= --include-directory-after= -I -idirafter -isystem; do
+		rm -rf later
+		right "$CC" ${option}later -c a.c -o a.o
+		put later/h.h '#define H 2'
+		check changed "$CC" ${option}later -c a.c -o a.o
+	done
+	rm -rf later
+	right "$CC" --include-prefix=./ --include-with-prefix=later -c a.c -o a.o
+	put later/h.h '#define H 3'
+	check changed "$CC" --include-prefix=./ --include-with-prefix=later -c a.c -o a.o
+}
+
 trap_21_sysroots()
 {
 	put a.c '#include <h.h>' 'int value = H;'
@@ -1058,6 +1238,40 @@ trap_23_precompiled_header_beside_the_header() # gcc
 	check changed gcc -c a.c -o a.o
 	rm -r h.h.gch
 	check any gcc -c a.c -o a.o
+}
+
+trap_23_precompiled_header_that_is_made_again() # gcc
+{
+	local include
+	# As a build system does it: the header, its precompiled form and the compile, each time again.
+	put inner.h '#define H 1'
+	put h.h '#include "inner.h"'
+	put a.c '#include "h.h"' 'int value = H;'
+	put b.c 'int value = H;'
+	for include in '' '-include h.h' "-Winvalid-pch -include $PWD/h.h -MD"; do
+		put inner.h '#define H 1'
+		gcc -x c-header h.h -o h.h.gch
+		# shellcheck disable=SC2086
+		right gcc $include -c a.c -o a.o
+		put inner.h '#define H 2'
+		gcc -x c-header h.h -o h.h.gch
+		# shellcheck disable=SC2086
+		check changed gcc $include -c a.c -o a.o
+		rm h.h.gch
+		put inner.h '#define H 3'
+		# shellcheck disable=SC2086
+		check changed gcc $include -c a.c -o a.o
+	done
+	mkdir h.h.gch
+	right gcc -c a.c -o a.o
+	put inner.h '#define H 4'
+	gcc -x c-header h.h -o h.h.gch/one.gch
+	put inner.h '#define H 3'
+	check changed gcc -c a.c -o a.o
+	put inner.h '#define H 5'
+	gcc -x c-header h.h -o h.h.gch/one.gch
+	put inner.h '#define H 3'
+	check changed gcc -c a.c -o a.o
 }
 
 trap_23_precompiled_header_in_the_search_path() # gcc

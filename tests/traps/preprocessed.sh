@@ -278,6 +278,31 @@ trap_26_traditional_preprocessing() # gcc
 	two_texts 'a/**/b: .byte 1\n' 'ab    : .byte 1\n' gcc -traditional-cpp a.S
 }
 
+trap_26_comments_in_coverage_maps() # clang
+{
+	local flags='-fprofile-instr-generate -fcoverage-mapping'
+	# shellcheck disable=SC2086
+	two_texts 'int f(int a)\n{\n  if (a)\n  /* comment here */\n  return 1;\n  return 2;\n}\n' \
+		'int f(int a)\n{\n  if (a)\n                      \n  return 1;\n  return 2;\n}\n' clang $flags a.c
+}
+
+trap_26_other_kinds_of_comments()
+{
+	local options
+	for options in '-std=gnu89 -pedantic' '-std=gnu89 -pedantic-errors' -Wc90-c99-compat -Wc++-comment -Wcomment '-std=c89 -w'; do
+		# shellcheck disable=SC2086
+		two_texts 'int x; /* abc */\n' 'int x; // abc   \n' "$CC" $options a.c
+		# shellcheck disable=SC2086
+		two_texts '#define C(a,b) a/**/b\nint C(fo,o)=1;int bar;\n' '#define C(a,b) a    b\nint C(fo,o)=1;int bar;\n' "$CC" $options a.c
+	done
+	if is_gcc; then
+		for options in -traditional-cpp -traditional --traditional-cpp --traditional; do
+			two_texts '#define C(a,b) a/**/b\nint C(fo,o)=1;int bar;\n' '#define C(a,b) a    b\nint C(fo,o)=1;int bar;\n' \
+				gcc $options -c a.c
+		done
+	fi
+}
+
 trap_27_directives_only_and_its_enemies()
 {
 	put a.c '#define UNUSED 1' '#define N __COUNTER__' 'int a = N, b = N;' '#pragma GCC optimize ("O1")' 'int f(void) { return 1; };'
@@ -285,6 +310,11 @@ trap_27_directives_only_and_its_enemies()
 	right "$CC" -pedantic -Wunused-macros -c a.c -o a.o
 	right "$CC" -fpreprocessed -c a.c -o a.o
 	right "$CC" -fpreprocessed -fdirectives-only -c a.c -o a.o
+	put w.i '# 1 "foo.c"' 'int x;' '#include "y.h"'
+	put y.h 'int y;'
+	right "$CC" -fpreprocessed -fdirectives-only -c w.i -o w.o
+	put y.h 'int z;'
+	check any "$CC" -fpreprocessed -fdirectives-only -c w.i -o w.o
 	same "$CC" -pedantic -Wall -c a.c -o a.o
 	put a.c 'int a = 1;' 'int f(void) { return 1; };'
 	check any "$CC" -pedantic -Wunused-macros -c a.c -o a.o
@@ -375,6 +405,18 @@ trap_28_sources_that_are_not_ascii() # gcc
 		check any gcc -nostdinc -finput-charset=$set -c i.c -o i.o
 		put blob two
 		check any gcc -nostdinc -finput-charset=$set -c i.c -o i.o
+	done
+}
+
+trap_28_character_sets_with_backslashes() # gcc
+{
+	local set
+	for set in SHIFT_JIS BIG5 GBK; do
+		two_texts 'char *s = "\\x95\\x5c" "/*a*/";\n' 'char *s = "\\x95\\x5c" "/*b*/";\n' gcc -finput-charset=$set a.c
+		printf 'char *s = "\x95\x5c" "/*a*/";\n' >a.c
+		check any gcc -finput-charset=$set -c a.c -o a.o
+		printf 'char *s = "\x95\x5c" "/*b*/";\n' >a.c
+		check any gcc -finput-charset=$set -c a.c -o a.o
 	done
 }
 

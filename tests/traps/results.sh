@@ -153,6 +153,49 @@ trap_61_hard_links_and_modes_of_old_outputs()
 	done
 }
 
+trap_61_empty_outputs_that_were_there()
+{
+	local mode
+	put a.c 'int a;'
+	check any "$CC" -MD -c a.c -o z.o
+	# As configure and kernel scripts do with mktemp.
+	for mode in 600 644 444; do
+		: >a.o
+		: >a.d
+		chmod $mode a.o a.d
+		ln a.o other.o
+		check any "$CC" -MD -c a.c -o a.o
+		again any "$CC" -MD -c a.c -o a.o
+		rm -f a.o a.d other.o
+	done
+}
+
+trap_61_outputs_that_are_inputs()
+{
+	put h.h '#define H 1'
+	put a.c '#include "h.h"' 'int a = H;'
+	check any "$CC" -MD -c a.c -o a.o
+	for output in a.c ./a.c "$PWD/a.c"; do
+		check any "$CC" -c a.c -o "$output"
+		[ "$(<"$T/got/status")" != 0 ] || fail "the source was overwritten"
+	done
+	ln -s a.c link.o
+	check any "$CC" -c a.c -o link.o
+	put a.c '#include "h.h"' 'int a = H;'
+	ln -f a.c hard.o
+	check any "$CC" -c a.c -o hard.o
+	put a.c '#include "h.h"' 'int a = H;'
+	cp h.h saved.h
+	check any "$CC" -c a.c -o h.h
+	cp saved.h h.h
+	check any "$CC" -MD -MF h.h -c a.c -o a.o
+	cp saved.h h.h
+	check any "$CC" -MD -MF a.c -c a.c -o a.o
+	put a.c '#include "h.h"' 'int a = H;'
+	check any "$CC" -MD -MF a.o -c a.c -o a.o
+	return 0
+}
+
 trap_61_the_cache_is_not_linked_to_the_build()
 {
 	put a.c 'int a = 12345;'

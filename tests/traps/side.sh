@@ -183,9 +183,7 @@ trap_55_further_files_of_gcc() # gcc
 	IGNORE='*.gz' leaves a.c.opt-record.json.gz gcc -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
 	right gcc -fdiagnostics-format=json-file -Wall -Iinc -c a.c -o a.o
 	right gcc -fdiagnostics-format=sarif-file -Wall -Iinc -c a.c -o a.o
-	right gcc -fcompare-debug -g -Iinc -c a.c -o a.o
-	IGNORE='*.csv' right gcc -fproc-stat-report -Iinc -c a.c -o a.o 2>/dev/null || true
-	right gcc -fada-spec -x c -Iinc -c a.c -o a.o 2>/dev/null || true
+	IGNORE=a.o right gcc -fcompare-debug -g -Iinc -c a.c -o a.o
 	right gcc -fdump-final-insns=x.txt -Iinc -c a.c -o a.o
 	right gcc -fdump-passes -Iinc -c a.c -o a.o
 	right gcc -fstack-usage -fcallgraph-info -Iinc -MD -c a.c -o a.o
@@ -217,7 +215,7 @@ trap_55_further_files_of_clang() # clang
 	right clang -Xclang -module-dependency-dir -Xclang mods -Iinc -c a.c -o a.o
 	right clang -fstack-size-section -fstack-usage -Iinc -c a.c -o a.o
 	IGNORE='*.txt' right clang -mllvm -debug-pass=Structure -Iinc -c a.c -o a.o
-	right clang -fproc-stat-report=x.csv.none -fsyntax-only -Iinc -c a.c -o a.o 2>/dev/null || true
+	IGNORE='*.csv' right clang -fproc-stat-report=x.csv -Iinc -c a.c -o a.o
 }
 
 trap_56_modules_of_gcc() # gcc
@@ -339,6 +337,17 @@ trap_58_link_time_optimisation()
 	counted any coffer "$CC" -frandom-seed=1 -O2 -flto -c b.c -o b.o
 	"$COFFER" "$CC" -O2 -flto a.o b.o -o prog || fail "does not link"
 	./prog || fail "the program fails"
+}
+
+trap_58_nothing_of_coffer_is_in_objects_for_the_linker()
+{
+	put a.c 'int main(void) { return 0; }'
+	right "$CC" -frandom-seed=1 -O2 -flto -c a.c -o a.o
+	! grep -q /dev/fd a.o || fail "a descriptor of coffer's is in the object"
+	right "$CC" -frandom-seed=1 -O2 -flto -ffat-lto-objects -c a.c -o a.o
+	"$CC" -O2 -flto a.o -o prog 101>"$T/written" 2>"$T/err" || fail "does not link"
+	[ ! -s "$T/err" ] || fail "the linker says $(<"$T/err")"
+	[ ! -s "$T/written" ] || fail "something was written"
 }
 
 trap_58_jobserver_for_link_time_optimisation() # gcc
