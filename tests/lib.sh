@@ -441,7 +441,8 @@ daemons()
 leftovers()
 {
 	local file pid
-	for file in $(grep -lsF -f - /proc/[0-9]*/{environ,cmdline,maps} <<<"$T"); do
+	# By standard input, so that grep does not find itself.
+	grep -lsF -f - /proc/[0-9]*/{environ,cmdline,maps} <<<"$T" | while read -r file; do
 		pid=${file#/proc/}
 		pid=${pid%%/*}
 		[ ! -d "/proc/$pid" ] || echo "$pid"

@@ -95,7 +95,7 @@ plain/%.o: src/%.c
 	@mkdir -p plain
 	@$(CC) $(FLAGS) -Iinc -c $< -o $@
 END
-		for file in $tree/plain/*.o; do same_file "$file" "$tree/out/${file##*/}" && n=$((n + 1)); done
+		for file in "$tree"/plain/*.o; do same_file "$file" "$tree/out/${file##*/}" && n=$((n + 1)); done
 	done
 	[ $n = 15 ] || fail "only $n objects were compared"
 	! cmp -s one/out/u1.o two/out/u1.o || fail "checkouts with different headers have one object"
@@ -114,6 +114,6 @@ plain/%.o: src/%.c
 	@mkdir -p plain
 	@$(CC) $(FLAGS) -Iinc -c $< -o $@
 END
-		for file in $tree/plain/*.o; do same_file "$file" "$tree/out/${file##*/}"; done
+		for file in "$tree"/plain/*.o; do same_file "$file" "$tree/out/${file##*/}"; done
 	done
 }

@@ -85,7 +85,7 @@ e2e_setting_max_size() { # once
 	export COFFER_MAX_SIZE=400K
 	for i in {1..60}; do
 		{
-			echo "int a$i[] = {"
+			echo "int a${i}[] = {"
 			for ((j = 0; j < 3000; j++)); do echo "$((j * j * i)),"; done
 			echo '};'
 		} >a.c
