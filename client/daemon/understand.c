@@ -312,7 +312,8 @@ static enum reason check_words(struct job *j)
 		const char *name = begins(t, charset) ? t + strlen(charset) : NULL;
 		bool is_odd = name && strcasecmp(name, "utf-8") != 0 && strcasecmp(name, "utf8") != 0 &&
 			      strcasecmp(name, "us-ascii") != 0 && strcasecmp(name, "ascii") != 0;
-		bool is_own = strstr(t, "/dev/fd/") || strstr(t, "/dev/std") || strstr(t, "/proc/self/");
+		bool is_macro = begins(t, "-D") || (i && strcmp(j->line.words[i - 1].text, "-D") == 0);
+		bool is_own = !is_macro && (strstr(t, "/dev/fd/") || strstr(t, "/dev/std") || strstr(t, "/proc/self/"));
 		if (is_odd || is_own || strstr(t, "__has_include")) {
 			j->culprit = t;
 			return is_odd ? REASON_option_dangerous : is_own ? REASON_input_not_a_file : REASON_unknown_probe;

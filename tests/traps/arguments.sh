@@ -529,3 +529,9 @@ trap_49_spec_files() # gcc
 		[ ! -e "$file" ] || same gcc -O2 -specs="$file" -MD -c a.c -o a.o
 	done
 }
+trap_43_macros_may_name_descriptors()
+{
+	put a.c "const char *name = NAME;"
+	same "$CC" -DNAME=\"/proc/self/exe\" -c a.c -o a.o
+	same "$CC" -D NAME=\"/dev/stdin\" -c a.c -o a.o
+}
