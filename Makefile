@@ -146,7 +146,7 @@ check: need-check
 	@$(MAKE) --no-print-directory lint
 	@for v in clang asan tsan; do $(MAKE) --no-print-directory $$v || exit 1; done
 	@$(MAKE) --no-print-directory fuzz
-	@tests/run
+	@tools/e2e
 
 asan tsan clang:
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ all
