@@ -459,6 +459,21 @@ descendants()
 	done
 }
 
+# Process ids of the compilers below a launcher, which may also have started a daemon.
+compilers_below()
+{
+	local pid name
+	for pid in $(descendants "$1"); do
+		name=$(cat "/proc/$pid/comm" 2>/dev/null)
+		case $name in gcc | g++ | cc1 | cc1plus | as | clang | clang++) echo "$pid" ;; esac
+	done
+}
+
+compiler_runs()
+{
+	wait_until 10 "[ -n \"\$(compilers_below $1)\" ]" || fail "no compiler is started"
+}
+
 # Ends this test's daemons as a user would.
 stop_daemons()
 {

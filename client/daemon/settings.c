@@ -70,12 +70,22 @@ static void look_at_files(struct arena *a, const char *const *env, const char *t
 	}
 }
 
+// What launchers and the jobserver tell each other differs from command to command and is no setting.
+static bool is_passing(const char *assignment)
+{
+	static const char *const names[] = {"COFFER_JOBSERVER", "COFFER_SLOT", "COFFER_GATE", "COFFER_DEPTH", "COFFER_LEND"};
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (strncmp(assignment, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
 static struct digest settings_key(const char *const *env, const char *const *set, const char *tree)
 {
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	for (; *env; env++)
-		if (strncmp(*env, "COFFER_", 7) == 0 || strncmp(*env, "HOME=", 5) == 0 ||
+		if ((strncmp(*env, "COFFER_", 7) == 0 && !is_passing(*env)) || strncmp(*env, "HOME=", 5) == 0 ||
 		    strncmp(*env, "XDG_CONFIG_HOME=", 16) == 0)
 			hasher_str(&h, *env);
 	hasher_str(&h, NULL);

@@ -253,9 +253,10 @@ e2e_faults_compiler_that_never_ends()
 	put a.c "#include \"$T/never\""
 	perl -e 'setpgrp; $SIG{INT} = "DEFAULT"; exec @ARGV' "$COFFER" "$CC" -c a.c -o a.o &
 	launcher=$!
-	sleep 0.7
+	compiler_runs $launcher
+	sleep 0.2
 	[ -d /proc/$launcher ] || fail "the compile has ended"
-	below=$(descendants $launcher)
+	below=$(compilers_below $launcher)
 	kill -INT -- -$launcher
 	wait_until 5 "[ ! -d /proc/$launcher ]" || fail "the launcher does not end"
 	wait $launcher
