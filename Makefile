@@ -14,7 +14,7 @@ CC := gcc
 endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
-PKGS := libzstd libxxhash jansson inih
+PKGS := libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -49,14 +49,15 @@ HARDEN :=
 endif
 
 # ---- what is built ------------------------------------------------------------------------------------------------
-LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c)
-DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/verbs/*.c)
+LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c remote/*.c)
+DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/verbs/*.c scheduler/*.c worker/*.c)
+PROTO_OBJ := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(wildcard proto/*.proto))
 # What the launcher shares with the rest needs no library.
 LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c base/buf.c base/err.c base/mem.c
 UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
 
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(PROTO_OBJ)
 DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/%.o)
 LAUNCHER_OBJ := $(LAUNCHER_SRC:%.c=$(B)/launcher/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
@@ -87,13 +88,31 @@ $(B)/libcoffer-gate.so: jobserver/gate/spawn.c
 	$(say) LINK $@
 	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $<
 
+# Beside a job, in its sandbox or its microVM: static, and without TLS, which ends at the worker.
+AGENT_SRC := $(wildcard agent/*.c)
+AGENT_LIB := $(filter-out $(B)/remote/tls%.o,$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
+$(B)/coffer-agent: $(AGENT_SRC:%.c=$(B)/%.o) $(AGENT_LIB)
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd libxxhash jansson) -lpthread
+
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(LAUNCHER_CC) -std=c17 -O2 -g $(WARN) -Wno-conversion -Wno-sign-conversion $(WERROR) $(CPPFLAGS) -DCOFFER_LAUNCHER \
 		-fno-stack-protector -MMD -MP -c -o $@ $<
 
-$(B)/%.o: %.c
+# Generated from the messages of proto/. Not from the services: remote/ calls them, and `Register` is no name in C.
+PROTO_H := $(PROTO_OBJ:.o=.h)
+$(B)/proto/%.pb-c.c $(B)/proto/%.pb-c.h: proto/%.proto
+	@mkdir -p $(@D)
+	$(say) PROTO $@
+	$(Q)sed '/^service /,/^}/d' $< >$(@D)/$(<F) && protoc-c --proto_path=$(@D) --c_out=$(@D) $(@D)/$(<F)
+
+$(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c
+	$(say) CC $@
+	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(B)/proto -c -o $@ $<
+
+$(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS_ALL) $(HARDEN) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
@@ -107,7 +126,7 @@ $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(SAN:fuzzer-no-link=fuzzer) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
 
-$(B)/fuzz/%.fuzz.o: fuzz/%.c
+$(B)/fuzz/%.fuzz.o: fuzz/%.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS_ALL) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
