@@ -1,0 +1,55 @@
+#include "worker/limits.h"
+
+#define MB (UINT64_C(1) << 20)
+
+const struct limits limits_default = {
+	.wall_ms = 600 * 1000,
+	.cpu_s = 600,
+	.memory_bytes = 4096 * MB,
+	.files = 1024,
+	.processes = 256,
+	.file_bytes = 1024 * MB,
+	.scratch_bytes = 2048 * MB,
+	.message_bytes = MB,
+};
+
+static uint64_t lower(uint64_t most, uint64_t asked)
+{
+	return asked && asked < most ? asked : most;
+}
+
+struct limits limits_lower(const struct limits *most, const struct limits *asked)
+{
+	return (struct limits){
+		.wall_ms = (uint32_t)lower(most->wall_ms, asked->wall_ms),
+		.cpu_s = (uint32_t)lower(most->cpu_s, asked->cpu_s),
+		.memory_bytes = lower(most->memory_bytes, asked->memory_bytes),
+		.files = (uint32_t)lower(most->files, asked->files),
+		.processes = (uint32_t)lower(most->processes, asked->processes),
+		.file_bytes = lower(most->file_bytes, asked->file_bytes),
+		.scratch_bytes = lower(most->scratch_bytes, asked->scratch_bytes),
+		.message_bytes = lower(most->message_bytes, asked->message_bytes),
+	};
+}
+
+int limits_check(const struct limits *l, struct err *err)
+{
+	const struct {
+		const char *name;
+		uint64_t value, least;
+	} all[] = {
+		{"wall clock, in milliseconds", l->wall_ms, 1},
+		{"CPU, in seconds", l->cpu_s, 1},
+		{"memory, in bytes", l->memory_bytes, 16 * MB},
+		{"open files", l->files, 16},
+		{"processes", l->processes, 1},
+		{"bytes of a file", l->file_bytes, 4096},
+		{"bytes of scratch space", l->scratch_bytes, 64 * 1024},
+		{"bytes of messages", l->message_bytes, 1},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (all[i].value < all[i].least)
+			return err_set(err, ERR_USAGE, "the limit of %s is at least %llu, not %llu", all[i].name,
+				       (unsigned long long)all[i].least, (unsigned long long)all[i].value);
+	return 0;
+}
