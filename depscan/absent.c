@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,10 @@ static enum presence look(struct finder *f, const char *path)
 	if (known)
 		return (enum presence)known;
 	struct stat st;
-	enum presence p = fstatat(f->q->cwd_fd, path, &st, 0) < 0 ? ABSENT : S_ISDIR(st.st_mode) ? FOLDER_THERE : FILE_THERE;
+	bool there = fstatat(f->q->cwd_fd, path, &st, 0) == 0;
+	if (!there && errno != ENOENT && errno != ENOTDIR)
+		f->doubtful = path;
+	enum presence p = !there ? ABSENT : S_ISDIR(st.st_mode) ? FOLDER_THERE : FILE_THERE;
 	map_puts(&f->presence, path, (void *)(uintptr_t)p);
 	if (p == FILE_THERE && f->q->unread && !map_gets(&f->inputs, path) && !f->q->unread(f->q->ctx, path, &st))
 		f->doubtful = path;
@@ -66,11 +70,11 @@ static bool first_time(struct finder *f, const char *path)
 	return map_puts(&f->listed, path, f) == NULL;
 }
 
-// Notes that `path` is absent, as a name in the deepest folder that exists: where "D/sys" is not there, "sys/h.h" in D.
+// Notes that `path` is absent, as a name in the deepest folder that exists: where "D/sys" is none, "sys/h.h" in D.
 static void note_absent(struct finder *f, const char *path)
 {
 	const char *dir = path_dir(f->a, path_tidy(f->a, path));
-	while (strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0 && look(f, dir) == ABSENT)
+	while (strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0 && look(f, dir) != FOLDER_THERE)
 		dir = path_dir(f->a, dir);
 	if (!first_time(f, path))
 		return;
@@ -90,6 +94,16 @@ static void note_no_file(struct finder *f, const char *dir)
 {
 	if (look(f, dir) != FILE_THERE)
 		note_absent(f, arena_printf(f->a, "%s/", dir));
+}
+
+// The compiler warns of a file among the folders of its search. One that has a group is looked at with its names.
+static void note_no_files(struct finder *f, const char *const *dirs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const char *dir = path_tidy(f->a, dirs[i]);
+		if (!map_gets(&f->groups, dir))
+			note_no_file(f, dir);
+	}
 }
 
 static void absent_at(struct finder *f, const char *dir, const char *rest)
@@ -257,8 +271,9 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 		follow_unknown(&f, path_tidy(a, f.files[i].path));
 	for (unsigned i = 0; i < q->n_loose; i++)
 		follow_unknown(&f, path_tidy(a, q->loose[i]));
-	for (unsigned i = 0; i < q->search->n_missing; i++)
-		note_no_file(&f, path_tidy(a, q->search->missing[i]));
+	note_no_files(&f, q->search->missing, q->search->n_missing);
+	note_no_files(&f, q->search->quoted, q->search->n_quoted);
+	note_no_files(&f, q->search->angled, q->search->n_angled);
 	collect(&f, out);
 	struct map *maps[] = {&f.presence, &f.inputs, &f.groups, &f.listed, &f.followed};
 	for (size_t i = 0; i < COUNT_OF(maps); i++)

@@ -185,6 +185,7 @@ static const char *at_hash(struct reader *r, const char *hash, const char *p)
 	}
 	const char *w = skip_gap(r, p), *e = word_end(r, w);
 	size_t n = (size_t)(e - w);
+	r->s->imports |= is(w, n, "import");
 	if (is(w, n, "include") || is(w, n, "import") || is(w, n, "__include_macros"))
 		read_include(r, hash, e, false);
 	else if (is(w, n, "include_next"))
@@ -245,9 +246,11 @@ static void at_date(struct reader *r, const char *w, size_t n)
 		size_t len = strlen(names[i]);
 		bool head = n >= 3 && n <= len && memcmp(w, names[i], n) == 0;
 		bool tail = n >= strlen("DATE__") && n < len && memcmp(w, names[i] + len - n, n) == 0;
+		// #define HALF __TI; but "the __TIME*_T macros", says glibc
+		bool piece = head && n > 3 && w[n] != '*';
 		// C(C(__, TIME), __)
 		bool core = n == len - 4 && r->pastes && memcmp(w, names[i] + 2, n) == 0;
-		if ((head && n == len) || ((head || tail) && (is_pasted(r, w, n) || (n > 3 && is_argument(r, w, n)))) ||
+		if (piece || ((head || tail) && (is_pasted(r, w, n) || (n > 3 && is_argument(r, w, n)))) ||
 		    (core && is_argument(r, w, n)))
 			*flags[i] = true;
 	}
@@ -312,6 +315,8 @@ static void at_word(struct reader *r, const char *w, size_t n)
 	case '_':
 		if (is(w, n, "__asm__") || is(w, n, "__asm") || is(w, n, "_asm"))
 			s->has_asm = true;
+		else if (is(w, n, "_Pragma"))
+			s->once |= at_text(skip_gap(r, w + n), r->end, "(\"once\"");
 		else if (n >= 5 && memcmp(w, "__has", 5) == 0)
 			at_has(r, w, n);
 		else if (n >= 3 && (w[1] == 'D' || w[1] == 'T' || w[2] == 'D' || w[2] == 'T'))
@@ -346,6 +351,8 @@ static void at_word(struct reader *r, const char *w, size_t n)
 	case 'p':
 		if (is(w, n, "pch_preprocess"))
 			s->odd_pragma = true;
+		else if (is(w, n, "pragma"))
+			s->once |= at_text(skip_gap(r, w + n), r->end, "once");
 		break;
 	default:
 		break;

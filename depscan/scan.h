@@ -39,6 +39,8 @@ struct scan {
 	bool asm_parts; // words that spell one of the two when pasted: counts in assembler sources, where nothing says "asm"
 	bool embed;     // #embed or __has_embed
 	bool has_asm;   // asm, _asm, __asm, __asm__ as a word
+	bool once;      // #pragma once
+	bool imports;   // #import
 	bool pragma_dependency; // #pragma GCC dependency: compares the dates of files
 	bool odd_pragma;        // #pragma clang module, GCC pch_preprocess, include_alias: they change what is included
 	bool modules;           // import or module at the start of a line: C++20 or Objective-C modules

@@ -158,6 +158,25 @@ static void note_link(struct known_search *k, int cwd_fd, const char *dir)
 		s->links[s->n_links++] = (struct search_link){arena_strdup(&k->arena, dir), real};
 }
 
+// clang tells of a folder that has two names only the first, so the names come from the command. (Those of the environment
+// are few and seldom links.)
+static void note_named(struct known_search *k, int cwd_fd, const struct cmdline *line)
+{
+	static const char *const options[] = {"-isystem", "-iquote", "-idirafter", "-I", "-F"};
+	for (unsigned i = 0; i < line->n_words; i++) {
+		const char *t = line->words[i].text;
+		if (line->words[i].role != WORD_SEARCH)
+			continue;
+		for (size_t o = 0; o < COUNT_OF(options); o++)
+			if (begins(t, options[o])) {
+				t += strlen(options[o]);
+				break;
+			}
+		if (*t && *t != '-')
+			note_link(k, cwd_fd, t);
+	}
+}
+
 // gcc and clang print the same form: two headings, a folder per line after one blank, and the names they ignored.
 // False if there are more folders than we keep.
 static bool read_answer(struct known_search *k, int cwd_fd, char *text)
@@ -207,7 +226,8 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 	return true;
 }
 
-static struct known_search *ask(const char **argv, const char *const *env, int cwd_fd, struct err *err)
+static struct known_search *ask(const struct compiler *compiler, const struct cmdline *line, const char **argv,
+				const char *const *env, int cwd_fd, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct child c = {.argv = argv,
@@ -221,14 +241,28 @@ static struct known_search *ask(const char **argv, const char *const *env, int c
 		if (c.status != 0 || !c.errs.data || !read_answer(k, cwd_fd, c.errs.data)) {
 			err_set(err, ERR_FORMAT, "'%s' does not tell where it looks for headers", argv[0]);
 			known_free(TAKE(k));
+		} else if (compiler->family == FAMILY_CLANG) {
+			note_named(k, cwd_fd, line);
 		}
 	}
 	child_release(&c);
 	return k;
 }
 
+static bool are_folders(const char *const *dirs, unsigned n, int cwd_fd)
+{
+	struct stat st;
+	for (unsigned i = 0; i < n; i++)
+		if (fstatat(cwd_fd, dirs[i], &st, 0) < 0 || !S_ISDIR(st.st_mode))
+			return false;
+	return true;
+}
+
 static bool still_holds(const struct known_search *k, struct arena *a, int cwd_fd)
 {
+	if (!are_folders(k->search.quoted, k->search.n_quoted, cwd_fd) ||
+	    !are_folders(k->search.angled, k->search.n_angled, cwd_fd))
+		return false;
 	for (unsigned i = 0; i < k->search.n_links; i++) {
 		const char *real = search_real_path(a, cwd_fd, k->search.links[i].dir);
 		if (!real || strcmp(real, k->search.links[i].real) != 0)
@@ -274,7 +308,7 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 		known_free(map_del(&s->known, &key, sizeof key));
 		if (s->known.n >= SEARCHES_MAX)
 			forget_all(s);
-		k = ask(argv, env, cwd_fd, err);
+		k = ask(c, line, argv, env, cwd_fd, err);
 		if (k)
 			map_put(&s->known, &key, sizeof key, k);
 	}

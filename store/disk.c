@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,9 +95,9 @@ uint64_t store_bytes(const struct store *s)
 	return usage_read(s->usage, NULL);
 }
 
-uint64_t store_corrupt(const struct store *s)
+uint64_t store_take_corrupt(struct store *s)
 {
-	return s->corrupt;
+	return atomic_exchange(&s->corrupt, 0);
 }
 
 bool store_is_over(const struct store *s)

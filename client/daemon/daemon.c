@@ -17,6 +17,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -136,14 +137,11 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 
 static void keep_house(struct daemon *d)
 {
-	static uint64_t corrupt_counted;
-	uint64_t removed = 0, corrupt = store_corrupt(d->store);
+	uint64_t removed = 0;
 	struct err err = ERR_INIT;
 	const struct config *config = settings_find(d->settings, (const char *const *)environ, NULL, NULL, NULL);
 	if (config)
 		store_set_limit(d->store, (uint64_t)config_number(config, SETTING_max_size));
-	stats_add(d->stats, STAT_corrupt, corrupt - corrupt_counted);
-	corrupt_counted = corrupt;
 	if (!store_is_over(d->store))
 		return;
 	if (store_evict_some(d->store, &removed, &err) < 0)
@@ -151,8 +149,20 @@ static void keep_house(struct daemon *d)
 	stats_add(d->stats, STAT_evicted, removed);
 }
 
+// Which file launchers connect to; 0: none.
+static ino_t socket_file(const struct daemon *d)
+{
+	struct sockaddr_un own = {0};
+	socklen_t n = sizeof own;
+	struct stat st;
+	if (getsockname(d->listen_fd, (struct sockaddr *)&own, &n) < 0 || lstat(own.sun_path, &st) < 0)
+		return 0;
+	return st.st_ino;
+}
+
 static void run(struct daemon *d, int64_t idle_ms)
 {
+	ino_t socket = socket_file(d);
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -171,6 +181,9 @@ static void run(struct daemon *d, int64_t idle_ms)
 			keep_house(d);
 		else if (now_ns() - started > NO_CACHE_NS)
 			break; // the next daemon may find the cache in order
+		// With its socket (the cache's folder was removed) the daemon has lost its use.
+		if (atomic_load(&d->busy) == 0 && socket_file(d) != socket)
+			break;
 		int64_t idle = (now_ns() - atomic_load(&d->last_work_ns)) / 1000000;
 		struct pollfd waiting = {.fd = d->listen_fd, .events = POLLIN};
 		if (atomic_load(&d->busy) == 0 && idle >= idle_ms && poll(&waiting, 1, 0) == 0)

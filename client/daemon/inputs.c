@@ -1,4 +1,5 @@
 #include "client/daemon/job.h"
+#include "client/daemon/ways.h"
 
 #include "base/child.h"
 #include "base/map.h"
@@ -69,6 +70,41 @@ static const struct scan *add(struct inputs *in, const char *path, uint32_t flag
 	struct scan *scan = arena_alloc(&j->arena, sizeof *scan);
 	*scan = i->facts.scan;
 	return scan;
+}
+
+static const struct input *same_file(const struct inputs *in, const struct file_id *id)
+{
+	for (uint32_t i = 0; i < in->n; i++)
+		if (file_id_equal(&in->list[i].facts.id, id))
+			return &in->list[i];
+	return NULL;
+}
+
+static bool any_imports(const struct inputs *in)
+{
+	for (uint32_t i = 0; i < in->n; i++)
+		if (in->list[i].facts.scan.imports)
+			return true;
+	return false;
+}
+
+// One file under two names, that says `#pragma once`: when it becomes two files, the second counts, and no digest tells.
+static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
+{
+	bool found = false, imports = any_imports(in);
+	struct map once = MAP_INIT; // device and inode -> tidy name
+	for (uint32_t i = 0; i < in->n && !found; i++) {
+		const struct input *input = &in->list[i];
+		uint64_t key[2] = {input->facts.id.dev, input->facts.id.ino};
+		if (!input->facts.scan.once && !imports)
+			continue;
+		const char *name = path_tidy(&in->j->arena, input->path);
+		const char *other = map_put(&once, key, sizeof key, (void *)(uintptr_t)name);
+		found = other && strcmp(other, name) != 0;
+		*culprit = input->path;
+	}
+	map_release(&once);
+	return found;
 }
 
 static bool parse_fd(struct job *j, int fd, struct depfile *d)
@@ -145,10 +181,14 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 	}
 	in->loose = arena_alloc(&j->arena, (d.n_deps + 1) * sizeof *in->loose);
 	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++) {
-		// It also lists names that it was only told (.file, line markers), mapped ones among them: these need not exist.
-		if (is_temp_source(d.deps[i]) || faccessat(j->cwd_fd, d.deps[i], F_OK, 0) < 0)
+		// It also lists names that it was only told (.file, line markers), mapped and shortened ones among them: these need
+		// not exist, or mean an input.
+		struct stat st;
+		if (is_temp_source(d.deps[i]) || fstatat(j->cwd_fd, d.deps[i], &st, 0) < 0)
 			continue;
-		if (add(in, d.deps[i], INPUT_NO_CODE))
+		struct file_id id = file_id_of(&st);
+		bool known = same_file(in, &id) != NULL;
+		if (add(in, d.deps[i], INPUT_NO_CODE) && !known)
 			in->loose[in->n_loose++] = d.deps[i];
 	}
 	// Its own search path (-Wa,-I) is not followed.
@@ -206,9 +246,9 @@ static const struct scan *scan_reached(void *ctx, const char *path)
 	return in->reason == REASON_NONE ? add(in, path, 0) : NULL;
 }
 
-// A header that lies where an include could find it, and that the compiler did not read. It may have come during the
-// compile; and of two files with one text the compiler may have left out the second (#pragma once, #import), which no
-// depfile tells.
+// A header that lies where an include could find it, and that the compiler did not name. It may have come during the
+// compile; it may be a second name of an input; and of two files with one text, or one file with two names, the compiler
+// may have left out the second (#pragma once, #import), which no depfile tells.
 static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st)
 {
 	struct inputs *in = ctx;
@@ -217,6 +257,13 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 	struct digest digest;
 	if (id.ctime_ns >= j->start_ns)
 		return false;
+	const struct input *same = same_file(in, &id);
+	if (same) {
+		if (same->facts.scan.once || any_imports(in))
+			return false;
+		add(in, path, 0);
+		return true;
+	}
 	bool same_size = false;
 	for (uint32_t i = 0; i < in->n && !same_size; i++)
 		same_size = in->list[i].facts.id.size == id.size;
@@ -277,14 +324,14 @@ static bool any_macro_is_defined(const struct inputs *in)
 static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
 {
 	struct job *j = in->j;
-	struct search search = {0};
 	struct include *forced;
-	if (searches_find(j->d->searches, j->compiler, &j->line, j->cwd, j->cwd_fd, j->env, &j->arena, &search, NULL) < 0) {
+	if (!j->ways) {
 		in->reason = REASON_compiler_probe;
 		return;
 	}
-	fill_links(j, &search, entry);
-	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = &search};
+	const struct search *search = ways_search(j->ways);
+	fill_links(j, search, entry);
+	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = search};
 	q.gch = j->compiler->family == FAMILY_GCC || j->line.n_forced;
 	q.pch = j->compiler->family == FAMILY_CLANG && j->line.n_forced;
 	q.loose = in->loose;
@@ -315,6 +362,11 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	}
 	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
 		add(in, answer->further[i], INPUT_NO_CODE);
+	const char *culprit;
+	if (in->reason == REASON_NONE && is_once_by_two_names(in, &culprit)) {
+		in->reason = REASON_pragma;
+		j->culprit = culprit;
+	}
 }
 
 // ---- what the texts use ---------------------------------------------------------------------------------------------
@@ -392,40 +444,6 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 		entry->time_context = j->time_context;
 }
 
-// ---- what leads to the inputs -----------------------------------------------------------------------------------------
-
-// A symlink that was made since the compile began, or a folder that was renamed (which changes its ctime alone).
-static bool has_moved(const struct job *j, const char *path)
-{
-	struct stat st;
-	if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return true;
-	struct file_id id = file_id_of(&st);
-	if (S_ISLNK(st.st_mode) && id.ctime_ns >= j->start_ns)
-		return true;
-	if (S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0)
-		return true;
-	id = file_id_of(&st);
-	return S_ISDIR(st.st_mode) && id.ctime_ns >= j->start_ns && id.ctime_ns != id.mtime_ns;
-}
-
-static void check_ways(struct inputs *in)
-{
-	struct job *j = in->j;
-	struct map seen = MAP_INIT;
-	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++) {
-		const char *path = in->list[i].path;
-		for (; strcmp(path, ".") != 0 && strcmp(path, "/") != 0 && !map_puts(&seen, path, in);
-		     path = path_dir(&j->arena, path))
-			if (has_moved(j, path)) {
-				in->reason = REASON_input_changed;
-				j->culprit = path;
-				break;
-			}
-	}
-	map_release(&seen);
-}
-
 // ---- the entry ------------------------------------------------------------------------------------------------------
 
 void job_keep_text(struct job *j, const char *path, const struct digest *digest)
@@ -489,8 +507,11 @@ enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct ma
 		add(&in, j->line.extra_inputs[i], INPUT_NO_CODE);
 	if (in.reason == REASON_NONE)
 		check_texts(&in, asm_dep_fd >= 0, entry);
-	if (in.reason == REASON_NONE)
-		check_ways(&in);
+	for (uint32_t i = 0; i < in.n && in.reason == REASON_NONE && j->ways; i++)
+		if (ways_moved(j->ways, in.list[i].path)) {
+			in.reason = REASON_input_changed;
+			j->culprit = in.list[i].path;
+		}
 	if (in.reason == REASON_NONE) {
 		fill_inputs(&in, entry);
 		fill_names(j, &answer, entry);

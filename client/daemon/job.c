@@ -1,4 +1,5 @@
 #include "client/daemon/job.h"
+#include "client/daemon/ways.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -65,6 +66,7 @@ static enum reason compile(struct job *j)
 	struct wire_result result;
 
 	job_make_command(j, &run);
+	j->ways = ways_note(j);
 	job_wait_for_clock(j);
 	wire_put_run(&b, &run);
 	struct timeval forever = {0};
@@ -131,7 +133,9 @@ static void serve_compile(struct job *j)
 		send_text(j, WIRE_EXEC, reason_name(reason));
 		return;
 	}
-	if (hit(j))
+	bool is_hit = hit(j);
+	stats_add(j->d->stats, STAT_corrupt, store_take_corrupt(j->d->store));
+	if (is_hit)
 		return;
 	j->outcome = OUTCOME_MISS;
 	reason = compile(j);
@@ -179,5 +183,6 @@ void job_serve(struct daemon *d, int sock)
 	else
 		log_warn("a message was not understood: %s", err.text);
 	manifest_unref(j.manifest);
+	ways_release(j.ways);
 	arena_release(&j.arena);
 }

@@ -58,7 +58,8 @@ struct job {
 	int64_t newest_input_ns; // the latest change of a file that was looked at
 
 	// command.c
-	int64_t start_ns; // by the clock of file dates, before the compiler began
+	int64_t start_ns;  // by the clock of file dates, before the compiler began
+	struct ways *ways; // ways.h; NULL: the compiler does not tell
 
 	// what is recorded
 	enum outcome outcome;

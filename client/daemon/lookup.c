@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,8 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 	int64_t now = clock_now_ns();
 	if (fstatat(j->cwd_fd, dir[0] ? dir : ".", &st, 0) < 0)
 		return NULL;
+	if (!S_ISDIR(st.st_mode))
+		return ".";
 	struct file_id id = file_id_of(&st);
 	if (g->checked_trusted && file_id_equal(&id, &g->checked))
 		return NULL;
@@ -89,7 +92,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		if (folder_allowed)
 			path[n + strlen(name) - 1] = '\0';
 		if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0;
+			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0 && errno == ENOENT;
 			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
 				return name;
 			complete &= !dangling;

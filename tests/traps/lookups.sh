@@ -609,9 +609,9 @@ trap_14_timestamp_is_the_sources_mtime()
 	check any "$CC" -c a.c -o a.o
 }
 
-trap_14_time_behind_a_warning_that_is_an_error()
+trap_14_time_behind_a_warning_that_is_an_error() # gcc
 {
-	# No compiler warns of what system headers do.
+	# gcc does not warn of what system headers do.
 	put sys/s.h 'static const char when[] = __TIME__;'
 	put a.c '#include <s.h>' 'const char *f(void) { return when; }'
 	changes_in_time "$CC" -Werror=date-time -isystem sys -c a.c -o a.o

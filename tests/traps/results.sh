@@ -165,7 +165,7 @@ trap_61_empty_outputs_that_were_there()
 		chmod $mode a.o a.d
 		ln a.o other.o
 		check any "$CC" -MD -c a.c -o a.o
-		again any "$CC" -MD -c a.c -o a.o
+		check any "$CC" -MD -c a.c -o a.o
 		rm -f a.o a.d other.o
 	done
 }
@@ -177,7 +177,8 @@ trap_61_outputs_that_are_inputs()
 	check any "$CC" -MD -c a.c -o a.o
 	for output in a.c ./a.c "$PWD/a.c"; do
 		check any "$CC" -c a.c -o "$output"
-		[ "$(<"$T/got/status")" != 0 ] || fail "the source was overwritten"
+		is_clang || [ "$(<"$T/got/status")" != 0 ] || fail "the source was overwritten"
+		put a.c '#include "h.h"' 'int a = H;'
 	done
 	ln -s a.c link.o
 	check any "$CC" -c a.c -o link.o

@@ -334,7 +334,7 @@ START_TEST(verify_removes_the_corrupt_and_only_them)
 	struct store_report r;
 	ck_assert_int_eq(store_verify(store, &r, &err), 0);
 	ck_assert_uint_eq(r.corrupt, 3);
-	ck_assert_uint_eq(store_corrupt(store), 3);
+	ck_assert_uint_eq(store_take_corrupt(store), 3);
 	ck_assert_uint_eq(r.blobs[0] + r.blobs[1] + r.blobs[2] + r.blobs[3], 17);
 	for (unsigned n = 0; n < 20; n++)
 		ck_assert_int_eq(has(n), n >= 3);
