@@ -1,5 +1,7 @@
 #include "worker/limits.h"
 
+#include "base/mem.h"
+
 #define MB (UINT64_C(1) << 20)
 
 const struct limits limits_default = {
@@ -47,7 +49,7 @@ int limits_check(const struct limits *l, struct err *err)
 		{"bytes of scratch space", l->scratch_bytes, 64 * 1024},
 		{"bytes of messages", l->message_bytes, 1},
 	};
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+	for (size_t i = 0; i < COUNT_OF(all); i++)
 		if (all[i].value < all[i].least)
 			return err_set(err, ERR_USAGE, "the limit of %s is at least %llu, not %llu", all[i].name,
 				       (unsigned long long)all[i].least, (unsigned long long)all[i].value);
