@@ -14,7 +14,7 @@ CC := gcc
 endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
-PKGS := libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt
+PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -90,10 +90,10 @@ $(B)/libcoffer-gate.so: jobserver/gate/spawn.c
 
 # Beside a job, in its sandbox or its microVM: static, and without TLS, keys and settings, which are the worker's.
 AGENT_SRC := $(wildcard agent/*.c)
-AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/token% remote/jwks% remote/keys% base/conf base/options,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
+AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/net_% remote/target remote/token% remote/jwks% remote/keys% base/conf base/options,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
 $(B)/coffer-agent: $(AGENT_SRC:%.c=$(B)/%.o) $(AGENT_LIB)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd libxxhash jansson) -lpthread
+	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
@@ -122,6 +122,15 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIB_LIBS)
 
+# What the end-to-end tests need besides coffer itself.
+PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
+.PHONY: programs
+programs: $(PROGRAM_BIN)
+$(B)/programs/%: $(B)/tests/programs/%.o $(TESTABLE_OBJ)
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+
 $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(SAN:fuzzer-no-link=fuzzer) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
@@ -146,7 +155,7 @@ unit: $(UNIT_BIN)
 traps: all
 	@tests/run traps
 
-e2e: all
+e2e: all programs
 	@tests/run e2e
 
 # Each fuzz target for a short time; FUZZ_SECONDS=600 for a long one.
@@ -162,7 +171,7 @@ JOBS := $(shell nproc)
 # Parts of the end-to-end tests (tools/e2e); empty: all of them.
 E2E ?=
 check: need-check
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) all programs
 	@$(MAKE) --no-print-directory -j$(JOBS) unit
 	@$(MAKE) --no-print-directory lint
 	@for v in clang asan tsan; do $(MAKE) --no-print-directory $$v || exit 1; done

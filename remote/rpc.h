@@ -118,7 +118,9 @@ int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_co
 // Connected, and the peer has not said goodbye: rpc_call_start is worth a try.
 bool rpc_channel_is_usable(const struct rpc_channel *channel);
 const struct rpc_peer *rpc_channel_peer(const struct rpc_channel *channel);
-// Open calls end as RPC_CANCELLED; their own handles stay good until they are released.
+// One more handle to the same connection, to be released as well.
+struct rpc_channel *rpc_channel_ref(struct rpc_channel *channel);
+// Calls that are open go on; the connection is closed when the last of them has ended.
 void rpc_channel_release(struct rpc_channel *channel);
 
 struct rpc_metadata {
