@@ -15,6 +15,21 @@ const struct limits limits_default = {
 	.message_bytes = MB,
 };
 
+struct limits limits_with_defaults(const struct limits *set)
+{
+	const struct limits *d = &limits_default;
+	return (struct limits){
+		.wall_ms = set->wall_ms ? set->wall_ms : d->wall_ms,
+		.cpu_s = set->cpu_s ? set->cpu_s : d->cpu_s,
+		.memory_bytes = set->memory_bytes ? set->memory_bytes : d->memory_bytes,
+		.files = set->files ? set->files : d->files,
+		.processes = set->processes ? set->processes : d->processes,
+		.file_bytes = set->file_bytes ? set->file_bytes : d->file_bytes,
+		.scratch_bytes = set->scratch_bytes ? set->scratch_bytes : d->scratch_bytes,
+		.message_bytes = set->message_bytes ? set->message_bytes : d->message_bytes,
+	};
+}
+
 static uint64_t lower(uint64_t most, uint64_t asked)
 {
 	return asked && asked < most ? asked : most;

@@ -23,6 +23,8 @@ struct limits {
 // 600 s, 4 GB, 1024 files, 256 processes, 1 GB a file, 2 GB in all, 1 MB of messages.
 extern const struct limits limits_default;
 
+// The defaults where `set` has a zero: an operator may raise them.
+struct limits limits_with_defaults(const struct limits *set);
 // The lower of both in every field; a zero in `asked` means "as much as there is".
 struct limits limits_lower(const struct limits *most, const struct limits *asked);
 // ERR_USAGE for what no compiler could run with (a zero among them), and names it.

@@ -1,4 +1,4 @@
-// How a worker runs a job: `open a session for a tenant and an image, execute in it, close`, whatever the boundary is.
+// How a worker runs a job: open a session for a tenant and an image, execute in it, close, whatever the boundary is.
 //
 // A session is a place where one tenant's jobs run, beside each other and one after the other, with a coffer-agent in it.
 // It is made once and serves thousands of jobs; nothing survives in it from one job to the next. The runtimes differ in how
@@ -7,7 +7,7 @@
 // A boundary is there in full or not at all: when any part can't be set up, opening or executing fails, and the text names
 // it ("cannot set up the sandbox: pivot_root: Operation not permitted"). Nothing ever steps down by itself.
 //
-// Threads: session_exec sleeps until the job has ended; call it from one thread for each job, from many at once. Everything
+// Threads: runtime_session_exec sleeps until the job has ended; call it from one thread for each job, from many at once. Everything
 // else may be called from any thread. Nothing here may be called on the thread of the rpc loop but job_cancel_fire.
 #ifndef COFFER_WORKER_RUNTIME_H
 #define COFFER_WORKER_RUNTIME_H
@@ -20,32 +20,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct rpc_loop;
 struct rpc_call;
 struct toolchain_config;
 
-// From weak to strong, with the numbers of proto/coffer.proto. What audit rows and routes say.
+// From weak to strong, with the numbers of proto/coffer.proto. What audit rows and routes say. (Names: remote/token.h)
 enum isolation {
 	ISOLATION_NONE = 0,
 	ISOLATION_PROCESS = 1, // limits only
 	ISOLATION_SANDBOX = 2, // namespaces, seccomp, no network, fresh scratch for each job
 	ISOLATION_MICROVM = 3, // a kernel of its own
 };
-const char *isolation_name(enum isolation isolation); // "process"
-bool isolation_parse(const char *name, enum isolation *isolation);
 
 // ---- runtimes and sessions ------------------------------------------------------------------------------------------
 
 struct runtime;
-struct session;
+struct runtime_session;
 
 struct runtime_config {
 	struct rpc_loop *loop;                    // for the connections to agents; must outlive the runtime
 	const char *agent;                        // the program, a static coffer-agent
 	const char *folder;                       // exists, private: scratch folders of `process`
 	const struct toolchain_config *toolchain; // worker/toolchain.h; what it names must outlive the runtime
-	struct limits limits;                     // the operator's; zeros stand for limits_default's
+	struct limits limits;                     // the operator's; zeros stand for those of limits_default
 	unsigned jobs;                            // at once in one session; 0: 1024, at most 8192
 	uint64_t session_memory_bytes;            // of all jobs of a session together, by cgroup; 0: what the machine has
 	bool cgroups_required;                    // refuse to open sessions where cgroups can't be used
@@ -58,15 +57,17 @@ void runtime_free(struct runtime *runtime); // after its sessions
 
 // `image` is "host:…" (the part after the colon is not looked at here) or "sha256:…". `most` may be NULL: the runtime's.
 // Takes some milliseconds. ERR_NOT_FOUND: there is no such image.
-int session_open(struct runtime *runtime, const char *tenant, const char *image, const struct limits *most,
-		 struct session **session, struct err *err);
-bool session_is_alive(const struct session *session); // its agent has not gone; else close it and open another
-const struct limits *session_limits(const struct session *session);
+int runtime_session_open(struct runtime *runtime, const char *tenant, const char *image, const struct limits *most,
+			 struct runtime_session **session, struct err *err);
+bool runtime_session_is_alive(
+	const struct runtime_session *session); // its agent has not gone; else close it and open another
+const struct limits *runtime_session_limits(const struct runtime_session *session);
 // What limits memory and processes of a job as a whole: "cgroup v1", "cgroup v2", or "none" where it is not allowed.
-const char *session_cgroups(const struct session *session);
-int session_pid(const struct session *session); // of its first process; killing it ends everything in the session
-// Kills what runs, waits until every session_exec has returned, and frees. NULL is fine.
-void session_close(struct session *session);
+const char *runtime_session_cgroups(const struct runtime_session *session);
+int runtime_session_pid(
+	const struct runtime_session *session); // of its first process; killing it ends everything in the session
+// Kills what runs, waits until every runtime_session_exec has returned, and frees. NULL is fine.
+void runtime_session_close(struct runtime_session *session);
 
 // ---- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -132,6 +133,6 @@ struct job_result {
 // regular file), ERR_NOT_FOUND (no such program), ERR_PEER (the session is gone: open another), ERR_TIMEOUT (cancelled),
 // ERR_IO and others (set-up failed).
 // Sinks may have got bytes in any case.
-int session_exec(struct session *session, const struct job *job, struct job_result *result, struct err *err);
+int runtime_session_exec(struct runtime_session *session, const struct job *job, struct job_result *result, struct err *err);
 
 #endif

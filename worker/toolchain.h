@@ -15,13 +15,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-struct session;
+struct runtime_session;
 struct compilers; // depscan/compiler.h
 
 struct toolchain_config {
-	const char *images;       // the folder of unpacked images, or NULL: there are none
-	const char *const *extra; // absolute names of the host's further folders, NULL-terminated, or NULL
-	bool no_host;             // only images: "host:…" is refused
+	const char *images; // the folder of unpacked images, or NULL: there are none
+	const char *const
+		*extra; // the host's further folders, "/opt/cross" or "/srv/x:/opt/x" (where jobs see it), NULL-terminated
+	bool no_host;   // only images: "host:…" is refused
 };
 
 // Where jobs look for programs, in every toolchain.
@@ -64,8 +65,8 @@ struct toolchain_facts {
 	struct digest defines;
 };
 // Runs the compiler in the session, as any other job. language: "c" or "c++".
-int toolchain_facts(struct session *session, const char *compiler, const char *language, struct toolchain_facts *facts,
-		    struct err *err);
+int toolchain_facts(struct runtime_session *session, const char *compiler, const char *language,
+		    struct toolchain_facts *facts, struct err *err);
 // ERR_FORMAT for what is no such text.
 int toolchain_facts_of_text(const char *defines, size_t n_defines, const char *verbose, struct toolchain_facts *facts,
 			    struct err *err);
