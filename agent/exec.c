@@ -162,20 +162,8 @@ static void kill_job(void *arg)
 static int start(struct exec *x)
 {
 	const Coffer__V1__ExecHeader *h = x->header;
-	int out[2], errs[2];
 	if (cgroups_make(x->agent, x->slot, h->limits->memory_bytes, h->limits->processes, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
-	if (pipe2(out, O_CLOEXEC) < 0) {
-		err_errno(&x->err, "cannot make a pipe");
-		return fail(x, RPC_INTERNAL);
-	}
-	x->out = (struct stream){.fd = out[0]};
-	if (pipe2(errs, O_CLOEXEC) < 0) {
-		close(out[1]);
-		err_errno(&x->err, "cannot make a pipe");
-		return fail(x, RPC_INTERNAL);
-	}
-	x->errs = (struct stream){.fd = errs[0], .is_err = true};
 	struct spawn_request request = {
 		.slot = x->slot,
 		.n_arguments = (unsigned)h->n_arguments,
@@ -187,12 +175,13 @@ static int start(struct exec *x)
 		.file_bytes = h->limits->file_bytes,
 	};
 	snprintf(request.scratch, sizeof request.scratch, "%s", x->scratch.path);
-	int fds[SPAWN_FDS] = {[SPAWN_SCRATCH] = x->scratch.root, [SPAWN_OUT] = out[1], [SPAWN_ERR] = errs[1]};
-	int rc = spawner_run(x->agent->spawner, &request, (const char *const *)h->arguments, fds, &x->init, &x->err);
-	close(out[1]);
-	close(errs[1]);
-	if (rc < 0)
+	struct spawned spawned;
+	if (spawner_run(x->agent->spawner, &request, (const char *const *)h->arguments, x->scratch.root, &spawned, &x->err) <
+	    0)
 		return fail(x, RPC_INTERNAL);
+	x->init = spawned.pid;
+	x->out.fd = spawned.out;
+	x->errs = (struct stream){.fd = spawned.errs, .is_err = true};
 	rpc_call_on_cancel(x->call, kill_job, x);
 	return 0;
 }

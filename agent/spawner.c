@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
@@ -126,32 +127,28 @@ int spawner_start(struct agent *agent, struct err *err)
 	return 0;
 }
 
+// Under the lock.
 static int ask(struct spawner *s, const struct msghdr *msg, struct answer *answer)
 {
-	pthread_mutex_lock(&s->lock);
 	ssize_t n = sendmsg(s->socket, msg, MSG_NOSIGNAL);
 	if (n >= 0)
 		do
 			n = recv(s->socket, answer, sizeof *answer, 0);
 		while (n < 0 && errno == EINTR);
-	pthread_mutex_unlock(&s->lock);
 	if (n == sizeof *answer)
 		return 0;
 	errno = n < 0 ? errno : EPIPE;
 	return -1;
 }
 
-int spawner_run(struct spawner *s, const struct spawn_request *request, const char *const *arguments,
-		const int fds[SPAWN_FDS], pid_t *pid, struct err *err)
+static int send_request(struct spawner *s, const struct spawn_request *request, const struct buf *words,
+			const int fds[SPAWN_FDS], pid_t *pid, struct err *err)
 {
-	AUTO_BUF struct buf words = BUF_INIT;
-	for (unsigned i = 0; i < request->n_arguments; i++)
-		buf_add(&words, arguments[i], strlen(arguments[i]) + 1);
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(SPAWN_FDS * sizeof(int))];
 	} control = {.bytes = {0}};
-	struct iovec iov[] = {{(void *)(uintptr_t)request, sizeof *request}, {words.data, words.len}};
+	struct iovec iov[] = {{(void *)(uintptr_t)request, sizeof *request}, {words->data, words->len}};
 	struct msghdr msg = {
 		.msg_iov = iov, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
@@ -164,8 +161,33 @@ int spawner_run(struct spawner *s, const struct spawn_request *request, const ch
 		return err_errno(err, "cannot reach the spawner");
 	if (answer.pid < 0) {
 		errno = answer.error;
-		return err_errno(err, "cannot make the job's namespaces: clone");
+		return err_errno(err, "cannot set up the job's first process: clone");
 	}
 	*pid = answer.pid;
+	return 0;
+}
+
+int spawner_run(struct spawner *s, const struct spawn_request *request, const char *const *arguments, int scratch,
+		struct spawned *spawned, struct err *err)
+{
+	AUTO_BUF struct buf words = BUF_INIT;
+	for (unsigned i = 0; i < request->n_arguments; i++)
+		buf_add(&words, arguments[i], strlen(arguments[i]) + 1);
+	int out[2] = {-1, -1}, errs[2] = {-1, -1};
+	pthread_mutex_lock(&s->lock);
+	int rc = pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0 ? err_errno(err, "cannot make a pipe") : 0;
+	const int fds[SPAWN_FDS] = {[SPAWN_SCRATCH] = scratch, [SPAWN_OUT] = out[1], [SPAWN_ERR] = errs[1]};
+	if (rc == 0)
+		rc = send_request(s, request, &words, fds, &spawned->pid, err);
+	mem_close_cleanup(&out[1]);
+	mem_close_cleanup(&errs[1]);
+	pthread_mutex_unlock(&s->lock);
+	if (rc < 0) {
+		mem_close_cleanup(&out[0]);
+		mem_close_cleanup(&errs[0]);
+		return -1;
+	}
+	spawned->out = out[0];
+	spawned->errs = errs[0];
 	return 0;
 }

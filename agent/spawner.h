@@ -18,13 +18,19 @@ struct spawn_request {
 	uint64_t memory_bytes, file_bytes;
 	char scratch[256]; // the scratch folder's name, as the job sees it
 };
-// Given along, in this order: the scratch folder (in a sandbox: a mount that is nowhere yet), stdout, stderr.
+// Descriptors of a job: the scratch folder (in a sandbox: a mount that is nowhere yet), stdout, stderr.
 enum { SPAWN_SCRATCH, SPAWN_OUT, SPAWN_ERR, SPAWN_FDS };
 
 // Called once, on the main thread while it is the only one.
 int spawner_start(struct agent *agent, struct err *err);
-// The first process of a new job, which the caller must wait for. Thread: any.
-int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments,
-		const int fds[SPAWN_FDS], pid_t *pid, struct err *err);
+// What is known of a new job: its first process, which the caller must wait for, and the reading ends of its stdout and stderr.
+struct spawned {
+	pid_t pid;
+	int out, errs;
+};
+// `scratch`: the folder, or in a sandbox the mount. Thread: any. Of those that call at the same time one after the other opens
+// descriptors, so that each job needs three and not five.
+int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments, int scratch,
+		struct spawned *spawned, struct err *err);
 
 #endif

@@ -24,7 +24,7 @@ static bool has_word(const char *list, size_t n, const char *word)
 {
 	size_t len = strlen(word);
 	for (const char *at = list; at < list + n;) {
-		size_t k = strcspn(at, ", \n");
+		size_t k = strcspn(at, ":, \n");
 		if (k == len && strncmp(at, word, len) == 0)
 			return true;
 		at += k + 1;
