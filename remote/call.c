@@ -361,17 +361,17 @@ static int receive_plain(struct rpc_call *call, int timeout_ms, char **p, size_t
 	enum rpc_encoding encoding = RPC_IDENTITY;
 	struct err local = ERR_INIT;
 	int rc = take_message(call, timeout_ms, &m, &encoding, &local);
-	if (rc == 1 && m->is_compressed && codec_decompress(encoding, m->data, m->len, call->message_bytes, p, n, &local)) {
-		give_up(call, &local);
-		rc = -1;
-	} else if (rc == 1 && !m->is_compressed) {
+	if (rc == 1 && m->is_compressed) {
+		if (codec_decompress(encoding, m->data, m->len, call->message_bytes, p, n, &local)) {
+			give_up(call, &local);
+			rc = -1;
+		}
+		free(m);
+	} else if (rc == 1) {
 		// The bytes move to the front of their own memory.
 		*n = m->len;
 		*p = memmove(m, m->data, m->len);
-		m = NULL;
 	}
-	if (rc == 1)
-		free(m);
 	if (rc < 0 && err)
 		*err = local;
 	return rc;
