@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,4 +66,15 @@ int cgroups_join(const struct agent *a, int slot)
 	if (a->memory_dir >= 0 && join(a->memory_dir, slot) < 0)
 		return -1;
 	return a->pids_dir >= 0 ? join(a->pids_dir, slot) : 0;
+}
+
+uint64_t cgroups_kills(const struct agent *a, int slot)
+{
+	char name[64], text[1024];
+	snprintf(name, sizeof name, "job-%d/%s", slot, a->cgroups == CGROUPS_V1 ? "memory.oom_control" : "memory.events");
+	AUTO_CLOSE int fd = a->memory_dir < 0 ? -1 : openat(a->memory_dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	text[n < 0 ? 0 : n] = '\0';
+	const char *at = strstr(text, "oom_kill ");
+	return at ? strtoull(at + strlen("oom_kill "), NULL, 10) : 0;
 }

@@ -45,7 +45,7 @@ struct exec {
 	size_t n_tail;
 	const char *limit; // that ended it, or ""
 	int exit_status;
-	uint64_t wall_ns;
+	uint64_t wall_ns, kills; // `kills`: in its cgroup, before it
 	struct rusage usage;
 	enum rpc_code code; // of a failure
 	struct err err;
@@ -164,6 +164,7 @@ static int start(struct exec *x)
 	const Coffer__V1__ExecHeader *h = x->header;
 	if (cgroups_make(x->agent, x->slot, h->limits->memory_bytes, h->limits->processes, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
+	x->kills = cgroups_kills(x->agent, x->slot);
 	struct spawn_request request = {
 		.slot = x->slot,
 		.n_arguments = (unsigned)h->n_arguments,
@@ -277,7 +278,7 @@ static const char *limit_of(const struct exec *x)
 	for (size_t i = 0; i < COUNT_OF(memory); i++)
 		if (strstr(x->tail, memory[i]))
 			return "memory";
-	return "";
+	return cgroups_kills(x->agent, x->slot) > x->kills ? "memory" : "";
 }
 
 // What the first process of the job says of it.

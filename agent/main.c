@@ -150,6 +150,8 @@ static int start(struct agent *a, int argc, char **argv, struct err *err)
 	if (take_options(a, argc, argv, err) < 0)
 		return -1;
 	a->landlock_abi = a->is_sandbox ? landlock_abi() : 0;
+	if (a->landlock_abi < 0)
+		return err_errno(err, "cannot set up the sandbox: landlock");
 	a->slots = slots_new(a->jobs);
 	if (!a->slots)
 		return err_errno(err, "no memory for %u jobs", a->jobs);

@@ -102,7 +102,7 @@ static int become_user(uint64_t id)
 	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
 	    syscall(SYS_setresuid, id, id, id) < 0)
 		return -1;
-	return prctl(PR_SET_DUMPABLE, 1); // else /proc/self stays root's, and the maps can't be written
+	return prctl(PR_SET_DUMPABLE, 1); // changing the user has taken that away
 }
 
 static int carry_out(const struct op *op)
@@ -193,6 +193,9 @@ static _Noreturn void become(const struct start *s, int report)
 	static char *no_environment[] = {NULL};
 	reset_signals();
 	setpgid(0, 0);
+	// Else /proc/self belongs to root, and what an ordinary user has to write there can't be written. A worker that has been
+	// root before, as many services, is not.
+	prctl(PR_SET_DUMPABLE, 1);
 	for (size_t i = 0; i < s->ops->n; i++)
 		if (carry_out(&s->ops->all[i]) < 0)
 			give_up(report, (int)i);
