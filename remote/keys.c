@@ -252,3 +252,27 @@ char *keys_host_name(const char *host)
 	bool is_ip = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 	return mem_printf("%s:%s", is_ip ? "IP" : "DNS", host);
 }
+
+static char *host_of(const GENERAL_NAME *g)
+{
+	char text[INET6_ADDRSTRLEN];
+	if (g->type == GEN_DNS)
+		return mem_strndup((const char *)ASN1_STRING_get0_data(g->d.dNSName),
+				   (size_t)ASN1_STRING_length(g->d.dNSName));
+	int n = g->type == GEN_IPADD ? ASN1_STRING_length(g->d.iPAddress) : 0;
+	if (n != 4 && n != 16)
+		return NULL;
+	int family = n == 4 ? AF_INET : AF_INET6;
+	const char *ip = inet_ntop(family, ASN1_STRING_get0_data(g->d.iPAddress), text, sizeof text);
+	return ip ? mem_strdup(ip) : NULL;
+}
+
+char *keys_first_host(X509 *certificate)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	char *host = NULL;
+	for (int i = 0; !host && i < sk_GENERAL_NAME_num(all); i++)
+		host = host_of(sk_GENERAL_NAME_value(all, i));
+	GENERAL_NAMES_free(all);
+	return host;
+}

@@ -42,5 +42,7 @@ int keys_fingerprint(X509 *certificate, uint8_t sha256[32], struct err *err);
 
 // The name that a plain host name or address has in a certificate: "DNS:" or "IP:" and the host. To free().
 char *keys_host_name(const char *host);
+// The first such name of a certificate, without what is before the ':'. To free(), or NULL.
+char *keys_first_host(X509 *certificate);
 
 #endif

@@ -360,9 +360,24 @@ char *token_show(const char *text)
 	jwt_t *jwt = NULL;
 	if (!is_compact(text) || jwt_decode(&jwt, text, NULL, 0) != 0)
 		return NULL;
-	char *shown = jwt_dump_str(jwt, 1);
-	char *copy = shown ? mem_strdup(shown) : NULL;
-	free(shown);
+	char *header = jwt_get_headers_json(jwt, NULL), *claims = jwt_get_grants_json(jwt, NULL);
+	json_t *both = json_pack("{s:o, s:o}", "header", header ? json_loads(header, 0, NULL) : NULL, "claims",
+				 claims ? json_loads(claims, 0, NULL) : NULL);
+	char *shown = both ? json_dumps(both, JSON_INDENT(2)) : NULL;
+	json_decref(both);
+	free(header);
+	free(claims);
+	jwt_free(jwt);
+	return shown;
+}
+
+char *token_audience(const char *text)
+{
+	jwt_t *jwt = NULL;
+	if (!is_compact(text) || jwt_decode(&jwt, text, NULL, 0) != 0)
+		return NULL;
+	const char *audience = jwt_get_grant(jwt, "aud");
+	char *copy = audience ? mem_strdup(audience) : NULL;
 	jwt_free(jwt);
 	return copy;
 }

@@ -90,6 +90,7 @@ int token_make(const struct token_signer *signer, struct token_claims *claims, c
 
 // For people: header and claims as indented JSON, of any token, checked or not. To free(); NULL: it is none.
 char *token_show(const char *text);
+char *token_audience(const char *text); // what is in "aud", unchecked; to free(), or NULL
 
 // "none", "process", "sandbox", "microvm".
 const char *isolation_name(int isolation);

@@ -322,11 +322,18 @@ bool tenant_may_use_worker(const struct tenant *tenant, const char *worker)
 	return !tenant->workers.n || matches(&tenant->workers, worker);
 }
 
-bool tenants_is_worker(const struct tenants *tenants, const struct identity *caller, const char *worker)
+bool tenants_is_tenant(const struct tenants *tenants, const struct identity *caller)
 {
 	for (size_t i = 0; i < tenants->n; i++)
 		if (is_tenant(&tenants->all[i], caller))
-			return false;
+			return true;
+	return false;
+}
+
+bool tenants_is_worker(const struct tenants *tenants, const struct identity *caller, const char *worker)
+{
+	if (tenants_is_tenant(tenants, caller))
+		return false;
 	for (size_t i = 0; i < tenants->worker_certificates.n; i++) {
 		const char *template = tenants->worker_certificates.all[i];
 		const char *name = strstr(template, "{name}");

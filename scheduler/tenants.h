@@ -61,6 +61,7 @@ const struct tenant *tenants_choose(const struct tenants *tenants, const struct 
 bool tenant_may_use_image(const struct tenant *tenant, const char *image);
 bool tenant_may_use_worker(const struct tenant *tenant, const char *worker);
 
+bool tenants_is_tenant(const struct tenants *tenants, const struct identity *caller); // of any
 // By certificate. A caller that is a tenant's never is a worker.
 bool tenants_is_worker(const struct tenants *tenants, const struct identity *caller, const char *worker);
 bool tenants_is_denied(const struct tenants *tenants, const char *worker);
