@@ -102,15 +102,16 @@ $(B)/launcher/%.o: %.c
 		-fno-stack-protector -MMD -MP -c -o $@ $<
 
 # Generated from the messages of proto/. Not from the services: remote/ calls them, and `Register` is no name in C.
-PROTO_H := $(PROTO_OBJ:.o=.h)
-$(B)/proto/%.pb-c.c $(B)/proto/%.pb-c.h: proto/%.proto
+TEST_PROTO_OBJ := $(patsubst %.proto,$(B)/%.pb-c.o,$(wildcard tests/programs/*.proto))
+PROTO_H := $(PROTO_OBJ:.o=.h) $(TEST_PROTO_OBJ:.o=.h)
+$(B)/%.pb-c.c $(B)/%.pb-c.h: %.proto
 	@mkdir -p $(@D)
 	$(say) PROTO $@
 	$(Q)sed '/^service /,/^}/d' $< >$(@D)/$(<F) && protoc-c --proto_path=$(@D) --c_out=$(@D) $(@D)/$(<F)
 
-$(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c
+$(B)/%.pb-c.o: $(B)/%.pb-c.c
 	$(say) CC $@
-	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(B)/proto -c -o $@ $<
+	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(@D) -c -o $@ $<
 
 $(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
@@ -126,7 +127,7 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
 PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
 .PHONY: programs
 programs: $(PROGRAM_BIN)
-$(B)/programs/%: $(B)/tests/programs/%.o $(TESTABLE_OBJ)
+$(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)

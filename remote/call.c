@@ -139,6 +139,7 @@ void call_unref(struct rpc_call *call)
 	headers_release(&call->incoming);
 	headers_release(&call->metadata);
 	headers_release(&call->trailers);
+	headers_release(&call->own_headers);
 	headers_release(&call->own_trailers);
 	if (call->cancel_fd >= 0)
 		close(call->cancel_fd);

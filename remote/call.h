@@ -79,12 +79,12 @@ struct rpc_call {
 	unsigned peer_accepts;          // server: encodings
 	struct chunk *outbox, **outbox_last;
 	size_t outbox_bytes;
-	struct headers metadata, trailers; // from the peer; each is whole when it is here, and then stays
-	struct headers own_trailers;       // server
-	bool in_ended;                     // the peer sends no more messages
-	bool out_ended;                    // we send no more; on a server `status` is what it ends with
-	bool has_sent;                     // a message has been queued
-	bool is_discarding;                // nobody will read messages any more
+	struct headers metadata, trailers;        // from the peer; each is whole when it is here, and then stays
+	struct headers own_headers, own_trailers; // server
+	bool in_ended;                            // the peer sends no more messages
+	bool out_ended;                           // we send no more; on a server `status` is what it ends with
+	bool has_sent;                            // a message has been queued
+	bool is_discarding;                       // nobody will read messages any more
 	bool cancel_wanted;
 	atomic_bool is_over;      // client: it has its status; server: cancelled
 	struct rpc_status status; // its text is to be freed

@@ -105,7 +105,7 @@ struct rpc_channel_config {
 	const char *authority;     // NULL: as the address
 	uint32_t
 		keepalive_ms; // HTTP/2 pings while calls are open; 0: none, as TCP's own keepalive finds a dead peer in 30 s;
-			      // less than 5 min is only for servers known to allow it. Doubled at "too_many_pings".
+		// less than 5 min is only for servers known to allow it. Doubled at "too_many_pings".
 	struct rpc_limits limits;
 };
 
@@ -243,6 +243,8 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
 // returns -1.
 int rpc_receive_one(struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor, void *message);
 void rpc_call_set_encoding(struct rpc_call *call, enum rpc_encoding wish); // before the first message
+// Besides what gRPC says, with the first message. At most a few.
+void rpc_call_add_header(struct rpc_call *call, const char *name, const char *value);
 // Besides the status, as "grpc-retry-pushback-ms". Before rpc_finish; at most a few.
 void rpc_call_add_trailer(struct rpc_call *call, const char *name, const char *value);
 // Something of the server's own, from admit to serve and leave.

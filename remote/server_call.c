@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define STATUS_MAX 2048
-#define MAX_TRAILERS 8
+#define MAX_OWN_FIELDS 8 // headers, and trailers
 
 void rpc_finish(struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
 {
@@ -72,10 +72,18 @@ void rpc_call_set_encoding(struct rpc_call *call, enum rpc_encoding wish)
 	pthread_mutex_unlock(&call->lock);
 }
 
+void rpc_call_add_header(struct rpc_call *call, const char *name, const char *value)
+{
+	pthread_mutex_lock(&call->lock);
+	if (!call->has_sent && call->own_headers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
+		headers_add(&call->own_headers, name, value);
+	pthread_mutex_unlock(&call->lock);
+}
+
 void rpc_call_add_trailer(struct rpc_call *call, const char *name, const char *value)
 {
 	pthread_mutex_lock(&call->lock);
-	if (!call->out_ended && call->own_trailers.n < MAX_TRAILERS && headers_is_metadata(name, value))
+	if (!call->out_ended && call->own_trailers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
 		headers_add(&call->own_trailers, name, value);
 	pthread_mutex_unlock(&call->lock);
 }

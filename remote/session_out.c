@@ -155,6 +155,7 @@ static int submit_messages(struct conn *c, struct rpc_call *call)
 	add_field(&f, "grpc-accept-encoding", GRPC_ACCEPT_ENCODING);
 	if (call->out_encoding != RPC_IDENTITY)
 		add_field(&f, "grpc-encoding", grpc_encoding_name(call->out_encoding));
+	add_fields(&f, &call->own_headers);
 	return nghttp2_submit_response(c->session, call->stream, f.nv, f.n, &data);
 }
 
