@@ -32,8 +32,13 @@ struct runtime_session {
 	struct rpc_channel *channel;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	unsigned n_running;
+	struct running *running; // calls of runtime_session_exec that are under way
 	bool is_closing;
+};
+
+struct running {
+	struct rpc_call *call;
+	struct running *next;
 };
 
 // ---- runtimes -------------------------------------------------------------------------------------------------------
@@ -185,13 +190,9 @@ void runtime_session_close(struct runtime_session *s)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->is_closing = true;
-	pthread_mutex_unlock(&s->lock);
-	if (s->place.pid > 0 && !s->place.folder)
-		kill(s->place.pid, SIGKILL);
-	// Open calls end here, and runtime_session_exec with them.
-	rpc_channel_release(TAKE(s->channel));
-	pthread_mutex_lock(&s->lock);
-	while (s->n_running)
+	for (struct running *r = s->running; r; r = r->next)
+		rpc_cancel(r->call);
+	while (s->running)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
 	session_free(s);
@@ -385,19 +386,30 @@ static int talk(struct rpc_call *call, const struct job *job, const struct limit
 	return err_set(err, code_of(status->code), "%s", status->text);
 }
 
-static bool enter(struct runtime_session *s)
+static int enter(struct runtime_session *s, struct running *r, struct err *err)
 {
 	pthread_mutex_lock(&s->lock);
-	bool is_open = !s->is_closing;
-	s->n_running += is_open;
+	int rc = s->is_closing ? err_set(err, ERR_PEER, "the session is closed")
+			       : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
+	if (rc == 0) {
+		r->next = s->running;
+		s->running = r;
+	}
 	pthread_mutex_unlock(&s->lock);
-	return is_open;
+	return rc;
 }
 
-static void leave(struct runtime_session *s)
+static void leave(struct runtime_session *s, struct running *r)
 {
 	pthread_mutex_lock(&s->lock);
-	if (--s->n_running == 0)
+	for (struct running **at = &s->running; *at; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			break;
+		}
+	// Before anybody may free the session, and stop the loop.
+	rpc_call_release(r->call);
+	if (!s->running)
 		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -405,19 +417,15 @@ static void leave(struct runtime_session *s)
 int runtime_session_exec(struct runtime_session *s, const struct job *job, struct job_result *result, struct err *err)
 {
 	struct limits limits = limits_lower(&s->limits, &job->limits);
-	struct rpc_call *call;
+	struct running running;
 	*result = (struct job_result){.exit_status = -1};
 	for (size_t i = 0; i < job->n_outputs; i++)
 		job->outputs[i].is_present = false;
-	if (!enter(s))
-		return err_set(err, ERR_PEER, "the session is closed");
-	int rc = rpc_call_start(s->channel, EXEC_PATH, NULL, &call, err);
-	if (rc == 0) {
-		job_attach(job, call);
-		rc = talk(call, job, &limits, result, err);
-		job_attach(job, NULL);
-		rpc_call_release(call);
-	}
-	leave(s);
+	if (enter(s, &running, err) < 0)
+		return -1;
+	job_attach(job, running.call);
+	int rc = talk(running.call, job, &limits, result, err);
+	job_attach(job, NULL);
+	leave(s, &running);
 	return rc;
 }
