@@ -11,7 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { ASK_AGAIN_MS = 5000 }; // where there was no route
+enum {
+	ASK_AGAIN_MS = 5000,   // where there was no route
+	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
+	REFUSALS_MS = 10000,
+};
 
 // A worker's open call. In the list while the call may be ended from elsewhere.
 struct session {
@@ -54,6 +58,19 @@ static struct trust *present_trust(struct service *s)
 	return t;
 }
 
+static bool may_log_refusal(struct service *s)
+{
+	int64_t now = service_now_ms();
+	pthread_mutex_lock(&s->lock);
+	if (now - s->refusals_since_ms >= REFUSALS_MS) {
+		s->refusals_since_ms = now;
+		s->refusals = 0;
+	}
+	bool may_log = s->refusals++ < REFUSALS_LOGGED;
+	pthread_mutex_unlock(&s->lock);
+	return may_log;
+}
+
 // What did not work out: counted, told, and logged.
 __attribute__((format(printf, 5, 6))) static void
 refuse(struct service *s, struct rpc_call *call, enum service_outcome outcome, enum rpc_code code, const char *fmt, ...)
@@ -65,8 +82,10 @@ refuse(struct service *s, struct rpc_call *call, enum service_outcome outcome, e
 		abort();
 	va_end(ap);
 	s->outcomes[outcome]++;
-	log_event(LOG_LEVEL_INFO, "call refused", LOG_TEXT("peer", rpc_call_peer(call)->address),
-		  LOG_TEXT("call", rpc_call_path(call)), LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text));
+	if (may_log_refusal(s))
+		log_event(LOG_LEVEL_INFO, "call refused", LOG_TEXT("peer", rpc_call_peer(call)->address),
+			  LOG_TEXT("call", rpc_call_path(call)), LOG_TEXT("code", rpc_code_name(code)),
+			  LOG_TEXT("why", text));
 	rpc_finish(call, code, "%s", text);
 }
 

@@ -45,6 +45,8 @@ struct service {
 	struct grants *grants;
 	struct session *sessions;
 	bool draining;
+	int64_t refusals_since_ms; // that are logged, of which there is a limit in a time
+	unsigned refusals;
 };
 
 // Takes over a reference to `trust`. The strings of `config` must live as long.

@@ -68,6 +68,16 @@ e2e_scheduler_says_what_is_wrong_with_its_settings() { # once
 	[[ $text == *"everybody can read the key"* ]] || fail "$text"
 }
 
+e2e_scheduler_has_a_manual_for_every_setting() { # once
+	local name found=0
+	for name in $(sed -nE 's/^OPTION\(([a-z_]+),.*/\1/p' "$TESTS/../scheduler/options.def"); do
+		grep -qE "^\.It Sy (.* )?$name( |\$)" "$TESTS/../man/coffer-scheduler.8" || fail "coffer-scheduler.8 lacks $name"
+		"$COFFERD" scheduler --help | grep -q -e "^  --${name//_/-}[ =\[]" || fail "--help lacks $name"
+		found=$((found + 1))
+	done
+	[ $found -gt 15 ] || fail "only $found settings"
+}
+
 e2e_keys_are_made_once_and_kept_secret() { # once
 	local file mode
 	umask 0000
