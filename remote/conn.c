@@ -13,6 +13,7 @@
 #define READ_AT_ONCE ((size_t)64 << 10)
 #define READ_IN_A_TURN ((size_t)1 << 20) // then the others have a turn
 #define LINGER_MS 500
+#define LINGER_BYTES ((size_t)1 << 20)
 #define TICK_MS 1000
 #define QUIET_TICK_MS 10000 // nothing is under way
 // Frames that nghttp2 has queued: a peer that makes us answer and does not read would pile them up.
@@ -103,15 +104,15 @@ static void linger(struct conn *c, const char *text)
 		return;
 	}
 	c->state = CONN_LINGERING;
-	c->linger_until = clock_ms() + LINGER_MS;
 	loop_rewatch(c->loop, &c->source, EPOLLIN);
-	timer_set(&c->loop->timers, &c->tick, c->linger_until);
+	timer_set(&c->loop->timers, &c->tick, clock_ms() + LINGER_MS);
 }
 
 static void read_nothing(struct conn *c)
 {
 	ssize_t n = recv(c->source.fd, c->loop->scratch, READ_AT_ONCE, MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	c->lingered += n > 0 ? (size_t)n : 0;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || c->lingered > LINGER_BYTES)
 		conn_fail(c, "closed");
 }
 
@@ -259,6 +260,9 @@ static void conn_settle(struct settling *s)
 	if (c->fault[0]) {
 		linger(c, c->fault);
 	} else if (!c->unsent && !nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session)) {
+		// Without anybody's wish: nghttp2 has seen something that it does not bear.
+		if (c->server && !c->is_draining && !c->goaway_received)
+			server_count_attack(c->server);
 		linger(c, c->goodbye[0] ? c->goodbye : "the connection is closed");
 	} else if (nghttp2_session_get_outbound_queue_size(c->session) > MAX_QUEUED_FRAMES + c->n_calls * 4) {
 		conn_fail(c, "the peer does not read the answers to what it sends");

@@ -54,14 +54,14 @@ struct conn {
 	int64_t began_at, heard_at, wrote_at, busy_at;
 	int64_t block_at; // a header block has begun and is not whole; 0: none
 	bool has_settings;
-	int64_t linger_until;
+	size_t lingered; // bytes
 	// What callbacks noted, for after nghttp2 has returned.
 	uint32_t fault_code;
 	char fault[128]; // not empty: the connection ends with it
 	struct guard guard;
 
 	// Saying goodbye.
-	bool is_draining, drain_is_final, is_released;
+	bool is_draining, drain_is_final, is_released, goaway_received;
 	int64_t drain_at;
 	char goodbye[128]; // what the peer said in its GOAWAY
 	// A client's pings.

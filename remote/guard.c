@@ -40,9 +40,7 @@ void guard_frame(struct conn *c, const nghttp2_frame *frame)
 	bool is_ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
 	switch (frame->hd.type) {
 	case NGHTTP2_PING:
-		if (is_ack)
-			break;
-		if (c->is_server)
+		if (c->is_server && !is_ack)
 			judge_ping(c);
 		spend(c, 1);
 		break;
@@ -76,7 +74,7 @@ static bool is_stalled(struct rpc_call *call, int64_t now)
 	    now - call->progress_at < call->conn->limits.stall_ms)
 		return false;
 	pthread_mutex_lock(&call->lock);
-	bool waits = call->outbox != NULL;
+	bool waits = call->outbox || (call->is_server && call->out_ended);
 	pthread_mutex_unlock(&call->lock);
 	return waits;
 }

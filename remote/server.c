@@ -24,6 +24,11 @@ const struct rpc_method *server_method(struct rpc_server *server, const char *pa
 	return NULL;
 }
 
+static int begin_on_thread(struct rpc_call *call)
+{
+	return pool_give(call->server->pool, call);
+}
+
 void server_dispatch(struct conn *c, struct rpc_call *call)
 {
 	struct rpc_server *s = c->server;
@@ -31,7 +36,7 @@ void server_dispatch(struct conn *c, struct rpc_call *call)
 	bool is_full = s->n_calls >= s->limits.calls;
 	s->n_calls += !is_full;
 	pthread_mutex_unlock(&s->lock);
-	if (!is_full && pool_give(s->pool, call_ref(call)) == 0) {
+	if (!is_full && s->begin(call_ref(call)) == 0) {
 		call->was_dispatched = true;
 		s->total_calls++;
 		return;
@@ -209,6 +214,11 @@ static void stop_listening(struct rpc_server *s)
 	}
 }
 
+void server_add_transport(struct rpc_server *server, struct transport *t)
+{
+	add_conn(server, t, NULL, "fd");
+}
+
 struct adopt {
 	struct rpc_server *server;
 	int fd;
@@ -217,7 +227,7 @@ struct adopt {
 static void adopt_here(void *arg)
 {
 	struct adopt *a = arg;
-	add_conn(a->server, transport_plain(a->fd), NULL, "fd");
+	server_add_transport(a->server, transport_plain(a->fd));
 }
 
 int rpc_server_adopt(struct rpc_server *server, int fd, struct err *err)
@@ -308,6 +318,7 @@ int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config
 	s->config = *config;
 	s->limits = config->limits;
 	limits_fill(&s->limits, true);
+	s->begin = begin_on_thread;
 	s->pool = pool_new(server_serve, s->limits.stack_bytes);
 	pthread_mutex_init(&s->lock, NULL);
 	monotonic_cond_init(&s->change);

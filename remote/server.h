@@ -29,6 +29,8 @@ struct rpc_server {
 	struct rpc_server_config config;
 	struct rpc_limits limits;
 	struct pool *pool;
+	int (*begin)(
+		struct rpc_call *call); // on a thread; tests that have none put their own here. -1: there is none to be had
 	struct health health;
 
 	// The loop's.
@@ -46,6 +48,9 @@ struct rpc_server {
 // ---- server.c -------------------------------------------------------------------------------------------------------------
 // Takes over the listening descriptor. Any thread.
 int server_add_listener(struct rpc_server *server, int fd, struct rpc_tls *tls, const char *unix_path, struct err *err);
+
+// A connection that came in some other way. Loop thread.
+void server_add_transport(struct rpc_server *server, struct transport *t);
 
 // ---- server_call.c --------------------------------------------------------------------------------------------------------
 void server_serve(void *call); // one call, on its thread; takes the reference over

@@ -132,6 +132,7 @@ static void on_headers(struct conn *c, struct rpc_call *call, const nghttp2_fram
 static void on_goaway(struct conn *c, const nghttp2_goaway *g)
 {
 	size_t n = g->opaque_data_len;
+	c->goaway_received = true;
 	if (c->is_server)
 		return;
 	snprintf(c->goodbye, sizeof c->goodbye, "the server has said goodbye: %s%s%.*s",

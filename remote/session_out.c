@@ -234,6 +234,14 @@ static void set_last_word(struct rpc_call *call, enum rpc_code code, const char 
 	pthread_mutex_unlock(&call->lock);
 }
 
+// nghttp2 asks for data, and so for what comes after it, only when the peer has room for some.
+static bool has_room(const struct rpc_call *call)
+{
+	nghttp2_session *s = call->conn->session;
+	return nghttp2_session_get_stream_remote_window_size(s, call->stream) > 0 &&
+	       nghttp2_session_get_remote_window_size(s) > 0;
+}
+
 void session_expire_call(struct rpc_call *call, enum rpc_code code, const char *text)
 {
 	bool was_mid_message = call->is_mid_message, was_finished;
@@ -243,7 +251,7 @@ void session_expire_call(struct rpc_call *call, enum rpc_code code, const char *
 	call_over(call, code, text, !call->is_server && call->phase == CALL_NEW);
 	if (!call->conn)
 		return;
-	if (!call->is_server || was_mid_message || was_finished) {
+	if (!call->is_server || was_mid_message || was_finished || (call->has_response && !has_room(call))) {
 		session_reset_call(call, NGHTTP2_CANCEL);
 		return;
 	}
