@@ -200,7 +200,7 @@ static bool is_computed(const struct finder *f, const struct scan *scan)
 	if (scan->computed || !f->q->macros)
 		return scan->computed;
 	for (unsigned i = 0; i < scan->n_includes; i++)
-		if (scan->includes[i].form == INCLUDE_MACRO)
+		if (scan->includes[i].form == INCLUDE_MACRO && !scan->includes[i].probe)
 			return true;
 	return false;
 }
