@@ -61,13 +61,19 @@ static void list_add(struct arena *a, struct list *l, const char *name)
 
 // ---- places -----------------------------------------------------------------------------------------------------------
 
+static bool is_any(const struct place *p)
+{
+	return strncmp(path_base(p->path), PLACES_ANY, strlen(PLACES_ANY)) == 0;
+}
+
 // A place as it is now. A file that is no input is shown to the caller, once.
 static void look(struct finder *f, struct place *place)
 {
 	place_refresh(f->p, place);
 	if (place->presence == PLACE_UNCLEAR)
 		f->doubtful = place->path;
-	if (place->presence != PLACE_FILE || !f->q->unread || place->input_job == f->p->job || place->asked_job == f->p->job)
+	if (place->presence != PLACE_FILE || is_any(place) || !f->q->unread || place->input_job == f->p->job ||
+	    place->asked_job == f->p->job)
 		return;
 	place->asked_job = f->p->job;
 	struct stat st;
@@ -152,13 +158,20 @@ static enum presence add_step(struct finder *f, struct way *w, const char *dir, 
 }
 
 // gcc takes x.h.gch in place of x.h without a word in the depfile, even where there is no x.h. What is in it, and whether
-// it is taken, can't be told.
+// it is taken, can't be told. The folders of the system, which have hundreds of names and hardly ever change, are asked for
+// any such file at once.
 static void add_precompiled(struct finder *f, struct way *w, const char *dir, const char *name)
 {
 	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
-	for (size_t i = 0; i < COUNT_OF(suffixes); i++)
-		if (suffixes[i])
-			add_step(f, w, dir, arena_printf(f->a, "%s%s", name, suffixes[i]), true);
+	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+		if (!suffixes[i])
+			continue;
+		const char *file = arena_printf(f->a, "%s%s", name, suffixes[i]);
+		const char *folder = path_dir(f->a, path_join(f->a, dir, name));
+		if (strncmp(folder, "/usr/", 5) != 0 ||
+		    add_step(f, w, folder, arena_printf(f->a, PLACES_ANY "%s", suffixes[i]), true) != PLACE_ABSENT)
+			add_step(f, w, dir, file, true);
+	}
 }
 
 // Returns when the file is found, as the compiler does, except for #include_next, where the start is not known and every
@@ -231,7 +244,8 @@ static void follow(struct finder *f, struct way *w, const struct include *inc, c
 		if (place->presence == PLACE_ABSENT) {
 			note_absent(f, place);
 		} else if (w->steps[i].precompiled) {
-			f->doubtful = place->path;
+			if (!is_any(place))
+				f->doubtful = place->path;
 		} else if (place->presence == PLACE_FOLDER) {
 			note_no_file(f, place);
 		} else if (i >= n_missing && inc->probe) {

@@ -3,12 +3,14 @@
 #include "base/path.h"
 #include "depscan/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PLACES_MAX = 30000 }; // about 200 bytes each; past that they are forgotten
 
@@ -78,10 +80,42 @@ struct place *places_get(struct places *p, const char *tidy)
 	return place;
 }
 
+// "D/" PLACES_ANY ".gch": absent where no name in D ends so.
+static void look_for_any(struct places *p, struct place *place)
+{
+	const char *suffix = path_base(place->path) + strlen(PLACES_ANY);
+	place->presence = places_any_ends(p->cwd_fd, place->parent->path, suffix) ? PLACE_FILE : PLACE_ABSENT;
+	place->looked = p->job;
+}
+
+bool places_any_ends(int cwd_fd, const char *dir, const char *suffix)
+{
+	int fd = openat(cwd_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	DIR *d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return true;
+	}
+	bool found = false;
+	size_t n = strlen(suffix);
+	for (const struct dirent *e; !found && (e = readdir(d));) {
+		size_t len = strlen(e->d_name);
+		found = len > n && strcmp(e->d_name + len - n, suffix) == 0;
+	}
+	closedir(d);
+	return found;
+}
+
 static void look(struct places *p, struct place *place)
 {
 	struct stat st;
 	struct file_id before = place->id;
+	if (strncmp(path_base(place->path), PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+		look_for_any(p, place);
+		return;
+	}
 	bool there = fstatat(p->cwd_fd, place->path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	place->is_link = there && S_ISLNK(st.st_mode);
 	if (place->is_link)

@@ -43,6 +43,10 @@ struct places {
 	int cwd_fd;
 };
 
+// As the beginning of a name: any name that ends like this one. No file is named so.
+#define PLACES_ANY "*?"
+bool places_any_ends(int cwd_fd, const char *dir, const char *suffix); // true in doubt
+
 struct shared_places; // for many threads; counted
 struct shared_places *places_new(void);
 struct shared_places *places_ref(struct shared_places *s);

@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/path.h"
+#include "depscan/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,6 +102,13 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 			}
 			complete = false;
 			path[n + (size_t)(slash - name)] = '/';
+		}
+		const char *base = path_base(name);
+		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+			path[n + (size_t)(base - name)] = '\0';
+			if (places_any_ends(j->cwd_fd, path, base + strlen(PLACES_ANY)))
+				return name;
+			continue;
 		}
 		bool folder_allowed = name[strlen(name) - 1] == '/';
 		if (folder_allowed)
