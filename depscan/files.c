@@ -20,7 +20,7 @@ struct shard {
 	pthread_mutex_t lock;
 	struct map by_inode; // {dev, ino} -> struct entry
 	struct map seen;     // digest -> anything
-	struct map defines;  // digest and macro -> NO or YES
+	struct map asked;    // digest and macro -> NO or YES
 };
 
 struct files {
@@ -64,7 +64,7 @@ void files_free(struct files *f)
 	for (int i = 0; i < SHARDS; i++) {
 		shard_empty(&f->shards[i]);
 		map_release(&f->shards[i].seen);
-		map_release(&f->shards[i].defines);
+		map_release(&f->shards[i].asked);
 		pthread_mutex_destroy(&f->shards[i].lock);
 	}
 	free(f);
@@ -184,26 +184,41 @@ bool files_first_time(struct files *f, const struct digest *digest)
 	return first;
 }
 
-bool files_may_define(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name)
+typedef bool (*text_fn)(const char *text, size_t len, const char *name);
+
+// The answer is remembered by the text's digest.
+static bool ask_text(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name,
+		     text_fn ask, char kind)
 {
 	enum { NO = 1, YES = 2 };
 	AUTO_BUF struct buf key = BUF_INIT;
 	buf_add(&key, digest->b, sizeof digest->b);
+	buf_add(&key, &kind, 1);
 	buf_adds(&key, name);
 	struct shard *s = &f->shards[digest->b[0] % SHARDS];
 	pthread_mutex_lock(&s->lock);
-	uintptr_t known = (uintptr_t)map_get(&s->defines, key.data, key.len);
+	uintptr_t known = (uintptr_t)map_get(&s->asked, key.data, key.len);
 	pthread_mutex_unlock(&s->lock);
 	if (known)
 		return known == YES;
 	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
 	if (file_read(dirfd, path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
 		return true;
-	bool may = scan_may_define(text.data, text.len, name);
+	bool may = ask(text.data, text.len, name);
 	pthread_mutex_lock(&s->lock);
-	if (s->defines.n >= FILES_MAX_ENTRIES / SHARDS)
-		map_release(&s->defines);
-	map_put(&s->defines, key.data, key.len, (void *)(uintptr_t)(may ? YES : NO));
+	if (s->asked.n >= FILES_MAX_ENTRIES / SHARDS)
+		map_release(&s->asked);
+	map_put(&s->asked, key.data, key.len, (void *)(uintptr_t)(may ? YES : NO));
 	pthread_mutex_unlock(&s->lock);
 	return may;
+}
+
+bool files_may_define(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name)
+{
+	return ask_text(f, dirfd, path, digest, name, scan_may_define, 'd');
+}
+
+bool files_may_ask(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name)
+{
+	return ask_text(f, dirfd, path, digest, name, scan_may_ask, 'a');
 }

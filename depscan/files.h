@@ -32,6 +32,8 @@ int files_digest(struct files *f, int dirfd, const char *path, struct digest *di
 int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err);
 // Could the text of this file define the macro (scan_may_define)? True when it can't be read.
 bool files_may_define(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name);
+bool files_may_ask(struct files *f, int dirfd, const char *path, const struct digest *digest,
+		   const char *name); // scan_may_ask
 // True the first time it is asked for this digest since the table was made: for work that is done once for a text.
 bool files_first_time(struct files *f, const struct digest *digest);
 

@@ -125,7 +125,7 @@ static void add_include(struct reader *r, const char *name, size_t n, struct inc
 {
 	struct scan *s = r->s;
 	char key[SCAN_MAX_NAME + 1];
-	key[0] = (char)('0' + (int)what.form + 3 * what.next + 6 * what.probe);
+	key[0] = (char)('0' + (int)what.form + 3 * what.next + 6 * what.probe + 12 * what.wrapped);
 	memcpy(key + 1, name, n);
 	if (map_get(&r->seen, key, n + 1))
 		return;
@@ -141,7 +141,7 @@ static void add_include(struct reader *r, const char *name, size_t n, struct inc
 }
 
 // Takes <name> or "name" at p; false if there is none that ends. `real`: it stands where a compiler would take it.
-static bool read_name(struct reader *r, const char *p, bool next, bool probe, bool real)
+static bool read_name(struct reader *r, const char *p, struct include what, bool real)
 {
 	char close = '\0';
 	if (p < r->end)
@@ -154,16 +154,17 @@ static bool read_name(struct reader *r, const char *p, bool next, bool probe, bo
 	size_t n = (size_t)(p - name);
 	if (n == SCAN_MAX_NAME || memchr(name, '\0', n)) {
 		if (real)
-			note_unclear(r->s, probe);
+			note_unclear(r->s, what.probe);
 		return true;
 	}
 	if (p == r->end || *p != close)
 		return false;
 	// clang takes \" for a quote within the name, gcc for the end of it.
 	if (n && p[-1] == '\\' && real)
-		note_unclear(r->s, probe);
+		note_unclear(r->s, what.probe);
+	what.form = close == '>' ? INCLUDE_ANGLED : INCLUDE_QUOTED;
 	if (n)
-		add_include(r, name, n, (struct include){NULL, close == '>' ? INCLUDE_ANGLED : INCLUDE_QUOTED, next, probe});
+		add_include(r, name, n, what);
 	return true;
 }
 
@@ -171,9 +172,75 @@ static void read_include(struct reader *r, const char *hash, const char *p, bool
 {
 	bool real = begins_line(r, hash);
 	p = skip_gap(r, p);
-	if (read_name(r, p, next, false, real) || p == r->end || at_text(p, r->end, "//"))
+	if (read_name(r, p, (struct include){.next = next}, real) || p == r->end || at_text(p, r->end, "//"))
 		return;
 	r->computed |= real && (!is_break(*p) || (unsigned char)p[-1] >= 0x80);
+}
+
+// If w stands in the text of a `#define`, where the macro's name begins; else NULL. `line` as from directive_before.
+static const char *macro_around(struct reader *r, const char *line, const char *w)
+{
+	for (const char *p = line; (p = memmem(p, (size_t)(w - p), "define", 6)); p += 6) {
+		const char *before = before_gap(r, p);
+		if (is_word(p[6]) || before == r->text)
+			continue;
+		if (before[-1] == '#' || before[-1] == ':' || before[-1] == '/')
+			return skip_gap(r, p + 6);
+	}
+	return NULL;
+}
+
+// `#define HAS(x) __has_include(x)`: is the word at p, up to a ')', in the list behind the macro's name?
+static bool is_parameter(struct reader *r, const char *macro, const char *p)
+{
+	size_t n = (size_t)(word_end(r, p) - p);
+	const char *after = skip_gap(r, p + n), *q = word_end(r, macro) + 1;
+	if (!n || after == r->end || *after != ')')
+		return false;
+	while (q < p) {
+		const char *name = skip_gap(r, q), *e = word_end(r, name);
+		if ((size_t)(e - name) == n && memcmp(name, p, n) == 0)
+			return true;
+		q = skip_gap(r, e);
+		if (q >= p || *q++ != ',')
+			return false;
+	}
+	return false;
+}
+
+// `#if HAS(<x.h>)`, where HAS may be such a macro: other names in brackets do no harm.
+static void read_wrapped(struct reader *r, const char *p)
+{
+	for (; p < r->end && !is_break(*p); p++) {
+		const char *before = before_gap(r, p), *w = before;
+		while (w > r->text && is_word(w[-1]))
+			w--;
+		if (*p == '(' && w < before && !at_text(w, before, "__has"))
+			read_name(r, skip_gap(r, p + 1), (struct include){.probe = true, .wrapped = true}, false);
+	}
+}
+
+static void read_probe(struct reader *r, const char *w, const char *p, bool next)
+{
+	const char *line = directive_before(r, w), *macro = line ? macro_around(r, line, w) : NULL;
+	if (macro == w)
+		return; // #define __has_include(x) 0
+	p = skip_gap(r, p);
+	if (p == r->end || *p != '(') {
+		r->s->unknown_probe |= macro != NULL; // #define HAS __has_include
+		return;
+	}
+	p = skip_gap(r, p + 1);
+	// Within a macro the words of <a/b> may be its parameters.
+	bool parameters = macro && macro < w && *word_end(r, macro) == '(';
+	if (parameters && !next && is_parameter(r, macro, p)) {
+		add_include(r, macro, (size_t)(word_end(r, macro) - macro),
+			    (struct include){.form = INCLUDE_MACRO, .probe = true});
+		return;
+	}
+	bool read = read_name(r, p, (struct include){.next = next, .probe = true}, line != NULL);
+	if (line && (!read || (parameters && *p == '<') || w - line > LINE_LIMIT))
+		r->s->unknown_probe = true;
 }
 
 // A '#' or '%:' that begins at `hash` and ends before p. Returns where to go on.
@@ -192,40 +259,11 @@ static const char *at_hash(struct reader *r, const char *hash, const char *p)
 		read_include(r, hash, e, true);
 	else if (is(w, n, "embed"))
 		r->s->embed = true;
+	else if (is(w, n, "if") || is(w, n, "elif"))
+		read_wrapped(r, e);
 	else if (n && !r->pastes && !begins_line(r, hash))
 		r->pastes = true;
 	return p;
-}
-
-// If w stands in the text of a `#define`, where the macro's name begins; else NULL. `line` as from directive_before.
-static const char *macro_around(struct reader *r, const char *line, const char *w)
-{
-	for (const char *p = line; (p = memmem(p, (size_t)(w - p), "define", 6)); p += 6) {
-		const char *before = before_gap(r, p);
-		if (is_word(p[6]) || before == r->text)
-			continue;
-		if (before[-1] == '#' || before[-1] == ':' || before[-1] == '/')
-			return skip_gap(r, p + 6);
-	}
-	return NULL;
-}
-
-static void read_probe(struct reader *r, const char *w, const char *p, bool next)
-{
-	const char *line = directive_before(r, w), *macro = line ? macro_around(r, line, w) : NULL;
-	if (macro == w)
-		return; // #define __has_include(x) 0
-	p = skip_gap(r, p);
-	if (p == r->end || *p != '(') {
-		r->s->unknown_probe |= macro != NULL; // #define HAS __has_include
-		return;
-	}
-	p = skip_gap(r, p + 1);
-	bool read = read_name(r, p, next, true, line != NULL);
-	// Within a macro the words of <a/b> may be its parameters.
-	bool parameters = macro && macro < w && *word_end(r, macro) == '(';
-	if (line && (!read || (parameters && *p == '<') || w - line > LINE_LIMIT))
-		r->s->unknown_probe = true;
 }
 
 // ---- words ------------------------------------------------------------------------------------------------------------
@@ -278,7 +316,7 @@ static void at_module_word(struct reader *r, const char *w, size_t n)
 		return;
 	if (p == r->end)
 		return;
-	if (*p == ':' || (*p == ';' && *w == 'm') || (*w == 'i' && read_name(r, p, false, false, true))) {
+	if (*p == ':' || (*p == ';' && *w == 'm') || (*w == 'i' && read_name(r, p, (struct include){0}, true))) {
 		r->s->modules = true;
 	} else if (is_word(*p)) {
 		size_t left = (size_t)(r->end - p), limit = left < LINE_LIMIT ? left : LINE_LIMIT;
@@ -401,7 +439,7 @@ static void read_text(struct reader *r, const char *text, size_t len)
 }
 
 // The text without its splices, or NULL if it has none. free() it.
-static char *join_lines(struct scan *s, const char *text, size_t *len)
+char *scan_join_lines(struct scan *s, const char *text, size_t *len)
 {
 	const char *end = text + *len, *from = text;
 	char *out = NULL, *to = NULL;
@@ -429,7 +467,7 @@ static char *join_lines(struct scan *s, const char *text, size_t *len)
 }
 
 // The text with the trigraphs for '#' and '\', or NULL if it has none. Whether they count depends on the language.
-static char *replace_trigraphs(const char *text, size_t *len)
+char *scan_replace_trigraphs(const char *text, size_t *len)
 {
 	const char *end = text + *len, *from = text;
 	char *out = NULL, *to = NULL;
@@ -455,7 +493,7 @@ static char *replace_trigraphs(const char *text, size_t *len)
 
 static void read_joined(struct reader *r, const char *text, size_t len)
 {
-	AUTO_FREE char *joined = join_lines(r->s, text, &len);
+	AUTO_FREE char *joined = scan_join_lines(r->s, text, &len);
 	read_text(r, joined ? joined : text, len);
 }
 
@@ -488,7 +526,7 @@ void scan_text(struct scan *s, const char *text, size_t len)
 		text = "";
 	read_joined(&r, text, len);
 	size_t n = len;
-	AUTO_FREE char *without = replace_trigraphs(text, &n);
+	AUTO_FREE char *without = scan_replace_trigraphs(text, &n);
 	if (without)
 		read_joined(&r, without, n);
 	map_release(&r.seen);
@@ -500,42 +538,6 @@ void scan_text(struct scan *s, const char *text, size_t len)
 	else
 		s->computed |= r.computed;
 	free(code.bare);
-}
-
-static bool is_mention(const char *text, const char *p)
-{
-	static const char *const words[] = {"include", "include_next", "import",  "ifdef",   "ifndef",
-					    "undef",   "defined",      "elifdef", "elifndef"};
-	while (p > text && (is_blank(p[-1]) || p[-1] == '('))
-		p--;
-	const char *e = p;
-	while (p > text && is_word(p[-1]))
-		p--;
-	for (size_t i = 0; i < COUNT_OF(words); i++)
-		if (is(p, (size_t)(e - p), words[i]))
-			return true;
-	return false;
-}
-
-static bool may_define(const char *text, size_t len, const char *name)
-{
-	size_t n = strlen(name);
-	const char *end = text + len;
-	for (const char *p = text; (p = memmem(p, (size_t)(end - p), name, n)); p += n) {
-		bool whole = (p == text || !is_word(p[-1])) && (p + n == end || !is_word(p[n]));
-		if (whole && !is_mention(text, p))
-			return true;
-	}
-	return false;
-}
-
-bool scan_may_define(const char *text, size_t len, const char *name)
-{
-	struct scan unused;
-	AUTO_FREE char *without = replace_trigraphs(text, &len);
-	size_t joined_len = len;
-	AUTO_FREE char *joined = join_lines(&unused, without ? without : text, &joined_len);
-	return may_define(without ? without : text, len, name) || (joined && may_define(joined, joined_len, name));
 }
 
 void scan_release(struct scan *s)

@@ -26,6 +26,9 @@ struct include {
 	enum include_form form;
 	bool next;  // #include_next, __has_include_next: the search starts somewhere inside the path
 	bool probe; // only asked for (__has_include): its presence counts, not its text
+	// With `probe`: in brackets on the line of an #if, and asked for if the word before it is one of the macros that are
+	// noted as INCLUDE_MACRO with `probe`: `#define HAS(x) __has_include(x)`.
+	bool wrapped;
 };
 
 struct scan {
@@ -61,7 +64,9 @@ struct scan {
 void scan_text(struct scan *s, const char *text, size_t len); // never fails
 void scan_release(struct scan *s);
 
-// Could this text define the macro, as far as its words tell? Mentions in conditions and include directives do not count.
+// Could this text define the macro, as far as its words tell?
 bool scan_may_define(const char *text, size_t len, const char *name);
+// Could it use the macro for anything that is not noted as `wrapped`?
+bool scan_may_ask(const char *text, size_t len, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-// What the parts of the scanner share (scan.c, scan_asm.c, scan_code.c); for nobody else. Thread: any.
+// What the parts of the scanner share (scan.c, scan_asm.c, scan_code.c, scan_macro.c); for nobody else. Thread: any.
 #ifndef COFFER_DEPSCAN_SCAN_PARTS_H
 #define COFFER_DEPSCAN_SCAN_PARTS_H
 
@@ -58,6 +58,10 @@ static inline size_t splice_length(const char *p, const char *end, bool *odd)
 	q += q + 1 < end && q[0] == '\r' && q[1] == '\n' ? 2 : 1;
 	return (size_t)(q - p);
 }
+
+// scan.c: the text without its splices, and with ??= and ??/ replaced; or NULL if it has none. free() it.
+char *scan_join_lines(struct scan *s, const char *text, size_t *len);
+char *scan_replace_trigraphs(const char *text, size_t *len);
 
 // scan_asm.c: what the text may tell an assembler to read. `pastes`: the text has ##, stringizing #, or assembler macros are
 // to be expected. `text` has no splices.

@@ -240,10 +240,13 @@ static void add_by_compiler(struct inputs *in)
 		add(in, d.deps[i], 0);
 }
 
-static const struct scan *scan_reached(void *ctx, const char *path)
+static bool read_reached(void *ctx, const char *path, struct absent_input *out)
 {
 	struct inputs *in = ctx;
-	return in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+	const struct scan *scan = in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+	if (scan)
+		*out = (struct absent_input){path, in->list[in->n - 1].facts.digest, scan};
+	return scan != NULL;
 }
 
 // A header that lies where an include could find it, and that the compiler did not name. It may have come during the
@@ -281,7 +284,7 @@ static struct absent_input *for_absent(const struct inputs *in)
 	for (uint32_t i = 0; i < in->n; i++) {
 		struct scan *scan = arena_alloc(&in->j->arena, sizeof *scan);
 		*scan = in->list[i].facts.scan;
-		list[i] = (struct absent_input){in->list[i].path, scan};
+		list[i] = (struct absent_input){in->list[i].path, in->list[i].facts.digest, scan};
 	}
 	return list;
 }
@@ -295,6 +298,18 @@ static void fill_links(struct job *j, const struct search *search, struct manife
 						     job_canonical_path(j, search->links[i].real)};
 }
 
+// "-DNAME=1", "NAME(x)=x" behind -D, "-Wp,-DNAME"
+static bool word_defines(const char *word, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = word; (p = strstr(p, name)); p++) {
+		bool begins = p == word || (p - word >= 2 && p[-1] == 'D' && p[-2] == '-');
+		if (begins && (p[n] == '\0' || p[n] == '=' || p[n] == '(' || p[n] == ','))
+			return true;
+	}
+	return false;
+}
+
 // Is there a definition anywhere for a macro that an include names? Without one the directive is dead.
 static bool is_defined(const struct inputs *in, const char *name)
 {
@@ -302,7 +317,8 @@ static bool is_defined(const struct inputs *in, const char *name)
 	if (name[0] == '_')
 		return true; // perhaps the compiler's own
 	for (unsigned i = 0; i < j->line.n_words; i++)
-		if (strstr(j->line.words[i].text, name))
+		if (j->line.words[i].role != WORD_SEARCH && i != j->line.source_word &&
+		    word_defines(j->line.words[i].text, name))
 			return true;
 	for (uint32_t i = 0; i < in->n; i++)
 		if (files_may_define(j->d->files, j->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
@@ -315,10 +331,57 @@ static bool any_macro_is_defined(const struct inputs *in)
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct scan *s = &in->list[i].facts.scan;
 		for (unsigned k = 0; k < s->n_includes; k++)
-			if (s->includes[k].form == INCLUDE_MACRO && is_defined(in, s->includes[k].name))
+			if (s->includes[k].form == INCLUDE_MACRO && !s->includes[k].probe &&
+			    is_defined(in, s->includes[k].name))
 				return true;
 	}
 	return false;
+}
+
+static bool any_word_is_defined(const struct inputs *in, const char *name)
+{
+	char word[SCAN_MAX_NAME + 1];
+	for (size_t n; *name; name += n + (name[n] != '\0')) {
+		n = strcspn(name, "./-+");
+		memcpy(word, name, n);
+		word[n] = '\0';
+		if (n && is_defined(in, word))
+			return true;
+	}
+	return false;
+}
+
+// What a macro like `#define HAS(x) __has_include(x)` asks for is known only where it is asked by name, on the line of
+// an #if, and nothing in that name is a macro itself.
+static bool asks_for_unknown(const struct inputs *in, const char *wrapper, const struct input *i)
+{
+	const struct scan *s = &i->facts.scan;
+	const struct job *j = in->j;
+	if (files_may_ask(j->d->files, j->cwd_fd, i->path, &i->facts.digest, wrapper))
+		return true;
+	for (unsigned k = 0; k < s->n_includes; k++)
+		if (s->includes[k].wrapped && any_word_is_defined(in, s->includes[k].name))
+			return true;
+	return false;
+}
+
+static void check_wrappers(struct inputs *in)
+{
+	struct map known = MAP_INIT;
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct scan *s = &in->list[i].facts.scan;
+		for (unsigned k = 0; k < s->n_includes; k++) {
+			const struct include *inc = &s->includes[k];
+			if (inc->form != INCLUDE_MACRO || !inc->probe || map_puts(&known, inc->name, in))
+				continue;
+			for (uint32_t l = 0; l < in->n && in->reason == REASON_NONE; l++)
+				if (asks_for_unknown(in, inc->name, &in->list[l])) {
+					in->reason = REASON_unknown_probe;
+					in->j->culprit = in->list[l].path;
+				}
+		}
+	}
+	map_release(&known);
 }
 
 static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
@@ -341,15 +404,15 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	q.inputs = for_absent(in);
 	q.n_inputs = in->n;
 	if (j->inputs_from == INPUTS_USER_MMD)
-		q.scan = scan_reached;
+		q.read = read_reached;
 	q.unread = is_rightly_unread;
 	q.ctx = in;
 	absent_find(&q, &j->arena, answer);
 	q.macros = in->reason == REASON_NONE && any_macro_is_defined(in);
-	if (in->reason == REASON_NONE && (q.macros || (q.scan && answer->computed))) {
-		if (q.scan)
+	if (in->reason == REASON_NONE && (q.macros || (q.read && answer->computed))) {
+		if (q.read)
 			add_by_compiler(in);
-		q.scan = NULL;
+		q.read = NULL;
 		q.inputs = for_absent(in);
 		q.n_inputs = in->n;
 		absent_find(&q, &j->arena, answer);
@@ -362,6 +425,8 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	}
 	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
 		add(in, answer->further[i], INPUT_NO_CODE);
+	if (in->reason == REASON_NONE)
+		check_wrappers(in);
 	const char *culprit;
 	if (in->reason == REASON_NONE && is_once_by_two_names(in, &culprit)) {
 		in->reason = REASON_pragma;

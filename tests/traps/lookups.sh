@@ -264,6 +264,25 @@ trap_11_second_copies_that_were_left_out()
 	check any "$CC" -w -c i.c -o i.o
 }
 
+trap_12_has_include_behind_a_macro()
+{
+	put has.h '#ifdef __has_include' '#define HAS(x) __has_include(x)' '#else' '#define HAS(x) 0' '#endif'
+	put a.c '#include "has.h"' '#if HAS("opt.h") || HAS(<sub/opt.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	mkdir inc
+	same "$CC" -Iinc -c a.c -o a.o
+	put inc/opt.h
+	check changed "$CC" -Iinc -c a.c -o a.o
+	rm inc/opt.h
+	check served "$CC" -Iinc -c a.c -o a.o
+	put inc/sub/opt.h
+	check changed "$CC" -Iinc -c a.c -o a.o
+	check any "$CC" -Iinc -Dsub=inc -c a.c -o a.o
+	put a.c '#include "has.h"' '#define WHAT "opt.h"' '#if HAS(WHAT)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+	put a.c '#include "has.h"' '#define AGAIN(x) HAS(x)' '#if AGAIN("opt.h")' 'int value = 1;' '#endif'
+	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+}
+
 trap_12_has_include_turns_true_and_false()
 {
 	local form

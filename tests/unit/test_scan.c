@@ -141,6 +141,26 @@ START_TEST(plain_macro_names_are_told)
 }
 END_TEST
 
+START_TEST(macros_that_ask_are_noted)
+{
+	check_one("#  define HAS(x) __has_include(x)\n", "HAS", INCLUDE_MACRO, false, true);
+	ck_assert(!s.unknown_probe);
+	check_one("#define HAS(a, b) (a && __has_include ( b ))\n", "HAS", INCLUDE_MACRO, false, true);
+	scan("#if HAS(<a/b.h>) && ! OTHER ( \"c.h\" ) && (1 < 2)\n");
+	ck_assert_uint_eq(s.n_includes, 2);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert(s.includes[i].wrapped && s.includes[i].probe);
+	ck_assert_str_eq(s.includes[0].name, "a/b.h");
+	static const char plain[] =
+		"#define HAS(x) __has_include(x)\n#if defined(HAS) && HAS(<x.h>) || HAS( \"y.h\" )\n#undef HAS\n";
+	ck_assert(!scan_may_ask(plain, sizeof plain - 1, "HAS"));
+	static const char *const unclear[] = {"#if HAS(NAME)\n", "#define OTHER(x) HAS(x)\n", "#define OTHER HAS(<x.h>)\n",
+					      "HAS(<x.h>)\n",    "#if HAS\\\n(X)\n",          "#define O F(HAS)\n"};
+	for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)
+		ck_assert_msg(scan_may_ask(unclear[i], strlen(unclear[i]), "HAS"), "%s", unclear[i]);
+}
+END_TEST
+
 START_TEST(a_definition_is_told_from_a_mention)
 {
 	static const char defined[] = "#  define /* c */ NAME <x.h>\n";
@@ -148,7 +168,7 @@ START_TEST(a_definition_is_told_from_a_mention)
 		"#ifdef NAME\n#include NAME\n#if defined(NAME) && defined NAME\n#undef NAME\nMY_NAME NAMES\n";
 	ck_assert(scan_may_define(defined, sizeof defined - 1, "NAME"));
 	ck_assert(!scan_may_define(mentioned, sizeof mentioned - 1, "NAME"));
-	ck_assert(scan_may_define("#if NAME", 8, "NAME")); // in doubt
+	ck_assert(!scan_may_define("#if NAME\nNAME", 13, "NAME"));
 	ck_assert(scan_may_define("#define NA\\\nME", 15, "NAME"));
 	ck_assert(scan_may_define("#define NA\?\?/\nME", 17, "NAME"));
 }
@@ -210,7 +230,7 @@ START_TEST(probes_that_cannot_be_read_are_flagged)
 	static const char *const unknown[] = {
 		"#if __has_include(MACRO)\n",
 		"#elif defined(A) && __has_include_next ( MACRO )\n",
-		"#define HAS(x) __has_include(x)\n",
+		"#define HAS(x) __has_include(y)\n",
 		"#define HAS __has_include\n",
 		"/* c */ # define HAS __has_include\n",
 		"#define PASTE __has_inc##lude\n",
@@ -514,6 +534,7 @@ int main(void)
 	tcase_add_test(t, each_name_is_noted_once_per_meaning);
 	tcase_add_test(t, names_that_cannot_be_read_are_computed);
 	tcase_add_test(t, plain_macro_names_are_told);
+	tcase_add_test(t, macros_that_ask_are_noted);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
 	tcase_add_test(t, words_about_includes_are_not_computed);
