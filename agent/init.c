@@ -12,6 +12,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,47 +191,48 @@ static void fill_environment(struct environment *e, const struct spawn_request *
 	memcpy(e->words, words, sizeof words);
 }
 
-// Between vfork and exec: the memory is shared with the init. Comes back only when it failed, with errno.
-static void execute(char *const *arguments, char *const *environment)
+// The program's file, as PATH says; the name itself if it is in none of its folders.
+static const char *find_program(const char *name, char *file, size_t room)
 {
-	char file[4096 + 64];
-	if (strchr(arguments[0], '/')) {
-		execve(arguments[0], arguments, environment);
-		return;
-	}
-	int error = ENOENT;
+	if (strchr(name, '/'))
+		return name;
 	for (const char *at = AGENT_PATH; *at;) {
 		int n = (int)strcspn(at, ":");
-		if (snprintf(file, sizeof file, "%.*s/%s", n, at, arguments[0]) < (int)sizeof file)
-			execve(file, arguments, environment);
-		if (errno != ENOENT && errno != ENOTDIR)
-			error = errno;
+		if (snprintf(file, room, "%.*s/%s", n, at, name) < (int)room && access(file, X_OK) == 0)
+			return file;
 		at += n + (at[n] == ':');
 	}
-	errno = error;
+	return name;
 }
 
-static pid_t start_program(struct init *in, const sigset_t *none)
+static pid_t start_program(struct init *in)
 {
-	struct environment e;
+	struct environment e = {.words = {NULL}};
+	char file[4096];
+	sigset_t none, all;
+	posix_spawnattr_t attr;
+	pid_t pid = -1;
 	fill_environment(&e, in->request);
-	in->slot->stage = STAGE_FORK;
+	sigemptyset(&none);
+	sigfillset(&all);
+	in->slot->stage = STAGE_PROGRAM;
 	in->slot->start_ns = monotonic_ns();
-	pid_t pid = vfork();
-	if (pid == 0) {
-		in->slot->stage = STAGE_PROGRAM;
-		if (!in->agent->is_sandbox)
-			setsid();
-		sigprocmask(SIG_SETMASK, none, NULL);
-		execute(in->arguments, e.words);
-		in->slot->error = errno;
-		_exit(127);
-	}
-	if (pid < 0)
-		in->slot->error = errno;
-	else if (!in->slot->error)
+	int error = posix_spawnattr_init(&attr);
+	if (error == 0)
+		error = posix_spawnattr_setsigmask(&attr, &none);
+	// What the agent ignores, its jobs must not.
+	if (error == 0)
+		error = posix_spawnattr_setsigdefault(&attr, &all);
+	// A process group for it, by which most of a tree can be killed at once.
+	if (error == 0)
+		error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+	if (error == 0)
+		error = posix_spawn(&pid, find_program(in->arguments[0], file, sizeof file), NULL, &attr, in->arguments,
+				    e.words);
+	in->slot->error = error;
+	if (error == 0)
 		in->slot->stage = STAGE_RUNNING;
-	return in->slot->error ? -1 : pid;
+	return error ? -1 : pid;
 }
 
 // Sleeps until the program has ended (true), its time is over or we are told to stop (false). Reaps what is orphaned meanwhile.
@@ -294,8 +296,7 @@ _Noreturn void init_run(struct init *in)
 {
 	const struct step *steps = in->agent->is_sandbox ? sandbox_steps : process_steps;
 	size_t n = in->agent->is_sandbox ? COUNT_OF(sandbox_steps) : COUNT_OF(process_steps);
-	sigset_t none, awaited;
-	sigemptyset(&none);
+	sigset_t awaited;
 	sigemptyset(&awaited);
 	sigaddset(&awaited, SIGCHLD);
 	// In a sandbox the agent kills us at once, and what the job sends to its PID 1 is ignored.
@@ -309,7 +310,7 @@ _Noreturn void init_run(struct init *in)
 			_exit(1);
 		}
 	}
-	pid_t program = start_program(in, &none);
+	pid_t program = start_program(in);
 	// The program's end of the pipes is its own now; the reader's end of file must not depend on us.
 	syscall(SYS_close_range, 0, 2, 0);
 	if (program > 0)

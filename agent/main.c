@@ -60,7 +60,7 @@ static int number(const char *text, int most, int *n, struct err *err)
 static int take_option(struct agent *a, int option, const char *value, struct err *err)
 {
 	static const char *const cgroups[] = {"none", "v1", "v2"};
-	int n;
+	int n = 0;
 	switch (option) {
 	case 'r':
 		a->is_sandbox = strcmp(value, "sandbox") == 0;
@@ -169,7 +169,12 @@ int main(int argc, char **argv)
 		rc = serve(&agent, &err);
 	if (rc < 0)
 		fprintf(stderr, "coffer-agent: %s\n", err.text);
+	if (agent.spawner)
+		spawner_stop(agent.spawner);
 	if (agent.spawner && !agent.is_sandbox)
 		init_kill_tree();
+	if (agent.slots)
+		slots_free(agent.slots);
+	free(agent.filter.filter);
 	return rc < 0;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -26,7 +27,6 @@ const char *stage_name(enum stage stage)
 		[STAGE_CAPABILITIES] = "dropping capabilities",
 		[STAGE_LANDLOCK] = "landlock",
 		[STAGE_SECCOMP] = "the seccomp filter",
-		[STAGE_FORK] = "fork",
 		[STAGE_PROGRAM] = "exec",
 		[STAGE_RUNNING] = "running",
 		[STAGE_ENDED] = "the end",
@@ -49,6 +49,14 @@ struct slots *slots_new(unsigned n)
 	s->n_free = n;
 	pthread_mutex_init(&s->lock, NULL);
 	return s;
+}
+
+void slots_free(struct slots *s)
+{
+	munmap(s->all, s->n * sizeof *s->all);
+	pthread_mutex_destroy(&s->lock);
+	free(s->free);
+	free(s);
 }
 
 int slots_take(struct slots *s)

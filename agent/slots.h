@@ -18,7 +18,6 @@ enum stage {
 	STAGE_CAPABILITIES,
 	STAGE_LANDLOCK,
 	STAGE_SECCOMP,
-	STAGE_FORK,
 	STAGE_PROGRAM, // exec
 	STAGE_RUNNING,
 	STAGE_ENDED, // `status` holds
@@ -36,6 +35,7 @@ struct slot {
 
 struct slots;
 struct slots *slots_new(unsigned n); // before the spawner is started; NULL: no memory to share
+void slots_free(struct slots *slots);
 int slots_take(struct slots *slots); // a cleared one, or -1: all are taken
 void slots_give(struct slots *slots, int slot);
 volatile struct slot *slots_at(struct slots *slots, int slot);

@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -125,6 +126,13 @@ int spawner_start(struct agent *agent, struct err *err)
 	agent->spawner->socket = pair[0];
 	pthread_mutex_init(&agent->spawner->lock, NULL);
 	return 0;
+}
+
+void spawner_stop(struct spawner *s)
+{
+	close(s->socket);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
 }
 
 // Under the lock.

@@ -23,6 +23,7 @@ enum { SPAWN_SCRATCH, SPAWN_OUT, SPAWN_ERR, SPAWN_FDS };
 
 // Called once, on the main thread while it is the only one.
 int spawner_start(struct agent *agent, struct err *err);
+void spawner_stop(struct spawner *spawner); // it ends by itself then
 // What is known of a new job: its first process, which the caller must wait for, and the reading ends of its stdout and stderr.
 struct spawned {
 	pid_t pid;

@@ -46,7 +46,7 @@ struct running {
 static int check(const struct runtime *r, const struct runtime_config *c, struct err *err)
 {
 	if (!r->kind)
-		return err_set(err, ERR_USAGE, "there is no runtime '%s'", isolation_name(r->isolation));
+		return err_set(err, ERR_USAGE, "there is no runtime '%s'", isolation_name((int)r->isolation));
 	if (r->agent < 0)
 		return err_errno(err, "cannot open the agent '%s'", c->agent);
 	if (faccessat(r->agent, "", X_OK, AT_EMPTY_PATH) < 0)
@@ -417,7 +417,7 @@ static void leave(struct runtime_session *s, struct running *r)
 int runtime_session_exec(struct runtime_session *s, const struct job *job, struct job_result *result, struct err *err)
 {
 	struct limits limits = limits_lower(&s->limits, &job->limits);
-	struct running running;
+	struct running running = {NULL, NULL};
 	*result = (struct job_result){.exit_status = -1};
 	for (size_t i = 0; i < job->n_outputs; i++)
 		job->outputs[i].is_present = false;

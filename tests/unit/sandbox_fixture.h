@@ -224,8 +224,8 @@ static inline void make_folder(void)
 	programs = mem_printf("%s/programs", folder);
 	scratch = mem_printf("%s/scratch", folder);
 	command = mem_printf("cc -static -O1 -D_GNU_SOURCE -o %s/hostile tests/e2e/sandbox/hostile.c", programs);
-	if (chmod(folder, 0755) < 0 || mkdir(programs, 0755) < 0 || mkdir(scratch, 0777) < 0 ||
-	    chmod(scratch, 0777) < 0 || system(command) != 0)
+	if (chmod(folder, 0755) < 0 || mkdir(programs, 0755) < 0 || mkdir(scratch, 0777) < 0 || chmod(scratch, 0777) < 0 ||
+	    system(command) != 0)
 		exit(1);
 }
 

@@ -32,7 +32,8 @@ static void set_up_request(void)
 	limits.memory_bytes = limits.file_bytes = limits.scratch_bytes = limits.message_bytes = 1;
 	header.arguments = arguments;
 	header.n_arguments = COUNT_OF(arguments);
-	header.source_name = TEXT("x.i");
+	static char source[] = "x.i";
+	header.source_name = source;
 	header.outputs = outputs;
 	header.n_outputs = COUNT_OF(outputs);
 	header.limits = &limits;
@@ -146,6 +147,7 @@ START_TEST(slots_are_taken_once_and_cleared)
 	slots_give(s, b);
 	ck_assert_int_eq(slots_take(s), b);
 	ck_assert_int_eq(slots_at(s, b)->error, 0);
+	slots_free(s);
 }
 END_TEST
 

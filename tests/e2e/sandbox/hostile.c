@@ -26,7 +26,8 @@ static void refused(const char *what, long result)
 	if (result >= 0)
 		printf("bad: %s works\n", what);
 	else if (errno != EPERM && errno != ENOSYS && errno != EACCES && errno != EROFS && errno != ENOENT &&
-		 errno != EINVAL && errno != ESRCH && errno != ECHILD && errno != ENOTTY && errno != ENXIO && errno != EXDEV && errno != ETXTBSY)
+		 errno != EINVAL && errno != ESRCH && errno != ECHILD && errno != ENOTTY && errno != ENXIO &&
+		 errno != EXDEV && errno != ETXTBSY)
 		printf("odd: %s: %s\n", what, strerror(errno));
 }
 
