@@ -53,7 +53,8 @@ LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c remote/*.c)
 DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/verbs/*.c scheduler/*.c worker/*.c)
 PROTO_OBJ := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(wildcard proto/*.proto))
 # What the launcher shares with the rest needs no library.
-LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c base/buf.c base/err.c base/mem.c
+LEASE_SRC := jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c base/buf.c base/err.c base/mem.c
+LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c $(LEASE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
 
@@ -77,8 +78,7 @@ $(B)/coffer: $(LAUNCHER_OBJ)
 	$(Q)$(LAUNCHER_CC) -static -o $@ $^
 
 # What stands before the commands of a ninja that knows no jobserver.
-GATE_SRC := jobserver/gate/main.c jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c \
-	base/buf.c base/err.c base/mem.c
+GATE_SRC := jobserver/gate/main.c $(LEASE_SRC)
 $(B)/coffer-gate: $(GATE_SRC:%.c=$(B)/launcher/%.o)
 	$(say) LINK $@
 	$(Q)$(LAUNCHER_CC) -static -o $@ $^

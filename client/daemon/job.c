@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -55,9 +56,22 @@ static enum reason check_peer(const struct job *j)
 	return REASON_NONE;
 }
 
+// Behind coffer's own front end the jobserver sees to the cores; a compiler that starts coffer again has its slot already.
+static bool is_gated(const struct job *j)
+{
+	const char *depth = env_value(j->env, "COFFER_DEPTH");
+	return (!depth || atoi(depth) <= 1) && !env_value(j->env, "COFFER_JOBSERVER") && !env_value(j->env, "COFFER_GATE");
+}
+
+static bool tell_to_wait(void *job)
+{
+	struct job *j = job;
+	return wire_send(j->sock, WIRE_WAIT, NULL, NULL, 0, NULL) == 0;
+}
+
 // The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the words and
 // take what came of it.
-static enum reason compile(struct job *j)
+static enum reason compile_in_launcher(struct job *j)
 {
 	struct wire_run run = {0};
 	AUTO_BUF struct buf b = BUF_INIT;
@@ -83,6 +97,15 @@ static enum reason compile(struct job *j)
 	if (WEXITSTATUS(status) != 0)
 		return REASON_compile_failed;
 	return job_publish(j, &result, answer.fds);
+}
+
+static enum reason compile(struct job *j)
+{
+	bool entered = is_gated(j) && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	enum reason reason = compile_in_launcher(j);
+	if (entered)
+		slots_leave(&j->d->slots);
+	return reason;
 }
 
 static bool hit(struct job *j)
