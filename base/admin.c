@@ -215,7 +215,7 @@ static int listen_at(const char *address, char bound[ADMIN_ADDRESS_MAX], struct 
 		fd = -1;
 	}
 	freeaddrinfo(found);
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = {0};
 	socklen_t n = sizeof at;
 	char name[128], service[16];
 	if (fd >= 0 && bound && getsockname(fd, (struct sockaddr *)&at, &n) == 0 &&

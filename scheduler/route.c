@@ -177,6 +177,8 @@ static void spread(struct candidate *all, size_t n, uint64_t slots)
 	uint64_t room = 0, given = 0;
 	for (size_t i = 0; i < n; i++)
 		room += all[i].room;
+	if (!room)
+		return;
 	for (size_t i = 0; i < n; i++) {
 		all[i].part = slots * all[i].room / room;
 		all[i].rest = slots * all[i].room % room;
