@@ -362,13 +362,13 @@ static int receive_plain(struct rpc_call *call, int timeout_ms, char **p, size_t
 	enum rpc_encoding encoding = RPC_IDENTITY;
 	struct err local = ERR_INIT;
 	int rc = take_message(call, timeout_ms, &m, &encoding, &local);
-	if (rc == 1 && m->is_compressed) {
+	if (m && m->is_compressed) {
 		if (codec_decompress(encoding, m->data, m->len, call->message_bytes, p, n, &local)) {
 			give_up(call, &local);
 			rc = -1;
 		}
 		free(m);
-	} else if (rc == 1) {
+	} else if (m) {
 		// The bytes move to the front of their own memory.
 		*n = m->len;
 		*p = memmove(m, m->data, m->len);
@@ -409,7 +409,7 @@ int rpc_receive(struct rpc_call *call, const ProtobufCMessageDescriptor *descrip
 		struct err *err)
 {
 	AUTO_FREE char *p = NULL;
-	size_t n;
+	size_t n = 0;
 	struct err local = ERR_INIT;
 	int rc = receive_plain(call, timeout_ms, &p, &n, &local);
 	if (rc == 1) {

@@ -55,7 +55,7 @@ int deframe(struct deframer *d, const uint8_t *p, size_t n, struct message ***ta
 		if (!d->partial) {
 			if (d->prefix_len < MESSAGE_PREFIX)
 				return 0;
-			if (begin_message(d, err))
+			if (begin_message(d, err) || !d->partial)
 				return -1;
 		}
 		size_t left = d->want - d->partial->len, some = n < left ? n : left;

@@ -42,7 +42,7 @@ static int split(const char *address, char **host, char **port, struct err *err)
 
 char *net_host(const char *address)
 {
-	char *host;
+	char *host = NULL;
 	AUTO_FREE char *port = NULL;
 	if (strncmp(address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0 || split(address, &host, &port, NULL))
 		return mem_strdup("localhost");
@@ -59,7 +59,7 @@ int net_resolve(const char *address, bool to_listen, struct net_address out[NET_
 		*n = 1;
 		return unix_address(address + strlen(UNIX_PREFIX), out, err);
 	}
-	if (split(address, &host, &port, err))
+	if (split(address, &host, &port, err) || !host)
 		return -1;
 	int rc = getaddrinfo(*host ? host : NULL, port, &hints, &list);
 	if (rc)

@@ -43,7 +43,8 @@ static void *wait_for_item(struct pool *p)
 	if (p->stopping)
 		return NULL;
 	monotonic_cond_init(&me.wake);
-	p->idle = &me;
+	// cppcheck-suppress autoVariables
+	p->idle = &me; // until it is given something, or forgotten below
 	while (!me.item && in_time && !p->stopping)
 		in_time = monotonic_wait(&me.wake, &p->lock, until);
 	if (!me.item)

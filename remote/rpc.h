@@ -91,7 +91,7 @@ struct rpc_peer {
 	bool has_certificate;     // it showed one, and it was verified or is the pinned one
 	const char *subject;      // common name, or ""
 	const char *const *names; // subject alternative names, "DNS:a.example", "URI:spiffe://…", "IP:192.0.2.1", "email:…"
-	size_t n_names;           //
+	size_t n_names;
 	uint8_t certificate_sha256[32]; // of the DER
 };
 
@@ -103,9 +103,9 @@ struct rpc_channel_config {
 	const char *server_name;   // for SNI and the check of its certificate by CA; NULL: the host of the address
 	const uint8_t *pin_sha256; // 32 bytes: the certificate must be that very one, and nothing else about it is checked
 	const char *authority;     // NULL: as the address
-	uint32_t
-		keepalive_ms; // HTTP/2 pings while calls are open; 0: none, as TCP's own keepalive finds a dead peer in 30 s;
-		// less than 5 min is only for servers known to allow it. Doubled at "too_many_pings".
+	// HTTP/2 pings while calls are open. 0: none, as TCP's own keepalive finds a dead peer in 30 s. Less than 5 min is only for
+	// servers known to allow it. Doubled at "too_many_pings".
+	uint32_t keepalive_ms;
 	struct rpc_limits limits;
 };
 
@@ -174,8 +174,9 @@ bool rpc_call_is_cancelled(const struct rpc_call *call);
 // For threads that wait on something else, as a child. The descriptor becomes readable when rpc_call_is_cancelled does; it
 // belongs to the call. -1 with err when there is none to be had.
 int rpc_call_cancel_fd(struct rpc_call *call, struct err *err);
-// Calls fn once, on the loop's thread, or here and now if the call is cancelled already. fn must not sleep, nor use the call but
-// for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns.
+// Calls fn once: on the loop's thread, in rpc_cancel, or here and now if the call is cancelled already. fn must not sleep, nor use
+// the call but for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns. Hold no lock
+// that fn takes while you call rpc_cancel or this.
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *arg), void *arg);
 
 // Client: sleeps until the call has ended, dropping messages that nobody took. The result lives as long as the call.
