@@ -343,3 +343,38 @@ e2e_remote_slow_handshakes() { # once
 	wait_until 5 "grep -q 'connections=0 ' '$T/out'" || fail "they stay: $(cat "$T/out")"
 	stop
 }
+
+# A network that is cut: for a second nobody notices, for ever both sides do within half a minute.
+e2e_remote_network_cut() { # once
+	local net=coffer$$ began seconds
+	need_programs
+	need_root
+	need ip
+	ip netns add $net 2>/dev/null || skip "no network namespaces are allowed"
+	# shellcheck disable=SC2064
+	trap "ip netns del $net; ip link del v$net 2>/dev/null" EXIT
+	ip link add v$net type veth peer name w$net && ip link set w$net netns $net && ip addr add 10.213.77.1/30 dev v$net &&
+		ip link set v$net up && ip -n $net addr add 10.213.77.2/30 dev w$net && ip -n $net link set w$net up ||
+		skip "no virtual network is allowed"
+	start "$T/out" ip netns exec $net "$rpc_server" 10.213.77.2:0
+	"$rpc_client" call "$address" /test.Echo/Source '40000 65536' >"$T/bulk" 2>&1 &
+	local bulk=$!
+	sleep 0.3
+	ip -n $net link set w$net down
+	sleep 1
+	ip -n $net link set w$net up
+	wait $bulk
+	[ "$(grep -c '^65536 bytes' "$T/bulk")" = 40000 ] || fail "a second's cut is felt: $(tail -1 "$T/bulk")"
+	tail -1 "$T/bulk" | grep -q '^OK' || fail "a second's cut is felt: $(tail -1 "$T/bulk")"
+	began=$SECONDS
+	"$rpc_client" call "$address" /test.Echo/Sleep 100000 >"$T/cut" 2>&1 &
+	bulk=$!
+	sleep 0.5
+	ip -n $net link set w$net down
+	wait $bulk
+	seconds=$((SECONDS - began))
+	has_text "$T/cut" UNAVAILABLE
+	[ $seconds -le 40 ] || fail "the client has waited $seconds s"
+	wait_until 15 "grep -q '^cancelled' '$T/out'" || fail "the server holds the call"
+	stop
+}
