@@ -14,7 +14,7 @@ CC := gcc
 endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
-PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt
+PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -121,7 +121,7 @@ $(B)/%.o: %.c | $(PROTO_H)
 $(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIB_LIBS)
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)
 
 # What the end-to-end tests need besides coffer itself.
 PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))

@@ -1,7 +1,7 @@
 #include "remote/jwks.h"
 
 #include "base/file.h"
-#include "base/mem.h"
+#include "remote/token_base64.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -10,51 +10,25 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
 #include <string.h>
 
-enum { EC_BYTES = 32, RSA_MIN_BITS = 2048, RSA_MAX_BITS = 8192, NUMBER_MAX = RSA_MAX_BITS / 8 + 1 };
+enum { EC_BYTES = 32, RSA_MIN_BITS = 2048, RSA_MAX_BITS = 8192 };
 
-// ---- base64url (RFC 4648 section 5, without padding) ----------------------------------------------------------------
-
-static void base64url_add(struct buf *out, const uint8_t *p, size_t n)
-{
-	char *to = buf_room(out, 4 * (n / 3 + 1) + 1);
-	if (!to)
-		return;
-	EVP_EncodeBlock((unsigned char *)to, p, (int)n);
-	size_t len = strcspn(to, "=");
-	for (size_t i = 0; i < len; i++)
-		to[i] = (char)(to[i] == '+' ? '-' : to[i] == '/' ? '_' : to[i]);
-	buf_grew(out, len);
-}
-
-// Returns the bytes' number, or 0.
-static size_t base64url_decode(const char *text, uint8_t *out, size_t room)
-{
-	unsigned char padded[4 * (NUMBER_MAX / 3 + 2)];
-	size_t n = strlen(text), full = (n + 3) / 4 * 4;
-	if (n == 0 || full > sizeof padded || full / 4 * 3 > room + 2)
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		if (strchr("+/=", text[i]))
-			return 0;
-		padded[i] = (unsigned char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-	}
-	memset(padded + n, '=', full - n);
-	unsigned char bytes[sizeof padded];
-	int got = EVP_DecodeBlock(bytes, padded, (int)full);
-	if (got < 0 || (size_t)got <= full - n || (size_t)got - (full - n) > room)
-		return 0;
-	memcpy(out, bytes, (size_t)got - (full - n));
-	return (size_t)got - (full - n);
-}
+const char *const jwk_algorithm_names[JWK_ALGORITHMS] = {
+	[JWK_ES256] = "ES256", [JWK_RS256] = "RS256", [JWK_EDDSA] = "EdDSA"};
 
 // ---- one key ------------------------------------------------------------------------------------------------------
 
 static const char *string_of(const json_t *o, const char *name)
 {
 	return json_string_value(json_object_get(o, name));
+}
+
+// The bytes of a member in base64url; false if it is none.
+static bool bytes_of(const json_t *o, const char *name, struct buf *bytes)
+{
+	const char *text = string_of(o, name);
+	return text && base64url_decode(bytes, text, strlen(text));
 }
 
 static EVP_PKEY *make_public(const char *type, OSSL_PARAM_BLD *build)
@@ -72,27 +46,39 @@ static EVP_PKEY *make_public(const char *type, OSSL_PARAM_BLD *build)
 
 static EVP_PKEY *ec_key(const json_t *o)
 {
-	uint8_t point[1 + 2 * EC_BYTES] = {4}; // uncompressed
-	const char *curve = string_of(o, "crv"), *x = string_of(o, "x"), *y = string_of(o, "y");
-	if (!curve || strcmp(curve, "P-256") != 0 || !x || !y || base64url_decode(x, point + 1, EC_BYTES) != EC_BYTES ||
-	    base64url_decode(y, point + 1 + EC_BYTES, EC_BYTES) != EC_BYTES)
+	AUTO_BUF struct buf x = BUF_INIT, y = BUF_INIT, point = BUF_INIT;
+	const char *curve = string_of(o, "crv");
+	if (!curve || strcmp(curve, "P-256") != 0 || !bytes_of(o, "x", &x) || !bytes_of(o, "y", &y) || x.len != EC_BYTES ||
+	    y.len != EC_BYTES)
 		return NULL;
+	buf_addc(&point, 4); // uncompressed
+	buf_add(&point, x.data, x.len);
+	buf_add(&point, y.data, y.len);
 	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
 	EVP_PKEY *key = NULL;
 	// Refuses a point that is not on the curve.
 	if (build && OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) &&
-	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point))
+	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point.data, point.len))
 		key = make_public("EC", build);
 	OSSL_PARAM_BLD_free(build);
 	return key;
 }
 
+static EVP_PKEY *ed25519_key(const json_t *o)
+{
+	AUTO_BUF struct buf x = BUF_INIT;
+	const char *curve = string_of(o, "crv");
+	if (!curve || strcmp(curve, "Ed25519") != 0 || !bytes_of(o, "x", &x) || x.len != EC_BYTES)
+		return NULL;
+	return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (unsigned char *)x.data, x.len);
+}
+
 static BIGNUM *number_of(const json_t *o, const char *name)
 {
-	uint8_t bytes[NUMBER_MAX];
-	const char *text = string_of(o, name);
-	size_t n = text ? base64url_decode(text, bytes, sizeof bytes) : 0;
-	return n ? BN_bin2bn(bytes, (int)n, NULL) : NULL;
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	if (!bytes_of(o, name, &bytes) || bytes.len == 0 || bytes.len > RSA_MAX_BITS / 8 + 1)
+		return NULL;
+	return BN_bin2bn((unsigned char *)bytes.data, (int)bytes.len, NULL);
 }
 
 static EVP_PKEY *rsa_key(const json_t *o)
@@ -119,8 +105,8 @@ static int key_coordinates(EVP_PKEY *key, struct buf *x, struct buf *y, struct e
 	    strcmp(group, "prime256v1") != 0 ||
 	    EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &n) != 1 || n != sizeof point)
 		return err_set(err, ERR_FORMAT, "the key is not on the curve P-256");
-	base64url_add(x, point + 1, EC_BYTES);
-	base64url_add(y, point + 1 + EC_BYTES, EC_BYTES);
+	base64url_encode(x, point + 1, EC_BYTES);
+	base64url_encode(y, point + 1 + EC_BYTES, EC_BYTES);
 	return 0;
 }
 
@@ -133,7 +119,7 @@ int jwk_thumbprint(EVP_PKEY *key, char out[JWK_THUMBPRINT + 1], struct err *err)
 	uint8_t sha256[32];
 	if (EVP_Digest(text.data, text.len, sha256, NULL, EVP_sha256(), NULL) != 1)
 		return err_set(err, ERR_FORMAT, "cannot hash a key");
-	base64url_add(&name, sha256, sizeof sha256);
+	base64url_encode(&name, sha256, sizeof sha256);
 	memcpy(out, name.data, JWK_THUMBPRINT + 1);
 	return 0;
 }
@@ -160,13 +146,27 @@ static bool is_for(const json_t *o, const char *algorithm)
 	return (!use || strcmp(use, "sig") == 0) && (!alg || strcmp(alg, algorithm) == 0);
 }
 
-static bool is_type(const json_t *o, const char *type)
+static const struct {
+	const char *type; // "kty"
+	EVP_PKEY *(*make)(const json_t *o);
+} key_types[JWK_ALGORITHMS] = {
+	[JWK_ES256] = {"EC", ec_key}, [JWK_RS256] = {"RSA", rsa_key}, [JWK_EDDSA] = {"OKP", ed25519_key}};
+
+// The key of a JWK, or NULL where it is of no kind that is taken.
+static EVP_PKEY *key_of(const json_t *o, enum jwk_algorithm *algorithm)
 {
-	const char *kty = string_of(o, "kty");
-	return kty && strcmp(kty, type) == 0;
+	const char *type = string_of(o, "kty");
+	EVP_PKEY *key = NULL;
+	for (size_t i = 0; type && !key && i < JWK_ALGORITHMS; i++) {
+		*algorithm = (enum jwk_algorithm)i;
+		if (strcmp(type, key_types[i].type) == 0 && is_for(o, jwk_algorithm_names[i]))
+			key = key_types[i].make(o);
+	}
+	ERR_clear_error();
+	return key;
 }
 
-static int set_id(struct jwk *k, const json_t *o, EVP_PKEY *key, struct err *err)
+static int set_id(struct jwk *k, const json_t *o, struct err *err)
 {
 	const char *id = string_of(o, "kid");
 	if (id && strlen(id) > JWK_MAX_ID)
@@ -174,41 +174,25 @@ static int set_id(struct jwk *k, const json_t *o, EVP_PKEY *key, struct err *err
 	if (id)
 		memcpy(k->id, id, strlen(id) + 1);
 	else if (k->algorithm == JWK_ES256)
-		return jwk_thumbprint(key, k->id, err);
+		return jwk_thumbprint(k->key, k->id, err);
 	return 0;
-}
-
-static int set_pem(struct jwk *k, EVP_PKEY *key, struct err *err)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *data = NULL;
-	long n = bio && PEM_write_bio_PUBKEY(bio, key) ? BIO_get_mem_data(bio, &data) : 0;
-	if (n > 0) {
-		k->pem = mem_strndup(data, (size_t)n);
-		k->pem_len = (size_t)n;
-	}
-	BIO_free(bio);
-	return n > 0 ? 0 : err_set(err, ERR_FORMAT, "cannot write a public key");
 }
 
 // Adds the key, or skips what is not taken.
 static int add_key(struct jwks *set, const json_t *o, struct err *err)
 {
-	bool is_ec = is_type(o, "EC") && is_for(o, "ES256"), is_rsa = is_type(o, "RSA") && is_for(o, "RS256");
-	EVP_PKEY *key = is_ec ? ec_key(o) : is_rsa ? rsa_key(o) : NULL;
-	ERR_clear_error();
-	if (!key)
+	struct jwk k = {0};
+	k.key = key_of(o, &k.algorithm);
+	if (!k.key)
 		return 0;
-	struct jwk k = {.algorithm = is_ec ? JWK_ES256 : JWK_RS256};
-	int rc = set_id(&k, o, key, err) < 0 || set_pem(&k, key, err) < 0 ? -1 : 0;
-	EVP_PKEY_free(key);
+	int rc = set_id(&k, o, err);
 	for (size_t i = 0; rc == 0 && i < set->n; i++)
 		if (*k.id && strcmp(set->keys[i].id, k.id) == 0)
 			rc = err_set(err, ERR_FORMAT, "two keys have the same name");
 	if (rc == 0 && set->n == JWKS_MAX_KEYS)
 		rc = err_set(err, ERR_LIMIT, "there are more than %d keys", JWKS_MAX_KEYS);
 	if (rc < 0)
-		free(k.pem);
+		EVP_PKEY_free(k.key);
 	else
 		set->keys[set->n++] = k;
 	return rc;
@@ -228,7 +212,7 @@ int jwks_parse(const char *text, size_t n, struct jwks *set, struct err *err)
 	for (size_t i = 0; rc == 0 && i < json_array_size(keys); i++)
 		rc = add_key(set, json_array_get(keys, i), err);
 	if (rc == 0 && set->n == 0)
-		rc = err_set(err, ERR_FORMAT, "the key set has no key for ES256 or RS256");
+		rc = err_set(err, ERR_FORMAT, "the key set has no key for ES256, RS256 or EdDSA");
 	json_decref(root);
 	if (rc < 0)
 		jwks_release(set);
@@ -247,7 +231,7 @@ int jwks_read(const char *path, struct jwks *set, struct err *err)
 void jwks_release(struct jwks *set)
 {
 	for (size_t i = 0; i < set->n; i++)
-		free(set->keys[i].pem);
+		EVP_PKEY_free(set->keys[i].key);
 	memset(set, 0, sizeof *set);
 }
 

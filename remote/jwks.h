@@ -1,7 +1,7 @@
 // Sets of public keys (RFC 7517), by which tokens are checked. Two keys in a set are how one is changed for another.
 //
-// Taken are P-256 keys for ES256 and RSA keys of 2048 to 8192 bits for RS256; what else an identity provider's set holds
-// (other curves, keys for encryption, secrets) is skipped. Thread: any; a set is read-only once it is there.
+// Taken are P-256 keys for ES256, Ed25519 keys for EdDSA and RSA keys of 2048 to 8192 bits for RS256; what else an identity
+// provider's set holds (other curves, keys for encryption, secrets) is skipped. Thread: any; a set is read-only once it is there.
 #ifndef COFFER_REMOTE_JWKS_H
 #define COFFER_REMOTE_JWKS_H
 
@@ -13,13 +13,13 @@
 #define JWKS_MAX_FILE ((size_t)256 << 10)
 enum { JWKS_MAX_KEYS = 32, JWK_MAX_ID = 256 };
 
-enum jwk_algorithm { JWK_ES256, JWK_RS256 };
+enum jwk_algorithm { JWK_ES256, JWK_RS256, JWK_EDDSA, JWK_ALGORITHMS };
+extern const char *const jwk_algorithm_names[JWK_ALGORITHMS]; // "ES256"
 
 struct jwk {
 	enum jwk_algorithm algorithm;
 	char id[JWK_MAX_ID + 1]; // "kid"; where there is none, an EC key's thumbprint of RFC 7638, else empty
-	char *pem;
-	size_t pem_len;
+	EVP_PKEY *key;
 };
 
 struct jwks {

@@ -1,21 +1,21 @@
 #include "remote/token.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/value.h"
 #include "remote/keys.h"
+#include "remote/token_base64.h"
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <jwt.h>
-#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+enum { ES256_BYTES = 32 }; // of each of the two numbers
 
 static const char not_accepted[] = "the token is not one that is accepted here";
 static const char *const use_names[] = {[TOKEN_ROUTE] = "route", [TOKEN_REGISTER] = "register"};
@@ -56,70 +56,108 @@ const char *token_of_header(const char *authorization)
 
 // ---- the signature ------------------------------------------------------------------------------------------------
 
-// Three parts of base64url, none of them empty. libjwt's own decoder passes over what it does not know.
-static bool is_compact(const char *text)
+// A token taken apart (RFC 7515 section 7.1). Nothing of it is certain.
+struct parts {
+	size_t signed_len; // of the text: header '.' claims
+	json_t *header, *claims;
+	struct buf signature;
+};
+
+static void parts_release(struct parts *p)
 {
-	size_t part = 0, dots = 0, n = 0;
-	for (; text[n]; n++) {
-		if (n == TOKEN_MAX)
-			return false;
-		if (text[n] == '.') {
-			if (!part || ++dots > 2)
-				return false;
-			part = 0;
-		} else if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", text[n])) {
-			part++;
-		} else {
-			return false;
-		}
-	}
-	return dots == 2 && part;
+	json_decref(p->header);
+	json_decref(p->claims);
+	buf_release(&p->signature);
+}
+#define AUTO_PARTS __attribute__((cleanup(parts_release)))
+
+// An object, or NULL.
+static json_t *decode_json(const char *text, size_t n)
+{
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	if (!n || !base64url_decode(&bytes, text, n))
+		return NULL;
+	json_t *o = json_loadb(bytes.data, bytes.len, JSON_REJECT_DUPLICATES, NULL);
+	if (json_is_object(o))
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
-// The key that the token's header asks for. jwt_decode() without a key checks nothing and takes the algorithm for "none"; nothing of
-// what it gives is used but to choose among keys, each of which has its own algorithm.
-static const struct jwk *choose_key(const struct jwks *keys, const char *text)
+static bool take_apart(const char *text, struct parts *p)
 {
-	static const char *const algorithms[] = {[JWK_ES256] = "ES256", [JWK_RS256] = "RS256"};
-	jwt_t *jwt = NULL;
-	if (jwt_decode(&jwt, text, NULL, 0) != 0)
+	size_t n = strnlen(text, TOKEN_MAX + 1);
+	const char *first = memchr(text, '.', n),
+		   *second = first ? memchr(first + 1, '.', n - (size_t)(first + 1 - text)) : NULL;
+	if (n > TOKEN_MAX || !second)
+		return false;
+	p->signed_len = (size_t)(second - text);
+	p->header = decode_json(text, (size_t)(first - text));
+	p->claims = decode_json(first + 1, (size_t)(second - first - 1));
+	return p->header && p->claims && base64url_decode(&p->signature, second + 1, n - p->signed_len - 1);
+}
+
+static bool is_text(const json_t *o, const char *name, const char *wanted)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+	return text && strcmp(text, wanted) == 0;
+}
+
+// The key that the header asks for; each key has its own algorithm.
+static const struct jwk *choose_key(const struct jwks *keys, const json_t *header)
+{
+	const json_t *kid = json_object_get(header, "kid"), *type = json_object_get(header, "typ");
+	if (json_object_get(header, "crit") || (kid && !json_is_string(kid)))
 		return NULL;
-	const struct jwk *key = NULL;
-	const char *algorithm = jwt_get_header(jwt, "alg");
-	char *critical = jwt_get_headers_json(jwt, "crit");
-	for (size_t i = 0; algorithm && !critical && i < COUNT_OF(algorithms); i++)
-		if (strcmp(algorithm, algorithms[i]) == 0)
-			key = jwks_find(keys, (enum jwk_algorithm)i, jwt_get_header(jwt, "kid"));
-	free(critical);
-	jwt_free(jwt);
-	return key;
+	if (type && (!json_is_string(type) || (strcasecmp(json_string_value(type), "JWT") != 0 &&
+					       strcasecmp(json_string_value(type), "at+jwt") != 0)))
+		return NULL;
+	for (size_t i = 0; i < JWK_ALGORITHMS; i++)
+		if (is_text(header, "alg", jwk_algorithm_names[i]))
+			return jwks_find(keys, (enum jwk_algorithm)i, json_string_value(kid));
+	return NULL;
+}
+
+// ES256 has two numbers of 32 bytes (RFC 7518 section 3.4), OpenSSL wants them in DER.
+static bool to_der(struct buf *signature)
+{
+	const unsigned char *p = (const unsigned char *)signature->data;
+	if (signature->len != 2 * ES256_BYTES)
+		return false;
+	ECDSA_SIG *pair = ECDSA_SIG_new();
+	BIGNUM *r = BN_bin2bn(p, ES256_BYTES, NULL), *s = BN_bin2bn(p + ES256_BYTES, ES256_BYTES, NULL);
+	unsigned char *der = NULL;
+	int n = pair && r && s && ECDSA_SIG_set0(pair, r, s) ? i2d_ECDSA_SIG(pair, &der) : -1;
+	buf_clear(signature);
+	buf_add(signature, der, n > 0 ? (size_t)n : 0);
+	OPENSSL_free(der);
+	ECDSA_SIG_free(pair);
+	return n > 0;
+}
+
+static bool is_signed(const struct jwk *key, const char *text, struct parts *p)
+{
+	if (key->algorithm == JWK_ES256 && !to_der(&p->signature))
+		return false;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const EVP_MD *md = key->algorithm == JWK_EDDSA ? NULL : EVP_sha256();
+	bool is_good = ctx && EVP_DigestVerifyInit(ctx, NULL, md, NULL, key->key) == 1 &&
+		       EVP_DigestVerify(ctx, (const unsigned char *)p->signature.data, p->signature.len,
+					(const unsigned char *)text, p->signed_len) == 1;
+	EVP_MD_CTX_free(ctx);
+	ERR_clear_error();
+	return is_good;
 }
 
 // The claims of a token whose signature is right, or NULL.
 static json_t *open_token(const struct jwks *keys, const char *text)
 {
-	const struct jwk *key = is_compact(text) ? choose_key(keys, text) : NULL;
-	jwt_t *jwt = NULL;
-	if (!key || jwt_decode(&jwt, text, (const unsigned char *)key->pem, (int)key->pem_len) != 0)
-		return NULL;
-	json_t *claims = NULL;
-	// A PEM text would do as the secret of HS256, so that the algorithm is looked at again on what has been checked.
-	if (jwt_get_alg(jwt) == (key->algorithm == JWK_ES256 ? JWT_ALG_ES256 : JWT_ALG_RS256)) {
-		char *json = jwt_get_grants_json(jwt, NULL);
-		claims = json ? json_loads(json, JSON_REJECT_DUPLICATES, NULL) : NULL;
-		free(json);
-	}
-	jwt_free(jwt);
-	return claims;
+	AUTO_PARTS struct parts p = {0};
+	const struct jwk *key = take_apart(text, &p) ? choose_key(keys, p.header) : NULL;
+	return key && is_signed(key, text, &p) ? json_incref(p.claims) : NULL;
 }
 
 // ---- claims -------------------------------------------------------------------------------------------------------
-
-static bool is_text(const json_t *claims, const char *name, const char *wanted)
-{
-	const char *text = json_string_value(json_object_get(claims, name));
-	return text && strcmp(text, wanted) == 0;
-}
 
 static bool take_text(const json_t *claims, const char *name, bool (*is_right)(const char *), char *to)
 {
@@ -270,41 +308,29 @@ int token_check_user(const struct jwks *keys, const char *text, const struct tok
 // ---- making them --------------------------------------------------------------------------------------------------
 
 struct token_signer {
-	char *pem;
-	size_t pem_len;
+	EVP_PKEY *key;
 	char key_id[JWK_THUMBPRINT + 1];
 };
 
 int token_signer_read(const char *path, struct token_signer **signer, struct err *err)
 {
-	EVP_PKEY *key = NULL;
-	*signer = NULL;
-	if (keys_read_private(path, &key, err) < 0)
-		return -1;
 	struct token_signer *s = mem_alloc(sizeof *s);
-	BIO *bio = BIO_new(BIO_s_secmem());
-	char *data = NULL;
-	int rc = jwk_thumbprint(key, s->key_id, err) < 0 ? err_wrap(err, "'%s'", path) : 0;
-	if (rc == 0 && (!bio || !PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)))
-		rc = err_set(err, ERR_FORMAT, "cannot use the key '%s'", path);
-	if (rc == 0) {
-		s->pem_len = (size_t)BIO_get_mem_data(bio, &data);
-		s->pem = mem_strndup(data, s->pem_len);
-		*signer = TAKE(s);
+	*signer = NULL;
+	if (keys_read_private(path, &s->key, err) == 0 && jwk_thumbprint(s->key, s->key_id, err) == 0) {
+		*signer = s;
+		return 0;
 	}
-	BIO_free(bio);
-	EVP_PKEY_free(key);
+	if (s->key)
+		err_wrap(err, "'%s'", path);
 	token_signer_free(s);
-	return rc;
+	return -1;
 }
 
 void token_signer_free(struct token_signer *signer)
 {
 	if (!signer)
 		return;
-	if (signer->pem)
-		OPENSSL_cleanse(signer->pem, signer->pem_len);
-	free(signer->pem);
+	EVP_PKEY_free(signer->key);
 	free(signer);
 }
 
@@ -323,61 +349,89 @@ static int make_id(char id[33])
 	return 0;
 }
 
-static bool add_claims(jwt_t *jwt, const struct token_claims *c)
+static json_t *claims_object(const struct token_claims *c)
 {
 	bool is_route = c->use == TOKEN_ROUTE;
-	if (jwt_add_grant(jwt, "iss", c->issuer) || jwt_add_grant(jwt, "aud", is_route ? c->worker : c->issuer) ||
-	    jwt_add_grant(jwt, "sub", is_route ? c->tenant : c->worker) || jwt_add_grant(jwt, "use", use_names[c->use]) ||
-	    jwt_add_grant_int(jwt, "iat", c->not_before) || jwt_add_grant_int(jwt, "nbf", c->not_before) ||
-	    jwt_add_grant_int(jwt, "exp", c->expires) || jwt_add_grant(jwt, "jti", c->id))
-		return false;
-	return !is_route ||
-	       (!jwt_add_grant(jwt, "image", c->image) && !jwt_add_grant(jwt, "isolation", isolation_name(c->isolation)) &&
-		!jwt_add_grant_int(jwt, "slots", c->slots));
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "iss", c->issuer, "aud",
+			      is_route ? c->worker : c->issuer, "sub", is_route ? c->tenant : c->worker, "use",
+			      use_names[c->use], "iat", (json_int_t)c->not_before, "nbf", (json_int_t)c->not_before, "exp",
+			      (json_int_t)c->expires, "jti", c->id);
+	if (o && is_route) {
+		json_object_set_new(o, "image", json_string(c->image));
+		json_object_set_new(o, "isolation", json_string(isolation_name(c->isolation)));
+		json_object_set_new(o, "slots", json_integer(c->slots));
+	}
+	return o;
+}
+
+// Takes over the reference.
+static void encode_json(struct buf *out, json_t *o)
+{
+	AUTO_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	if (text)
+		base64url_encode(out, text, strlen(text));
+	json_decref(o);
+}
+
+// The opposite of to_der().
+static bool add_signature(struct buf *out, const unsigned char *der, size_t n)
+{
+	unsigned char both[2 * ES256_BYTES];
+	ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)n);
+	bool is_whole = pair && BN_bn2binpad(ECDSA_SIG_get0_r(pair), both, ES256_BYTES) == ES256_BYTES &&
+			BN_bn2binpad(ECDSA_SIG_get0_s(pair), both + ES256_BYTES, ES256_BYTES) == ES256_BYTES;
+	ECDSA_SIG_free(pair);
+	if (is_whole)
+		base64url_encode(out, both, sizeof both);
+	return is_whole;
+}
+
+static bool sign(const struct token_signer *signer, struct buf *text)
+{
+	unsigned char der[128];
+	size_t n = sizeof der;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool is_signed_now = ctx && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, signer->key) == 1 &&
+			     EVP_DigestSign(ctx, der, &n, (const unsigned char *)text->data, text->len) == 1;
+	EVP_MD_CTX_free(ctx);
+	buf_addc(text, '.');
+	return is_signed_now && add_signature(text, der, n);
 }
 
 int token_make(const struct token_signer *signer, struct token_claims *claims, char **text, struct err *err)
 {
-	jwt_t *jwt = NULL;
+	AUTO_BUF struct buf b = {.max = TOKEN_MAX};
 	*text = NULL;
 	if (!token_is_name(claims->issuer) || !token_is_name(claims->worker) ||
 	    (claims->use == TOKEN_ROUTE && (!token_is_name(claims->tenant) || !token_is_image(claims->image))))
 		return err_set(err, ERR_USAGE, "a token needs the names of issuer, worker, tenant and image");
-	char *encoded = NULL;
-	if (make_id(claims->id) == 0 && jwt_new(&jwt) == 0 && jwt_add_header(jwt, "kid", signer->key_id) == 0 &&
-	    add_claims(jwt, claims) &&
-	    jwt_set_alg(jwt, JWT_ALG_ES256, (const unsigned char *)signer->pem, (int)signer->pem_len) == 0)
-		encoded = jwt_encode_str(jwt);
-	if (encoded)
-		*text = mem_strdup(encoded);
-	free(encoded);
-	jwt_free(jwt);
-	return *text ? 0 : err_set(err, ERR_IO, "cannot sign a token");
+	if (make_id(claims->id) < 0)
+		return err_set(err, ERR_IO, "there are no random numbers");
+	encode_json(&b, json_pack("{s:s, s:s, s:s}", "alg", "ES256", "typ", "JWT", "kid", signer->key_id));
+	buf_addc(&b, '.');
+	encode_json(&b, claims_object(claims));
+	if (!sign(signer, &b) || b.over)
+		return err_set(err, ERR_IO, "cannot sign a token");
+	*text = buf_take(&b);
+	return 0;
 }
+
+// ---- for people ---------------------------------------------------------------------------------------------------
 
 char *token_show(const char *text)
 {
-	jwt_t *jwt = NULL;
-	if (!is_compact(text) || jwt_decode(&jwt, text, NULL, 0) != 0)
+	AUTO_PARTS struct parts p = {0};
+	if (!take_apart(text, &p))
 		return NULL;
-	char *header = jwt_get_headers_json(jwt, NULL), *claims = jwt_get_grants_json(jwt, NULL);
-	json_t *both = json_pack("{s:o, s:o}", "header", header ? json_loads(header, 0, NULL) : NULL, "claims",
-				 claims ? json_loads(claims, 0, NULL) : NULL);
+	json_t *both = json_pack("{s:O, s:O}", "header", p.header, "claims", p.claims);
 	char *shown = both ? json_dumps(both, JSON_INDENT(2)) : NULL;
 	json_decref(both);
-	free(header);
-	free(claims);
-	jwt_free(jwt);
 	return shown;
 }
 
 char *token_audience(const char *text)
 {
-	jwt_t *jwt = NULL;
-	if (!is_compact(text) || jwt_decode(&jwt, text, NULL, 0) != 0)
-		return NULL;
-	const char *audience = jwt_get_grant(jwt, "aud");
-	char *copy = audience ? mem_strdup(audience) : NULL;
-	jwt_free(jwt);
-	return copy;
+	AUTO_PARTS struct parts p = {0};
+	const char *audience = take_apart(text, &p) ? json_string_value(json_object_get(p.claims, "aud")) : NULL;
+	return audience ? mem_strdup(audience) : NULL;
 }

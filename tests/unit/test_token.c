@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "proto/coffer.pb-c.h"
 #include "remote/keys.h"
+#include "remote/token_base64.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -137,7 +138,7 @@ static const char *pem_of(EVP_PKEY *k, bool is_private)
 	return copy;
 }
 
-// Any header and claims, signed by libjwt with whatever algorithm and key.
+// Any header and claims, signed by libjwt, which is not ours, with whatever algorithm and key.
 static char *forge(const char *headers, const char *claims, jwt_alg_t alg, const char *secret)
 {
 	jwt_t *jwt = NULL;
@@ -323,7 +324,7 @@ START_TEST(the_public_key_is_no_shared_secret)
 	const char *claims = claims_with("iss", "\"coffer-scheduler\"");
 	static const jwt_alg_t algs[] = {JWT_ALG_HS256, JWT_ALG_HS384, JWT_ALG_HS512};
 	for (size_t i = 0; i < COUNT_OF(algs); i++) {
-		fails(forge(kid_header(), claims, algs[i], keys.keys[0].pem), expected_route, not_accepted);
+		fails(forge(kid_header(), claims, algs[i], pem_of(keys.keys[0].key, false)), expected_route, not_accepted);
 		fails(forge("{}", claims, algs[i], pem_of(key, false)), expected_route, not_accepted);
 	}
 }
@@ -335,8 +336,7 @@ START_TEST(a_change_of_any_part_fails)
 	size_t n = strlen(good);
 	for (size_t i = 0; i < n; i++) {
 		char *bad = arena_strdup(&arena, good);
-		// Not the last bits of a part, which base64 does not use.
-		if (bad[i] == '.' || bad[i + 1] == '.' || !bad[i + 1])
+		if (bad[i] == '.')
 			continue;
 		bad[i] = bad[i] == 'A' ? 'B' : 'A';
 		fails(bad, expected_route, not_accepted);
@@ -497,10 +497,83 @@ START_TEST(a_user_may_come_with_rs256)
 	const char *claims = "{\"iss\":\"https://id.example\",\"aud\":\"coffer\",\"exp\":1800000060,\"groups\":\"a\"}";
 	const char *token = forge("{\"kid\":\"r\"}", claims, JWT_ALG_RS256, pem_of(rsa, true));
 	ck_assert_int_eq(token_check_user(&keys, token, &expected_user, &user, &err), 0);
-	user_fails(forge("{\"kid\":\"r\"}", claims, JWT_ALG_HS256, keys.keys[0].pem), not_accepted);
+	user_fails(forge("{\"kid\":\"r\"}", claims, JWT_ALG_HS256, pem_of(keys.keys[0].key, false)), not_accepted);
 	user_fails(forge("{\"kid\":\"r\"}", claims, JWT_ALG_RS512, pem_of(rsa, true)), not_accepted);
 	BN_free(n);
 	EVP_PKEY_free(rsa);
+}
+END_TEST
+
+// Any header and claims, signed by OpenSSL alone.
+static char *forge_ed25519(const char *header, const char *claims, EVP_PKEY *with)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	base64url_encode(&b, header, strlen(header));
+	buf_addc(&b, '.');
+	base64url_encode(&b, claims, strlen(claims));
+	uint8_t signature[64];
+	size_t n = sizeof signature;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	ck_assert_int_eq(EVP_DigestSignInit(ctx, NULL, NULL, NULL, with), 1);
+	ck_assert_int_eq(EVP_DigestSign(ctx, signature, &n, (unsigned char *)b.data, b.len), 1);
+	EVP_MD_CTX_free(ctx);
+	buf_addc(&b, '.');
+	base64url_encode(&b, signature, n);
+	return arena_strdup(&arena, b.data);
+}
+
+START_TEST(a_user_may_come_with_ed25519)
+{
+	EVP_PKEY *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	uint8_t raw[32];
+	size_t n = sizeof raw;
+	ck_assert_int_eq(EVP_PKEY_get_raw_public_key(ed, raw, &n), 1);
+	AUTO_BUF struct buf set = BUF_INIT;
+	buf_adds(&set, "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"e\",\"x\":\"");
+	base64url_encode(&set, raw, n);
+	buf_adds(&set, "\"}]}");
+	jwks_release(&keys);
+	ck_assert_msg(jwks_parse(set.data, set.len, &keys, &err) == 0, "%s", err.text);
+	const char *claims = "{\"iss\":\"https://id.example\",\"aud\":\"coffer\",\"exp\":1800000060,\"groups\":\"a\"}";
+	static const char *const good[] = {"{\"alg\":\"EdDSA\",\"kid\":\"e\"}", "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\"}"};
+	for (size_t i = 0; i < COUNT_OF(good); i++)
+		ck_assert_int_eq(token_check_user(&keys, forge_ed25519(good[i], claims, ed), &expected_user, &user, &err),
+				 0);
+	static const char *const bad[] = {"{\"alg\":\"eddsa\"}",
+					  "{\"alg\":\"ES256\"}",
+					  "{\"alg\":\"EdDSA\",\"typ\":\"logout+jwt\"}",
+					  "{\"alg\":\"EdDSA\",\"typ\":1}",
+					  "{\"alg\":\"EdDSA\",\"kid\":1}",
+					  "{\"alg\":\"EdDSA\",\"alg\":\"EdDSA\"}",
+					  "{\"alg\":[\"EdDSA\"]}",
+					  "{\"alg\":\"EdDSA\"} x",
+					  "[\"alg\",\"EdDSA\"]",
+					  "{}"};
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		user_fails(forge_ed25519(bad[i], claims, ed), not_accepted);
+	user_fails(forge_ed25519(good[0], "[]", ed), not_accepted);
+	user_fails(forge_ed25519(good[0], "{\"iss\":\"a\",\"iss\":\"a\"}", ed), not_accepted);
+	EVP_PKEY_free(ed);
+}
+END_TEST
+
+START_TEST(base64url_has_one_text_for_each_sequence_of_bytes)
+{
+	static const char *const pairs[][2] = {{"", ""},        {"f", "Zg"},        {"fo", "Zm8"},
+					       {"foo", "Zm9v"}, {"foob", "Zm9vYg"}, {"\xfb\xff", "-_8"}};
+	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+		AUTO_BUF struct buf text = BUF_INIT, bytes = BUF_INIT;
+		base64url_encode(&text, pairs[i][0], strlen(pairs[i][0]));
+		ck_assert_str_eq(text.len ? text.data : "", pairs[i][1]);
+		ck_assert(base64url_decode(&bytes, pairs[i][1], strlen(pairs[i][1])));
+		ck_assert_str_eq(bytes.len ? bytes.data : "", pairs[i][0]);
+	}
+	static const char *const bad[] = {"Z", "Zg==", "Zg=", "Zh", "Zm9", "+/8", "Z g", " Zg", "Zg\n", "Zm9vZ", "Zm\x80v"};
+	for (size_t i = 0; i < COUNT_OF(bad); i++) {
+		AUTO_BUF struct buf bytes = BUF_INIT;
+		ck_assert_msg(!base64url_decode(&bytes, bad[i], strlen(bad[i])), "%s", bad[i]);
+		ck_assert_uint_eq(bytes.len, 0);
+	}
 }
 END_TEST
 
@@ -517,14 +590,14 @@ START_TEST(key_sets_without_a_good_key_are_refused)
 {
 	set_fails("", "line");
 	set_fails("{}", "no list 'keys'");
-	set_fails("{\"keys\": []}", "no key for ES256");
-	set_fails("{\"keys\": [1, null, {}]}", "no key for ES256");
+	set_fails("{\"keys\": []}", "no key for ES256,");
+	set_fails("{\"keys\": [1, null, {}]}", "no key for ES256,");
 	// A point that is not on the curve.
 	set_fails("{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\","
 		  "\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
-		  "no key for ES256");
+		  "no key for ES256,");
 	// A short RSA key.
-	set_fails("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}", "no key for ES256");
+	set_fails("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}", "no key for ES256,");
 	set_fails("{\"keys\":[], \"keys\":[]}", "line");
 	AUTO_BUF struct buf twice = BUF_INIT;
 	buf_adds(&twice, "{\"keys\": [");
@@ -624,6 +697,8 @@ static Suite *token_suite(void)
 	tcase_add_test(tc, a_user_is_what_the_claim_says);
 	tcase_add_test(tc, a_user_of_another_issuer_audience_or_time_fails);
 	tcase_add_test(tc, a_user_may_come_with_rs256);
+	tcase_add_test(tc, a_user_may_come_with_ed25519);
+	tcase_add_test(tc, base64url_has_one_text_for_each_sequence_of_bytes);
 	tcase_add_test(tc, key_sets_without_a_good_key_are_refused);
 	tcase_add_test(tc, private_keys_are_secret);
 	tcase_add_test(tc, certificates_chain_to_their_ca);
