@@ -50,7 +50,7 @@ endif
 
 # ---- what is built ------------------------------------------------------------------------------------------------
 LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c remote/*.c)
-DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/verbs/*.c scheduler/*.c worker/*.c)
+DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/remote/*.c client/verbs/*.c scheduler/*.c worker/*.c)
 PROTO_OBJ := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(wildcard proto/*.proto))
 # What the launcher shares with the rest needs no library.
 LEASE_SRC := jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c base/buf.c base/err.c base/mem.c

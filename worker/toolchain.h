@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "depscan/parity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,18 +58,8 @@ const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchai
 int toolchain_identity(const struct toolchain *toolchain, struct compilers *compilers, const char *compiler,
 		       char identity[TOOLCHAIN_IDENTITY], struct err *err);
 
-// What client and worker compare before they trust each other's compiler of one name to be the same. The client asks its
-// own compiler with toolchain_facts_of_text over what `COMPILER -v -E -dM -x LANGUAGE EMPTY-FILE` prints.
-struct toolchain_facts {
-	char version[128]; // "gcc version 12.2.0 (Debian 12.2.0-14+deb12u1)"
-	char target[64];   // "x86_64-linux-gnu"
-	struct digest defines;
-};
 // Runs the compiler in the session, as any other job. language: "c" or "c++".
 int toolchain_facts(struct runtime_session *session, const char *compiler, const char *language,
 		    struct toolchain_facts *facts, struct err *err);
-// ERR_FORMAT for what is no such text.
-int toolchain_facts_of_text(const char *defines, size_t n_defines, const char *verbose, struct toolchain_facts *facts,
-			    struct err *err);
 
 #endif

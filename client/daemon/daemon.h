@@ -32,6 +32,7 @@ struct daemon {
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;
+	struct farms *farms;
 	struct slots slots;                    // compiles on this machine
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
 	atomic_int busy, threads;              // jobs under way, threads there are
