@@ -130,6 +130,8 @@ void conn_drain(struct conn *c)
 	nghttp2_submit_shutdown_notice(c->session);
 	nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, (const uint8_t *)"draining");
 	conn_dirty(c);
+	// A connection that was quiet looks at the clock only rarely.
+	conn_wake_tick(c);
 }
 
 void conn_release(struct conn *c)
