@@ -67,7 +67,7 @@ FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
 TESTABLE_OBJ := $(LIB_OBJ) $(filter-out $(B)/client/daemon/main.o,$(DAEMON_OBJ))
 
 .PHONY: all
-all: $(B)/coffer $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so
+all: $(B)/coffer $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so
 
 $(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
 	$(say) LINK $@
@@ -204,7 +204,7 @@ LINKS := gcc g++ cc c++ clang clang++
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/coffer
 	install -m 755 $(B)/coffer $(DESTDIR)$(PREFIX)/bin/coffer
-	install -m 755 $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
+	install -m 755 $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
 	install -d $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
 	install -m 644 integrations/cmake/*.cmake integrations/cmake/CMakePresets.json $(DESTDIR)$(PREFIX)/lib/cmake/Coffer/
 	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done
