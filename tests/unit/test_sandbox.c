@@ -340,6 +340,15 @@ START_TEST(a_dead_agent_is_noticed)
 }
 END_TEST
 
+START_TEST(a_session_of_root_is_nobody_on_the_host)
+{
+	struct stat st;
+	AUTO_FREE char *process = mem_printf("/proc/%d", runtime_session_pid(session));
+	ck_assert_int_eq(stat(process, &st), 0);
+	ck_assert(geteuid() == 0 ? st.st_uid >= NOBODY && st.st_gid >= NOBODY : st.st_uid == geteuid());
+}
+END_TEST
+
 START_TEST(images_are_folders_by_digest)
 {
 	char image[80] = "sha256:";
@@ -463,6 +472,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, a_job_is_cancelled_from_another_thread);
 	tcase_add_test(tc, closing_a_session_ends_its_jobs);
 	tcase_add_test(tc, a_dead_agent_is_noticed);
+	tcase_add_test(tc, a_session_of_root_is_nobody_on_the_host);
 	tcase_add_test(tc, images_are_folders_by_digest);
 	tcase_add_loop_test(tc, what_can_not_be_set_up_is_refused_by_name, 0, COUNT_OF(refusals));
 	tcase_add_test(tc, a_runtime_that_can_not_work_is_not_made);
