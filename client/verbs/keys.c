@@ -173,8 +173,8 @@ static int make_tenant(struct site *s, const char *name, struct err *err)
 				       "# For a user's coffer.conf(5).\n"
 				       "scheduler = %s:%d\n"
 				       "certificate = %s\n"
-				       "key = %s\n"
-				       "ca = %s\n",
+				       "certificate_key = %s\n"
+				       "scheduler_ca = %s\n",
 				       s->scheduler, SCHEDULER_PORT, of_part(s, "tenant", name, ".pem"),
 				       of_part(s, "tenant", name, "-key.pem"), in_site(s, "ca.pem")),
 			  err);
