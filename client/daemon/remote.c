@@ -45,6 +45,8 @@ static const char *farm_words(struct away *w)
 	remote_words(&w->words, &j->arena, &j->line, j->compiler);
 	if (w->words.refused)
 		return w->words.refused;
+	if (w->words.n_native && farms_resolve_native(j->d->farms, j->compiler, j->env, &j->arena, &w->words) < 0)
+		return "what is native here is not understood";
 	if (j->seed)
 		w->words.words[w->words.n++] = job_seed_word(j);
 	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";

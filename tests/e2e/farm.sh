@@ -70,6 +70,15 @@ e2e_farm_objects_are_the_compilers()
 	farm_end
 }
 
+e2e_farm_native_means_this_machine() # gcc
+{
+	worker_start w1
+	put u1.c 'float f(float *a, int n) { float s = 0; for (int i = 0; i < n; i++) s += a[i] * a[i]; return s; }'
+	all_away 1 -O3 -ffast-math -march=native -mtune=native
+	[ "$(counter remote_compiles)" = 1 ] || fail "it was not compiled by the worker"
+	farm_end
+}
+
 e2e_farm_depfiles_are_the_compilers()
 {
 	local flags
