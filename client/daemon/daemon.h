@@ -13,6 +13,7 @@
 #include "depscan/compiler.h"
 #include "depscan/files.h"
 #include "depscan/search.h"
+#include "depscan/watch.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -28,6 +29,7 @@ struct daemon {
 	struct files *files;
 	struct compilers *compilers;
 	struct searches *searches;
+	struct watch *watch; // NULL: no folder is watched
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;

@@ -153,9 +153,9 @@ static void serve_control(struct job *j, const struct wire_msg *m)
 {
 	const char *what = wire_get_text(&j->arena, &m->payload, NULL);
 	if (what && strcmp(what, "status") == 0) {
-		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\n",
+		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\nwatched %u\n",
 						COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
-						atomic_load(&j->d->threads));
+						atomic_load(&j->d->threads), watch_count(j->d->watch));
 		send_text(j, WIRE_TEXT, text);
 	} else if (what && strcmp(what, "stop") == 0) {
 		send_text(j, WIRE_TEXT, "stopping");
