@@ -3,37 +3,47 @@
 #include "base/map.h"
 #include "base/path.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum presence { UNKNOWN, ABSENT, FILE_THERE, FOLDER_THERE };
 
 struct list {
 	const char **names;
 	uint32_t n, cap;
 };
 
-struct finder {
-	const struct absent_query *q;
-	struct arena *a;
-	struct absent_input *files; // the query's inputs and, with q->scan, what they reach
-	uint32_t n_files, cap_files;
-	struct map presence; // tidy path -> enum presence
-	struct map inputs;   // tidy path of every input
-	struct map groups;   // folder -> struct group
-	struct map listed;   // paths that are in a list already
-	struct map followed; // includes that were followed, by folder
-	struct list present, further;
-	const char *doubtful;
-	uint32_t n_groups;
+// Where one include directive leads: the places that the compiler would look at, in order. Up to `n` with their presence
+// they are as they were when this was worked out; when one is another now, it is worked out anew.
+struct way {
+	struct step {
+		struct place *place;
+		enum presence presence;
+		bool precompiled; // x.h.gch beside x.h
+	} * steps;
+	uint32_t n, cap;
+	uint64_t job;  // the last that followed it
+	uint64_t made; // 0: not yet
+};
+
+// The ways of all includes of one text in one folder.
+struct text_ways {
+	struct way **ways;
+	uint32_t n;
 };
 
 struct group {
 	const char *dir;
 	struct list names;
+};
+
+struct finder {
+	const struct absent_query *q;
+	struct places *p;
+	struct arena *a;
+	struct absent_input *files; // the query's inputs and, with q->read, what they reach
+	uint32_t n_files, cap_files;
+	struct map groups; // folder -> struct group
+	struct list present, further;
+	const char *doubtful;
 };
 
 static void list_add(struct arena *a, struct list *l, const char *name)
@@ -49,77 +59,155 @@ static void list_add(struct arena *a, struct list *l, const char *name)
 	l->names[l->n++] = name;
 }
 
-static enum presence look(struct finder *f, const char *path)
+// ---- places -----------------------------------------------------------------------------------------------------------
+
+static bool is_any(const struct place *p)
 {
-	uintptr_t known = (uintptr_t)map_gets(&f->presence, path);
-	if (known)
-		return (enum presence)known;
-	struct stat st;
-	bool there = fstatat(f->q->cwd_fd, path, &st, 0) == 0;
-	if (!there && errno != ENOENT && errno != ENOTDIR)
-		f->doubtful = path;
-	enum presence p = !there ? ABSENT : S_ISDIR(st.st_mode) ? FOLDER_THERE : FILE_THERE;
-	map_puts(&f->presence, path, (void *)(uintptr_t)p);
-	if (p == FILE_THERE && f->q->unread && !map_gets(&f->inputs, path) && !f->q->unread(f->q->ctx, path, &st))
-		f->doubtful = path;
-	return p;
+	return strncmp(path_base(p->path), PLACES_ANY, strlen(PLACES_ANY)) == 0;
 }
 
-static bool first_time(struct finder *f, const char *path)
+// A place as it is now. A file that is no input is shown to the caller, once.
+static void look(struct finder *f, struct place *place)
 {
-	return map_puts(&f->listed, path, f) == NULL;
-}
-
-// Notes that `path` is absent, as a name in the deepest folder that exists: where "D/sys" is none, "sys/h.h" in D.
-static void note_absent(struct finder *f, const char *path)
-{
-	const char *dir = path_dir(f->a, path_tidy(f->a, path));
-	while (strcmp(dir, ".") != 0 && strcmp(dir, "/") != 0 && look(f, dir) != FOLDER_THERE)
-		dir = path_dir(f->a, dir);
-	if (!first_time(f, path))
+	place_refresh(f->p, place);
+	if (place->presence == PLACE_UNCLEAR)
+		f->doubtful = place->path;
+	if (place->presence != PLACE_FILE || is_any(place) || !f->q->unread || place->input_job == f->p->job ||
+	    place->asked_job == f->p->job)
 		return;
-	const char *name = strcmp(dir, ".") == 0 ? path : path_below(dir, path);
+	place->asked_job = f->p->job;
+	struct stat st;
+	if (fstatat(f->p->cwd_fd, place->path, &st, 0) < 0 || !f->q->unread(f->q->ctx, arena_strdup(f->a, place->path), &st))
+		f->doubtful = place->path;
+}
+
+static struct place *place_at(struct finder *f, const char *dir, const char *rest)
+{
+	return places_get(f->p, path_tidy(f->a, path_join(f->a, dir, rest)));
+}
+
+static void note_name(struct finder *f, const char *dir, const char *name)
+{
 	struct group *g = map_gets(&f->groups, dir);
 	if (!g) {
 		g = arena_alloc(f->a, sizeof *g);
-		g->dir = strcmp(dir, ".") == 0 ? "" : dir;
+		g->dir = strcmp(dir, ".") == 0 ? "" : arena_strdup(f->a, dir);
 		map_puts(&f->groups, dir, g);
-		f->n_groups++;
 	}
 	list_add(f->a, &g->names, arena_strdup(f->a, name));
 }
 
-// What is a folder, or may become one, must not become a file.
-static void note_no_file(struct finder *f, const char *dir)
+static const char *name_below(const struct place *dir, const char *path)
 {
-	if (look(f, dir) != FILE_THERE)
-		note_absent(f, arena_printf(f->a, "%s/", dir));
+	return !dir || strcmp(dir->path, ".") == 0 ? path : path_below(dir->path, path);
+}
+
+// Notes that a place is absent, as a name in the deepest folder that exists: where "D/sys" is none, "sys/h.h" in D.
+static void note_absent(struct finder *f, struct place *place)
+{
+	if (place->listed_job == f->p->job)
+		return;
+	place->listed_job = f->p->job;
+	struct place *dir = place_anchor(f->p, place);
+	note_name(f, dir ? dir->path : ".", name_below(dir, place->path));
+}
+
+// What is a folder, or may become one, must not become a file: a name with a '/' at its end.
+static void note_no_file(struct finder *f, struct place *place)
+{
+	if (place->presence == PLACE_FILE || place->listed_job == f->p->job)
+		return;
+	place->listed_job = f->p->job;
+	struct place *dir = place->presence == PLACE_ABSENT ? place_anchor(f->p, place) : place->parent;
+	note_name(f, dir ? dir->path : ".", arena_printf(f->a, "%s/", name_below(dir, place->path)));
 }
 
 // The compiler warns of a file among the folders of its search. One that has a group is looked at with its names.
 static void note_no_files(struct finder *f, const char *const *dirs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		const char *dir = path_tidy(f->a, dirs[i]);
-		if (!map_gets(&f->groups, dir))
+		struct place *dir = places_look(f->p, path_tidy(f->a, dirs[i]));
+		if (!map_gets(&f->groups, dir->path) && dir->parent)
 			note_no_file(f, dir);
 	}
 }
 
 static void absent_at(struct finder *f, const char *dir, const char *rest)
 {
-	const char *path = path_tidy(f->a, path_join(f->a, dir, rest));
-	if (look(f, path) == ABSENT)
-		note_absent(f, path);
+	struct place *place = place_at(f, dir, rest);
+	look(f, place);
+	if (place->presence == PLACE_ABSENT)
+		note_absent(f, place);
 }
 
-// With q->scan set: a file that an include can reach becomes an input itself.
-static void reach(struct finder *f, const char *path)
+// ---- ways -------------------------------------------------------------------------------------------------------------
+
+static enum presence add_step(struct finder *f, struct way *w, const char *dir, const char *name, bool precompiled)
 {
-	if (map_gets(&f->inputs, path))
+	struct place *place = place_at(f, dir, name);
+	if (w->n == w->cap) {
+		w->cap = w->cap ? w->cap * 2 : 8;
+		struct step *steps = arena_alloc(&f->p->arena, w->cap * sizeof *steps);
+		if (w->n)
+			memcpy(steps, w->steps, w->n * sizeof *steps);
+		w->steps = steps;
+	}
+	place_refresh(f->p, place);
+	w->steps[w->n++] = (struct step){place, place->presence, precompiled};
+	return place->presence;
+}
+
+// gcc takes x.h.gch in place of x.h without a word in the depfile, even where there is no x.h. What is in it, and whether
+// it is taken, can't be told. The folders of the system, which have hundreds of names and hardly ever change, are asked for
+// any such file at once.
+static void add_precompiled(struct finder *f, struct way *w, const char *dir, const char *name)
+{
+	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
+	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+		if (!suffixes[i])
+			continue;
+		const char *file = arena_printf(f->a, "%s%s", name, suffixes[i]);
+		const char *folder = path_dir(f->a, path_join(f->a, dir, name));
+		if (strncmp(folder, "/usr/", 5) != 0 ||
+		    add_step(f, w, folder, arena_printf(f->a, PLACES_ANY "%s", suffixes[i]), true) != PLACE_ABSENT)
+			add_step(f, w, dir, file, true);
+	}
+}
+
+// Returns when the file is found, as the compiler does, except for #include_next, where the start is not known and every
+// place counts.
+static void make_way(struct finder *f, struct way *w, const struct include *inc, const char *includer_dir)
+{
+	const struct search *s = f->q->search;
+	unsigned n_own = inc->form == INCLUDE_QUOTED ? 1 : 0;
+	unsigned n_quoted = inc->form == INCLUDE_QUOTED ? s->n_quoted : 0;
+	bool absolute = inc->name[0] == '/';
+	w->n = 0;
+	w->made = f->p->job;
+	// Folders of the search that do not exist: where in the order they would stand is not told, so they come first.
+	for (unsigned i = 0; i < s->n_missing && !absolute; i++)
+		add_step(f, w, s->missing[i], inc->name, false);
+	unsigned n = absolute ? 1 : n_own + n_quoted + s->n_angled;
+	for (unsigned i = 0; i < n; i++) {
+		const char *dir = absolute               ? ""
+				  : i < n_own            ? includer_dir
+				  : i < n_own + n_quoted ? s->quoted[i - n_own]
+							 : s->angled[i - n_own - n_quoted];
+		if (!inc->probe)
+			add_precompiled(f, w, dir, inc->name);
+		if (add_step(f, w, dir, inc->name, false) == PLACE_FILE && !inc->next)
+			return;
+	}
+}
+
+// A file that an include can reach becomes an input itself.
+static void reach(struct finder *f, struct place *place)
+{
+	struct absent_input input;
+	if (place->input_job == f->p->job)
 		return;
-	const struct scan *scan = f->q->scan(f->q->ctx, path);
-	if (!scan)
+	const char *path = arena_strdup(f->a, place->path); // the place may be forgotten before the job ends
+	if (!f->q->read(f->q->ctx, path, &input))
 		return;
 	if (f->n_files == f->cap_files) {
 		f->cap_files *= 2;
@@ -127,73 +215,92 @@ static void reach(struct finder *f, const char *path)
 		memcpy(files, f->files, f->n_files * sizeof *files);
 		f->files = files;
 	}
-	f->files[f->n_files++] = (struct absent_input){path, scan};
-	map_puts(&f->inputs, path, f);
+	f->files[f->n_files++] = input;
+	place->input_job = f->p->job;
 	list_add(f->a, &f->further, path);
 }
 
-// gcc takes x.h.gch in place of x.h without a word in the depfile, even where there is no x.h. What is in it, and whether
-// it is taken, can't be told.
-static void note_precompiled(struct finder *f, const char *path)
+static bool way_holds(struct finder *f, const struct way *w)
 {
-	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
-	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
-		if (!suffixes[i])
-			continue;
-		const char *file = arena_printf(f->a, "%s%s", path, suffixes[i]);
-		if (look(f, file) == ABSENT)
-			note_absent(f, file);
-		else
-			f->doubtful = file;
+	for (uint32_t i = 0; i < w->n; i++) {
+		place_refresh(f->p, w->steps[i].place);
+		if (w->steps[i].place->presence != w->steps[i].presence)
+			return false;
 	}
+	return w->made != 0;
 }
 
-// Follows one include through its places. Returns when the file is found, as the compiler does, except for
-// #include_next, where the start is not known and every place counts.
-static void follow(struct finder *f, const struct include *inc, const char *includer_dir)
+static void follow(struct finder *f, struct way *w, const struct include *inc, const char *includer_dir)
 {
-	const struct search *s = f->q->search;
-	unsigned n_own = inc->form == INCLUDE_QUOTED ? 1 : 0;
-	unsigned n_quoted = inc->form == INCLUDE_QUOTED ? s->n_quoted : 0;
-	bool absolute = inc->name[0] == '/';
-	// Folders of the search that do not exist: where in the order they would stand is not told, so they come first.
-	for (unsigned i = 0; i < s->n_missing && !absolute; i++)
-		absent_at(f, s->missing[i], inc->name);
-	unsigned n = absolute ? 1 : n_own + n_quoted + s->n_angled;
-	for (unsigned i = 0; i < n; i++) {
-		const char *dir = absolute               ? ""
-				  : i < n_own            ? includer_dir
-				  : i < n_own + n_quoted ? s->quoted[i - n_own]
-							 : s->angled[i - n_own - n_quoted];
-		const char *path = path_tidy(f->a, path_join(f->a, dir, inc->name));
-		if (!inc->probe)
-			note_precompiled(f, path);
-		if (look(f, path) != FILE_THERE) {
-			if (look(f, path) == ABSENT)
-				note_absent(f, path);
-			else
-				note_no_file(f, path);
-			continue;
-		}
-		if (inc->probe && !map_gets(&f->inputs, path) && first_time(f, path))
-			list_add(f->a, &f->present, path);
-		if (!inc->probe && f->q->scan)
-			reach(f, path);
-		if (!inc->next)
-			return;
-	}
-}
-
-// The same include from the same folder is followed once.
-static void follow_once(struct finder *f, const struct include *inc, const char *includer_dir)
-{
-	if (inc->form == INCLUDE_MACRO)
+	if (w->job == f->p->job)
 		return;
-	bool own = inc->form == INCLUDE_QUOTED;
-	const char *key = arena_printf(f->a, "%d%d%d%s\n%s", own, inc->next, inc->probe, own ? includer_dir : "", inc->name);
-	if (!map_puts(&f->followed, key, f))
-		follow(f, inc, includer_dir);
+	w->job = f->p->job;
+	if (!way_holds(f, w))
+		make_way(f, w, inc, includer_dir);
+	unsigned n_missing = inc->name[0] == '/' ? 0 : f->q->search->n_missing;
+	for (uint32_t i = 0; i < w->n; i++) {
+		struct place *place = w->steps[i].place;
+		look(f, place);
+		if (place->presence == PLACE_ABSENT) {
+			note_absent(f, place);
+		} else if (w->steps[i].precompiled) {
+			if (!is_any(place))
+				f->doubtful = place->path;
+		} else if (place->presence == PLACE_FOLDER) {
+			note_no_file(f, place);
+		} else if (i >= n_missing && inc->probe) {
+			if (place->input_job != f->p->job && place->present_job != f->p->job)
+				list_add(f->a, &f->present, arena_strdup(f->a, place->path));
+			place->present_job = f->p->job;
+		} else if (i >= n_missing && f->q->read) {
+			reach(f, place);
+		}
+	}
 }
+
+// The same include from the same folder is one way.
+static struct way *way_of(struct finder *f, const struct include *inc, const char *includer_dir)
+{
+	bool own = inc->form == INCLUDE_QUOTED;
+	const char *key = arena_printf(f->a, "w%d%d%d%d%d%s\n%s", own, inc->next, inc->probe, f->q->gch, f->q->pch,
+				       own ? includer_dir : "", inc->name);
+	struct way *w = map_gets(&f->p->answers, key);
+	if (!w) {
+		w = arena_alloc(&f->p->arena, sizeof *w);
+		map_puts(&f->p->answers, key, w);
+	}
+	return w;
+}
+
+static struct text_ways *ways_of_text(struct finder *f, const struct absent_input *input, const char *dir)
+{
+	AUTO_BUF struct buf key = BUF_INIT;
+	buf_addf(&key, "t%d%d%s\n", f->q->gch, f->q->pch, dir);
+	buf_add(&key, input->digest.b, sizeof input->digest.b);
+	struct text_ways *t = digest_is_zero(&input->digest) ? NULL : map_get(&f->p->answers, key.data, key.len);
+	if (t)
+		return t;
+	t = arena_alloc(&f->p->arena, sizeof *t);
+	t->n = input->scan->n_includes;
+	t->ways = arena_alloc(&f->p->arena, (t->n + 1) * sizeof *t->ways);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (input->scan->includes[i].form != INCLUDE_MACRO)
+			t->ways[i] = way_of(f, &input->scan->includes[i], dir);
+	if (!digest_is_zero(&input->digest))
+		map_put(&f->p->answers, key.data, key.len, t);
+	return t;
+}
+
+static void follow_text(struct finder *f, const struct absent_input *input)
+{
+	const char *dir = path_dir(f->a, input->path);
+	const struct text_ways *t = ways_of_text(f, input, dir);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->ways[i])
+			follow(f, t->ways[i], &input->scan->includes[i], dir);
+}
+
+// ---- names that are not known ---------------------------------------------------------------------------------------------
 
 static bool is_computed(const struct finder *f, const struct scan *scan)
 {
@@ -224,13 +331,21 @@ static void follow_unknown(struct finder *f, const char *path)
 	}
 }
 
+// ---- the answer -----------------------------------------------------------------------------------------------------------
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 static void collect(struct finder *f, struct absent_answer *out)
 {
-	out->groups = arena_alloc(f->a, f->n_groups * sizeof *out->groups);
+	out->groups = arena_alloc(f->a, (f->groups.n + 1) * sizeof *out->groups);
 	size_t at = 0;
 	void *v;
 	while (map_next(&f->groups, &at, NULL, NULL, &v)) {
 		const struct group *g = v;
+		qsort(g->names.names, g->names.n, sizeof *g->names.names, by_name);
 		out->groups[out->n_groups++] =
 			(struct absent_group){.dir = g->dir, .names = g->names.names, .n_names = g->names.n};
 	}
@@ -238,7 +353,7 @@ static void collect(struct finder *f, struct absent_answer *out)
 	out->n_present = f->present.n;
 	out->further = f->further.names;
 	out->n_further = f->further.n;
-	out->doubtful = f->doubtful;
+	out->doubtful = f->doubtful ? arena_strdup(f->a, f->doubtful) : NULL;
 }
 
 static void take_inputs(struct finder *f)
@@ -248,24 +363,22 @@ static void take_inputs(struct finder *f)
 	f->files = arena_alloc(f->a, f->cap_files * sizeof *f->files);
 	for (unsigned i = 0; i < f->n_files; i++) {
 		f->files[i] = f->q->inputs[i];
-		map_puts(&f->inputs, path_tidy(f->a, f->files[i].path), f);
+		places_get(f->p, path_tidy(f->a, f->files[i].path))->input_job = f->p->job;
 	}
 }
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out)
 {
-	struct finder f = {.q = q, .a = a};
+	struct finder f = {.q = q, .p = places_begin(q->search->places, q->cwd_fd), .a = a};
 	*out = (struct absent_answer){0};
 	take_inputs(&f);
 	for (unsigned i = 0; i < q->n_forced; i++)
-		follow_once(&f, &q->forced[i], ".");
+		follow(&f, way_of(&f, &q->forced[i], "."), &q->forced[i], ".");
 	// The list grows while it is walked.
 	for (unsigned i = 0; i < f.n_files; i++) {
-		const struct scan *scan = f.files[i].scan;
-		const char *dir = path_dir(a, f.files[i].path);
-		for (unsigned k = 0; k < scan->n_includes; k++)
-			follow_once(&f, &scan->includes[k], dir);
-		out->computed |= is_computed(&f, scan);
+		struct absent_input input = f.files[i];
+		follow_text(&f, &input);
+		out->computed |= is_computed(&f, input.scan);
 	}
 	for (unsigned i = 1; out->computed && i < f.n_files; i++)
 		follow_unknown(&f, path_tidy(a, f.files[i].path));
@@ -275,7 +388,6 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 	note_no_files(&f, q->search->quoted, q->search->n_quoted);
 	note_no_files(&f, q->search->angled, q->search->n_angled);
 	collect(&f, out);
-	struct map *maps[] = {&f.presence, &f.inputs, &f.groups, &f.listed, &f.followed};
-	for (size_t i = 0; i < COUNT_OF(maps); i++)
-		map_release(maps[i]);
+	places_end(q->search->places);
+	map_release(&f.groups);
 }

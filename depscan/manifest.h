@@ -45,8 +45,8 @@ struct manifest_input {
 // were last checked, and no subfolder of theirs was there then, nothing can have appeared. With a '/' at its end a name may
 // become a folder, but no file.
 struct absent_group {
-	const char *dir; // canonical; "" is the working directory
-	const char **names;
+	const char *dir;    // canonical; "" is the working directory
+	const char **names; // sorted: those below one subfolder stand together
 	uint32_t n_names;
 	struct file_id checked; // guarded by the manifest's lock, and so are the next ones
 	bool checked_trusted;

@@ -30,10 +30,16 @@ struct searches *searches_new(void)
 	return s;
 }
 
+void search_release(struct search *s)
+{
+	places_unref(TAKE(s->places));
+}
+
 static void known_free(struct known_search *k)
 {
 	if (!k)
 		return;
+	search_release(&k->search);
 	arena_release(&k->arena);
 	free(k);
 }
@@ -238,6 +244,7 @@ static struct known_search *ask(const struct compiler *compiler, const struct cm
 	struct known_search *k = NULL;
 	if (child_run(&c, err) == 0) {
 		k = mem_alloc(sizeof *k);
+		k->search.places = places_new();
 		if (c.status != 0 || !c.errs.data || !read_answer(k, cwd_fd, c.errs.data)) {
 			err_set(err, ERR_FORMAT, "'%s' does not tell where it looks for headers", argv[0]);
 			known_free(TAKE(k));
@@ -319,6 +326,7 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 		out->quoted = copy_names(a, k->search.quoted, out->n_quoted);
 		out->angled = copy_names(a, k->search.angled, out->n_angled);
 		out->missing = copy_names(a, k->search.missing, out->n_missing);
+		out->places = places_ref(k->search.places);
 		out->n_links = k->search.n_links;
 		out->links = arena_alloc(a, (out->n_links + 1) * sizeof *out->links);
 		for (unsigned i = 0; i < out->n_links; i++)

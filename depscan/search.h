@@ -6,6 +6,7 @@
 #define COFFER_DEPSCAN_SEARCH_H
 
 #include "depscan/compiler.h"
+#include "depscan/places.h"
 
 // A folder that is reached through a symlink: which folders count as the same depends on where it leads.
 struct search_link {
@@ -21,6 +22,7 @@ struct search {
 	unsigned n_missing;
 	struct search_link *links;
 	unsigned n_links;
+	struct shared_places *places; // what was met there
 };
 
 // The real name of a folder, in the arena; NULL if there is none.
@@ -30,8 +32,9 @@ struct searches;
 struct searches *searches_new(void);
 void searches_free(struct searches *s);
 
-// 0 with the answer copied into the arena, or -1.
+// 0 with the answer copied into the arena, to be released, or -1.
 int searches_find(struct searches *s, const struct compiler *c, const struct cmdline *line, const char *cwd, int cwd_fd,
 		  const char *const *env, struct arena *a, struct search *out, struct err *err);
+void search_release(struct search *s);
 
 #endif

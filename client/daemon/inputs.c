@@ -240,10 +240,13 @@ static void add_by_compiler(struct inputs *in)
 		add(in, d.deps[i], 0);
 }
 
-static const struct scan *scan_reached(void *ctx, const char *path)
+static bool read_reached(void *ctx, const char *path, struct absent_input *out)
 {
 	struct inputs *in = ctx;
-	return in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+	const struct scan *scan = in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+	if (scan)
+		*out = (struct absent_input){path, in->list[in->n - 1].facts.digest, scan};
+	return scan != NULL;
 }
 
 // A header that lies where an include could find it, and that the compiler did not name. It may have come during the
@@ -281,7 +284,7 @@ static struct absent_input *for_absent(const struct inputs *in)
 	for (uint32_t i = 0; i < in->n; i++) {
 		struct scan *scan = arena_alloc(&in->j->arena, sizeof *scan);
 		*scan = in->list[i].facts.scan;
-		list[i] = (struct absent_input){in->list[i].path, scan};
+		list[i] = (struct absent_input){in->list[i].path, in->list[i].facts.digest, scan};
 	}
 	return list;
 }
@@ -401,15 +404,15 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	q.inputs = for_absent(in);
 	q.n_inputs = in->n;
 	if (j->inputs_from == INPUTS_USER_MMD)
-		q.scan = scan_reached;
+		q.read = read_reached;
 	q.unread = is_rightly_unread;
 	q.ctx = in;
 	absent_find(&q, &j->arena, answer);
 	q.macros = in->reason == REASON_NONE && any_macro_is_defined(in);
-	if (in->reason == REASON_NONE && (q.macros || (q.scan && answer->computed))) {
-		if (q.scan)
+	if (in->reason == REASON_NONE && (q.macros || (q.read && answer->computed))) {
+		if (q.read)
 			add_by_compiler(in);
-		q.scan = NULL;
+		q.read = NULL;
 		q.inputs = for_absent(in);
 		q.n_inputs = in->n;
 		absent_find(&q, &j->arena, answer);

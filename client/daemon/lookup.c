@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/path.h"
+#include "depscan/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,12 +83,33 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		return NULL;
 	char path[4096];
 	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
-	bool complete = true; // the folder's own identity tells of everything that may appear
+	bool complete = true;    // the folder's own identity tells of everything that may appear
+	const char *gone = NULL; // the name whose subfolder is not there, and that subfolder's length: sorted, others follow
+	size_t gone_len = 0;
 	for (uint32_t i = 0; i < g->n_names; i++) {
 		const char *name = g->names[i], *slash = strchr(name, '/');
 		if (n + strlen(name) >= sizeof path)
 			return name;
+		if (gone && strncmp(name, gone, gone_len) == 0)
+			continue;
 		strcpy(path + n, name);
+		if (slash && slash[1]) {
+			path[n + (size_t)(slash - name)] = '\0';
+			if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+				gone = name;
+				gone_len = (size_t)(slash - name) + 1;
+				continue;
+			}
+			complete = false;
+			path[n + (size_t)(slash - name)] = '/';
+		}
+		const char *base = path_base(name);
+		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+			path[n + (size_t)(base - name)] = '\0';
+			if (places_any_ends(j->cwd_fd, path, base + strlen(PLACES_ANY)))
+				return name;
+			continue;
+		}
 		bool folder_allowed = name[strlen(name) - 1] == '/';
 		if (folder_allowed)
 			path[n + strlen(name) - 1] = '\0';
@@ -96,10 +118,6 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
 				return name;
 			complete &= !dangling;
-		}
-		if (slash && slash[1] && complete) {
-			path[n + (size_t)(slash - name)] = '\0';
-			complete = faccessat(j->cwd_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
 		}
 	}
 	g->checked = id;

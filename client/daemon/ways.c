@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-struct place {
+struct spot {
 	dev_t dev;
 	ino_t ino; // 0: not there
 };
@@ -15,23 +15,23 @@ struct place {
 struct ways {
 	struct job *j;
 	struct search search;
-	struct map before; // path -> struct place
+	struct map before; // path -> struct spot
 	struct map seen;   // paths that ways_moved has looked at
 };
 
-static struct place place_now(const struct job *j, const char *path)
+static struct spot spot_now(const struct job *j, const char *path)
 {
 	struct stat st;
 	if (fstatat(j->cwd_fd, path, &st, 0) < 0)
-		return (struct place){0};
-	return (struct place){st.st_dev, st.st_ino};
+		return (struct spot){0};
+	return (struct spot){st.st_dev, st.st_ino};
 }
 
 static void note_all(struct ways *w, const char *const *dirs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct place *p = arena_alloc(&w->j->arena, sizeof *p);
-		*p = place_now(w->j, dirs[i]);
+		struct spot *p = arena_alloc(&w->j->arena, sizeof *p);
+		*p = spot_now(w->j, dirs[i]);
 		map_puts(&w->before, path_tidy(&w->j->arena, dirs[i]), p);
 	}
 }
@@ -58,7 +58,7 @@ const struct search *ways_search(const struct ways *w)
 static bool has_moved(const struct ways *w, const char *path)
 {
 	const struct job *j = w->j;
-	const struct place *before = map_gets(&w->before, path_tidy(&w->j->arena, path));
+	const struct spot *before = map_gets(&w->before, path_tidy(&w->j->arena, path));
 	struct stat st;
 	if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return true;
@@ -86,6 +86,7 @@ void ways_release(struct ways *w)
 {
 	if (!w)
 		return;
+	search_release(&w->search);
 	map_release(&w->before);
 	map_release(&w->seen);
 }

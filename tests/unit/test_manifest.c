@@ -147,8 +147,8 @@ START_TEST(every_place_before_the_one_that_was_found_must_stay_empty)
 	const char *angled[] = {"one", "two", "three"}, *missing[] = {"gone/sub"};
 	make_file("one/other.h");
 	make_file("three/sys/h.h");
-	struct search search = {.angled = angled, .n_angled = 3, .missing = missing, .n_missing = 1};
-	struct absent_input inputs[] = {{"src/x.c", &source}, {"two/sys/h.h", &header}};
+	struct search search = {.angled = angled, .n_angled = 3, .missing = missing, .n_missing = 1, .places = places_new()};
+	struct absent_input inputs[] = {{.path = "src/x.c", .scan = &source}, {.path = "two/sys/h.h", .scan = &header}};
 	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2, .gch = true};
 	struct absent_answer x;
 	absent_find(&q, &a, &x);
@@ -161,18 +161,58 @@ START_TEST(every_place_before_the_one_that_was_found_must_stay_empty)
 	ck_assert_uint_eq(x.n_present, 1);
 	ck_assert_str_eq(x.present[0], "two/probe.h");
 	ck_assert_uint_eq(x.n_further, 0);
+	search_release(&search);
+}
+END_TEST
+
+START_TEST(what_was_met_before_is_looked_at_again_when_its_folder_changes)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	make_file("y.c");
+	make_file("late/h.h");
+	struct include list[] = {{.name = "h.h", .form = INCLUDE_ANGLED}, {.name = "s/p.h", .form = INCLUDE_ANGLED}};
+	struct scan source = {.includes = list, .n_includes = 2};
+	const char *angled[] = {"early", "late"};
+	struct search search = {.angled = angled, .n_angled = 2, .places = places_new()};
+	struct absent_input inputs[] = {{.path = "y.c", .digest = digest_of("y", 1), .scan = &source},
+					{.path = "late/h.h", .scan = &(struct scan){0}}};
+	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2};
+	struct absent_answer x;
+	ck_assert_int_eq(mkdirat(dir_fd, "early", 0755), 0);
+	// Old folders, so that what was seen in them may be believed.
+	struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	ck_assert_int_eq(utimensat(dir_fd, "early", old, 0), 0);
+	for (int round = 0; round < 3; round++) {
+		absent_find(&q, &a, &x);
+		ck_assert(must_be_absent(&x, "early", "h.h") && must_be_absent(&x, "late", "s/p.h"));
+	}
+	make_file("early/h.h");
+	absent_find(&q, &a, &x);
+	ck_assert(!must_be_absent(&x, "early", "h.h"));
+	make_file("early/s/p.h");
+	absent_find(&q, &a, &x);
+	ck_assert(!must_be_absent(&x, "late", "s/p.h") && !must_be_absent(&x, "early", "s/p.h"));
+	ck_assert_int_eq(unlinkat(dir_fd, "early/s/p.h", 0), 0);
+	ck_assert_int_eq(symlinkat("nowhere", dir_fd, "early/s/p.h"), 0);
+	absent_find(&q, &a, &x);
+	ck_assert(must_be_absent(&x, "early/s", "p.h"));
+	make_file("early/s/nowhere");
+	absent_find(&q, &a, &x);
+	ck_assert(!must_be_absent(&x, "early/s", "p.h"));
+	search_release(&search);
 }
 END_TEST
 
 static struct scan reached_scan;
 
-static const struct scan *scan_any(void *ctx, const char *path)
+static bool read_any(void *ctx, const char *path, struct absent_input *out)
 {
 	(*(int *)ctx)++;
 	static struct include inner[] = {{.name = "inner.h", .form = INCLUDE_QUOTED}};
 	reached_scan = (struct scan){.includes = inner, .n_includes = 1};
 	static const struct scan none;
-	return strstr(path, "outer") ? &reached_scan : &none;
+	*out = (struct absent_input){.path = path, .scan = strstr(path, "outer") ? &reached_scan : &none};
+	return true;
 }
 
 START_TEST(with_a_scanner_includes_are_followed_to_what_they_reach)
@@ -187,16 +227,17 @@ START_TEST(with_a_scanner_includes_are_followed_to_what_they_reach)
 				 {.name = "next.h", .form = INCLUDE_ANGLED, .next = true}};
 	struct scan source = {.includes = list, .n_includes = 2};
 	const char *angled[] = {"sys", "more"};
-	struct search search = {.angled = angled, .n_angled = 2};
-	struct absent_input inputs[] = {{"x.c", &source}};
+	struct search search = {.angled = angled, .n_angled = 2, .places = places_new()};
+	struct absent_input inputs[] = {{.path = "x.c", .scan = &source}};
 	int scanned = 0;
 	struct absent_query q = {
-		.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 1, .scan = scan_any, .ctx = &scanned};
+		.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 1, .read = read_any, .ctx = &scanned};
 	struct absent_answer x;
 	absent_find(&q, &a, &x);
 	ck_assert_uint_eq(x.n_further, 4); // outer.h, inner.h, and next.h in both places
 	ck_assert_int_eq(scanned, 4);
 	ck_assert(!x.computed);
+	search_release(&search);
 }
 END_TEST
 
@@ -252,6 +293,7 @@ int main(void)
 	TCase *f = tcase_create("absent");
 	tcase_add_checked_fixture(f, enter_folder, leave_folder);
 	tcase_add_test(f, every_place_before_the_one_that_was_found_must_stay_empty);
+	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_folder_changes);
 	tcase_add_test(f, with_a_scanner_includes_are_followed_to_what_they_reach);
 	suite_add_tcase(s, f);
 	SRunner *r = srunner_create(s);

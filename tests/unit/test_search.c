@@ -26,6 +26,7 @@ static const char *words_for(const char *line)
 	int result = searches_find(s, &cc, &c, "/", AT_FDCWD, env, &arena, &answer, &err);
 	ck_assert_msg(result == 0, "%s", err.text);
 	searches_free(s);
+	search_release(&answer);
 	ck_assert_uint_eq(answer.n_angled, 1);
 	ck_assert_str_eq(answer.angled[0], "/inc");
 	const char *name = arena_printf(&arena, "%s.words", cc.path);
