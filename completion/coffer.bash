@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 _coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
-	max_manifest_entries keep_texts idle_timeout extra_key log_level'
+	max_manifest_entries keep_texts watched_folders idle_timeout extra_key log_level'
 _coffer_verbs='stats explain config cache doctor make ninja cmake run status stop help version'
 
 # Words that may follow a verb.

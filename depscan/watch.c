@@ -27,7 +27,7 @@
 enum { SHARDS = 64, MAX_NAME = 1024, READ_BYTES = 16 << 10 };
 
 // A folder on the way to something watched: what may make its name, or that of the next one, lead elsewhere.
-#define ON_THE_WAY                                                                                                      \
+#define ON_THE_WAY                                                                                                          \
 	(IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | \
 	 IN_MOVE_SELF)
 // A folder whose entries count. IN_CLOSE_WRITE tells at least at the end of what was written through a mapping.
