@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/path.h"
+#include "depscan/places.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -303,11 +304,16 @@ static struct file_id id_of(const struct statx *sx)
 				ns_of(sx->stx_mtime), ns_of(sx->stx_ctime)};
 }
 
-// Looks, once the way there is watched.
-static enum watched_state look(const char *path, struct file_id *id)
+// Looks, once the way there is watched. `dir` is the length of the folder's name with its slash.
+static enum watched_state look(const char *path, size_t dir, struct file_id *id)
 {
 	struct statx sx;
 	*id = (struct file_id){0};
+	if (strncmp(path + dir, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+		AUTO_FREE char *folder = mem_strndup(path, dir);
+		bool any = places_any_ends(AT_FDCWD, folder, path + dir + strlen(PLACES_ANY));
+		return any ? WATCHED_REFUSED : WATCHED_ABSENT;
+	}
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &sx) < 0)
 		return errno == ENOENT ? WATCHED_ABSENT : WATCHED_REFUSED;
 	if (S_ISDIR(sx.stx_mode))
@@ -365,12 +371,12 @@ const struct watched *watch_look(struct watch *w, uint64_t epoch, const char *pa
 	if (watched_holds(known, epoch))
 		return known;
 	struct name n;
-	if (!name_of(&n, path) || !is_below_root(w, &n))
+	if (!name_of(&n, path) || !is_below_root(w, &n) || (!known && atomic_load(&w->n_remembered) >= WATCH_MAX_PATHS))
 		return NULL;
 	struct watched now = {.epoch = epoch};
 	size_t dir = (size_t)(path_base(path) - path);
 	if (cover_locked(w, path, dir))
-		now.state = look(path, &now.id);
+		now.state = look(path, dir, &now.id);
 	if (now.state == WATCHED_FOLDER && !cover_locked(w, path, strlen(path)))
 		now.state = WATCHED_REFUSED;
 	if (known && known->state == now.state && file_id_equal(&known->id, &now.id)) {

@@ -8,8 +8,8 @@
 // on a local file system that tells of all changes (not overlay, network or FUSE). Mounts are news, too (/proc/self/mountinfo).
 // The files themselves have no watch, so these are refused: mount points, and files that have a second name (a write by way
 // of the other name is told to the other folder). What nobody tells of: a write through a shared mapping while the
-// file is still open, and one through a second name that is made later. The setting watched_folders is a promise of the user
-// that this does not happen there.
+// file is still open, one through a second name that is made later, and one by a handle instead of a name (an NFS server).
+// The setting watched_folders is a promise of the user that this does not happen there.
 //
 // The number of folders and of remembered paths is bounded; past it there is no watching, which is always right. Thread: any.
 #ifndef COFFER_DEPSCAN_WATCH_H
@@ -46,8 +46,9 @@ bool watch_folders_valid(const char *folders);
 
 // The epoch now, for changes that were made before the call. 0: nothing is watched. `w` may be NULL, here and below.
 uint64_t watch_epoch(struct watch *w);
-// What is at the path, known or looked at now; NULL if nothing can be said (a young file, too). `epoch` was asked for before,
-// for the same job. The answer lives as long as `w`.
+// What is at the path, known or looked at now; NULL if nothing can be said (a young file, too). A name that begins with
+// PLACES_ANY is absent if there is no such name (places.h). `epoch` was asked for before, for the same job. The answer lives
+// as long as `w`.
 const struct watched *watch_look(struct watch *w, uint64_t epoch, const char *path);
 // Watches the entries of a folder itself: from now on any change to them, or to where the name leads, is news.
 bool watch_folder(struct watch *w, const char *dir);

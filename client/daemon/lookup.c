@@ -152,8 +152,11 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		}
 		const char *base = path_base(name);
 		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+			const struct watched *known = NULL;
+			if (watched && state_now(j, path, &known) == WATCHED_ABSENT)
+				continue;
+			watched = false;
 			path[n + (size_t)(base - name)] = '\0';
-			watched = watched && watch_folder(j->d->watch, path);
 			if (places_any_ends(j->cwd_fd, path, base + strlen(PLACES_ANY)))
 				return name;
 			continue;

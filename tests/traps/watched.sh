@@ -292,9 +292,9 @@ trap_11_watched_folders_may_be_off() # once
 		"$COFFER" stop >/dev/null
 	done
 	export COFFER_WATCHED_FOLDERS=relative/folder
-	check configuration "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
-	"$COFFER" stop >/dev/null
+	"$COFFER" "$CC" -isystem "$T/sys/inc" -c one.c -o one.o 2>/dev/null || fail "the compile fails"
+	"$COFFER" config >/dev/null 2>"$T/err" && fail "a relative folder is taken"
+	has_text "$T/err" "absolute folders"
+	"$COFFER" stop >/dev/null 2>&1
 	unset COFFER_WATCHED_FOLDERS
-	put .coffer.conf "watched_folders = $T"
-	check configuration "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
 }

@@ -208,6 +208,11 @@ START_TEST(folders_and_missing_names_are_known)
 	ck_assert_int_eq(state_of("w/a/b/none.h"), WATCHED_ABSENT);
 	ck_assert_int_eq(state_of("w/none/sub/none.h"), WATCHED_ABSENT);
 	ck_assert_int_eq(state_of("w/none/../a/b/h.h"), WATCHED_ABSENT);
+	ck_assert_int_eq(state_of("w/a/b/*?.gch"), WATCHED_ABSENT);
+	ck_assert_int_eq(state_of("w/a/none/*?.gch"), WATCHED_ABSENT);
+	ck_assert_int_eq(state_of("w/a/b/*?.h"), WATCHED_REFUSED);
+	make("w/a/b/x.h.gch", "");
+	ck_assert_int_eq(state_of("w/a/b/*?.gch"), WATCHED_REFUSED);
 	ck_assert(watch_folder(w, in_top("w/a/b")));
 	ck_assert(watch_folder(w, in_top("w/none/sub")));
 	ck_assert(!watch_folder(w, in_top("outside")));
