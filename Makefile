@@ -14,7 +14,7 @@ CC := gcc
 endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
-PKGS := libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt
+PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -50,10 +50,11 @@ endif
 
 # ---- what is built ------------------------------------------------------------------------------------------------
 LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c remote/*.c)
-DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/verbs/*.c scheduler/*.c worker/*.c)
+DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/remote/*.c client/verbs/*.c scheduler/*.c worker/*.c)
 PROTO_OBJ := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(wildcard proto/*.proto))
 # What the launcher shares with the rest needs no library.
-LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c base/buf.c base/err.c base/mem.c
+LEASE_SRC := jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c base/buf.c base/err.c base/mem.c
+LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c $(LEASE_SRC)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
 
@@ -66,7 +67,7 @@ FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
 TESTABLE_OBJ := $(LIB_OBJ) $(filter-out $(B)/client/daemon/main.o,$(DAEMON_OBJ))
 
 .PHONY: all
-all: $(B)/coffer $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so
+all: $(B)/coffer $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so
 
 $(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
 	$(say) LINK $@
@@ -77,8 +78,7 @@ $(B)/coffer: $(LAUNCHER_OBJ)
 	$(Q)$(LAUNCHER_CC) -static -o $@ $^
 
 # What stands before the commands of a ninja that knows no jobserver.
-GATE_SRC := jobserver/gate/main.c jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c \
-	base/buf.c base/err.c base/mem.c
+GATE_SRC := jobserver/gate/main.c $(LEASE_SRC)
 $(B)/coffer-gate: $(GATE_SRC:%.c=$(B)/launcher/%.o)
 	$(say) LINK $@
 	$(Q)$(LAUNCHER_CC) -static -o $@ $^
@@ -88,12 +88,12 @@ $(B)/libcoffer-gate.so: jobserver/gate/spawn.c
 	$(say) LINK $@
 	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $<
 
-# Beside a job, in its sandbox or its microVM: static, and without TLS, which ends at the worker.
+# Beside a job, in its sandbox or its microVM: static, and without TLS, keys and settings, which are the worker's.
 AGENT_SRC := $(wildcard agent/*.c)
-AGENT_LIB := $(filter-out $(B)/remote/tls%.o,$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
+AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/net_% remote/target remote/token% remote/jwks% remote/keys% base/conf base/options base/admin,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
 $(B)/coffer-agent: $(AGENT_SRC:%.c=$(B)/%.o) $(AGENT_LIB)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd libxxhash jansson) -lpthread
+	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
@@ -102,15 +102,16 @@ $(B)/launcher/%.o: %.c
 		-fno-stack-protector -MMD -MP -c -o $@ $<
 
 # Generated from the messages of proto/. Not from the services: remote/ calls them, and `Register` is no name in C.
-PROTO_H := $(PROTO_OBJ:.o=.h)
-$(B)/proto/%.pb-c.c $(B)/proto/%.pb-c.h: proto/%.proto
+TEST_PROTO_OBJ := $(patsubst %.proto,$(B)/%.pb-c.o,$(wildcard tests/programs/*.proto))
+PROTO_H := $(PROTO_OBJ:.o=.h) $(TEST_PROTO_OBJ:.o=.h)
+$(B)/%.pb-c.c $(B)/%.pb-c.h: %.proto
 	@mkdir -p $(@D)
 	$(say) PROTO $@
 	$(Q)sed '/^service /,/^}/d' $< >$(@D)/$(<F) && protoc-c --proto_path=$(@D) --c_out=$(@D) $(@D)/$(<F)
 
-$(B)/proto/%.pb-c.o: $(B)/proto/%.pb-c.c
+$(B)/%.pb-c.o: $(B)/%.pb-c.c
 	$(say) CC $@
-	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(B)/proto -c -o $@ $<
+	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(@D) -c -o $@ $<
 
 $(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
@@ -120,7 +121,16 @@ $(B)/%.o: %.c | $(PROTO_H)
 $(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check) $(LIB_LIBS)
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)
+
+# What the end-to-end tests need besides coffer itself.
+PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
+.PHONY: programs
+programs: $(PROGRAM_BIN)
+$(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(TESTABLE_OBJ)
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
 
 $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
 	@mkdir -p $(@D)
@@ -146,7 +156,7 @@ unit: $(UNIT_BIN)
 traps: all
 	@tests/run traps
 
-e2e: all
+e2e: all programs
 	@tests/run e2e
 
 # Each fuzz target for a short time; FUZZ_SECONDS=600 for a long one.
@@ -162,7 +172,7 @@ JOBS := $(shell nproc)
 # Parts of the end-to-end tests (tools/e2e); empty: all of them.
 E2E ?=
 check: need-check
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory -j$(JOBS) all programs
 	@$(MAKE) --no-print-directory -j$(JOBS) unit
 	@$(MAKE) --no-print-directory lint
 	@for v in clang asan tsan; do $(MAKE) --no-print-directory $$v || exit 1; done
@@ -194,7 +204,7 @@ LINKS := gcc g++ cc c++ clang clang++
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/coffer
 	install -m 755 $(B)/coffer $(DESTDIR)$(PREFIX)/bin/coffer
-	install -m 755 $(B)/cofferd $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
+	install -m 755 $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
 	install -d $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
 	install -m 644 integrations/cmake/*.cmake integrations/cmake/CMakePresets.json $(DESTDIR)$(PREFIX)/lib/cmake/Coffer/
 	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done

@@ -1,7 +1,7 @@
 // Files with `name = value` lines, read through inih without what inih takes silently.
 //
 // '#' and ';' begin a comment line, blanks and ';' a comment behind a value; `[section]` lines only where the caller takes
-// them. A file has at most 64 KiB, a line at most 198 bytes. An error is one line that begins with "FILE:LINE: ". Thread: any.
+// them. A file has at most 1 MiB, a line at most 198 bytes. An error is one line that begins with "FILE:LINE: ". Thread: any.
 #ifndef COFFER_BASE_CONF_H
 #define COFFER_BASE_CONF_H
 
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CONF_MAX_FILE ((size_t)64 << 10)
+#define CONF_MAX_FILE ((size_t)1 << 20)
 
 struct conf_line {
 	const char *section; // "" before the first

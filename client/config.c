@@ -49,6 +49,9 @@ static const struct {
 	[SETTING_compression] = {-7, 19, "-7 to 19"},
 	[SETTING_max_output] = {0, (int64_t)1 << 30, "0 to 1G"},
 	[SETTING_max_manifest_entries] = {1, 1024, "1 to 1024"},
+	[SETTING_local_jobs] = {0, 100000, "0 to 100000"},
+	[SETTING_remote_jobs] = {1, 100000, "1 to 100000"},
+	[SETTING_remote_timeout] = {1000, 3600000, "1s to 1h"},
 	[SETTING_idle_timeout] = {1, (int64_t)7 * 24 * 3600 * 1000, "1ms to 168h"},
 };
 

@@ -1,7 +1,8 @@
 // The local protocol between launcher and daemon, over a unix stream socket.
 //
 // A message is a header of 12 bytes (magic, type, length) and a payload of base/buf.h fields; descriptors ride on its
-// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN or EXEC. After RUN the
+// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN or EXEC; before that it may
+// say WAIT and REMOTE, any number of times. After RUN the
 // launcher compiles and sends RESULT; where the compile succeeded it then waits for RELEASED, which the daemon sends when
 // it has read what it needs, and ends. CONTROL asks the daemon something and is answered by TEXT. Any other order, a wrong
 // magic or a length past the limit ends the connection.
@@ -16,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_MAGIC 0x31666f63u // "cof1"
+#define WIRE_MAGIC 0x32666f63u // "cof2"
 #define WIRE_MAX_PAYLOAD ((size_t)32 << 20)
 #define WIRE_MAX_FDS 4
 #define WIRE_MAX_WORDS 262144u
@@ -31,6 +32,8 @@ enum wire_type {
 	WIRE_RELEASED, // daemon: all is read
 	WIRE_CONTROL,  // a verb: "status", "stop"
 	WIRE_TEXT,     // daemon: the answer
+	WIRE_WAIT,     // daemon: the job waits for its turn; at least every two seconds while it does
+	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
 };
 
 struct wire_msg {

@@ -3,7 +3,7 @@
 
 _coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
 	max_manifest_entries keep_texts watched_folders idle_timeout extra_key log_level'
-_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop help version'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop scheduler token keys help version'
 
 # Words that may follow a verb.
 _coffer_words_of()
@@ -14,6 +14,9 @@ _coffer_words_of()
 	doctor) echo '--json --help' ;;
 	explain) echo 'last --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;
+	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
+	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
+	scheduler) echo '--config --help' ;;
 	help) echo "$_coffer_verbs" ;;
 	status | stop | version) echo '--help' ;;
 	esac
@@ -77,7 +80,7 @@ _coffer()
 		[ "${COMP_WORDS[at]}" != -- ] || at=$((at + 1))
 		_coffer_command "$at"
 		;;
-	stats | config | doctor | cache | help | status | stop | version | explain)
+	stats | config | doctor | cache | help | status | stop | version | explain | token | keys | scheduler)
 		mapfile -t COMPREPLY < <(compgen -W "$(_coffer_words_of "${COMP_WORDS[at]}")" -- "$word")
 		if [ "${COMP_WORDS[at]}" = explain ]; then
 			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")

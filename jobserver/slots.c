@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+enum { TELL_MS = 1000 };
+
 struct slots_waiter {
 	pthread_cond_t turn;
 	bool granted;
@@ -32,18 +34,23 @@ static void leave_queue(struct slots *s, struct slots_waiter *w)
 		s->last = at;
 }
 
-// The lock is held.
-static bool wait_for_turn(struct slots *s, int64_t limit_ms)
+static struct timespec in_ms(int64_t ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_nsec -= 1000000000;
+		t.tv_sec++;
+	}
+	return t;
+}
+
+// The lock is held, but while `tell` runs.
+static bool wait_for_turn(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ctx)
 {
 	struct slots_waiter w = {.granted = false, .next = NULL};
-	struct timespec end;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += limit_ms / 1000;
-	end.tv_nsec += limit_ms % 1000 * 1000000;
-	if (end.tv_nsec >= 1000000000) {
-		end.tv_nsec -= 1000000000;
-		end.tv_sec++;
-	}
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -53,23 +60,31 @@ static bool wait_for_turn(struct slots *s, int64_t limit_ms)
 	// It waits in here, and is out of the list before it returns.
 	// cppcheck-suppress autoVariables
 	s->last = &w.next;
-	int rc = 0;
-	while (!w.granted && rc == 0)
-		rc = pthread_cond_timedwait(&w.turn, &s->lock, &end);
+	for (bool goes_on = true; !w.granted && goes_on && limit_ms > 0; limit_ms -= TELL_MS) {
+		struct timespec end = in_ms(limit_ms < TELL_MS ? limit_ms : TELL_MS);
+		int rc = 0;
+		while (!w.granted && rc == 0)
+			rc = pthread_cond_timedwait(&w.turn, &s->lock, &end);
+		if (w.granted || !tell)
+			continue;
+		pthread_mutex_unlock(&s->lock);
+		goes_on = tell(ctx);
+		pthread_mutex_lock(&s->lock);
+	}
 	if (!w.granted)
 		leave_queue(s, &w);
 	pthread_cond_destroy(&w.turn);
 	return w.granted;
 }
 
-bool slots_enter(struct slots *s, int64_t limit_ms)
+bool slots_enter(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ctx)
 {
 	pthread_mutex_lock(&s->lock);
 	bool entered = !s->size || (s->used < s->size && !s->first);
 	if (entered)
 		s->used++;
-	else
-		entered = wait_for_turn(s, limit_ms);
+	else if (limit_ms > 0)
+		entered = wait_for_turn(s, limit_ms, tell, ctx);
 	pthread_mutex_unlock(&s->lock);
 	return entered;
 }

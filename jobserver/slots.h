@@ -22,9 +22,12 @@ struct slots {
 	struct slots_waiter *first, **last;
 };
 
-void slots_init(struct slots *s, unsigned size);     // size 0: no limit
-void slots_release(struct slots *s);                 // nobody may be inside
-bool slots_enter(struct slots *s, int64_t limit_ms); // true: leave later; false: the time passed, do not leave
+void slots_init(struct slots *s, unsigned size); // size 0: no limit
+void slots_release(struct slots *s);             // nobody may be inside
+// While it waits it calls `tell` about once a second, if that is set; false gives up.
+typedef bool (*slots_tell_fn)(void *ctx);
+// true: leave later; false: the time passed or `tell` gave up, do not leave. A limit of 0 does not wait.
+bool slots_enter(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ctx);
 void slots_leave(struct slots *s);
 
 #endif

@@ -91,7 +91,7 @@ struct rpc_peer {
 	bool has_certificate;     // it showed one, and it was verified or is the pinned one
 	const char *subject;      // common name, or ""
 	const char *const *names; // subject alternative names, "DNS:a.example", "URI:spiffe://…", "IP:192.0.2.1", "email:…"
-	size_t n_names;           //
+	size_t n_names;
 	uint8_t certificate_sha256[32]; // of the DER
 };
 
@@ -103,9 +103,9 @@ struct rpc_channel_config {
 	const char *server_name;   // for SNI and the check of its certificate by CA; NULL: the host of the address
 	const uint8_t *pin_sha256; // 32 bytes: the certificate must be that very one, and nothing else about it is checked
 	const char *authority;     // NULL: as the address
-	uint32_t
-		keepalive_ms; // HTTP/2 pings while calls are open; 0: none, as TCP's own keepalive finds a dead peer in 30 s;
-			      // less than 5 min is only for servers known to allow it. Doubled at "too_many_pings".
+	// HTTP/2 pings while calls are open. 0: none, as TCP's own keepalive finds a dead peer in 30 s. Less than 5 min is only for
+	// servers known to allow it. Doubled at "too_many_pings".
+	uint32_t keepalive_ms;
 	struct rpc_limits limits;
 };
 
@@ -118,7 +118,9 @@ int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_co
 // Connected, and the peer has not said goodbye: rpc_call_start is worth a try.
 bool rpc_channel_is_usable(const struct rpc_channel *channel);
 const struct rpc_peer *rpc_channel_peer(const struct rpc_channel *channel);
-// Open calls end as RPC_CANCELLED; their own handles stay good until they are released.
+// One more handle to the same connection, to be released as well.
+struct rpc_channel *rpc_channel_ref(struct rpc_channel *channel);
+// Calls that are open go on; the connection is closed when the last of them has ended.
 void rpc_channel_release(struct rpc_channel *channel);
 
 struct rpc_metadata {
@@ -172,8 +174,9 @@ bool rpc_call_is_cancelled(const struct rpc_call *call);
 // For threads that wait on something else, as a child. The descriptor becomes readable when rpc_call_is_cancelled does; it
 // belongs to the call. -1 with err when there is none to be had.
 int rpc_call_cancel_fd(struct rpc_call *call, struct err *err);
-// Calls fn once, on the loop's thread, or here and now if the call is cancelled already. fn must not sleep, nor use the call but
-// for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns.
+// Calls fn once: on the loop's thread, in rpc_cancel, or here and now if the call is cancelled already. fn must not sleep, nor use
+// the call but for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns. Hold no lock
+// that fn takes while you call rpc_cancel or this.
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *arg), void *arg);
 
 // Client: sleeps until the call has ended, dropping messages that nobody took. The result lives as long as the call.
@@ -241,6 +244,8 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
 // returns -1.
 int rpc_receive_one(struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor, void *message);
 void rpc_call_set_encoding(struct rpc_call *call, enum rpc_encoding wish); // before the first message
+// Besides what gRPC says, with the first message. At most a few.
+void rpc_call_add_header(struct rpc_call *call, const char *name, const char *value);
 // Besides the status, as "grpc-retry-pushback-ms". Before rpc_finish; at most a few.
 void rpc_call_add_trailer(struct rpc_call *call, const char *name, const char *value);
 // Something of the server's own, from admit to serve and leave.

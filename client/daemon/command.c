@@ -9,8 +9,9 @@
 
 // The maps go in front of the user's words, so that the user's own maps win. With a slash at the end a map can't catch a
 // sibling of the build tree ("/src/proj" and "/src/proj2"); the folder itself needs one without, for debug information.
-static uint32_t add_maps(struct job *j, const char **argv, uint32_t n)
+void job_prefix_maps(struct job *j, const char **argv, uint32_t *count)
 {
+	uint32_t n = *count;
 	const char *roots[] = {j->root_real, j->root};
 	for (size_t i = 0; i < COUNT_OF(roots); i++) {
 		if (!roots[i])
@@ -19,7 +20,13 @@ static uint32_t add_maps(struct job *j, const char **argv, uint32_t n)
 		if (strcmp(j->cwd, roots[i]) == 0)
 			argv[n++] = arena_printf(&j->arena, "-fdebug-prefix-map=%s=.", roots[i]);
 	}
-	return n;
+	*count = n;
+}
+
+const char *job_seed_word(struct job *j)
+{
+	return arena_printf(&j->arena, "-frandom-seed=%s",
+			    j->source + (j->source[0] == PATH_TREE || j->source[0] == PATH_TREE_REAL));
 }
 
 void job_make_command(struct job *j, struct wire_run *run)
@@ -28,10 +35,9 @@ void job_make_command(struct job *j, struct wire_run *run)
 	run->argv = arena_alloc(&j->arena, (j->wire.n_argv + 12) * sizeof *run->argv);
 	run->argv[n++] = j->wire.argv[0];
 	if (j->reproducible)
-		n = add_maps(j, run->argv, n);
+		job_prefix_maps(j, run->argv, &n);
 	if (j->seed)
-		run->argv[n++] = arena_printf(&j->arena, "-frandom-seed=%s",
-					      j->source + (j->source[0] == PATH_TREE || j->source[0] == PATH_TREE_REAL));
+		run->argv[n++] = job_seed_word(j);
 	if (j->inputs_from == INPUTS_OUR_DEPFILE) {
 		run->argv[n++] = "-MD";
 		run->argv[n++] = "-MF";

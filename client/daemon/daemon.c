@@ -1,8 +1,10 @@
 #include "client/daemon/daemon.h"
 
 #include "base/log.h"
+#include "client/daemon/farms.h"
 #include "client/daemon/job.h"
 #include "client/wire.h"
+#include "jobserver/cores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,6 +132,9 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 	d->manifests = manifests_new(d->store);
 	d->settings = settings_cache_new();
 	d->journal = journal_open(d->cache_dir);
+	d->farms = farms_new();
+	int64_t jobs = config_number(config, SETTING_local_jobs);
+	slots_init(&d->slots, jobs > 0 ? (unsigned)jobs : cores_available());
 	atomic_store(&d->last_work_ns, now_ns());
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "depscan/files.h"
 #include "depscan/search.h"
 #include "depscan/watch.h"
+#include "jobserver/slots.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -33,6 +34,8 @@ struct daemon {
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;
+	struct farms *farms;
+	struct slots slots;                    // compiles on this machine
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
 	atomic_int busy, threads;              // jobs under way, threads there are
 	atomic_llong last_work_ns;

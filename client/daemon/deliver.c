@@ -45,6 +45,11 @@ static int write_output(const struct job *j, const char *path, enum manner manne
 	return file_write_fd(fd, p, n, err);
 }
 
+int job_write_object(const struct job *j, const void *p, size_t n, struct err *err)
+{
+	return write_output(j, j->line.output, manner_of(j, PART_OBJECT), p, n, err);
+}
+
 static int write_depfile(const struct job *j, const struct manifest_entry *e, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;

@@ -1,4 +1,5 @@
 #include "client/daemon/job.h"
+#include "client/daemon/farms.h"
 #include "client/daemon/ways.h"
 
 #include "base/file.h"
@@ -6,6 +7,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +21,7 @@ static int send_text(struct job *j, enum wire_type type, const char *text)
 	return wire_send(j->sock, type, &b, NULL, 0, NULL);
 }
 
-static void send_done(struct job *j, const struct wire_done *done)
+void job_send_done(struct job *j, const struct wire_done *done)
 {
 	AUTO_BUF struct buf b = BUF_INIT;
 	wire_put_done(&b, done);
@@ -55,9 +57,26 @@ static enum reason check_peer(const struct job *j)
 	return REASON_NONE;
 }
 
+// Behind coffer's own front end the jobserver sees to the cores; a compiler that starts coffer again has its slot already.
+static bool is_gated(const struct job *j)
+{
+	const char *depth = env_value(j->env, "COFFER_DEPTH");
+	return (!depth || atoi(depth) <= 1) && !env_value(j->env, "COFFER_JOBSERVER") && !env_value(j->env, "COFFER_GATE");
+}
+
+bool job_tell(struct job *j, enum wire_type what)
+{
+	return wire_send(j->sock, what, NULL, NULL, 0, NULL) == 0;
+}
+
+static bool tell_to_wait(void *job)
+{
+	return job_tell(job, WIRE_WAIT);
+}
+
 // The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the words and
 // take what came of it.
-static enum reason compile(struct job *j)
+static enum reason compile_in_launcher(struct job *j)
 {
 	struct wire_run run = {0};
 	AUTO_BUF struct buf b = BUF_INIT;
@@ -66,7 +85,8 @@ static enum reason compile(struct job *j)
 	struct wire_result result;
 
 	job_make_command(j, &run);
-	j->ways = ways_note(j);
+	if (!j->ways)
+		j->ways = ways_note(j);
 	job_wait_for_clock(j);
 	wire_put_run(&b, &run);
 	struct timeval forever = {0};
@@ -85,6 +105,21 @@ static enum reason compile(struct job *j)
 	return job_publish(j, &result, answer.fds);
 }
 
+static enum reason compile(struct job *j)
+{
+	enum reason reason = REASON_NONE;
+	bool gated = is_gated(j), entered = gated && slots_enter(&j->d->slots, 0, NULL, NULL);
+	// A core that is idle compiles; what comes when none is goes elsewhere, if it may.
+	if (!entered && job_compile_remotely(j, gated, &entered, &reason))
+		return reason;
+	if (gated && !entered)
+		entered = slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	reason = compile_in_launcher(j);
+	if (entered)
+		slots_leave(&j->d->slots);
+	return reason;
+}
+
 static bool hit(struct job *j)
 {
 	struct manifest_entry entry;
@@ -92,7 +127,7 @@ static bool hit(struct job *j)
 	struct wire_done done = {0};
 	struct err err = ERR_INIT;
 
-	if (config_bool(j->config, SETTING_recache)) {
+	if (config_bool(j->config, SETTING_recache) || config_bool(j->config, SETTING_paranoid)) {
 		j->cause.kind = CAUSE_RECACHE;
 		return false;
 	}
@@ -108,7 +143,7 @@ static bool hit(struct job *j)
 	stats_add(j->d->stats, j->outcome == OUTCOME_DIRECT_HIT ? STAT_direct_hits : STAT_preprocessed_hits, 1);
 	stats_add(j->d->stats, STAT_time_saved_us, entry.wall_us);
 	stats_add(j->d->stats, STAT_bytes_read, result.len);
-	send_done(j, &done);
+	job_send_done(j, &done);
 	journal_add(j->d->journal, j);
 	return true;
 }
@@ -146,16 +181,20 @@ static void serve_compile(struct job *j)
 	} else {
 		not_cached(j, reason);
 	}
-	wire_send(j->sock, WIRE_RELEASED, NULL, NULL, 0, NULL);
+	if (!j->is_answered)
+		wire_send(j->sock, WIRE_RELEASED, NULL, NULL, 0, NULL);
 }
 
 static void serve_control(struct job *j, const struct wire_msg *m)
 {
 	const char *what = wire_get_text(&j->arena, &m->payload, NULL);
 	if (what && strcmp(what, "status") == 0) {
-		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\nwatched %u\n",
-						COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
-						atomic_load(&j->d->threads), watch_count(j->d->watch));
+		AUTO_BUF struct buf farm = BUF_INIT;
+		farms_describe(j->d->farms, &farm);
+		const char *text =
+			arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\nwatched %u\n%s",
+				     COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
+				     atomic_load(&j->d->threads), watch_count(j->d->watch), farm.data ? farm.data : "");
 		send_text(j, WIRE_TEXT, text);
 	} else if (what && strcmp(what, "stop") == 0) {
 		send_text(j, WIRE_TEXT, "stopping");

@@ -66,6 +66,7 @@ struct job {
 	enum outcome outcome;
 	enum reason reason;
 	uint64_t wall_us; // of the compile, now or when it was stored
+	bool is_answered; // the launcher has got its result
 	struct digest result;
 };
 
@@ -92,6 +93,20 @@ void job_wait_for_clock(struct job *j);
 
 // publish.c: after the compiler has run. `fds` as in WIRE_RESULT.
 enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE_MAX_FDS]);
+
+// publish.c: an object that another machine has made without messages; `entry` has its inputs.
+enum reason job_publish_object(struct job *j, struct manifest_entry *entry, const struct buf *object);
+// deliver.c: in the compiler's own manner.
+int job_write_object(const struct job *j, const void *p, size_t n, struct err *err);
+
+// remote.c: compiles on another machine, if there is one and it may. True: it is done, the launcher has its answer, and
+// *reason says whether it was stored. False: compile here; *has_slot: a slot of this machine was taken for that.
+bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum reason *reason);
+// job.c
+void job_send_done(struct job *j, const struct wire_done *done);
+bool job_tell(struct job *j, enum wire_type what);                   // WAIT or REMOTE; false: the launcher has gone
+const char *job_seed_word(struct job *j);                            // command.c
+void job_prefix_maps(struct job *j, const char **argv, uint32_t *n); // command.c: at most 4 words
 
 // inputs.c: all files that went into the compile, and the names that must stay absent.
 enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct manifest_entry *entry);

@@ -138,12 +138,26 @@ static enum reason store_all(struct job *j, struct manifest_entry *e, const stru
 	return REASON_NONE;
 }
 
+static enum reason publish_outputs(struct job *j, struct manifest_entry *entry, const struct outputs *o)
+{
+	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
+		entry->messages_context = j->messages_context;
+	if (j->reproducible && names_the_tree(j, o))
+		entry->place_context = digest_of(j->root, strlen(j->root));
+	return store_all(j, entry, o);
+}
+
+static bool stores_nothing(const struct job *j)
+{
+	return config_bool(j->config, SETTING_read_only) || config_bool(j->config, SETTING_paranoid);
+}
+
 enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE_MAX_FDS])
 {
 	struct manifest_entry entry = {0};
 	__attribute__((cleanup(outputs_release))) struct outputs outputs = {0};
 
-	if (config_bool(j->config, SETTING_read_only))
+	if (stores_nothing(j))
 		return REASON_NONE;
 	if (r->overflow)
 		return REASON_messages_too_large;
@@ -153,11 +167,11 @@ enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE
 	enum reason reason = read_outputs(j, fds, &outputs);
 	if (reason == REASON_NONE)
 		reason = job_find_inputs(j, dep_fd, asm_dep_fd, &entry);
-	if (reason != REASON_NONE)
-		return reason;
-	if (outputs.has[PART_STDOUT] || outputs.has[PART_STDERR])
-		entry.messages_context = j->messages_context;
-	if (j->reproducible && names_the_tree(j, &outputs))
-		entry.place_context = digest_of(j->root, strlen(j->root));
-	return store_all(j, &entry, &outputs);
+	return reason != REASON_NONE ? reason : publish_outputs(j, &entry, &outputs);
+}
+
+enum reason job_publish_object(struct job *j, struct manifest_entry *entry, const struct buf *object)
+{
+	struct outputs outputs = {.parts[PART_OBJECT] = *object, .has[PART_OBJECT] = true};
+	return stores_nothing(j) ? REASON_NONE : publish_outputs(j, entry, &outputs);
 }

@@ -59,12 +59,18 @@ int job_send(struct launch *l, int sock)
 	return wire_send(sock, WIRE_JOB, &payload, &dot, 1, NULL);
 }
 
-int job_answer(int sock, struct wire_msg *answer)
+int job_answer(int sock, struct wire_msg *answer, struct lease *lease)
 {
 	for (int waited = 0; waited < ANSWER_S; waited += WIRE_TIMEOUT_S) {
 		struct err err = ERR_INIT;
-		if (wire_recv(sock, answer, &err) == 0)
-			return 0;
+		if (wire_recv(sock, answer, &err) == 0) {
+			if (answer->type != WIRE_WAIT && answer->type != WIRE_REMOTE)
+				return 0;
+			if (answer->type == WIRE_REMOTE && !lease->on_loan && lease_open(lease, NULL) == 1)
+				lease_remote(lease);
+			waited = -WIRE_TIMEOUT_S;
+			continue;
+		}
 		int unread = 0;
 		// A daemon that has not even read the job hangs.
 		if (err.code != ERR_TIMEOUT || ioctl(sock, SOCKET_UNREAD, &unread) || unread > 0)

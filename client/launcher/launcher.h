@@ -7,6 +7,7 @@
 #define COFFER_CLIENT_LAUNCHER_LAUNCHER_H
 
 #include "client/wire.h"
+#include "jobserver/lease.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,8 +65,8 @@ int daemon_connect(struct launch *l);
 
 // ---- job.c: question and answer ----
 int job_send(struct launch *l, int sock);
-int job_answer(int sock, struct wire_msg *answer);           // within bounds of time
-int job_done(const struct wire_msg *answer, int *exit_code); // passes the messages on; -1: nothing was done yet
+int job_answer(int sock, struct wire_msg *answer, struct lease *lease); // within bounds of time
+int job_done(const struct wire_msg *answer, int *exit_code);            // passes the messages on; -1: nothing was done yet
 
 // ---- run.c: the compile in our hands ----
 int run_compiler(struct launch *l, int sock, const struct wire_msg *order); // does not return but as exec_compiler does

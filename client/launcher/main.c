@@ -84,12 +84,17 @@ int main(int argc, char **argv)
 		return exec_compiler(&l);
 	int sock = daemon_connect(&l), exit_code;
 	struct wire_msg answer = WIRE_MSG_INIT;
-	if (sock < 0 || job_send(&l, sock) || job_answer(sock, &answer))
+	struct lease lease = LEASE_INIT;
+	bool is_lost = sock < 0 || job_send(&l, sock) || job_answer(sock, &answer, &lease);
+	if (!is_lost && answer.type == WIRE_DONE)
+		is_lost = job_done(&answer, &exit_code) != 0;
+	// What was lent while another machine compiled comes back before we end, or compile here after all.
+	lease_return(&lease);
+	lease_close(&lease);
+	if (is_lost)
 		return exec_compiler_lost(&l);
 	switch (answer.type) {
 	case WIRE_DONE:
-		if (job_done(&answer, &exit_code))
-			return exec_compiler_lost(&l);
 		_exit(exit_code);
 	case WIRE_RUN:
 		return run_compiler(&l, sock, &answer);

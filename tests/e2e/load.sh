@@ -58,6 +58,41 @@ e2e_load_of_misses() { # once
 	[ "$(grown direct_hits)" = $n ] || fail "counted:$(all_grown)"
 }
 
+# most_at_once PATTERN: the most processes with such a command line while the last background job runs.
+most_at_once()
+{
+	local most=0 now
+	while [ -d /proc/$! ]; do
+		now=$(pgrep -c -f -- "$1")
+		[ "$now" -le "$most" ] || most=$now
+	done
+	echo "$most"
+}
+
+e2e_load_gate_keeps_compiles_within_the_limit() { # once
+	local i n=10 most
+	export COFFER_LOCAL_JOBS=2
+	mkdir out
+	for ((i = 1; i <= n; i++)); do
+		slow_source "u$i.c" 60
+		echo "int u$i;" >>"u$i.c"
+	done
+	at_once $n timeout 200 "$COFFER" "$CC" -O2 -c "$PWD/u%d.c" -o out/u%d.o >"$T/log" 2>&1 &
+	most=$(most_at_once "cc1 .*$PWD/u")
+	wait $! || fail "$(head -5 "$T/log")"
+	[ "$most" -ge 1 ] && [ "$most" -le 2 ] || fail "$most compiles ran at once"
+	[ ! -s "$T/log" ] || fail "messages: $(head -5 "$T/log")"
+	settle
+	# A compiler that starts coffer again does not wait for itself.
+	stop_daemons
+	export COFFER_LOCAL_JOBS=1
+	mkdir bin
+	printf '#!/bin/sh\nexec "%s" gcc "$@"\n' "$COFFER" >bin/my-gcc
+	chmod +x bin/my-gcc
+	put x.c 'int x;'
+	timeout 20 "$COFFER" bin/my-gcc -c x.c -o x.o || fail "a compiler that starts coffer does not end"
+}
+
 e2e_load_with_daemon_started_by_many() { # once
 	local n=200
 	need perl

@@ -20,7 +20,7 @@ static void sleep_ms(long ms)
 static void *go_in_and_out(void *unused)
 {
 	for (int i = 0; i < ROUNDS; i++) {
-		if (!slots_enter(&slots, 60000))
+		if (!slots_enter(&slots, 60000, NULL, NULL))
 			return (void *)1;
 		int now = atomic_fetch_add(&inside, 1) + 1, max = atomic_load(&most);
 		while (now > max && !atomic_compare_exchange_weak(&most, &max, now))
@@ -52,7 +52,7 @@ END_TEST
 
 static void *enter_once(void *mine)
 {
-	if (slots_enter(&slots, 60000)) {
+	if (slots_enter(&slots, 60000, NULL, NULL)) {
 		*(int *)mine = atomic_fetch_add(&order, 1);
 		slots_leave(&slots);
 	}
@@ -71,7 +71,7 @@ START_TEST(who_came_first_enters_first)
 {
 	pthread_t t[4];
 	slots_init(&slots, 1);
-	ck_assert(slots_enter(&slots, 0));
+	ck_assert(slots_enter(&slots, 0, NULL, NULL));
 	for (int i = 0; i < 4; i++) {
 		struct slots_waiter **last = slots.last;
 		ck_assert_int_eq(pthread_create(&t[i], NULL, enter_once, &served[i]), 0);
@@ -94,12 +94,12 @@ END_TEST
 START_TEST(past_the_limit_one_goes_on_without_a_slot)
 {
 	slots_init(&slots, 1);
-	ck_assert(slots_enter(&slots, 0));
-	ck_assert(!slots_enter(&slots, 50));
-	ck_assert(!slots_enter(&slots, 0));
+	ck_assert(slots_enter(&slots, 0, NULL, NULL));
+	ck_assert(!slots_enter(&slots, 50, NULL, NULL));
+	ck_assert(!slots_enter(&slots, 0, NULL, NULL));
 	ck_assert(!waiting());
 	slots_leave(&slots);
-	ck_assert(slots_enter(&slots, 0));
+	ck_assert(slots_enter(&slots, 0, NULL, NULL));
 	slots_leave(&slots);
 	ck_assert_uint_eq(slots.used, 0);
 	slots_release(&slots);
@@ -110,7 +110,7 @@ START_TEST(size_zero_is_no_limit)
 {
 	slots_init(&slots, 0);
 	for (int i = 0; i < 100; i++)
-		ck_assert(slots_enter(&slots, 0));
+		ck_assert(slots_enter(&slots, 0, NULL, NULL));
 	for (int i = 0; i < 100; i++)
 		slots_leave(&slots);
 	slots_release(&slots);

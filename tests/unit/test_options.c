@@ -114,7 +114,7 @@ START_TEST(flags_win_over_the_environment_and_that_over_the_file)
 	ck_assert(option_bool(&options, OPT_paranoid));
 	ck_assert_str_eq(options.values[OPT_slots].origin, "--slots");
 	ck_assert_str_eq(options.values[OPT_heartbeat].origin, "COFFER_TESTER_HEART_BEAT");
-	ck_assert_str_eq(options.values[OPT_paranoid].origin, mem_printf("%s:3", path));
+	ck_assert_str_eq(options.values[OPT_paranoid].origin, arena_printf(&arena, "%s:3", path));
 }
 END_TEST
 
@@ -166,12 +166,12 @@ START_TEST(mistakes_are_one_line_that_says_where)
 	const char *env[] = {"COFFER_TESTER_PARANOID", "maybe", NULL};
 	fails_with(env, NULL, "COFFER_TESTER_PARANOID: 'paranoid' can't be 'maybe'; it takes on or off");
 	const char *path = write_conf("slots = 2\nslot = 3\n");
-	fails_with(NULL, WORDS("--config", path), mem_printf("%s:2: unknown setting 'slot'", path));
+	fails_with(NULL, WORDS("--config", path), arena_printf(&arena, "%s:2: unknown setting 'slot'", path));
 	write_conf("slots = 2\n\nnonsense\n");
-	fails_with(NULL, WORDS("--config", path), mem_printf("%s:3: this is not a line 'name = value'", path));
+	fails_with(NULL, WORDS("--config", path), arena_printf(&arena, "%s:3: this is not a line 'name = value'", path));
 	write_conf("[a]\n");
 	fails_with(NULL, WORDS("--config", path),
-		   mem_printf("%s:1: there are no sections here, only lines 'name = value'", path));
+		   arena_printf(&arena, "%s:1: there are no sections here, only lines 'name = value'", path));
 }
 END_TEST
 

@@ -142,10 +142,10 @@ START_TEST(silence_is_a_timeout_and_half_a_message_is_not)
 	quick_timeout(ends[1]);
 	ck_assert_int_eq(wire_recv(ends[1], &msg, &err), -1);
 	ck_assert_int_eq(err.code, ERR_TIMEOUT);
-	ck_assert_int_eq(send(ends[0], "cof1", 4, 0), 4);
+	ck_assert_int_eq(send(ends[0], "cof2", 4, 0), 4);
 	ck_assert_int_eq(wire_recv(ends[1], &msg, &err), -1);
 	ck_assert_int_eq(err.code, ERR_PEER);
-	ck_assert_int_eq(send(ends[0], "cof1\x08\0\0\0\x05\0\0\0ab", 14, 0), 14);
+	ck_assert_int_eq(send(ends[0], "cof2\x08\0\0\0\x05\0\0\0ab", 14, 0), 14);
 	ck_assert_int_eq(wire_recv(ends[1], &msg, &err), -1);
 	ck_assert_int_eq(err.code, ERR_PEER);
 }
@@ -178,11 +178,11 @@ START_TEST(nonsense_is_refused)
 		const char bytes[13];
 		enum err_code code;
 	} cases[] = {
-		{"cof2\x08\0\0\0\0\0\0\0", ERR_FORMAT},    // another magic
-		{"cof1\x00\0\0\0\0\0\0\0", ERR_FORMAT},    // no type
-		{"cof1\x09\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
-		{"cof1\x08\0\0\0\x01\0\0\x02", ERR_LIMIT}, // a byte more than WIRE_MAX_PAYLOAD
-		{"cof1\x08\0\0\0\xff\xff\xff\xff", ERR_LIMIT},
+		{"cof3\x08\0\0\0\0\0\0\0", ERR_FORMAT},    // another magic
+		{"cof2\x00\0\0\0\0\0\0\0", ERR_FORMAT},    // no type
+		{"cof2\x0b\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
+		{"cof2\x08\0\0\0\x01\0\0\x02", ERR_LIMIT}, // a byte more than WIRE_MAX_PAYLOAD
+		{"cof2\x08\0\0\0\xff\xff\xff\xff", ERR_LIMIT},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		ck_assert_int_eq(send(ends[0], cases[i].bytes, 12, 0), 12);
@@ -219,7 +219,7 @@ START_TEST(too_many_descriptors_are_refused_and_closed)
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int) * N)];
 	} control = {0};
-	char header[] = "cof1\x06\0\0\0\0\0\0\0";
+	char header[] = "cof2\x06\0\0\0\0\0\0\0";
 	struct iovec iov = {header, 12};
 	struct msghdr m = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};

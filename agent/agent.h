@@ -1,0 +1,37 @@
+// coffer-agent: runs jobs beside them. What it is told at its start, and what its parts share.
+//
+// In a sandbox session it is the first process of the session's namespaces, under `process` a plain child of the worker. It
+// serves Agent.Exec on a descriptor that it was started with, one thread for each job. Its parts from the outside to
+// the inside: exec.c (one call: header, source, run, outputs), scratch.c (the job's files), spawner.c (a small process of its
+// own that starts jobs), init.c (the first process of a job).
+#ifndef COFFER_AGENT_AGENT_H
+#define COFFER_AGENT_AGENT_H
+
+#include "base/err.h"
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define AGENT_WORK "job"                          // below a job's scratch folder: where its program starts
+#define AGENT_PATH "/usr/local/bin:/usr/bin:/bin" // where programs are looked up
+#define AGENT_SCRATCH "/tmp"                      // of a job in a sandbox
+enum { AGENT_MAX_JOBS = 8192, AGENT_SCRATCH_FILES = 16384 };
+
+enum agent_cgroups { CGROUPS_NONE, CGROUPS_V1, CGROUPS_V2 };
+
+struct agent {
+	bool is_sandbox;
+	int socket;               // the connection to the worker
+	const char *scratch;      // `process`: the folder for scratch folders
+	struct sock_fprog filter; // sandbox: seccomp's program for jobs
+	int landlock_abi;         // 0: the kernel has none
+	enum agent_cgroups cgroups;
+	int memory_dir, pids_dir; // the session's cgroups, owned by our user; v2: the same one
+	unsigned jobs;            // at once
+	struct slots *slots;
+	struct spawner *spawner;
+};
+
+#endif

@@ -1,0 +1,9 @@
+// What of the file system a job may use, as the kernel enforces it by path (landlock(7)): to read and execute everywhere, to
+// write in its scratch folder and to the devices. Thread: applies to the caller's thread and what it starts.
+#ifndef COFFER_AGENT_LANDLOCK_H
+#define COFFER_AGENT_LANDLOCK_H
+
+int landlock_abi(void);      // the kernel's version of it; 0: it has none; -1 with errno: it may not be used here
+int landlock_apply(int abi); // needs no_new_privs; 0 for `abi` 0; -1 with errno
+
+#endif

@@ -1,0 +1,52 @@
+#include "agent/request.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+int request_check_name(const char *name, struct err *err)
+{
+	size_t len = strlen(name);
+	if (len == 0 || len > REQUEST_MAX_NAME)
+		return err_set(err, ERR_USAGE, "a file name of %zu bytes", len);
+	for (const char *part = name; part; part = strchr(part, '/')) {
+		part += part != name;
+		size_t n = strcspn(part, "/");
+		bool is_dots = n <= 2 && strncmp(part, "..", n) == 0;
+		if (is_dots || n > 255)
+			return err_set(err, ERR_USAGE, "'%.200s' is not a name below the scratch folder", name);
+	}
+	return 0;
+}
+
+static int check_arguments(const Coffer__V1__ExecHeader *h, struct err *err)
+{
+	if (h->n_arguments == 0 || !h->arguments[0][0])
+		return err_set(err, ERR_USAGE, "no program is named");
+	if (h->n_arguments > REQUEST_MAX_ARGUMENTS)
+		return err_set(err, ERR_USAGE, "more than %d arguments", REQUEST_MAX_ARGUMENTS);
+	size_t total = 0;
+	for (size_t i = 0; i < h->n_arguments; i++) {
+		total += strlen(h->arguments[i]) + 1;
+		if (total > REQUEST_ARGUMENT_BYTES)
+			return err_set(err, ERR_USAGE, "more than %d bytes of arguments", REQUEST_ARGUMENT_BYTES);
+	}
+	return 0;
+}
+
+int request_check(const Coffer__V1__ExecHeader *h, struct err *err)
+{
+	if (check_arguments(h, err) < 0)
+		return -1;
+	if (h->source_name[0] && request_check_name(h->source_name, err) < 0)
+		return -1;
+	if (h->n_outputs > REQUEST_MAX_OUTPUTS)
+		return err_set(err, ERR_USAGE, "more than %d outputs", REQUEST_MAX_OUTPUTS);
+	for (size_t i = 0; i < h->n_outputs; i++)
+		if (request_check_name(h->outputs[i], err) < 0)
+			return -1;
+	const Coffer__V1__Limits *l = h->limits;
+	if (!l || !l->wall_ms || !l->cpu_s || !l->memory_bytes || !l->files || !l->processes || !l->file_bytes ||
+	    !l->scratch_bytes || !l->message_bytes)
+		return err_set(err, ERR_USAGE, "a limit is missing");
+	return 0;
+}

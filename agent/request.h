@@ -1,0 +1,20 @@
+// What a job may ask of the agent: everything in an ExecHeader is checked here before anything is done. Thread: any.
+#ifndef COFFER_AGENT_REQUEST_H
+#define COFFER_AGENT_REQUEST_H
+
+#include "base/err.h"
+#include "proto/coffer.pb-c.h"
+
+enum {
+	REQUEST_MAX_ARGUMENTS = 16384,
+	REQUEST_ARGUMENT_BYTES = 120 * 1024,
+	REQUEST_MAX_OUTPUTS = 64,
+	REQUEST_MAX_NAME = 1024
+};
+
+// A name below the scratch folder: relative, no empty part, no "." or "..".
+int request_check_name(const char *name, struct err *err);
+// ERR_USAGE names the field; every limit must be given.
+int request_check(const Coffer__V1__ExecHeader *header, struct err *err);
+
+#endif

@@ -1,0 +1,43 @@
+// A place for each job that runs: what its first process tells about itself, in memory that both share.
+//
+// A job's own program can't reach it: the mapping ends with exec. Thread: any.
+#ifndef COFFER_AGENT_SLOTS_H
+#define COFFER_AGENT_SLOTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// Where a job's set-up stands. When it fails, this and errno are the reason.
+enum stage {
+	STAGE_START,
+	STAGE_CGROUP,
+	STAGE_SCRATCH,
+	STAGE_USER,
+	STAGE_LIMITS,
+	STAGE_DESCRIPTORS,
+	STAGE_CAPABILITIES,
+	STAGE_LANDLOCK,
+	STAGE_SECCOMP,
+	STAGE_PROGRAM, // exec
+	STAGE_RUNNING,
+	STAGE_ENDED, // `status` holds
+};
+const char *stage_name(enum stage stage); // "the mount of the scratch folder"
+
+struct slot {
+	enum stage stage;
+	int error;         // errno of the step that failed, or 0
+	int status;        // of the program, as of wait4
+	bool is_timed_out; // the wall-clock limit
+	bool has_more;     // some processes would not die (`process` only)
+	uint64_t start_ns; // CLOCK_MONOTONIC, when the program began
+};
+
+struct slots;
+struct slots *slots_new(unsigned n); // before the spawner is started; NULL: no memory to share
+void slots_free(struct slots *slots);
+int slots_take(struct slots *slots); // a cleared one, or -1: all are taken
+void slots_give(struct slots *slots, int slot);
+volatile struct slot *slots_at(struct slots *slots, int slot);
+
+#endif

@@ -1,0 +1,118 @@
+#include "client/daemon/farms.h"
+
+#include "base/child.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/path.h"
+#include "depscan/parity.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FARMS_MAX = 16, ASK_MS = 20000, ASK_BYTES = 1 << 20 };
+
+struct known_farm {
+	struct digest settings;
+	struct farm *farm;
+};
+
+struct farms {
+	pthread_mutex_t lock;
+	struct known_farm known[FARMS_MAX];
+	unsigned n;
+	struct map facts; // compiler's identity and language -> struct toolchain_facts
+};
+
+struct farms *farms_new(void)
+{
+	struct farms *fs = mem_alloc(sizeof *fs);
+	pthread_mutex_init(&fs->lock, NULL);
+	return fs;
+}
+
+static struct digest settings_of(const struct config *c)
+{
+	static const enum setting matter[] = {SETTING_scheduler,       SETTING_scheduler_ca,  SETTING_certificate,
+					      SETTING_certificate_key, SETTING_token_file,    SETTING_tenant,
+					      SETTING_image,           SETTING_isolation,     SETTING_worker,
+					      SETTING_remote_jobs,     SETTING_remote_timeout};
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	for (size_t i = 0; i < COUNT_OF(matter); i++)
+		hasher_str(&h, config_text(c, matter[i]));
+	return hasher_end(&h);
+}
+
+struct farm *farms_find(struct farms *fs, const struct config *config)
+{
+	if (!*config_text(config, SETTING_scheduler) && !*config_text(config, SETTING_worker))
+		return NULL;
+	struct digest settings = settings_of(config);
+	struct err err = ERR_INIT;
+	struct farm *farm = NULL;
+	pthread_mutex_lock(&fs->lock);
+	unsigned i = 0;
+	while (i < fs->n && !digest_equal(&fs->known[i].settings, &settings))
+		i++;
+	if (i < fs->n) {
+		farm = fs->known[i].farm;
+	} else if (fs->n < FARMS_MAX) {
+		if (farm_open(config, &farm, &err) < 0)
+			log_error("the farm is not used: %s", err.text);
+		fs->known[fs->n++] = (struct known_farm){settings, farm};
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return farm;
+}
+
+static int ask(const struct compiler *compiler, const char *language, const char *const *env, struct toolchain_facts *facts)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *argv[] = {compiler->path, "-v", "-E", "-dM", "-x", language, "/dev/null", NULL};
+	struct child c = {.argv = argv,
+			  .envp = env_for_probe(&a, env),
+			  .cwd_fd = -1,
+			  .time_limit_ms = ASK_MS,
+			  .max_output = ASK_BYTES};
+	struct err err = ERR_INIT;
+	int done = child_run(&c, &err);
+	if (done == 0)
+		done = toolchain_facts_of_text(c.out.data ? c.out.data : "", c.out.len, c.errs.data ? c.errs.data : "",
+					       facts, &err);
+	if (done < 0)
+		log_warn("'%s' compiles on this machine only: %s", compiler->path, err.text);
+	child_release(&c);
+	return done;
+}
+
+int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
+		   struct farm_compiler *out)
+{
+	AUTO_BUF struct buf key = BUF_INIT;
+	buf_add(&key, compiler->identity.b, sizeof compiler->identity.b);
+	buf_adds(&key, language);
+	pthread_mutex_lock(&fs->lock);
+	struct toolchain_facts *facts = map_get(&fs->facts, key.data, key.len);
+	if (!facts) {
+		facts = mem_alloc(sizeof *facts);
+		if (ask(compiler, language, env, facts) < 0)
+			facts->version[0] = '\0';
+		map_put(&fs->facts, key.data, key.len, facts);
+	}
+	*out = (struct farm_compiler){.name = path_base(compiler->path), .language = language};
+	snprintf(out->version, sizeof out->version, "%s", facts->version);
+	snprintf(out->target, sizeof out->target, "%s", facts->target);
+	memcpy(out->defines, facts->defines.b, sizeof out->defines);
+	pthread_mutex_unlock(&fs->lock);
+	return out->version[0] ? 0 : -1;
+}
+
+void farms_describe(struct farms *fs, struct buf *out)
+{
+	pthread_mutex_lock(&fs->lock);
+	for (unsigned i = 0; i < fs->n; i++)
+		if (fs->known[i].farm)
+			farm_describe(fs->known[i].farm, out);
+	pthread_mutex_unlock(&fs->lock);
+}

@@ -1,0 +1,212 @@
+#include "client/daemon/job.h"
+
+#include "base/log.h"
+#include "base/path.h"
+#include "client/daemon/farms.h"
+#include "client/daemon/ways.h"
+#include "client/remote/call.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PREPROCESS_MS = 300000, MOST_WORKERS = 3, TELL_EVERY = 2 };
+
+// One compile that is to run elsewhere.
+struct away {
+	struct job *j;
+	struct farm *farm;
+	bool is_gated, has_slot;
+	struct farm_compiler compiler;
+	struct remote_words words;
+	struct preprocess text;
+	struct remote_call call;
+	struct manifest_entry entry;
+	enum reason not_stored; // why the result will not be stored
+	unsigned asked;
+	const char *stays; // why it is compiled here after all
+};
+
+static bool tell_to_wait(void *job)
+{
+	return job_tell(job, WIRE_WAIT);
+}
+
+static const char *farm_words(struct away *w)
+{
+	struct job *j = w->j;
+	w->farm = farms_find(j->d->farms, j->config);
+	if (!w->farm)
+		return "there is no farm";
+	if (j->inputs_from == INPUTS_SOURCE_ONLY || j->lto)
+		return "it is preprocessed, or compiled when it is linked";
+	remote_words(&w->words, &j->arena, &j->line, j->compiler);
+	if (w->words.refused)
+		return w->words.refused;
+	if (j->seed)
+		w->words.words[w->words.n++] = job_seed_word(j);
+	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";
+	return farms_compiler(j->d->farms, j->compiler, language, j->env, &w->compiler) < 0
+		       ? "its compiler is not understood"
+		       : NULL;
+}
+
+// Runs the preprocessor and finds out what went in, as after a compile.
+static const char *preprocess(struct away *w)
+{
+	struct job *j = w->j;
+	AUTO_CLOSE int dep_fd = memfd_create("depfile", MFD_CLOEXEC);
+	const char *maps[8] = {NULL};
+	uint32_t n = 0;
+	struct err err = ERR_INIT;
+	char depfile[64];
+	if (dep_fd < 0)
+		return "there is no memory for a depfile";
+	snprintf(depfile, sizeof depfile, "/proc/%d/fd/%d", (int)getpid(), dep_fd);
+	if (j->reproducible) {
+		job_prefix_maps(j, maps, &n);
+		w->text.roots[0] = j->root;
+		w->text.roots[1] = j->root_real;
+	}
+	bool ours = j->inputs_from == INPUTS_OUR_DEPFILE;
+	w->text.program = j->compiler->path;
+	w->text.argv = remote_preprocess_words(&j->arena, &j->line, j->wire.argv[0], maps, ours ? depfile : NULL);
+	w->text.envp = j->env;
+	w->text.cwd_fd = j->cwd_fd;
+	w->text.umask = j->wire.umask;
+	w->text.time_limit_ms = PREPROCESS_MS;
+	j->ways = ways_note(j);
+	job_wait_for_clock(j);
+	if (preprocess_run(&w->text, &err) < 0) {
+		log_info("cannot preprocess '%s' for another machine: %s", j->line.source, err.text);
+		return "it cannot be preprocessed";
+	}
+	if (w->text.status != 0 || w->text.has_messages)
+		return "the preprocessor has something to say";
+	w->not_stored = job_find_inputs(j, ours ? dep_fd : -1, -1, &w->entry);
+	return w->not_stored == REASON_embed ? "its assembler may read files" : NULL;
+}
+
+// While it waits: is the launcher still there? And when the other machine has not begun, and a core here is idle, the core
+// takes it.
+static bool go_on(void *ctx, bool started)
+{
+	struct away *w = ctx;
+	if (w->asked++ % TELL_EVERY == 0 && !job_tell(w->j, WIRE_REMOTE))
+		return false;
+	if (!started && w->is_gated)
+		w->has_slot = slots_enter(&w->j->d->slots, 0, NULL, NULL);
+	return !w->has_slot;
+}
+
+static enum farm_verdict verdict_of(enum remote_outcome o)
+{
+	switch (o) {
+	case REMOTE_BUSY:
+		return FARM_BUSY;
+	case REMOTE_FAILED:
+		return FARM_FAILED;
+	case REMOTE_LIED:
+		return FARM_LIED;
+	default:
+		return FARM_DONE;
+	}
+}
+
+// One worker after the other, until one has compiled it.
+static const char *call_workers(struct away *w, struct farm_seat *seat)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	w->call = (struct remote_call){.image = farm_image(w->farm),
+				       .compiler = w->compiler.name,
+				       .words = &w->words,
+				       .text = &w->text,
+				       .source_name = path_base(j->line.source),
+				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
+				       .timeout_ms = farm_timeout_ms(w->farm),
+				       .go_on = go_on,
+				       .ctx = w};
+	for (int i = 0; i < MOST_WORKERS; i++) {
+		if (i && farm_take(w->farm, &w->compiler, seat, &err) != 1)
+			return "no other worker takes it";
+		enum remote_outcome o = remote_compile(&w->call, seat, &err);
+		if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
+			log_info("worker '%s' did not compile '%s': %s", seat->worker, j->line.source, err.text);
+		farm_give(w->farm, seat, verdict_of(o));
+		if (o == REMOTE_DONE)
+			return NULL;
+		if (o == REMOTE_GIVEN_UP)
+			return "a core here was idle first";
+		if (o != REMOTE_BUSY)
+			stats_add(j->d->stats, STAT_remote_failed, 1);
+		if (o == REMOTE_REFUSED)
+			return "no worker would take it";
+	}
+	return "three workers did not compile it";
+}
+
+// The compiler's messages are about the text that the user wrote: with any of them it compiles here once more.
+static const char *deliver(struct away *w)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	const struct wire_done done = {0};
+	if (w->call.exit_status != 0 || w->call.has_messages) {
+		stats_add(j->d->stats, STAT_remote_messages, 1);
+		return "the compiler has something to say";
+	}
+	if (job_write_object(j, w->call.object.data, w->call.object.len, &err) < 0) {
+		log_info("cannot write '%s': %s", j->line.output, err.text);
+		return "its object cannot be written";
+	}
+	job_send_done(j, &done);
+	j->is_answered = true;
+	j->wall_us = w->call.wall_us;
+	stats_add(j->d->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
+	return NULL;
+}
+
+static const char *send_away(struct away *w)
+{
+	struct job *j = w->j;
+	struct farm_seat seat;
+	struct err err = ERR_INIT;
+	const char *stays = farm_words(w);
+	if (stays)
+		return stays;
+	if (farm_take(w->farm, &w->compiler, &seat, &err) != 1) {
+		log_debug("'%s' stays here: %s", j->line.source, err.text);
+		return "no worker is free";
+	}
+	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	stays = preprocess(w);
+	if (entered)
+		slots_leave(&j->d->slots);
+	if (stays)
+		farm_give(w->farm, &seat, FARM_DONE);
+	else if (!job_tell(j, WIRE_REMOTE))
+		stays = "its launcher has gone";
+	else
+		stays = call_workers(w, &seat);
+	stats_add(j->d->stats, STAT_remote_bytes_sent, w->call.sent);
+	return stays ? stays : deliver(w);
+}
+
+bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum reason *reason)
+{
+	struct away w = {.j = j, .is_gated = is_gated};
+	const char *stays = send_away(&w);
+	if (stays) {
+		log_debug("'%s' is compiled here: %s", j->line.source, stays);
+		*has_slot = w.has_slot;
+		j->culprit = NULL;
+	} else {
+		*reason = w.not_stored != REASON_NONE ? w.not_stored : job_publish_object(j, &w.entry, &w.call.object);
+	}
+	preprocess_release(&w.text);
+	remote_call_release(&w.call);
+	return !stays;
+}

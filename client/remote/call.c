@@ -1,0 +1,238 @@
+#include "client/remote/call.h"
+
+#include "base/mem.h"
+#include "proto/coffer.pb-c.h"
+
+#include <openssl/sha.h>
+#include <string.h>
+#include <time.h>
+#include <zstd.h>
+
+enum { PIECE = 64 * 1024, ASK_MS = 500, MAX_PIECES = 1 << 20 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static enum remote_outcome outcome_of(struct rpc_call *call, struct err *err)
+{
+	const struct rpc_status *s = rpc_wait_status(call);
+	err_set(err, ERR_PEER, "%s: %s", rpc_code_name(s->code), s->text);
+	switch (s->code) {
+	case RPC_RESOURCE_EXHAUSTED:
+		return REMOTE_BUSY;
+	case RPC_INVALID_ARGUMENT:
+	case RPC_FAILED_PRECONDITION:
+	case RPC_OUT_OF_RANGE:
+	case RPC_UNIMPLEMENTED:
+		return REMOTE_REFUSED;
+	default:
+		return REMOTE_FAILED;
+	}
+}
+
+// 0: all is sent, or the worker wants no more. -1: the call has failed.
+static int send_text(struct remote_call *c, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
+	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
+	Coffer__V1__Output object = COFFER__V1__OUTPUT__INIT, *outputs[] = {&object};
+	object.kind = COFFER__V1__OUTPUT__KIND__OBJECT;
+	h.image = (char *)(uintptr_t)c->image;
+	h.compiler = (char *)(uintptr_t)c->compiler;
+	h.n_arguments = c->words->n;
+	h.arguments = (char **)(uintptr_t)c->words->words;
+	h.language = (char *)(uintptr_t)c->words->language;
+	h.suffix = (char *)(uintptr_t)c->words->suffix;
+	h.source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
+	h.source_size = c->text->size;
+	h.n_outputs = 1;
+	h.outputs = outputs;
+	h.source_name = (char *)(uintptr_t)c->source_name;
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_HEADER;
+	m.header = &h;
+	int sent = rpc_send(call, &m.base, err);
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
+	const struct buf *text = &c->text->compressed;
+	for (size_t at = 0; sent == 0 && at < text->len && !rpc_call_has_news(call); at += PIECE) {
+		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
+		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
+		sent = rpc_send(call, &m.base, err);
+		c->sent += n;
+	}
+	rpc_send_end(call);
+	return sent < 0 ? -1 : 0;
+}
+
+// What the worker answers, while it does.
+struct answer {
+	struct remote_call *c;
+	Coffer__V1__CompileReply *result; // the message that has it
+	ZSTD_DCtx *zstd;
+	bool started;
+};
+
+static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct err *err)
+{
+	struct buf *to = &a->c->object;
+	ZSTD_inBuffer in = {piece->data, piece->len, 0};
+	while (in.pos < in.size) {
+		char *room = buf_room(to, PIECE);
+		if (!room)
+			return buf_check(to, "the object", err);
+		ZSTD_outBuffer out = {room, PIECE, 0};
+		size_t left = ZSTD_decompressStream(a->zstd, &out, &in);
+		if (ZSTD_isError(left))
+			return err_set(err, ERR_FORMAT, "the object does not decompress: %s", ZSTD_getErrorName(left));
+		buf_grew(to, out.pos);
+	}
+	return 0;
+}
+
+// Until what the decompressor holds back is out.
+static int take_rest(struct answer *a, struct err *err)
+{
+	ProtobufCBinaryData none = {0};
+	for (size_t before = (size_t)-1; before != a->c->object.len;) {
+		before = a->c->object.len;
+		char *room = buf_room(&a->c->object, PIECE);
+		if (!room)
+			return buf_check(&a->c->object, "the object", err);
+		ZSTD_inBuffer in = {none.data, 0, 0};
+		ZSTD_outBuffer out = {room, PIECE, 0};
+		if (ZSTD_isError(ZSTD_decompressStream(a->zstd, &out, &in)))
+			return 0; // the digest decides
+		buf_grew(&a->c->object, out.pos);
+	}
+	return 0;
+}
+
+static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct err *err)
+{
+	Coffer__V1__CompileReply *r = *reply;
+	switch (r->kind_case) {
+	case COFFER__V1__COMPILE_REPLY__KIND_STARTED:
+		a->started = true;
+		return 0;
+	case COFFER__V1__COMPILE_REPLY__KIND_RESULT:
+		if (a->result)
+			return err_set(err, ERR_FORMAT, "the worker answers twice");
+		a->result = TAKE(*reply);
+		return 0;
+	case COFFER__V1__COMPILE_REPLY__KIND_PIECE:
+		if (!a->result)
+			return err_set(err, ERR_FORMAT, "the worker sends an output before its result");
+		return take_piece(a, &r->piece, err);
+	default:
+		return err_set(err, ERR_FORMAT, "the worker sends what we do not know");
+	}
+}
+
+// 1: the worker has ended the call; 0: go_on said no; -1: failed.
+static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
+{
+	int64_t end = now_ms() + a->c->timeout_ms;
+	for (int n = 0; n < MAX_PIECES;) {
+		Coffer__V1__CompileReply *reply = NULL;
+		struct err why = ERR_INIT;
+		int got = rpc_receive(call, &coffer__v1__compile_reply__descriptor, ASK_MS, &reply, &why);
+		if (got == 0)
+			return 1;
+		if (got < 0 && why.code != ERR_TIMEOUT)
+			return err_set(err, why.code, "%s", why.text);
+		if (got < 0 && now_ms() > end)
+			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
+		if (got < 0) {
+			if (!a->c->go_on(a->c->ctx, a->started))
+				return 0;
+			continue;
+		}
+		n++;
+		int taken = take_reply(a, &reply, err);
+		if (reply)
+			protobuf_c_message_free_unpacked(&reply->base, NULL);
+		if (taken < 0)
+			return -1;
+	}
+	return err_set(err, ERR_FORMAT, "the worker sends without end");
+}
+
+static enum remote_outcome judge(struct answer *a, struct err *err)
+{
+	struct remote_call *c = a->c;
+	if (!a->result) {
+		err_set(err, ERR_FORMAT, "the worker has ended without a result");
+		return REMOTE_FAILED;
+	}
+	const Coffer__V1__CompileResult *r = a->result->result;
+	if (r->limit && r->limit[0]) {
+		err_set(err, ERR_LIMIT, "the job ran into the worker's limit '%s'", r->limit);
+		return REMOTE_REFUSED;
+	}
+	c->exit_status = r->exit_status;
+	c->has_messages = r->out.len || r->err.len;
+	c->is_cached = r->cached;
+	c->wall_us = r->usage ? r->usage->wall_us : 0;
+	if (r->exit_status != 0)
+		return REMOTE_DONE;
+	if (r->source_digest.len != sizeof c->text->sha256 ||
+	    memcmp(r->source_digest.data, c->text->sha256, sizeof c->text->sha256) != 0) {
+		err_set(err, ERR_FORMAT, "the worker has compiled another text");
+		return REMOTE_LIED;
+	}
+	uint8_t sha256[32];
+	SHA256((const uint8_t *)(c->object.data ? c->object.data : ""), c->object.len, sha256);
+	if (r->n_outputs != 1 || r->outputs[0]->kind != COFFER__V1__OUTPUT__KIND__OBJECT ||
+	    r->outputs[0]->size != c->object.len || r->outputs[0]->sha256.len != sizeof sha256 ||
+	    memcmp(r->outputs[0]->sha256.data, sha256, sizeof sha256) != 0) {
+		err_set(err, ERR_FORMAT, "the worker's object is not what it says of it");
+		return REMOTE_LIED;
+	}
+	return REMOTE_DONE;
+}
+
+static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct err *err)
+{
+	// A worker may end the call while we still send: what it says counts.
+	bool sent = send_text(a->c, call, err) == 0;
+	int got = sent ? receive_all(a, call, err) : -1;
+	if (got > 0) {
+		if (take_rest(a, err) < 0)
+			return REMOTE_FAILED;
+		return judge(a, err);
+	}
+	if (got == 0) {
+		rpc_cancel(call);
+		return REMOTE_GIVEN_UP;
+	}
+	if (rpc_call_is_cancelled(call))
+		return outcome_of(call, err);
+	rpc_cancel(call);
+	return REMOTE_FAILED;
+}
+
+enum remote_outcome remote_compile(struct remote_call *c, const struct farm_seat *seat, struct err *err)
+{
+	struct answer a = {.c = c, .zstd = ZSTD_createDCtx()};
+	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
+	struct rpc_call *call;
+	enum remote_outcome outcome = REMOTE_FAILED;
+	buf_release(&c->object);
+	c->object = (struct buf){.max = c->max_output + PIECE};
+	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
+		outcome = converse(&a, call, err);
+		rpc_call_release(call);
+	}
+	if (a.result)
+		protobuf_c_message_free_unpacked(&a.result->base, NULL);
+	ZSTD_freeDCtx(a.zstd);
+	return outcome;
+}
+
+void remote_call_release(struct remote_call *c)
+{
+	buf_release(&c->object);
+}

@@ -1,0 +1,41 @@
+// One compile on a worker: sends the text, waits, takes the outputs in and believes nothing that it has not checked.
+// Thread: any; one job is one thread's.
+#ifndef COFFER_CLIENT_REMOTE_CALL_H
+#define COFFER_CLIENT_REMOTE_CALL_H
+
+#include "client/remote/farm.h"
+#include "client/remote/preprocess.h"
+#include "client/remote/words.h"
+
+struct remote_call {
+	const char *image;
+	const char *compiler; // a base name
+	const struct remote_words *words;
+	const struct preprocess *text;
+	const char *source_name;
+	size_t max_output;
+	int64_t timeout_ms;
+	// Asked about twice a second while nothing comes: false gives up. `started`: it runs there.
+	bool (*go_on)(void *ctx, bool started);
+	void *ctx;
+
+	// filled in
+	int exit_status;
+	bool has_messages;
+	bool is_cached;
+	struct buf object;
+	uint64_t wall_us; // what the compile took there
+	uint64_t sent;    // bytes
+};
+enum remote_outcome {
+	REMOTE_DONE,    // exit_status, and with 0 the object
+	REMOTE_BUSY,    // it takes no more now: another worker may
+	REMOTE_FAILED,  // this worker can't: another may
+	REMOTE_REFUSED, // nobody will: compile here
+	REMOTE_LIED,
+	REMOTE_GIVEN_UP, // go_on said so
+};
+enum remote_outcome remote_compile(struct remote_call *c, const struct farm_seat *seat, struct err *err);
+void remote_call_release(struct remote_call *c);
+
+#endif

@@ -1,0 +1,51 @@
+// The farm as the client sees it: which workers there are, who may be asked for one more job, who has lost our trust.
+//
+// Routes come from the scheduler (Scheduler.Route) and are kept for their short life, so that one call serves hundreds of
+// jobs; or they are workers of this very machine, named by the setting `worker`. A worker is used for a compiler only when
+// it has the same one: version, target and built-in definitions are compared once (Worker.Describe).
+// Thread: any.
+#ifndef COFFER_CLIENT_REMOTE_FARM_H
+#define COFFER_CLIENT_REMOTE_FARM_H
+
+#include "base/buf.h"
+#include "client/config.h"
+#include "remote/rpc.h"
+
+struct farm;
+
+// What the client knows of its own compiler, to be compared with the worker's.
+struct farm_compiler {
+	const char *name;     // a base name: gcc, clang++
+	const char *language; // "c" or "c++"
+	char version[128], target[64];
+	uint8_t defines[16];
+};
+
+// NULL where the settings name no farm. A farm that can't be set up (a file can't be read) is an error, once.
+int farm_open(const struct config *config, struct farm **farm, struct err *err);
+void farm_free(struct farm *farm); // NULL is fine
+
+// A place for one job at one worker.
+struct farm_seat {
+	struct route *route;
+	struct rpc_channel *channel;
+	char *authorization; // "Bearer …" or NULL
+	const char *worker;  // its name
+};
+// 1: a seat; 0: there is none now (`err` says why). Sleeps for the scheduler's answer or a connection, some seconds at most.
+int farm_take(struct farm *farm, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err);
+
+enum farm_verdict {
+	FARM_DONE,
+	FARM_BUSY,   // it has too much to do: not for a while
+	FARM_FAILED, // it does not answer, or in no way that can be used
+	FARM_LIED,   // what it said about its answer was not true: never again
+};
+void farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
+
+const char *farm_image(const struct farm *farm);
+int64_t farm_timeout_ms(const struct farm *farm);
+// For people: a line for each worker.
+void farm_describe(struct farm *farm, struct buf *out);
+
+#endif

@@ -1,0 +1,24 @@
+// Which words of a compile go along to another machine: those that say how preprocessed text is compiled. What the
+// preprocessor has used already (-I, -D, -include…) stays here; what may read a file or mean something else there keeps the
+// whole compile here.
+#ifndef COFFER_CLIENT_REMOTE_WORDS_H
+#define COFFER_CLIENT_REMOTE_WORDS_H
+
+#include "depscan/cmdline.h"
+#include "depscan/compiler.h"
+
+struct remote_words {
+	const char **words; // in the arena
+	unsigned n;
+	const char *language; // of the preprocessed text, for -x
+	const char *suffix;
+	const char *refused; // why the compile stays here, or NULL
+};
+void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *line, const struct compiler *compiler);
+
+// The command that preprocesses: the user's words without -c and -o, what `extra` holds before them (NULL-terminated), and
+// the depfile by its full name. `depfile` NULL: the user's own.
+const char **remote_preprocess_words(struct arena *a, const struct cmdline *line, const char *argv0,
+				     const char *const *extra, const char *depfile);
+
+#endif

@@ -1,0 +1,64 @@
+// The workers that are there: what each said of itself and when it last reported.
+//
+// A worker is in routes from its hello until its session ends, until it says that it drains, or until it has not reported for two
+// heartbeats. A hello under a name that is there already takes its place: it has shown that it is that worker, and the other
+// session is one whose end has not been seen yet. Times are milliseconds of a clock that only goes forward. Thread: guard it
+// yourself; a pointer to a worker is good until the next call that changes anything.
+#ifndef COFFER_SCHEDULER_REGISTRY_H
+#define COFFER_SCHEDULER_REGISTRY_H
+
+#include "base/err.h"
+#include "remote/token.h"
+
+#include "proto/coffer.pb-c.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	WORKER_MAX_IMAGES = 1024,
+	WORKER_MAX_SLOTS = 100000,
+	WORKER_MAX_ADDRESS = 255,
+	WORKER_MAX_VERSION = 64,
+	REGISTRY_DEAD_AFTER = 2, // heartbeats
+};
+
+struct worker {
+	char name[TOKEN_NAME_MAX + 1];
+	char address[WORKER_MAX_ADDRESS + 1];
+	char version[WORKER_MAX_VERSION + 1];
+	char **images;
+	size_t n_images;
+	uint32_t slots;
+	int isolation;
+	uint8_t certificate_sha256[32];
+	bool has_certificate;
+	bool draining;
+	uint32_t running, waiting, sessions;
+	uint64_t jobs, hits;
+	uint64_t session;
+	int64_t reported_ms;
+};
+
+struct registry;
+struct registry *registry_new(int64_t heartbeat_ms, size_t most_workers);
+void registry_free(struct registry *r);
+
+// Checks what a worker says of itself: names, lengths, ranges. ERR_FORMAT.
+int registry_check_hello(const Coffer__V1__WorkerHello *hello, struct err *err);
+// ERR_LIMIT: there are too many workers. *session is never 0.
+int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64_t now_ms, uint64_t *session,
+		 struct err *err);
+// False: this session is over; another one took the name, or two heartbeats have passed.
+bool registry_report(struct registry *r, uint64_t session, const Coffer__V1__WorkerLoad *load, int64_t now_ms);
+// False: it was not there any more.
+bool registry_remove(struct registry *r, uint64_t session);
+
+size_t registry_count(const struct registry *r);
+const struct worker *registry_at(const struct registry *r, size_t i);       // ordered by name
+bool registry_find(const struct registry *r, const char *name, size_t *at); // its place
+bool registry_is_alive(const struct registry *r, const struct worker *w, int64_t now_ms);
+bool worker_has_image(const struct worker *w, const char *image);
+
+#endif

@@ -1,0 +1,243 @@
+#include "scheduler/scheduler.h"
+
+#include "base/admin.h"
+#include "base/log.h"
+#include "remote/tls.h"
+#include "scheduler/service.h"
+#include "scheduler/status.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const struct option_def defs[SCHEDULER_OPTIONS] = {
+#define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
+#include "scheduler/options.def"
+#undef OPTION
+};
+
+const struct option_table scheduler_options = {
+	.program = "coffer scheduler",
+	.about = "Tells clients which workers they may use, and gives them tokens for these. Workers register\n"
+		 "with it. It never sees sources, keys of the cache or results. See coffer-scheduler(8).",
+	.env_prefix = "COFFER_SCHEDULER_",
+	.file = COFFER_SYSCONFDIR "/coffer/scheduler.conf",
+	.defs = defs,
+	.n = SCHEDULER_OPTIONS,
+};
+
+struct scheduler {
+	struct options options;
+	struct trust_files files;
+	struct rpc_tls *tls;
+	struct rpc_loop *loop;
+	struct rpc_server *server;
+	struct admin *admin;
+	struct service service;
+	bool has_service;
+};
+
+static const char *text_of(const struct scheduler *s, enum scheduler_option id)
+{
+	return option_text(&s->options, (int)id);
+}
+
+static int64_t number_of(const struct scheduler *s, enum scheduler_option id)
+{
+	return option_number(&s->options, (int)id);
+}
+
+// ---- starting -----------------------------------------------------------------------------------------------------
+
+static int check_options(const struct scheduler *s, struct err *err)
+{
+	static const enum scheduler_option needed[] = {SCHEDULER_certificate, SCHEDULER_key, SCHEDULER_token_key,
+						       SCHEDULER_tenants, SCHEDULER_listen};
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+		if (!*text_of(s, needed[i]))
+			return err_set(err, ERR_USAGE, "'%s' must be set; 'coffer keys init' makes what a small site needs",
+				       defs[needed[i]].name);
+	if (!*text_of(s, SCHEDULER_client_ca) && !*text_of(s, SCHEDULER_users_jwks))
+		return err_set(err, ERR_USAGE, "neither 'client_ca' nor 'users_jwks' is set: no user could show who it is");
+	if (*text_of(s, SCHEDULER_users_jwks) &&
+	    (!*text_of(s, SCHEDULER_users_issuer) || !*text_of(s, SCHEDULER_users_audience)))
+		return err_set(err, ERR_USAGE,
+			       "'users_jwks' needs 'users_issuer' and 'users_audience': else tokens for others would do");
+	if (!token_is_name(text_of(s, SCHEDULER_name)))
+		return err_set(err, ERR_USAGE, "'name' has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
+	if (number_of(s, SCHEDULER_token_lifetime) < number_of(s, SCHEDULER_route_lifetime))
+		return err_set(err, ERR_USAGE, "'token_lifetime' is less than 'route_lifetime'");
+	return 0;
+}
+
+// A descriptor for each connection, and some.
+static void raise_file_limit(const struct scheduler *s)
+{
+	struct rlimit limit;
+	rlim_t want = (rlim_t)number_of(s, SCHEDULER_max_connections) + 256;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+		return;
+	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < want)
+		log_event(LOG_LEVEL_WARN, "fewer descriptors than max_connections",
+			  LOG_NUMBER("descriptors", limit.rlim_cur));
+}
+
+static int start_service(struct scheduler *s, struct err *err)
+{
+	struct trust *trust;
+	s->files = (struct trust_files){text_of(s, SCHEDULER_tenants), text_of(s, SCHEDULER_token_key),
+					text_of(s, SCHEDULER_token_jwks), text_of(s, SCHEDULER_users_jwks)};
+	if (trust_load(&s->files, &trust, err) < 0)
+		return -1;
+	struct service_config config = {
+		.name = text_of(s, SCHEDULER_name),
+		.users_issuer = text_of(s, SCHEDULER_users_issuer),
+		.users_audience = text_of(s, SCHEDULER_users_audience),
+		.users_claim = text_of(s, SCHEDULER_users_claim),
+		.heartbeat_ms = number_of(s, SCHEDULER_heartbeat),
+		.route_lifetime_ms = number_of(s, SCHEDULER_route_lifetime),
+		.token_lifetime_ms = number_of(s, SCHEDULER_token_lifetime),
+		.max_workers = (size_t)number_of(s, SCHEDULER_max_workers),
+	};
+	service_init(&s->service, &config, trust);
+	s->has_service = true;
+	return 0;
+}
+
+static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct err *err)
+{
+	const char *ca = text_of(s, SCHEDULER_client_ca);
+	struct rpc_tls_config tls = {
+		.certificate = text_of(s, SCHEDULER_certificate), .key = text_of(s, SCHEDULER_key), .ca = *ca ? ca : NULL};
+	struct rpc_server_config config = {
+		.methods = service_methods,
+		.n_methods = SERVICE_METHODS,
+		.arg = &s->service,
+		// Its messages are small, and a client has few calls at once.
+		.limits = {.message_bytes = 256 << 10,
+			   .stream_window = 512 << 10,
+			   .connection_window = 1 << 20,
+			   .connection_bytes = 4 << 20,
+			   .streams = 32,
+			   .calls = (uint32_t)number_of(s, SCHEDULER_max_workers) + 1024,
+			   .connections = (uint32_t)number_of(s, SCHEDULER_max_connections)},
+	};
+	if (rpc_tls_server(&tls, &s->tls, err) < 0 || rpc_loop_start(&s->loop, err) < 0 ||
+	    rpc_server_new(s->loop, &config, &s->server, err) < 0)
+		return -1;
+	return rpc_server_listen(s->server, text_of(s, SCHEDULER_listen), s->tls, bound, err);
+}
+
+static int start(struct scheduler *s, struct err *err)
+{
+	char bound[RPC_ADDRESS_MAX] = "", admin[ADMIN_ADDRESS_MAX] = "";
+	if (check_options(s, err) < 0)
+		return -1;
+	raise_file_limit(s);
+	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0)
+		return -1;
+	if (*text_of(s, SCHEDULER_admin) &&
+	    admin_start(text_of(s, SCHEDULER_admin), status_pages, STATUS_PAGES, &s->service, admin, &s->admin, err) < 0)
+		return -1;
+	log_event(LOG_LEVEL_INFO, "scheduler serves", LOG_TEXT("address", bound), LOG_TEXT("admin", admin),
+		  LOG_NUMBER("tenants", tenants_count(s->service.trust->tenants)), LOG_TEXT("version", COFFER_VERSION),
+		  LOG_TEXT("key", token_signer_key_id(s->service.trust->signer)));
+	return 0;
+}
+
+static void stop(struct scheduler *s)
+{
+	admin_stop(s->admin);
+	if (s->server)
+		rpc_server_free(s->server);
+	if (s->loop)
+		rpc_loop_stop(s->loop);
+	rpc_tls_free(s->tls);
+	if (s->has_service)
+		service_release(&s->service);
+}
+
+// ---- serving ------------------------------------------------------------------------------------------------------
+
+static void reload(struct scheduler *s)
+{
+	struct err err = ERR_INIT;
+	struct trust *trust;
+	if (rpc_tls_reload(s->tls, &err) < 0)
+		log_event(LOG_LEVEL_ERROR, "certificates not read again, the old ones stay", LOG_TEXT("why", err.text));
+	if (trust_load(&s->files, &trust, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "tenants and keys not read again, the old ones stay", LOG_TEXT("why", err.text));
+		return;
+	}
+	log_event(LOG_LEVEL_INFO, "tenants and keys read again", LOG_NUMBER("tenants", tenants_count(trust->tenants)),
+		  LOG_TEXT("key", token_signer_key_id(trust->signer)));
+	service_set_trust(&s->service, trust);
+}
+
+static void drain(struct scheduler *s)
+{
+	log_event(LOG_LEVEL_INFO, "scheduler drains");
+	rpc_server_set_health(s->server, "", false);
+	rpc_server_set_health(s->server, "coffer.v1.Scheduler", false);
+	service_drain(&s->service);
+	size_t left = rpc_server_drain(s->server, (int)number_of(s, SCHEDULER_drain_time));
+	log_event(LOG_LEVEL_INFO, "scheduler ends", LOG_NUMBER("calls_left", left));
+}
+
+static void serve(struct scheduler *s, const sigset_t *signals)
+{
+	for (;;) {
+		int number = sigwaitinfo(signals, NULL);
+		if (number == SIGHUP) {
+			reload(s);
+		} else if (number > 0) {
+			drain(s);
+			return;
+		}
+	}
+}
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "coffer: scheduler: %s\n", err->text);
+	if (err->code != ERR_USAGE)
+		return 1;
+	fprintf(stderr, "coffer: 'coffer help scheduler' shows what it takes\n");
+	return 2;
+}
+
+static int show_help(void)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	options_help(&scheduler_options, &text);
+	fputs(text.data, stdout);
+	return 0;
+}
+
+int scheduler_main(int argc, char **argv)
+{
+	struct scheduler s = {0};
+	struct err err = ERR_INIT;
+	int rc = options_load(&s.options, &scheduler_options, argc, argv, NULL, NULL, &err);
+	if (rc != 0)
+		return rc > 0 ? show_help() : fail(&err);
+	log_set_level((enum log_level)number_of(&s, SCHEDULER_log_level));
+	log_set_format((enum log_format)number_of(&s, SCHEDULER_log_format));
+	// Blocked before any thread starts, so that they come to sigwaitinfo().
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	rc = start(&s, &err);
+	if (rc == 0)
+		serve(&s, &signals);
+	stop(&s);
+	options_release(&s.options);
+	return rc == 0 ? 0 : fail(&err);
+}

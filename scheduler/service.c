@@ -1,0 +1,391 @@
+#include "scheduler/service.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "scheduler/caller.h"
+#include "scheduler/route.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	ASK_AGAIN_MS = 5000,   // where there was no route
+	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
+	REFUSALS_MS = 10000,
+};
+
+// A worker's open call. In the list while the call may be ended from elsewhere.
+struct session {
+	struct rpc_call *call;
+	uint64_t number; // in the registry
+	char worker[TOKEN_NAME_MAX + 1];
+	struct session *next, **from;
+};
+
+int64_t service_now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void service_init(struct service *s, const struct service_config *config, struct trust *trust)
+{
+	memset(s, 0, sizeof *s);
+	s->config = *config;
+	pthread_mutex_init(&s->lock, NULL);
+	s->trust = trust;
+	s->registry = registry_new(config->heartbeat_ms, config->max_workers);
+	s->grants = grants_new();
+}
+
+void service_release(struct service *s)
+{
+	trust_unref(s->trust);
+	registry_free(s->registry);
+	grants_free(s->grants);
+	pthread_mutex_destroy(&s->lock);
+}
+
+static struct trust *present_trust(struct service *s)
+{
+	pthread_mutex_lock(&s->lock);
+	struct trust *t = trust_ref(s->trust);
+	pthread_mutex_unlock(&s->lock);
+	return t;
+}
+
+static bool may_log_refusal(struct service *s)
+{
+	int64_t now = service_now_ms();
+	pthread_mutex_lock(&s->lock);
+	if (now - s->refusals_since_ms >= REFUSALS_MS) {
+		s->refusals_since_ms = now;
+		s->refusals = 0;
+	}
+	bool may_log = s->refusals++ < REFUSALS_LOGGED;
+	pthread_mutex_unlock(&s->lock);
+	return may_log;
+}
+
+// What did not work out: counted, told, and logged.
+__attribute__((format(printf, 5, 6))) static void
+refuse(struct service *s, struct rpc_call *call, enum service_outcome outcome, enum rpc_code code, const char *fmt, ...)
+{
+	AUTO_FREE char *text = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	s->outcomes[outcome]++;
+	if (may_log_refusal(s))
+		log_event(LOG_LEVEL_INFO, "call refused", LOG_TEXT("peer", rpc_call_peer(call)->address),
+			  LOG_TEXT("call", rpc_call_path(call)), LOG_TEXT("code", rpc_code_name(code)),
+			  LOG_TEXT("why", text));
+	rpc_finish(call, code, "%s", text);
+}
+
+// ---- Route --------------------------------------------------------------------------------------------------------
+
+static int check_question(const Coffer__V1__RouteRequest *r, struct err *err)
+{
+	if (*r->tenant && !token_is_name(r->tenant))
+		return err_set(err, ERR_FORMAT, "a tenant's name has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
+	if (!token_is_image(r->image))
+		return err_set(err, ERR_FORMAT, "an image is 'sha256:' and 64 hex digits, or 'host:' and a name");
+	if (r->minimum_isolation < 0 || r->minimum_isolation > COFFER__V1__ISOLATION__ISOLATION_MICROVM)
+		return err_set(err, ERR_FORMAT, "this isolation is not known here");
+	if (r->n_avoid > ROUTE_MAX_AVOID)
+		return err_set(err, ERR_LIMIT, "more than %d workers to avoid", ROUTE_MAX_AVOID);
+	for (size_t i = 0; i < r->n_avoid; i++)
+		if (!token_is_name(r->avoid[i]))
+			return err_set(err, ERR_FORMAT, "a worker's name has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
+	return 0;
+}
+
+// What a reply is made of, as the workers may change once the lock is gone.
+struct picks {
+	struct route_answer answer;
+	struct worker *workers; // copies; without images
+};
+
+static const struct tenant *ask(struct service *s, const struct trust *trust, const struct caller *caller,
+				struct rpc_call *call, const Coffer__V1__RouteRequest *r, struct picks *picks)
+{
+	struct err err = ERR_INIT;
+	const struct tenant *tenant = tenants_choose(trust->tenants, &caller->identity, r->tenant, &err);
+	if (!tenant) {
+		refuse(s, call, ROUTES_DENIED, RPC_PERMISSION_DENIED, "%s", err.text);
+		return NULL;
+	}
+	if (!tenant_may_use_image(tenant, r->image)) {
+		refuse(s, call, ROUTES_DENIED, RPC_PERMISSION_DENIED, "tenant '%s' may not use this image", tenant->name);
+		return NULL;
+	}
+	struct route_question q = {.tenant = tenant,
+				   .tenants = trust->tenants,
+				   .client = rpc_call_peer(call)->address,
+				   .image = r->image,
+				   .wanted = r->slots,
+				   .isolation = (int)r->minimum_isolation,
+				   .avoid = (const char *const *)r->avoid,
+				   .n_avoid = r->n_avoid};
+	int64_t now = service_now_ms();
+	pthread_mutex_lock(&s->lock);
+	bool may_ask = grants_may_ask(s->grants, tenant->name, now);
+	if (may_ask)
+		route_decide(s->registry, s->grants, &q, now, s->config.route_lifetime_ms, &picks->answer);
+	picks->workers = mem_alloc((picks->answer.n + 1) * sizeof *picks->workers);
+	for (size_t i = 0; i < picks->answer.n; i++)
+		picks->workers[i] = *picks->answer.picks[i].worker;
+	pthread_mutex_unlock(&s->lock);
+	if (may_ask)
+		return tenant;
+	refuse(s, call, ROUTES_LIMITED, RPC_RESOURCE_EXHAUSTED, "tenant '%s' asks for routes too often", tenant->name);
+	return NULL;
+}
+
+static int sign(const struct service *s, const struct trust *trust, const struct tenant *tenant, const char *image,
+		int isolation, const struct worker *w, uint32_t slots, char **token, struct err *err)
+{
+	struct token_claims c = {.use = TOKEN_ROUTE, .isolation = isolation, .slots = slots, .not_before = time(NULL)};
+	c.expires = c.not_before + s->config.token_lifetime_ms / 1000;
+	snprintf(c.issuer, sizeof c.issuer, "%s", s->config.name);
+	snprintf(c.worker, sizeof c.worker, "%s", w->name);
+	snprintf(c.tenant, sizeof c.tenant, "%s", tenant->name);
+	snprintf(c.image, sizeof c.image, "%s", image);
+	return token_make(trust->signer, &c, token, err);
+}
+
+static void reply(struct service *s, const struct trust *trust, const struct tenant *tenant, struct rpc_call *call,
+		  const Coffer__V1__RouteRequest *r, struct picks *p)
+{
+	struct err err = ERR_INIT;
+	Coffer__V1__RouteReply m = COFFER__V1__ROUTE_REPLY__INIT;
+	Coffer__V1__Route routes[GRANT_MAX_PICKS], *list[GRANT_MAX_PICKS];
+	char *tokens[GRANT_MAX_PICKS] = {NULL};
+	uint32_t slots = 0;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < p->answer.n; i++) {
+		struct worker *w = &p->workers[i];
+		routes[i] = (Coffer__V1__Route)COFFER__V1__ROUTE__INIT;
+		rc = sign(s, trust, tenant, r->image, p->answer.isolation, w, p->answer.picks[i].slots, &tokens[i], &err);
+		routes[i].worker = w->name;
+		routes[i].address = w->address;
+		routes[i].slots = p->answer.picks[i].slots;
+		routes[i].isolation = (Coffer__V1__Isolation)w->isolation;
+		routes[i].certificate_sha256 = (ProtobufCBinaryData){w->has_certificate ? 32 : 0, w->certificate_sha256};
+		routes[i].token = tokens[i];
+		list[i] = &routes[i];
+		slots += routes[i].slots;
+	}
+	m.routes = list;
+	m.n_routes = p->answer.n;
+	m.reason = p->answer.reason;
+	int64_t again =
+		p->answer.n || s->config.route_lifetime_ms < ASK_AGAIN_MS ? s->config.route_lifetime_ms : ASK_AGAIN_MS;
+	m.lifetime_ms = (uint32_t)again;
+	if (rc < 0) {
+		log_event(LOG_LEVEL_ERROR, "token not signed", LOG_TEXT("why", err.text));
+		rpc_finish(call, RPC_INTERNAL, "%s", err.text);
+	} else {
+		s->outcomes[p->answer.n ? ROUTES_GIVEN : ROUTES_EMPTY]++;
+		log_event(LOG_LEVEL_DEBUG, "route", LOG_TEXT("tenant", tenant->name), LOG_TEXT("image", r->image),
+			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_NUMBER("wanted", r->slots),
+			  LOG_NUMBER("slots", slots), LOG_NUMBER("workers", p->answer.n),
+			  LOG_TEXT("reason", p->answer.reason));
+		rpc_reply(call, &m.base);
+	}
+	for (size_t i = 0; i < p->answer.n; i++)
+		free(tokens[i]);
+}
+
+static void serve_route(struct rpc_call *call, void *arg)
+{
+	struct service *s = arg;
+	struct err err = ERR_INIT;
+	Coffer__V1__RouteRequest *r = NULL;
+	struct caller caller;
+	struct picks picks = {0};
+	struct trust *trust = present_trust(s);
+	const struct tenant *tenant = NULL;
+	if (caller_of_user(&caller, call, trust, &s->config, &err) < 0)
+		refuse(s, call, UNAUTHENTICATED, RPC_UNAUTHENTICATED, "%s", err.text);
+	else if (rpc_receive_one(call, &coffer__v1__route_request__descriptor, &r) == 0 && check_question(r, &err) < 0)
+		refuse(s, call, ROUTES_INVALID, RPC_INVALID_ARGUMENT, "%s", err.text);
+	else if (r)
+		tenant = ask(s, trust, &caller, call, r, &picks);
+	if (tenant)
+		reply(s, trust, tenant, call, r, &picks);
+	free(picks.workers);
+	if (r)
+		coffer__v1__route_request__free_unpacked(r, NULL);
+	trust_unref(trust);
+}
+
+// ---- Register -----------------------------------------------------------------------------------------------------
+
+static void session_link(struct service *s, struct session *session)
+{
+	session->next = s->sessions;
+	session->from = &s->sessions;
+	if (session->next)
+		session->next->from = &session->next;
+	s->sessions = session;
+}
+
+static void session_unlink(struct session *session)
+{
+	*session->from = session->next;
+	if (session->next)
+		session->next->from = session->from;
+}
+
+// Into the registry and the list of sessions. The call is finished where that fails.
+static int begin_session(struct service *s, struct session *session, const Coffer__V1__WorkerHello *hello)
+{
+	struct err err = ERR_INIT;
+	pthread_mutex_lock(&s->lock);
+	bool is_draining = s->draining;
+	int rc = is_draining ? -1 : registry_add(s->registry, hello, service_now_ms(), &session->number, &err);
+	if (rc == 0)
+		session_link(s, session);
+	pthread_mutex_unlock(&s->lock);
+	if (is_draining)
+		rpc_finish(session->call, RPC_UNAVAILABLE, "this scheduler is being shut down");
+	else if (rc < 0)
+		refuse(s, session->call, REGISTRATIONS_DENIED,
+		       err.code == ERR_LIMIT ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, "%s", err.text);
+	return rc;
+}
+
+// Returns why the session has ended.
+static const char *follow_reports(struct service *s, struct session *session)
+{
+	int limit_ms = (int)(REGISTRY_DEAD_AFTER * s->config.heartbeat_ms);
+	for (;;) {
+		struct err err = ERR_INIT;
+		Coffer__V1__WorkerReport *report = NULL;
+		int rc = rpc_receive(session->call, &coffer__v1__worker_report__descriptor, limit_ms, &report, &err);
+		if (rc < 0 && err.code == ERR_TIMEOUT) {
+			rpc_finish(session->call, RPC_DEADLINE_EXCEEDED, "no report for %d ms", limit_ms);
+			return "it has not reported for two heartbeats";
+		}
+		if (rc <= 0) {
+			rpc_finish(session->call, RPC_OK, "%s", "");
+			return rc == 0 ? "it has ended its session" : "its connection is gone";
+		}
+		bool is_load = report->kind_case == COFFER__V1__WORKER_REPORT__KIND_LOAD, is_known = false;
+		if (is_load) {
+			pthread_mutex_lock(&s->lock);
+			is_known = registry_report(s->registry, session->number, report->load, service_now_ms());
+			pthread_mutex_unlock(&s->lock);
+		}
+		coffer__v1__worker_report__free_unpacked(report, NULL);
+		if (!is_load)
+			rpc_finish(session->call, RPC_INVALID_ARGUMENT, "a report of the load was expected");
+		else if (!is_known)
+			rpc_finish(session->call, RPC_ABORTED, "this session is over");
+		if (!is_known)
+			return is_load ? "another session took its place" : "it has sent what is no report";
+	}
+}
+
+static void serve_session(struct service *s, struct session *session, const Coffer__V1__WorkerHello *hello)
+{
+	struct err err = ERR_INIT;
+	if (begin_session(s, session, hello) < 0)
+		return;
+	s->outcomes[REGISTRATIONS]++;
+	log_event(LOG_LEVEL_INFO, "worker registered", LOG_TEXT("worker", session->worker),
+		  LOG_TEXT("address", hello->address), LOG_NUMBER("slots", hello->slots),
+		  LOG_NUMBER("images", hello->n_images), LOG_TEXT("isolation", isolation_name((int)hello->isolation)),
+		  LOG_TEXT("version", hello->version), LOG_TEXT("peer", rpc_call_peer(session->call)->address));
+	Coffer__V1__SchedulerNote note = COFFER__V1__SCHEDULER_NOTE__INIT;
+	note.heartbeat_ms = (uint32_t)s->config.heartbeat_ms;
+	const char *why = "its connection is gone";
+	if (rpc_send(session->call, &note.base, &err) == 0)
+		why = follow_reports(s, session);
+	pthread_mutex_lock(&s->lock);
+	registry_remove(s->registry, session->number);
+	session_unlink(session);
+	pthread_mutex_unlock(&s->lock);
+	log_event(LOG_LEVEL_INFO, "worker gone", LOG_TEXT("worker", session->worker), LOG_TEXT("why", why));
+}
+
+static int may_register(struct service *s, struct rpc_call *call, const struct caller *caller,
+			const Coffer__V1__WorkerHello *hello)
+{
+	struct err err = ERR_INIT;
+	struct trust *trust = present_trust(s);
+	int rc = -1;
+	if (registry_check_hello(hello, &err) < 0)
+		refuse(s, call, REGISTRATIONS_DENIED, RPC_INVALID_ARGUMENT, "%s", err.text);
+	else if (!caller_is_worker(caller, trust, hello->worker))
+		refuse(s, call, REGISTRATIONS_DENIED, RPC_PERMISSION_DENIED, "you may not register as worker '%s'",
+		       hello->worker);
+	else
+		rc = 0;
+	trust_unref(trust);
+	return rc;
+}
+
+static void serve_register(struct rpc_call *call, void *arg)
+{
+	struct service *s = arg;
+	struct err err = ERR_INIT;
+	struct caller caller;
+	struct trust *trust = present_trust(s);
+	int rc = caller_of_worker(&caller, call, trust, &s->config, &err);
+	trust_unref(trust);
+	if (rc < 0) {
+		refuse(s, call, UNAUTHENTICATED, RPC_UNAUTHENTICATED, "%s", err.text);
+		return;
+	}
+	Coffer__V1__WorkerReport *first = NULL;
+	int limit_ms = (int)(REGISTRY_DEAD_AFTER * s->config.heartbeat_ms);
+	rc = rpc_receive(call, &coffer__v1__worker_report__descriptor, limit_ms, &first, &err);
+	if (rc <= 0 || first->kind_case != COFFER__V1__WORKER_REPORT__KIND_HELLO) {
+		refuse(s, call, REGISTRATIONS_DENIED, RPC_INVALID_ARGUMENT, "a worker says hello first");
+	} else if (may_register(s, call, &caller, first->hello) == 0) {
+		struct session session = {.call = call};
+		snprintf(session.worker, sizeof session.worker, "%s", first->hello->worker);
+		serve_session(s, &session, first->hello);
+	}
+	if (first)
+		coffer__v1__worker_report__free_unpacked(first, NULL);
+}
+
+const struct rpc_method service_methods[SERVICE_METHODS] = {
+	{"/coffer.v1.Scheduler/Route", serve_route},
+	{"/coffer.v1.Scheduler/Register", serve_register},
+};
+
+// ---- changes ------------------------------------------------------------------------------------------------------
+
+void service_set_trust(struct service *s, struct trust *trust)
+{
+	pthread_mutex_lock(&s->lock);
+	struct trust *old = s->trust;
+	s->trust = trust;
+	for (struct session *w = s->sessions; w; w = w->next)
+		if (tenants_is_denied(trust->tenants, w->worker)) {
+			registry_remove(s->registry, w->number);
+			rpc_finish(w->call, RPC_PERMISSION_DENIED, "you may not register as worker '%s'", w->worker);
+		}
+	pthread_mutex_unlock(&s->lock);
+	trust_unref(old);
+}
+
+void service_drain(struct service *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->draining = true;
+	for (struct session *w = s->sessions; w; w = w->next)
+		rpc_finish(w->call, RPC_UNAVAILABLE, "this scheduler is being shut down");
+	pthread_mutex_unlock(&s->lock);
+}

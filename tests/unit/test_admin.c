@@ -1,0 +1,179 @@
+// The operators' port, by raw bytes over a socket.
+#include "base/admin.h"
+
+#include "base/mem.h"
+#include "base/metrics.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct admin *admin;
+static char bound[ADMIN_ADDRESS_MAX];
+static struct err err;
+static char got[65536];
+
+static int metrics_page(void *ctx, struct buf *body)
+{
+	(void)ctx;
+	metrics_single(body, "coffer_jobs_total", "counter", "jobs done", 17);
+	metrics_family(body, "coffer_slots", "gauge", "slots");
+	metrics_value(body, "coffer_slots", (const struct metrics_label[]){{"worker", "a\"b\\c\nd"}, {"x", "y"}}, 2, 4);
+	return 200;
+}
+
+static int health_page(void *ctx, struct buf *body)
+{
+	(void)ctx;
+	buf_adds(body, "not yet\n");
+	return 503;
+}
+
+static const struct admin_page pages[] = {{"/metrics", "text/plain; version=0.0.4", metrics_page},
+					  {"/healthz", "text/plain", health_page}};
+
+static void setup(void)
+{
+	ck_assert_msg(admin_start("127.0.0.1:0", pages, COUNT_OF(pages), NULL, bound, &admin, &err) == 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+	admin_stop(admin);
+}
+
+static int connected(void)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	to.sin_port = htons((uint16_t)atoi(strrchr(bound, ':') + 1));
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+static const char *answer_of(int fd)
+{
+	size_t n = 0;
+	for (ssize_t r; n < sizeof got - 1 && (r = recv(fd, got + n, sizeof got - 1 - n, 0)) > 0;)
+		n += (size_t)r;
+	got[n] = '\0';
+	close(fd);
+	return got;
+}
+
+static const char *ask(const char *request)
+{
+	int fd = connected();
+	ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+	return answer_of(fd);
+}
+
+static void answers(const char *request, const char *status)
+{
+	const char *text = ask(request);
+	ck_assert_msg(strncmp(text, status, strlen(status)) == 0, "%s", text);
+}
+
+START_TEST(a_page_is_answered_whole)
+{
+	answers("GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n");
+	ck_assert_ptr_nonnull(strstr(got, "Content-Type: text/plain; version=0.0.4\r\n"));
+	ck_assert_ptr_nonnull(strstr(got, "\r\n\r\n# HELP coffer_jobs_total jobs done\n# TYPE coffer_jobs_total counter\n"
+					  "coffer_jobs_total 17\n"));
+	ck_assert_ptr_nonnull(strstr(got, "coffer_slots{worker=\"a\\\"b\\\\c\\nd\",x=\"y\"} 4\n"));
+}
+END_TEST
+
+START_TEST(head_has_no_body)
+{
+	answers("HEAD /metrics HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\n");
+	ck_assert_str_eq(strstr(got, "\r\n\r\n"), "\r\n\r\n");
+}
+END_TEST
+
+START_TEST(a_page_may_say_that_it_is_not_well)
+{
+	answers("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 503 Service Unavailable\r\n");
+}
+END_TEST
+
+START_TEST(what_is_not_understood_is_refused)
+{
+	answers("GET /nothing HTTP/1.1\r\n\r\n", "HTTP/1.1 404");
+	answers("POST /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 405");
+	answers("GET\r\n\r\n", "HTTP/1.1 400");
+	answers("GET /metrics\r\n\r\n", "HTTP/1.1 400");
+	answers("GET metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 400");
+	answers("GET /metrics HTTP/2.0\r\n\r\n", "HTTP/1.1 400");
+	answers("\r\n\r\n", "HTTP/1.1 400");
+	int fd = connected();
+	ck_assert_int_eq(send(fd, "GET /metrics\0HTTP/1.1\r\n\r\n", 26, MSG_NOSIGNAL), 26);
+	ck_assert_ptr_nonnull(strstr(answer_of(fd), " 400 "));
+}
+END_TEST
+
+START_TEST(a_request_has_a_limit)
+{
+	char *big = mem_alloc(ADMIN_MAX_REQUEST + 3000);
+	memset(big, 'x', ADMIN_MAX_REQUEST + 2999);
+	answers(big, "HTTP/1.1 431");
+	free(big);
+}
+END_TEST
+
+START_TEST(slow_clients_do_not_keep_others_out)
+{
+	int slow[ADMIN_MAX_CLIENTS - 1];
+	for (size_t i = 0; i < COUNT_OF(slow); i++) {
+		slow[i] = connected();
+		ck_assert_int_eq(send(slow[i], "G", 1, MSG_NOSIGNAL), 1);
+	}
+	time_t start = time(NULL);
+	answers("GET /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 200");
+	ck_assert_int_le(time(NULL) - start, 2);
+	// And they are sent away in the end.
+	ck_assert_str_eq(answer_of(slow[0]), "");
+	for (size_t i = 1; i < COUNT_OF(slow); i++)
+		close(slow[i]);
+}
+END_TEST
+
+START_TEST(an_address_in_use_is_an_error)
+{
+	struct admin *second;
+	ck_assert_int_eq(admin_start(bound, pages, COUNT_OF(pages), NULL, NULL, &second, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "cannot listen at"));
+	ck_assert_int_eq(admin_start("nonsense", pages, COUNT_OF(pages), NULL, NULL, &second, &err), -1);
+}
+END_TEST
+
+static Suite *admin_suite(void)
+{
+	Suite *s = suite_create("admin");
+	TCase *tc = tcase_create("admin");
+	tcase_set_timeout(tc, 30);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, a_page_is_answered_whole);
+	tcase_add_test(tc, head_has_no_body);
+	tcase_add_test(tc, a_page_may_say_that_it_is_not_well);
+	tcase_add_test(tc, what_is_not_understood_is_refused);
+	tcase_add_test(tc, a_request_has_a_limit);
+	tcase_add_test(tc, slow_clients_do_not_keep_others_out);
+	tcase_add_test(tc, an_address_in_use_is_an_error);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *sr = srunner_create(admin_suite());
+	srunner_run_all(sr, CK_ENV);
+	int failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? 1 : 0;
+}

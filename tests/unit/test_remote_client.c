@@ -1,0 +1,175 @@
+// What goes along to another machine, and in what form.
+#include "client/remote/preprocess.h"
+#include "client/remote/words.h"
+#include "tests/unit/cmdline_helpers.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <sys/wait.h>
+#include <zstd.h>
+
+static struct remote_words words_of(const char *text)
+{
+	struct remote_words w;
+	struct compiler cc = {.family = strstr(text, "clang") ? FAMILY_CLANG : FAMILY_GCC};
+	expect_reason(text, REASON_NONE);
+	remote_words(&w, &arena, &c, &cc);
+	return w;
+}
+
+static void expect_words(const char *text, const char *expected)
+{
+	struct remote_words w = words_of(text);
+	AUTO_BUF struct buf b = BUF_INIT;
+	ck_assert_msg(!w.refused, "'%s': %s", text, w.refused);
+	for (unsigned i = 0; i < w.n; i++)
+		buf_addf(&b, "%s%s", i ? " " : "", w.words[i]);
+	ck_assert_str_eq(b.data ? b.data : "", expected);
+}
+
+START_TEST(only_what_compiles_goes_along)
+{
+	expect_words("gcc -DX=1 -UY -D Z -Iinc -I inc -isystem sys -include a.h -O2 -g -Wall -MD -MF x.d -c x.c -o x.o",
+		     "-O2 -g -Wall");
+	expect_words("gcc -std=c11 -fPIC -mavx2 -pthread -w -pipe -c x.c", "-std=c11 -fPIC -mavx2 -pthread -w");
+	expect_words("clang -O1 -fno-rtti -c x.cc", "-O1 -fno-rtti");
+	ck_assert_str_eq(words_of("gcc -x c++ -c x.c").language, "c++-cpp-output");
+	ck_assert_str_eq(words_of("gcc -c x.c").suffix, ".i");
+}
+END_TEST
+
+START_TEST(what_may_mean_something_else_there_stays_here)
+{
+	static const char *const stay[] = {
+		"gcc -march=native -c x.c",
+		"gcc -mtune=native -c x.c",
+		"gcc -S x.c",
+		"gcc -g3 -c x.c",
+		"gcc -gsplit-dwarf -c x.c",
+		"gcc -finput-charset=latin1 -c x.c",
+		"gcc --coverage -c x.c",
+		"clang -g -c x.c",
+		"gcc -ffile-prefix-map=/a=/b -c x.c",
+		"gcc -Wa,-I/x -c x.c",
+		"gcc -fopt-info-vec -c x.c",
+		"gcc -trigraphs -c x.c",
+		"gcc -fstack-usage -c x.c",
+		"gcc --param max-inline-insns-single=1 -c x.c",
+	};
+	for (size_t i = 0; i < COUNT_OF(stay); i++) {
+		struct remote_words w;
+		struct compiler cc = {.family = strstr(stay[i], "clang") ? FAMILY_CLANG : FAMILY_GCC};
+		parse(stay[i]);
+		if (c.reason != REASON_NONE)
+			continue; // not even cached
+		remote_words(&w, &arena, &c, &cc);
+		ck_assert_msg(w.refused != NULL, "'%s' would go away", stay[i]);
+	}
+}
+END_TEST
+
+START_TEST(the_preprocessor_writes_the_users_depfile)
+{
+	static const char *const extra[] = {"-fx", NULL};
+	expect_reason("gcc -O2 -MMD -MP -DX -c dir/x.c -o out/x.o", REASON_NONE);
+	const char **argv = remote_preprocess_words(&arena, &c, "gcc", extra, NULL);
+	AUTO_BUF struct buf b = BUF_INIT;
+	for (; *argv; argv++)
+		buf_addf(&b, "%s ", *argv);
+	ck_assert_str_eq(b.data, "gcc -fx -E -MF out/x.d -MT out/x.o -O2 -MMD -MP -DX dir/x.c ");
+	expect_reason("gcc -c x.c", REASON_NONE);
+	argv = remote_preprocess_words(&arena, &c, "gcc", extra + 1, "/dep");
+	buf_clear(&b);
+	for (; *argv; argv++)
+		buf_addf(&b, "%s ", *argv);
+	ck_assert_str_eq(b.data, "gcc -E -MD -MF /dep x.c ");
+}
+END_TEST
+
+static void expect_line(const char *line, const char *mapped)
+{
+	const char *const roots[2] = {"/home/me/tree", "/disk/tree"};
+	AUTO_BUF struct buf b = BUF_INIT;
+	preprocess_map_line(roots, line, strlen(line), &b);
+	ck_assert_str_eq(b.data ? b.data : "", mapped);
+}
+
+START_TEST(line_markers_are_mapped_and_nothing_else)
+{
+	expect_line("# 1 \"/home/me/tree/a/x.c\"\n", "# 1 \"./a/x.c\"\n");
+	expect_line("# 12 \"/disk/tree/x.h\" 1 3 4", "# 12 \"./x.h\" 1 3 4");
+	expect_line("# 1 \"/home/me/tree//\"", "# 1 \".//\"");
+	expect_line("# 1 \"/home/me/tree/sub//\"", "# 1 \"./sub//\"");
+	expect_line("# 1 \"/home/me/tree2/x.c\"", "# 1 \"/home/me/tree2/x.c\"");
+	expect_line("# 1 \"/home/me/tree\"", "# 1 \"/home/me/tree\"");
+	expect_line("# 1 \"x.c\" 2", "# 1 \"x.c\" 2");
+	expect_line("#pragma x \"/home/me/tree/x\"", "#pragma x \"/home/me/tree/x\"");
+	expect_line("#", "#");
+	expect_line("# 1 \"", "# 1 \"");
+	expect_line("", "");
+}
+END_TEST
+
+static struct preprocess run_shell(const char *script)
+{
+	static const char *argv[] = {"sh", "-c", NULL, NULL};
+	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+	argv[2] = script;
+	struct preprocess p = {.program = "/bin/sh",
+			       .argv = argv,
+			       .envp = env,
+			       .cwd_fd = AT_FDCWD,
+			       .umask = 022,
+			       .time_limit_ms = 5000,
+			       .roots = {"/home/me/tree", NULL}};
+	p.cwd_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct err err = ERR_INIT;
+	ck_assert_msg(preprocess_run(&p, &err) == 0, "%s", err.text);
+	return p;
+}
+
+START_TEST(the_text_is_hashed_as_it_is_sent)
+{
+	struct preprocess p =
+		run_shell("printf '# 1 \"/home/me/tree/x.c\"\\nint x;'; i=0; while [ $i -lt 20000 ]; do echo "
+			  "'int long_line_of_text; # 1 \"/home/me/tree/no\"'; i=$((i+1)); done; printf '# 2 \"end'");
+	AUTO_FREE char *text = mem_alloc(p.size + 1);
+	ck_assert_uint_eq(ZSTD_decompress(text, p.size, p.compressed.data, p.compressed.len), p.size);
+	uint8_t sha[32];
+	SHA256((const uint8_t *)text, p.size, sha);
+	ck_assert(memcmp(sha, p.sha256, sizeof sha) == 0);
+	ck_assert(strncmp(text, "# 1 \"./x.c\"\nint x;int long", 26) == 0);
+	ck_assert(strstr(text, "/home/me/tree/no") != NULL);
+	ck_assert_str_eq(text + p.size - 8, "# 2 \"end");
+	ck_assert(p.status == 0 && !p.has_messages);
+	preprocess_release(&p);
+}
+END_TEST
+
+START_TEST(messages_and_failures_are_told)
+{
+	struct preprocess p = run_shell("echo oops >&2; exit 3");
+	ck_assert(p.has_messages);
+	ck_assert_int_eq(WEXITSTATUS(p.status), 3);
+	preprocess_release(&p);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("remote client");
+	TCase *t = tcase_create("all");
+	tcase_add_test(t, only_what_compiles_goes_along);
+	tcase_add_test(t, what_may_mean_something_else_there_stays_here);
+	tcase_add_test(t, the_preprocessor_writes_the_users_depfile);
+	tcase_add_test(t, line_markers_are_mapped_and_nothing_else);
+	tcase_add_test(t, the_text_is_hashed_as_it_is_sent);
+	tcase_add_test(t, messages_and_failures_are_told);
+	suite_add_tcase(s, t);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

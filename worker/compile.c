@@ -1,0 +1,499 @@
+// The story of one compile, from the client's first message to the answer. compile_serve, at the end, is its table of contents.
+#include "worker/service.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "worker/command.h"
+#include "worker/upload.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024, ATTEMPTS = 2, STEP_DONE = 1 };
+
+struct compile {
+	struct worker_service *service;
+	struct rpc_call *call;
+	struct token_claims claims;
+	Coffer__V1__CompileRequest *first; // holds the header
+	const Coffer__V1__CompileHeader *header;
+	struct arguments found;
+	char identity[TOOLCHAIN_IDENTITY];
+	bool has_ticket;
+	struct ticket ticket;
+	struct flight_member flight;
+	struct job_cancel cancel;
+	struct upload upload;
+	struct key key;
+	struct buf blob, out, errs;
+	struct packer packer;
+	struct job_result run;
+	int64_t began_ms, waited_ms;
+	const char *outcome; // for the log
+	// Of a failure.
+	enum worker_counter counter;
+	enum rpc_code code;
+	struct err err;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int fail(struct compile *c, enum worker_counter counter, enum rpc_code code)
+{
+	c->counter = counter;
+	c->code = code;
+	return -1;
+}
+
+static int fail_cancelled(struct compile *c)
+{
+	return fail(c, COUNT_cancelled, RPC_CANCELLED);
+}
+
+// On the loop's thread.
+static void interrupt(void *arg)
+{
+	struct compile *c = arg;
+	queue_interrupt(c->service->queue, &c->ticket);
+	flights_interrupt(c->service->flights, &c->flight);
+	job_cancel_fire(&c->cancel);
+}
+
+// ---- who asks for what ----------------------------------------------------------------------------------------------
+
+static int check_token(struct compile *c)
+{
+	if (access_check(c->service->access, rpc_call_metadata(c->call, "authorization"), &c->claims, &c->err) < 0)
+		return fail(c, COUNT_unauthenticated, RPC_UNAUTHENTICATED);
+	worker_count(c->service, COUNT_compiles, 1);
+	queue_enter(c->service->queue, &c->ticket, c->claims.tenant);
+	c->has_ticket = true;
+	rpc_call_on_cancel(c->call, interrupt, c);
+	return 0;
+}
+
+static int receive(struct compile *c, int timeout_ms, Coffer__V1__CompileRequest **m)
+{
+	int rc = rpc_receive(c->call, &coffer__v1__compile_request__descriptor, timeout_ms, m, &c->err);
+	if (rc >= 0)
+		return rc;
+	return c->err.code == ERR_TIMEOUT ? fail(c, COUNT_cancelled, RPC_DEADLINE_EXCEEDED) : fail_cancelled(c);
+}
+
+static int read_header(struct compile *c)
+{
+	int rc = receive(c, FIRST_MESSAGE_MS, &c->first);
+	if (rc < 0)
+		return -1;
+	if (rc == 0 || c->first->kind_case != COFFER__V1__COMPILE_REQUEST__KIND_HEADER) {
+		err_set(&c->err, ERR_FORMAT, "the first message is no header");
+		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	}
+	c->header = c->first->header;
+	if (header_check(c->header, &c->found, &c->err) < 0)
+		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	if (access_check_image(c->service->access, &c->claims, c->header->image, &c->err) < 0)
+		return fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
+	if (images_identity(c->service->images, c->header->image, c->header->compiler, c->identity, &c->err) < 0)
+		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+	return 0;
+}
+
+// ---- answers --------------------------------------------------------------------------------------------------------
+
+static int send_frame(struct compile *c, const char *frame, size_t n)
+{
+	for (size_t at = 0; at < n; at += PIECE) {
+		Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
+		m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_PIECE;
+		m.piece = (ProtobufCBinaryData){n - at < PIECE ? n - at : PIECE, (uint8_t *)(uintptr_t)(frame + at)};
+		if (rpc_send(c->call, &m.base, &c->err) < 0)
+			return fail_cancelled(c);
+	}
+	worker_count(c->service, COUNT_answer_bytes, n);
+	rpc_finish(c->call, RPC_OK, "%s", "");
+	return STEP_DONE;
+}
+
+// `run` is NULL for a result that was known.
+static int send_result(struct compile *c, const struct result *x, const struct job_result *run)
+{
+	Coffer__V1__Usage usage = COFFER__V1__USAGE__INIT;
+	Coffer__V1__CompileResult r = COFFER__V1__COMPILE_RESULT__INIT;
+	Coffer__V1__Output outputs[HEADER_MAX_OUTPUTS], *list[HEADER_MAX_OUTPUTS];
+	r.out = (ProtobufCBinaryData){x->n_out, (uint8_t *)(uintptr_t)x->out};
+	r.err = (ProtobufCBinaryData){x->n_err, (uint8_t *)(uintptr_t)x->errs};
+	for (size_t i = 0; i < x->n_outputs; i++) {
+		const struct packed_output *o = &x->outputs[i];
+		outputs[i] = (Coffer__V1__Output)COFFER__V1__OUTPUT__INIT;
+		outputs[i].kind = (Coffer__V1__Output__Kind)o->kind;
+		outputs[i].sha256 = (ProtobufCBinaryData){sizeof o->sha256, (uint8_t *)(uintptr_t)o->sha256};
+		outputs[i].size = o->size;
+		list[i] = &outputs[i];
+	}
+	r.outputs = list;
+	r.n_outputs = x->n_outputs;
+	r.source_digest = (ProtobufCBinaryData){sizeof x->source, (uint8_t *)(uintptr_t)x->source};
+	r.key = (ProtobufCBinaryData){sizeof c->key.b, c->key.b};
+	r.cached = !run;
+	if (run) {
+		r.exit_status = run->exit_status;
+		r.limit = (char *)(uintptr_t)run->limit;
+		usage.wall_us = run->usage.wall_us;
+		usage.user_us = run->usage.user_us;
+		usage.system_us = run->usage.system_us;
+		usage.peak_bytes = run->usage.peak_bytes;
+		r.usage = &usage;
+	}
+	Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
+	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_RESULT;
+	m.result = &r;
+	if (rpc_send(c->call, &m.base, &c->err) < 0)
+		return fail_cancelled(c);
+	return send_frame(c, x->frame, x->n_frame);
+}
+
+// Answers if the result of c->key is there.
+static int look_up(struct compile *c, enum worker_counter counter, const char *outcome)
+{
+	struct result x;
+	struct err err = ERR_INIT;
+	int found = results_get(c->service->results, c->claims.tenant, &c->key, &c->blob, &x, &err);
+	if (found < 0)
+		log_event(LOG_LEVEL_WARN, "results not looked at", LOG_TEXT("why", err.text));
+	if (found != 1)
+		return 0;
+	worker_count(c->service, counter, 1);
+	c->outcome = outcome;
+	return send_result(c, &x, NULL);
+}
+
+// ---- before the source is here --------------------------------------------------------------------------------------
+
+// The client's digest finds what was stored under the digest of a source that was here. Nothing is ever stored because of it: who
+// lies about it gets the result of the source whose digest it names, which its own tenant has compiled.
+static int look_up_by_hint(struct compile *c)
+{
+	const ProtobufCBinaryData *hint = &c->header->source_digest;
+	if (hint->len != sizeof c->upload.digest || c->header->no_lookup)
+		return 0;
+	c->key = key_of(c->claims.tenant, c->identity, c->header, hint->data);
+	return look_up(c, COUNT_early_hits, "early hit");
+}
+
+static int check_room(struct compile *c)
+{
+	if (queue_has_room(c->service->queue, &c->ticket, &c->err) < 0)
+		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+	return 0;
+}
+
+// ---- the source -----------------------------------------------------------------------------------------------------
+
+static int take_piece(struct compile *c, const Coffer__V1__CompileRequest *m)
+{
+	if (m->kind_case != COFFER__V1__COMPILE_REQUEST__KIND_SOURCE) {
+		err_set(&c->err, ERR_FORMAT, "a message that is no piece of the source");
+		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	}
+	if (upload_take(&c->upload, m->source.data, m->source.len, &c->err) < 0)
+		return c->err.code == ERR_LIMIT ? fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
+						: fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	if (queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), &c->err) < 0)
+		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+	return 0;
+}
+
+static int take_source(struct compile *c)
+{
+	int64_t until = now_ms() + c->service->limits.upload_ms, left;
+	Coffer__V1__CompileRequest *m;
+	int rc = 0;
+	do {
+		left = until - now_ms();
+		rc = receive(c, left < 0 ? 0 : left < NEXT_PIECE_MS ? (int)left : NEXT_PIECE_MS, &m);
+		if (rc != 1)
+			break;
+		rc = take_piece(c, m);
+		coffer__v1__compile_request__free_unpacked(m, NULL);
+	} while (rc == 0);
+	if (rc < 0)
+		return -1;
+	if (upload_end(&c->upload, &c->err) < 0)
+		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), NULL); // it has become less
+	worker_count(c->service, COUNT_source_bytes, c->upload.size);
+	worker_count(c->service, COUNT_upload_bytes, c->upload.packed.len);
+	return 0;
+}
+
+// ---- is it known, or about to be? -----------------------------------------------------------------------------------
+
+static int look_up_by_source(struct compile *c)
+{
+	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
+	if (c->header->no_lookup)
+		return 0;
+	if (flights_join(c->service->flights, &c->flight, &c->key) < 0)
+		return fail_cancelled(c);
+	if (c->flight.has_waited)
+		worker_count(c->service, COUNT_shared, 1);
+	return look_up(c, COUNT_hits, c->flight.has_waited ? "shared" : "hit");
+}
+
+// ---- the run --------------------------------------------------------------------------------------------------------
+
+static int take_slot(struct compile *c)
+{
+	int64_t before = now_ms();
+	if (queue_take(c->service->queue, &c->ticket, &c->err) < 0)
+		return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED) : fail_cancelled(c);
+	c->waited_ms = now_ms() - before;
+	return 0;
+}
+
+static int tell_started(struct compile *c)
+{
+	Coffer__V1__CompileStarted started = COFFER__V1__COMPILE_STARTED__INIT;
+	Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
+	started.waited_ms = (uint32_t)c->waited_ms;
+	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_STARTED;
+	m.started = &started;
+	return rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
+}
+
+// Bytes of one output: the first of them say which one it is now.
+struct output_sink {
+	struct packer *packer;
+	int kind;
+	bool has_begun;
+};
+
+static int take_output(void *ctx, const void *p, size_t n, struct err *err)
+{
+	struct output_sink *s = ctx;
+	if (!s->has_begun && packer_begin(s->packer, s->kind, err) < 0)
+		return -1;
+	s->has_begun = true;
+	return packer_add(s->packer, p, n, err);
+}
+
+static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
+{
+	struct upload_reader reader;
+	struct output_sink sinks[HEADER_MAX_OUTPUTS];
+	struct job_output outputs[HEADER_MAX_OUTPUTS];
+	struct job job = {.arguments = command->words,
+			  .source_name = command->source_name,
+			  .read = upload_read,
+			  .read_ctx = &reader,
+			  .limits = {.wall_ms = c->header->timeout_ms},
+			  .out = job_sink_buf(&c->out),
+			  .errs = job_sink_buf(&c->errs),
+			  .outputs = outputs,
+			  .n_outputs = command->n_outputs,
+			  .cancel = &c->cancel};
+	for (size_t i = 0; i < command->n_outputs; i++) {
+		sinks[i] = (struct output_sink){&c->packer, command->kinds[i], false};
+		outputs[i] = (struct job_output){.name = command->outputs[i], .sink = {take_output, &sinks[i]}};
+	}
+	upload_reader_init(&reader, &c->upload);
+	int rc = runtime_session_exec(session, &job, &c->run, &c->err);
+	upload_reader_release(&reader);
+	// An output without any bytes has had no sink called.
+	for (size_t i = 0; rc == 0 && i < command->n_outputs; i++)
+		if (outputs[i].is_present && !sinks[i].has_begun)
+			rc = packer_begin(&c->packer, command->kinds[i], &c->err);
+	return rc < 0 ? -1 : packer_end(&c->packer, &c->err);
+}
+
+static void forget_attempt(struct compile *c)
+{
+	buf_clear(&c->out);
+	buf_clear(&c->errs);
+	packer_release(&c->packer);
+	packer_init(&c->packer, c->service->limits.output_bytes);
+}
+
+static int fail_run(struct compile *c)
+{
+	switch (c->err.code) {
+	case ERR_TIMEOUT:
+		return fail_cancelled(c);
+	case ERR_USAGE:
+	case ERR_LIMIT:
+	case ERR_FORMAT:
+	case ERR_NOT_FOUND:
+		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+	default:
+		return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+	}
+}
+
+static int run(struct compile *c)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct worker_service *s = c->service;
+	struct command command;
+	struct pooled_session *session;
+	int rc = -1;
+	command_build(&command, &a, c->header, &c->found, c->upload.digest);
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		if (sessions_take(s->sessions, c->claims.tenant, images_session_name(c->header->image), &session, &c->err) <
+		    0)
+			return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
+							: fail(c, COUNT_broken, RPC_UNAVAILABLE);
+		rc = exec_in(c, pooled_session(session), &command);
+		sessions_give(s->sessions, session);
+		if (rc == 0 || c->err.code != ERR_PEER || attempt + 1 == ATTEMPTS)
+			break;
+		worker_count(s, COUNT_retried, 1);
+		forget_attempt(c);
+	}
+	queue_give(s->queue, &c->ticket);
+	return rc < 0 ? fail_run(c) : 0;
+}
+
+// ---- what came of it ------------------------------------------------------------------------------------------------
+
+static bool ended_well(const struct compile *c)
+{
+	return c->run.exit_status == 0 && !c->run.limit[0];
+}
+
+static struct result result_of(const struct compile *c)
+{
+	struct result x = {.out = c->out.data,
+			   .n_out = c->out.len,
+			   .errs = c->errs.data,
+			   .n_err = c->errs.len,
+			   .frame = c->packer.frame.data,
+			   .n_frame = c->packer.frame.len,
+			   .n_outputs = c->packer.n};
+	memcpy(x.source, c->upload.digest, sizeof x.source);
+	memcpy(x.outputs, c->packer.outputs, sizeof x.outputs);
+	return x;
+}
+
+// A job that ended well has made what it was for; of one that did not, nothing but its words is passed on.
+static int verify(struct compile *c)
+{
+	worker_count(c->service, COUNT_runs, 1);
+	worker_count(c->service, COUNT_limits, c->run.limit[0] != '\0');
+	worker_count(c->service, COUNT_failures, !ended_well(c));
+	if (!ended_well(c)) {
+		c->outcome = c->run.limit[0] ? "limit" : "failure";
+		packer_release(&c->packer);
+		packer_init(&c->packer, 0);
+		return 0;
+	}
+	c->outcome = "run";
+	for (size_t i = 0; i < c->packer.n; i++)
+		if (c->packer.outputs[i].kind == COFFER__V1__OUTPUT__KIND__OBJECT && c->packer.outputs[i].size > 0)
+			return 0;
+	err_set(&c->err, ERR_FORMAT, "the compiler has ended well and left no output");
+	return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+}
+
+static int store(struct compile *c)
+{
+	struct worker_service *s = c->service;
+	struct result x = result_of(c);
+	struct err err = ERR_INIT;
+	enum result_put what;
+	char key[KEY_HEX];
+	if (!ended_well(c))
+		return 0;
+	key_hex(&c->key, key);
+	int rc = results_put(s->results, c->claims.tenant, &c->key, &x, &what, &err);
+	if (what == RESULT_DIFFERS) {
+		worker_count(s, COUNT_not_reproducible, 1);
+		log_event(LOG_LEVEL_WARN, "result not reproducible", LOG_TEXT("tenant", c->claims.tenant),
+			  LOG_TEXT("compiler", c->header->compiler), LOG_TEXT("key", key));
+	}
+	if (rc < 0)
+		log_event(LOG_LEVEL_WARN, "result not stored", LOG_TEXT("key", key), LOG_TEXT("why", err.text));
+	worker_count(s, rc < 0 ? COUNT_not_stored : COUNT_stored, rc < 0 || what == RESULT_STORED);
+	return 0;
+}
+
+static int answer(struct compile *c)
+{
+	struct result x = result_of(c);
+	// Whoever waits for this result finds it now.
+	flights_leave(c->service->flights, &c->flight);
+	return send_result(c, &x, &c->run);
+}
+
+// ---- beginning and end ----------------------------------------------------------------------------------------------
+
+static void init(struct compile *c, struct rpc_call *call, struct worker_service *s)
+{
+	*c = (struct compile){.service = s,
+			      .call = call,
+			      .cancel = JOB_CANCEL_INIT,
+			      .began_ms = now_ms(),
+			      .outcome = "refused",
+			      .err = ERR_INIT};
+	c->out.max = c->errs.max = (size_t)s->limits.message_bytes;
+	upload_init(&c->upload, s->limits.source_bytes);
+	packer_init(&c->packer, s->limits.output_bytes);
+}
+
+static void release(struct compile *c)
+{
+	rpc_call_on_cancel(c->call, NULL, NULL);
+	flights_leave(c->service->flights, &c->flight);
+	upload_release(&c->upload);
+	if (c->has_ticket)
+		queue_leave(c->service->queue, &c->ticket);
+	packer_release(&c->packer);
+	buf_release(&c->blob);
+	buf_release(&c->out);
+	buf_release(&c->errs);
+	if (c->first)
+		coffer__v1__compile_request__free_unpacked(c->first, NULL);
+	pthread_mutex_destroy(&c->cancel.lock);
+}
+
+static void log_compile(const struct compile *c)
+{
+	log_event(LOG_LEVEL_DEBUG, "compile", LOG_TEXT("tenant", c->claims.tenant), LOG_TEXT("outcome", c->outcome),
+		  LOG_TEXT("compiler", c->header ? c->header->compiler : ""), LOG_NUMBER("ms", now_ms() - c->began_ms),
+		  LOG_NUMBER("waited_ms", c->waited_ms), LOG_NUMBER("source", c->upload.size),
+		  LOG_NUMBER("exit", c->run.exit_status), LOG_TEXT("limit", c->run.limit));
+}
+
+void compile_serve(struct rpc_call *call, void *service)
+{
+	// Each returns 0 to go on, STEP_DONE when the call has its answer, -1 when it is to be refused.
+	static int (*const steps[])(struct compile *) = {
+		check_token,       // tenant, image, worker, isolation, time
+		read_header,       // only what a client may say
+		look_up_by_hint,   // known already: the source need not come
+		check_room,        // full: the source need not come either
+		take_source,       // unpacked and digested as it comes
+		look_up_by_source, // the key by what really came; waits for another job with the same one
+		take_slot,         // in turn with other tenants
+		tell_started,      //
+		run,               // in the tenant's session
+		verify,            //
+		store,             //
+		answer,
+	};
+	struct compile c;
+	int rc = 0;
+	init(&c, call, service);
+	for (size_t i = 0; i < COUNT_OF(steps) && rc == 0; i++)
+		rc = steps[i](&c);
+	if (rc < 0)
+		worker_refuse(c.service, call, c.counter, c.code, "%s", c.err.text);
+	log_compile(&c);
+	release(&c);
+}

@@ -1,0 +1,103 @@
+#include "worker/header.h"
+
+#include "base/mem.h"
+#include "remote/token.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static bool is_in(const char *text, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(text, list[i]) == 0)
+			return true;
+	return false;
+}
+
+bool header_wants(const Coffer__V1__CompileHeader *h, int kind)
+{
+	for (size_t i = 0; i < h->n_outputs; i++)
+		if ((int)h->outputs[i]->kind == kind)
+			return true;
+	return false;
+}
+
+// Below the scratch folder: "x.o", "out/x.o".
+static bool is_output_name(const char *name)
+{
+	size_t n = strlen(name);
+	if (n > HEADER_MAX_OUTPUT_NAME)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("+-._/", name[i]))
+			return false;
+	for (const char *part = name; part; part = strchr(part, '/')) {
+		part += part != name;
+		size_t len = strcspn(part, "/");
+		if (len == 0 || len > 128 || part[0] == '.' || part[0] == '-')
+			return false;
+	}
+	// Where the source is.
+	return strncmp(name, "source.", 7) != 0;
+}
+
+static int check_outputs(const Coffer__V1__CompileHeader *h, const struct arguments *found, struct err *err)
+{
+	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DWO,
+				    COFFER__V1__OUTPUT__KIND__STACK_USAGE};
+	if (h->n_outputs > HEADER_MAX_OUTPUTS)
+		return err_set(err, ERR_USAGE, "more than %d outputs", HEADER_MAX_OUTPUTS);
+	size_t known = 0;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		known += header_wants(h, kinds[i]);
+	if (known != h->n_outputs)
+		return err_set(err, ERR_USAGE, "an output is named twice, or is of a kind that is not made here");
+	if (!header_wants(h, COFFER__V1__OUTPUT__KIND__OBJECT))
+		return err_set(err, ERR_USAGE, "no object is asked for");
+	if (header_wants(h, COFFER__V1__OUTPUT__KIND__STACK_USAGE) && !found->has_stack_usage)
+		return err_set(err, ERR_USAGE, "a file of stack usage without -fstack-usage");
+	if (header_wants(h, COFFER__V1__OUTPUT__KIND__DWO) && !found->has_split_dwarf)
+		return err_set(err, ERR_USAGE, "a .dwo without -gsplit-dwarf");
+	if (*h->output_name && !is_output_name(h->output_name))
+		return err_set(err, ERR_USAGE, "'%.200s' is no name of an output", h->output_name);
+	return 0;
+}
+
+int header_check(const Coffer__V1__CompileHeader *h, struct arguments *found, struct err *err)
+{
+	static const char *const languages[] = {
+		"cpp-output",
+		"c-cpp-output",
+		"c++-cpp-output",
+		"objective-c-cpp-output",
+		"objective-c++-cpp-output",
+		"objc-cpp-output",
+		"objc++-cpp-output",
+		"assembler",
+	};
+	static const char *const suffixes[] = {".i", ".ii", ".mi", ".mii", ".s"};
+	if (!token_is_image(h->image))
+		return err_set(err, ERR_USAGE, "an image is 'sha256:' and 64 hex digits, or 'host:' and a name");
+	if (!is_in(h->language, languages, COUNT_OF(languages)))
+		return err_set(err, ERR_USAGE, "'%.40s' is no language of preprocessed text", h->language);
+	if (!is_in(h->suffix, suffixes, COUNT_OF(suffixes)))
+		return err_set(err, ERR_USAGE, "'%.40s' is no suffix of preprocessed text", h->suffix);
+	if (h->source_digest.len != 0 && h->source_digest.len != 32)
+		return err_set(err, ERR_USAGE, "the source's digest has %zu bytes, not 32", h->source_digest.len);
+	if (strlen(h->source_name) > ARGUMENT_MAX)
+		return err_set(err, ERR_USAGE, "the source's name has more than %d bytes", ARGUMENT_MAX);
+	if (arguments_check(h->compiler, (const char *const *)h->arguments, h->n_arguments, found, err) < 0)
+		return -1;
+	return check_outputs(h, found, err);
+}
+
+int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err)
+{
+	if (!token_is_image(r->image))
+		return err_set(err, ERR_USAGE, "an image is 'sha256:' and 64 hex digits, or 'host:' and a name");
+	if (!compiler_name_is_known(r->compiler))
+		return err_set(err, ERR_USAGE, "'%.80s' is no name of a compiler that is known", r->compiler);
+	if (strcmp(r->language, "c") != 0 && strcmp(r->language, "c++") != 0)
+		return err_set(err, ERR_USAGE, "the language is 'c' or 'c++'");
+	return 0;
+}

@@ -1,0 +1,17 @@
+// The first message of a compile, checked: nothing that follows looks at what a client said without having been told here
+// that it may. Thread: any.
+#ifndef COFFER_WORKER_HEADER_H
+#define COFFER_WORKER_HEADER_H
+
+#include "worker/arguments.h"
+
+#include "proto/coffer.pb-c.h"
+
+enum { HEADER_MAX_OUTPUT_NAME = 512, HEADER_MAX_OUTPUTS = 3 };
+
+// ERR_USAGE says what is wrong. `found` is what the arguments mean.
+int header_check(const Coffer__V1__CompileHeader *h, struct arguments *found, struct err *err);
+int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err);
+bool header_wants(const Coffer__V1__CompileHeader *h, int kind);
+
+#endif

@@ -1,0 +1,98 @@
+#include "worker/packer.h"
+
+#include "base/mem.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { LEVEL = 1 };
+
+struct packing {
+	ZSTD_CCtx *zstd;
+	EVP_MD_CTX *sha256;
+};
+
+void packer_init(struct packer *p, uint64_t max_bytes)
+{
+	*p = (struct packer){.left = max_bytes};
+}
+
+static void end_packing(struct packer *p)
+{
+	if (!p->packing)
+		return;
+	ZSTD_freeCCtx(p->packing->zstd);
+	EVP_MD_CTX_free(p->packing->sha256);
+	free(TAKE(p->packing));
+}
+
+void packer_release(struct packer *p)
+{
+	end_packing(p);
+	buf_release(&p->frame);
+}
+
+static void finish_digest(struct packer *p)
+{
+	if (p->n)
+		EVP_DigestFinal_ex(p->packing->sha256, p->outputs[p->n - 1].sha256, NULL);
+}
+
+int packer_begin(struct packer *p, int kind, struct err *err)
+{
+	if (!p->packing) {
+		p->packing = mem_alloc(sizeof *p->packing);
+		p->packing->zstd = ZSTD_createCCtx();
+		p->packing->sha256 = EVP_MD_CTX_new();
+		if (!p->packing->zstd || !p->packing->sha256)
+			abort();
+		ZSTD_CCtx_setParameter(p->packing->zstd, ZSTD_c_compressionLevel, LEVEL);
+	}
+	if (p->n == HEADER_MAX_OUTPUTS)
+		return err_set(err, ERR_LIMIT, "more than %d outputs", HEADER_MAX_OUTPUTS);
+	finish_digest(p);
+	if (EVP_DigestInit_ex(p->packing->sha256, EVP_sha256(), NULL) != 1)
+		return err_set(err, ERR_IO, "cannot begin a digest");
+	p->outputs[p->n++] = (struct packed_output){.kind = kind};
+	return 0;
+}
+
+static int pack(struct packer *p, const void *bytes, size_t n, ZSTD_EndDirective end, struct err *err)
+{
+	ZSTD_inBuffer in = {bytes, n, 0};
+	for (;;) {
+		char *to = buf_room(&p->frame, ZSTD_CStreamOutSize() / 4);
+		if (!to)
+			return buf_check(&p->frame, "what a job has written", err);
+		ZSTD_outBuffer out = {to, ZSTD_CStreamOutSize() / 4, 0};
+		size_t rc = ZSTD_compressStream2(p->packing->zstd, &out, &in, end);
+		if (ZSTD_isError(rc))
+			return err_set(err, ERR_IO, "cannot pack an output: %s", ZSTD_getErrorName(rc));
+		buf_grew(&p->frame, out.pos);
+		if (end == ZSTD_e_end ? rc == 0 : in.pos == in.size)
+			return 0;
+	}
+}
+
+int packer_add(struct packer *p, const void *bytes, size_t n, struct err *err)
+{
+	if (n > p->left)
+		return err_set(err, ERR_LIMIT, "the outputs have more bytes than are taken here");
+	p->left -= n;
+	p->outputs[p->n - 1].size += n;
+	EVP_DigestUpdate(p->packing->sha256, bytes, n);
+	return pack(p, bytes, n, ZSTD_e_continue, err);
+}
+
+int packer_end(struct packer *p, struct err *err)
+{
+	int rc = 0;
+	if (p->packing) {
+		finish_digest(p);
+		rc = pack(p, NULL, 0, ZSTD_e_end, err);
+	}
+	end_packing(p);
+	return rc;
+}

@@ -1,0 +1,219 @@
+#include "worker/results.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1, STORE_LEVEL = 1, MAX_STORES = 4096 };
+
+struct results {
+	char *folder;
+	uint64_t max_bytes;
+	pthread_mutex_t lock;
+	struct map stores; // by tenant; stay until the end
+};
+
+struct results *results_new(const char *folder, uint64_t max_bytes)
+{
+	struct results *r = mem_alloc(sizeof *r);
+	r->folder = mem_strdup(folder);
+	r->max_bytes = max_bytes;
+	pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+void results_free(struct results *r)
+{
+	if (!r)
+		return;
+	void *store;
+	for (size_t at = 0; map_next(&r->stores, &at, NULL, NULL, &store);)
+		store_close(store);
+	map_release(&r->stores);
+	pthread_mutex_destroy(&r->lock);
+	free(r->folder);
+	free(r);
+}
+
+static struct store *store_of(struct results *r, const char *tenant, struct err *err)
+{
+	pthread_mutex_lock(&r->lock);
+	struct store *s = map_gets(&r->stores, tenant);
+	if (!s && r->stores.n >= MAX_STORES) {
+		err_set(err, ERR_LIMIT, "more than %d tenants with results", MAX_STORES);
+	} else if (!s) {
+		// The prefix keeps names as ".." out.
+		AUTO_FREE char *path = mem_printf("%s/tenant-%s", r->folder, tenant);
+		s = store_open(path, r->max_bytes, STORE_LEVEL, err);
+		if (s)
+			map_puts(&r->stores, tenant, s);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return s;
+}
+
+static struct digest name_of(const struct key *key)
+{
+	struct digest d;
+	memcpy(d.b, key->b, sizeof d.b);
+	return d;
+}
+
+// ---- blobs ----------------------------------------------------------------------------------------------------------
+
+static void encode_head(const struct key *key, const struct result *x, struct buf *b)
+{
+	buf_add_u32(b, FORMAT);
+	buf_add(b, key->b, sizeof key->b);
+	buf_add(b, x->source, sizeof x->source);
+	buf_add_strn(b, x->out, x->n_out);
+	buf_add_strn(b, x->errs, x->n_err);
+	buf_add_u32(b, (uint32_t)x->n_outputs);
+	for (size_t i = 0; i < x->n_outputs; i++) {
+		buf_add_u32(b, (uint32_t)x->outputs[i].kind);
+		buf_add(b, x->outputs[i].sha256, sizeof x->outputs[i].sha256);
+		buf_add_u64(b, x->outputs[i].size);
+	}
+}
+
+static void decode_output(struct rd *rd, struct packed_output *o)
+{
+	o->kind = (int)rd_u32(rd);
+	const void *sha256 = rd_bytes(rd, sizeof o->sha256);
+	if (sha256)
+		memcpy(o->sha256, sha256, sizeof o->sha256);
+	o->size = rd_u64(rd);
+}
+
+int result_decode(const void *blob, size_t n, const struct key *key, struct result *x, struct err *err)
+{
+	struct rd rd = RD(blob, n);
+	*x = (struct result){.out = ""};
+	if (rd_u32(&rd) != FORMAT)
+		return err_set(err, ERR_FORMAT, "a result of another format");
+	const void *whole = rd_bytes(&rd, sizeof key->b), *source = rd_bytes(&rd, sizeof x->source);
+	x->out = rd_str(&rd, &x->n_out);
+	x->errs = rd_str(&rd, &x->n_err);
+	x->n_outputs = rd_u32(&rd);
+	if (rd.bad || x->n_outputs > HEADER_MAX_OUTPUTS || memcmp(whole, key->b, sizeof key->b) != 0)
+		return err_set(err, ERR_FORMAT, "not the result of this key");
+	memcpy(x->source, source, sizeof x->source);
+	for (size_t i = 0; i < x->n_outputs; i++)
+		decode_output(&rd, &x->outputs[i]);
+	if (rd.bad)
+		return err_set(err, ERR_FORMAT, "a result that is cut off");
+	x->n_frame = rd_left(&rd);
+	x->frame = (const char *)rd.p;
+	return 0;
+}
+
+int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *x,
+		struct err *err)
+{
+	struct digest name = name_of(key);
+	struct store *s = store_of(r, tenant, err);
+	buf_clear(blob);
+	int rc = s ? store_get(s, STORE_RESULT, &name, blob, err) : -1;
+	if (rc != 1)
+		return rc;
+	if (result_decode(blob->data, blob->len, key, x, err) == 0)
+		return 1;
+	store_remove(s, STORE_RESULT, &name);
+	return 0;
+}
+
+static bool are_same(const struct result *a, const struct result *b)
+{
+	if (a->n_out != b->n_out || a->n_err != b->n_err || a->n_outputs != b->n_outputs ||
+	    (a->n_out && memcmp(a->out, b->out, a->n_out) != 0) || (a->n_err && memcmp(a->errs, b->errs, a->n_err) != 0))
+		return false;
+	for (size_t i = 0; i < a->n_outputs; i++)
+		if (a->outputs[i].kind != b->outputs[i].kind || a->outputs[i].size != b->outputs[i].size ||
+		    memcmp(a->outputs[i].sha256, b->outputs[i].sha256, sizeof a->outputs[i].sha256) != 0)
+			return false;
+	return true;
+}
+
+static int put(struct store *s, const struct key *key, const struct result *x, struct err *err)
+{
+	AUTO_BUF struct buf head = BUF_INIT;
+	struct digest name = name_of(key);
+	encode_head(key, x, &head);
+	struct store_part parts[] = {{head.data, head.len}, {x->frame, x->n_frame}};
+	return store_put(s, STORE_RESULT, &name, parts, COUNT_OF(parts), err);
+}
+
+int results_put(struct results *r, const char *tenant, const struct key *key, const struct result *x, enum result_put *what,
+		struct err *err)
+{
+	AUTO_BUF struct buf blob = BUF_INIT;
+	struct result there;
+	*what = RESULT_STORED;
+	struct store *s = store_of(r, tenant, err);
+	if (!s)
+		return -1;
+	struct digest name = name_of(key);
+	if (store_has(s, STORE_RESULT, &name) && results_get(r, tenant, key, &blob, &there, NULL) == 1) {
+		*what = are_same(x, &there) ? RESULT_SAME : RESULT_DIFFERS;
+		if (*what == RESULT_SAME)
+			return 0;
+		struct key aside = key_aside(key);
+		return put(s, &aside, x, err);
+	}
+	return put(s, key, x, err);
+}
+
+// ---- upkeep ---------------------------------------------------------------------------------------------------------
+
+// The stores as they are now; they stay open until the end.
+static size_t list(struct results *r, struct store ***stores)
+{
+	size_t n = 0;
+	void *store;
+	pthread_mutex_lock(&r->lock);
+	*stores = mem_alloc((r->stores.n + 1) * sizeof **stores);
+	for (size_t at = 0; map_next(&r->stores, &at, NULL, NULL, &store);)
+		(*stores)[n++] = store;
+	pthread_mutex_unlock(&r->lock);
+	return n;
+}
+
+uint64_t results_bytes(struct results *r)
+{
+	AUTO_FREE struct store **stores = NULL;
+	uint64_t sum = 0;
+	size_t n = list(r, &stores);
+	for (size_t i = 0; i < n; i++)
+		sum += store_bytes(stores[i]);
+	return sum;
+}
+
+uint64_t results_take_corrupt(struct results *r)
+{
+	AUTO_FREE struct store **stores = NULL;
+	uint64_t sum = 0;
+	size_t n = list(r, &stores);
+	for (size_t i = 0; i < n; i++)
+		sum += store_take_corrupt(stores[i]);
+	return sum;
+}
+
+void results_tidy(struct results *r)
+{
+	AUTO_FREE struct store **stores = NULL;
+	size_t n = list(r, &stores);
+	for (size_t i = 0; i < n; i++) {
+		struct err err = ERR_INIT;
+		uint64_t removed = 0;
+		if (store_is_over(stores[i]) && store_evict_some(stores[i], &removed, &err) < 0)
+			log_event(LOG_LEVEL_WARN, "results not made fewer", LOG_TEXT("why", err.text));
+		else if (removed)
+			log_event(LOG_LEVEL_DEBUG, "results made fewer", LOG_NUMBER("removed", removed));
+	}
+}

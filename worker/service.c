@@ -1,0 +1,123 @@
+#include "worker/service.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
+	REFUSALS_MS = 10000,
+	FULL_AGAIN_MS = 500, // when somebody who found no place may come again
+};
+
+void worker_service_init(struct worker_service *s)
+{
+	memset(s, 0, sizeof *s);
+	pthread_mutex_init(&s->lock, NULL);
+}
+
+void worker_service_release(struct worker_service *s)
+{
+	pthread_mutex_destroy(&s->lock);
+}
+
+static bool may_log_refusal(struct worker_service *s)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	pthread_mutex_lock(&s->lock);
+	if (now - s->refusals_since_ms >= REFUSALS_MS) {
+		s->refusals_since_ms = now;
+		s->refusals = 0;
+	}
+	bool may_log = s->refusals++ < REFUSALS_LOGGED;
+	pthread_mutex_unlock(&s->lock);
+	return may_log;
+}
+
+void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_counter c, enum rpc_code code,
+		   const char *fmt, ...)
+{
+	AUTO_FREE char *text = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	worker_count(s, c, 1);
+	if (c != COUNT_cancelled && may_log_refusal(s))
+		log_event(c == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "call refused",
+			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_TEXT("call", rpc_call_path(call)),
+			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text));
+	if (code == RPC_RESOURCE_EXHAUSTED) {
+		char ms[16];
+		snprintf(ms, sizeof ms, "%d", FULL_AGAIN_MS);
+		rpc_call_add_trailer(call, "grpc-retry-pushback-ms", ms);
+	}
+	rpc_finish(call, code, "%s", text);
+}
+
+// ---- Describe -------------------------------------------------------------------------------------------------------
+
+static void reply_facts(struct worker_service *s, struct rpc_call *call, char *identity, struct toolchain_facts *facts)
+{
+	Coffer__V1__DescribeReply m = COFFER__V1__DESCRIBE_REPLY__INIT;
+	m.identity = identity;
+	m.version = facts->version;
+	m.target = facts->target;
+	m.defines = (ProtobufCBinaryData){sizeof facts->defines.b, facts->defines.b};
+	m.isolation = (Coffer__V1__Isolation)runtime_isolation(s->runtime);
+	rpc_reply(call, &m.base);
+}
+
+static void describe(struct worker_service *s, struct rpc_call *call, const struct token_claims *claims,
+		     const Coffer__V1__DescribeRequest *r)
+{
+	struct err err = ERR_INIT;
+	char identity[TOOLCHAIN_IDENTITY];
+	struct toolchain_facts facts;
+	struct pooled_session *session;
+	if (header_check_describe(r, &err) < 0) {
+		worker_refuse(s, call, COUNT_invalid, RPC_INVALID_ARGUMENT, "%s", err.text);
+	} else if (access_check_image(s->access, claims, r->image, &err) < 0) {
+		worker_refuse(s, call, COUNT_unauthenticated, RPC_PERMISSION_DENIED, "%s", err.text);
+	} else if (images_identity(s->images, r->image, r->compiler, identity, &err) < 0) {
+		worker_refuse(s, call, COUNT_impossible, RPC_FAILED_PRECONDITION, "%s", err.text);
+	} else if (sessions_take(s->sessions, claims->tenant, images_session_name(r->image), &session, &err) < 0) {
+		bool is_full = err.code == ERR_LIMIT;
+		worker_refuse(s, call, is_full ? COUNT_full : COUNT_broken,
+			      is_full ? RPC_RESOURCE_EXHAUSTED : RPC_UNAVAILABLE, "%s", err.text);
+	} else {
+		int rc = images_facts(s->images, pooled_session(session), identity, r->compiler, r->language, &facts, &err);
+		sessions_give(s->sessions, session);
+		if (rc < 0)
+			worker_refuse(s, call, COUNT_impossible, RPC_FAILED_PRECONDITION, "%s", err.text);
+		else
+			reply_facts(s, call, identity, &facts);
+	}
+}
+
+static void serve_describe(struct rpc_call *call, void *service)
+{
+	struct worker_service *s = service;
+	struct err err = ERR_INIT;
+	struct token_claims claims;
+	Coffer__V1__DescribeRequest *r = NULL;
+	if (access_check(s->access, rpc_call_metadata(call, "authorization"), &claims, &err) < 0)
+		worker_refuse(s, call, COUNT_unauthenticated, RPC_UNAUTHENTICATED, "%s", err.text);
+	else if (rpc_receive_one(call, &coffer__v1__describe_request__descriptor, &r) == 0)
+		describe(s, call, &claims, r);
+	if (r)
+		coffer__v1__describe_request__free_unpacked(r, NULL);
+}
+
+const struct rpc_method worker_methods[WORKER_METHODS] = {
+	{"/coffer.v1.Worker/Compile", compile_serve},
+	{"/coffer.v1.Worker/Describe", serve_describe},
+};

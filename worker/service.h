@@ -1,0 +1,65 @@
+// The calls of coffer.v1.Worker: what they share, and the methods. The story of a compile is compile.c.
+// Thread: any; each call has a thread of its own.
+#ifndef COFFER_WORKER_SERVICE_H
+#define COFFER_WORKER_SERVICE_H
+
+#include "remote/rpc.h"
+#include "worker/access.h"
+#include "worker/flights.h"
+#include "worker/images.h"
+#include "worker/queue.h"
+#include "worker/results.h"
+#include "worker/runtime.h"
+#include "worker/sessions.h"
+
+#include <stdatomic.h>
+
+struct worker_limits {
+	uint64_t source_bytes;  // unpacked
+	uint64_t output_bytes;  // all outputs of a job, unpacked
+	int upload_ms;          // from the header to the end of the source
+	uint64_t message_bytes; // stdout and stderr, each
+};
+
+enum worker_counter {
+#define COUNTER(name, text) COUNT_##name,
+#include "worker/counters.def"
+#undef COUNTER
+	WORKER_COUNTERS
+};
+
+// All of it is made by worker.c and outlives the server.
+struct worker_service {
+	const char *name;
+	struct worker_limits limits;
+	struct runtime *runtime;
+	struct access *access;
+	struct images *images;
+	struct queue *queue;
+	struct flights *flights;
+	struct sessions *sessions;
+	struct results *results;
+	atomic_bool is_draining;
+	atomic_uint_fast64_t counters[WORKER_COUNTERS];
+	pthread_mutex_t lock; // over what follows: refusals that are logged, of which there is a limit in a time
+	int64_t refusals_since_ms;
+	unsigned refusals;
+};
+
+void worker_service_init(struct worker_service *s);
+void worker_service_release(struct worker_service *s);
+static inline void worker_count(struct worker_service *s, enum worker_counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&s->counters[c], n, memory_order_relaxed);
+}
+// Counts it, tells the caller, logs it. With RPC_RESOURCE_EXHAUSTED goes a hint when to come again.
+__attribute__((format(printf, 5, 6))) void worker_refuse(struct worker_service *s, struct rpc_call *call,
+							 enum worker_counter c, enum rpc_code code, const char *fmt, ...);
+
+#define WORKER_METHODS 2
+extern const struct rpc_method worker_methods[WORKER_METHODS]; // arg is the struct worker_service
+
+// compile.c
+void compile_serve(struct rpc_call *call, void *service);
+
+#endif

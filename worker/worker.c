@@ -1,0 +1,402 @@
+#include "worker/worker.h"
+
+#include "base/admin.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "remote/tls.h"
+#include "worker/register.h"
+#include "worker/service.h"
+#include "worker/status.h"
+
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TIDY_S = 5, SPARE_CALLS = 256, FILES_PER_JOB = 8, SPARE_FILES = 1024 };
+
+static const struct option_def defs[WORKER_OPTIONS] = {
+#define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
+#include "worker/options.def"
+#undef OPTION
+};
+
+const struct option_table worker_options = {
+	.program = "coffer worker",
+	.about = "Runs compile jobs for tenants, each in a sandbox, and keeps their results. It believes nothing\n"
+		 "that a client says but the scheduler's signed token. See coffer-worker(8).",
+	.env_prefix = "COFFER_WORKER_",
+	.file = COFFER_SYSCONFDIR "/coffer/worker.conf",
+	.defs = defs,
+	.n = WORKER_OPTIONS,
+};
+
+struct worker_program {
+	struct options options;
+	struct arena arena;
+	const char *name, *folder, *address;
+	unsigned slots;
+	bool is_open; // insecure_loopback
+	struct toolchain_config toolchain;
+	struct rpc_tls *server_tls, *client_tls;
+	struct rpc_loop *loop;
+	struct rpc_server *server;
+	struct worker_service service;
+	struct worker_status status;
+	struct registration *registration;
+	struct admin *admin;
+};
+
+static const char *text_of(const struct worker_program *w, enum worker_option id)
+{
+	return option_text(&w->options, (int)id);
+}
+
+static const char *text_or_null(const struct worker_program *w, enum worker_option id)
+{
+	return *text_of(w, id) ? text_of(w, id) : NULL;
+}
+
+static int64_t number_of(const struct worker_program *w, enum worker_option id)
+{
+	return option_number(&w->options, (int)id);
+}
+
+// ---- what is to be ------------------------------------------------------------------------------------------------
+
+static bool is_loopback(struct arena *a, const char *address)
+{
+	const char *host;
+	uint16_t port;
+	if (strncmp(address, "unix:", 5) == 0)
+		return true;
+	if (!value_split_address(a, address, &host, &port))
+		return false;
+	return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
+}
+
+static int check_options(struct worker_program *w, struct err *err)
+{
+	static const enum worker_option needed[] = {WORKER_certificate, WORKER_key, WORKER_token_jwks};
+	const char *listen = text_of(w, WORKER_listen), *host;
+	uint16_t port;
+	w->is_open = number_of(w, WORKER_insecure_loopback);
+	if (strncmp(listen, "unix:", 5) != 0 && !value_split_address(&w->arena, listen, &host, &port))
+		return err_set(err, ERR_USAGE, "'listen' takes HOST:PORT or unix:PATH");
+	if (w->is_open && !is_loopback(&w->arena, listen))
+		return err_set(err, ERR_USAGE, "'insecure_loopback' goes with an address of this machine only, not '%s'",
+			       listen);
+	if (w->is_open && *text_of(w, WORKER_scheduler))
+		return err_set(err, ERR_USAGE, "'insecure_loopback' does not go with a scheduler");
+	for (size_t i = 0; !w->is_open && i < COUNT_OF(needed); i++)
+		if (!*text_of(w, needed[i]))
+			return err_set(err, ERR_USAGE,
+				       "'%s' must be set; 'coffer keys init' makes what a small site needs, and "
+				       "--insecure-loopback goes without",
+				       defs[needed[i]].name);
+	return 0;
+}
+
+static int find_name(struct worker_program *w, struct err *err)
+{
+	char host[TOKEN_NAME_MAX + 1] = "";
+	w->name = text_of(w, WORKER_name);
+	if (!*w->name && gethostname(host, sizeof host - 1) == 0)
+		w->name = arena_strdup(&w->arena, host);
+	if (!token_is_name(w->name))
+		return err_set(err, ERR_USAGE, "'name' has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
+	return 0;
+}
+
+static const char *usual_folder(struct worker_program *w)
+{
+	const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	if (state && *state)
+		return state; // systemd
+	if (geteuid() == 0)
+		return "/var/lib/coffer-worker";
+	if (cache && *cache == '/')
+		return arena_printf(&w->arena, "%s/coffer-worker", cache);
+	return home && *home == '/' ? arena_printf(&w->arena, "%s/.cache/coffer-worker", home) : NULL;
+}
+
+// FOLDER/scratch and FOLDER/results, which nobody else may look into.
+static int make_folders(struct worker_program *w, struct err *err)
+{
+	w->folder = *text_of(w, WORKER_folder) ? text_of(w, WORKER_folder) : usual_folder(w);
+	if (!w->folder)
+		return err_set(err, ERR_USAGE, "'folder' must be set");
+	return file_make_dirs(arena_printf(&w->arena, "%s/scratch", w->folder), 0700, err) < 0 ||
+			       file_make_dirs(arena_printf(&w->arena, "%s/results", w->folder), 0700, err) < 0
+		       ? -1
+		       : 0;
+}
+
+static const char *agent_of(struct worker_program *w)
+{
+	char path[4096];
+	if (*text_of(w, WORKER_agent))
+		return text_of(w, WORKER_agent);
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return path_join(&w->arena, path_dir(&w->arena, path), "coffer-agent");
+}
+
+static void raise_limits(const struct worker_program *w)
+{
+	struct rlimit limit;
+	rlim_t want = (rlim_t)number_of(w, WORKER_max_connections) + w->slots * FILES_PER_JOB + SPARE_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
+		return;
+	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < want)
+		log_event(LOG_LEVEL_WARN, "fewer descriptors than connections and slots need",
+			  LOG_NUMBER("descriptors", limit.rlim_cur));
+}
+
+// ---- starting -----------------------------------------------------------------------------------------------------
+
+static int start_runtime(struct worker_program *w, struct err *err)
+{
+	struct runtime_config config = {
+		.loop = w->loop,
+		.agent = agent_of(w),
+		.folder = arena_printf(&w->arena, "%s/scratch", w->folder),
+		.toolchain = &w->toolchain,
+		.limits = {.wall_ms = (uint32_t)number_of(w, WORKER_wall_time),
+			   .cpu_s = (uint32_t)(number_of(w, WORKER_cpu_time) / 1000),
+			   .memory_bytes = (uint64_t)number_of(w, WORKER_memory),
+			   .files = (uint32_t)number_of(w, WORKER_files),
+			   .processes = (uint32_t)number_of(w, WORKER_processes),
+			   .file_bytes = (uint64_t)number_of(w, WORKER_file_size),
+			   .scratch_bytes = (uint64_t)number_of(w, WORKER_scratch_size),
+			   .message_bytes = (uint64_t)number_of(w, WORKER_message_size)},
+		.jobs = w->slots,
+		.session_memory_bytes = (uint64_t)number_of(w, WORKER_session_memory),
+		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
+	};
+	enum isolation kind = number_of(w, WORKER_runtime) == 1 ? ISOLATION_PROCESS : ISOLATION_SANDBOX;
+	return runtime_new(kind, &config, &w->service.runtime, err);
+}
+
+static int start_service(struct worker_program *w, struct err *err)
+{
+	struct worker_service *s = &w->service;
+	w->toolchain = (struct toolchain_config){
+		.images = text_or_null(w, WORKER_images),
+		.extra = option_words(&w->options, WORKER_toolchain_folders),
+		.no_host = !number_of(w, WORKER_host),
+	};
+	s->name = w->name;
+	s->limits = (struct worker_limits){.source_bytes = (uint64_t)number_of(w, WORKER_source_size),
+					   .output_bytes = (uint64_t)number_of(w, WORKER_output_size),
+					   .message_bytes = (uint64_t)number_of(w, WORKER_message_size),
+					   .upload_ms = (int)number_of(w, WORKER_upload_time)};
+	if (start_runtime(w, err) < 0)
+		return -1;
+	struct access_config access = {.jwks = text_of(w, WORKER_token_jwks),
+				       .worker = w->name,
+				       .isolation = (int)runtime_isolation(s->runtime),
+				       .is_open = w->is_open};
+	if (access_new(&access, &s->access, err) < 0)
+		return -1;
+	struct queue_config queue = {.slots = w->slots,
+				     .places = (unsigned)number_of(w, WORKER_queue),
+				     .tenant_slots = (unsigned)number_of(w, WORKER_tenant_slots),
+				     .memory_bytes = (uint64_t)number_of(w, WORKER_source_memory)};
+	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
+	s->queue = queue_new(&queue);
+	s->flights = flights_new();
+	s->sessions = sessions_new(s->runtime, (unsigned)number_of(w, WORKER_sessions), number_of(w, WORKER_session_idle));
+	s->results =
+		results_new(arena_printf(&w->arena, "%s/results", w->folder), (uint64_t)number_of(w, WORKER_results_size));
+	return 0;
+}
+
+static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], struct err *err)
+{
+	unsigned calls = w->slots + (unsigned)number_of(w, WORKER_queue) + SPARE_CALLS;
+	struct rpc_tls_config tls = {.certificate = text_of(w, WORKER_certificate), .key = text_of(w, WORKER_key)};
+	struct rpc_server_config config = {
+		.methods = worker_methods,
+		.n_methods = WORKER_METHODS,
+		.arg = &w->service,
+		.limits = {.streams = calls, .calls = calls, .connections = (uint32_t)number_of(w, WORKER_max_connections)},
+	};
+	if ((!w->is_open && rpc_tls_server(&tls, &w->server_tls, err) < 0) ||
+	    rpc_server_new(w->loop, &config, &w->server, err) < 0)
+		return -1;
+	return rpc_server_listen(w->server, text_of(w, WORKER_listen), w->server_tls, bound, err);
+}
+
+static int start_registration(struct worker_program *w, const char *bound, struct err *err)
+{
+	if (!*text_of(w, WORKER_scheduler))
+		return 0;
+	const char *token = text_or_null(w, WORKER_register_token);
+	// With a token nobody needs to see a certificate of ours.
+	struct rpc_tls_config tls = {.certificate = token ? NULL : text_of(w, WORKER_certificate),
+				     .key = token ? NULL : text_of(w, WORKER_key),
+				     .ca = text_or_null(w, WORKER_ca)};
+	if (rpc_tls_client(&tls, &w->client_tls, err) < 0)
+		return -1;
+	struct register_config config = {.loop = w->loop,
+					 .scheduler = text_of(w, WORKER_scheduler),
+					 .tls = w->client_tls,
+					 .token = token,
+					 .address = *text_of(w, WORKER_address) ? text_of(w, WORKER_address) : bound,
+					 .server_tls = w->server_tls,
+					 .slots = w->slots,
+					 .service = &w->service};
+	w->address = arena_strdup(&w->arena, config.address);
+	config.address = w->address;
+	w->registration = registration_start(&config);
+	return 0;
+}
+
+static int start(struct worker_program *w, struct err *err)
+{
+	char bound[RPC_ADDRESS_MAX] = "", admin[ADMIN_ADDRESS_MAX] = "";
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	w->slots = number_of(w, WORKER_slots) ? (unsigned)number_of(w, WORKER_slots) : cores > 0 ? (unsigned)cores : 1;
+	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_folders(w, err) < 0)
+		return -1;
+	raise_limits(w);
+	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || start_server(w, bound, err) < 0 ||
+	    start_registration(w, bound, err) < 0)
+		return -1;
+	w->status = (struct worker_status){&w->service, w->server, w->registration};
+	if (*text_of(w, WORKER_admin) &&
+	    admin_start(text_of(w, WORKER_admin), worker_pages, WORKER_PAGES, &w->status, admin, &w->admin, err) < 0)
+		return -1;
+	if (w->is_open)
+		log_event(LOG_LEVEL_WARN,
+			  "insecure: whoever reaches the address runs jobs here, as there is no TLS and no token");
+	if (runtime_isolation(w->service.runtime) == ISOLATION_PROCESS)
+		log_event(LOG_LEVEL_WARN, "the runtime 'process' is no boundary: jobs can read and do what this user can");
+	log_event(LOG_LEVEL_INFO, "worker serves", LOG_TEXT("worker", w->name), LOG_TEXT("address", bound),
+		  LOG_TEXT("admin", admin),
+		  LOG_TEXT("isolation", isolation_name((int)runtime_isolation(w->service.runtime))),
+		  LOG_NUMBER("slots", w->slots), LOG_TEXT("folder", w->folder), LOG_TEXT("version", COFFER_VERSION));
+	return 0;
+}
+
+static void stop(struct worker_program *w)
+{
+	struct worker_service *s = &w->service;
+	admin_stop(w->admin);
+	if (w->server)
+		rpc_server_free(w->server);
+	registration_stop(w->registration);
+	sessions_free(s->sessions);
+	runtime_free(s->runtime);
+	if (w->loop)
+		rpc_loop_stop(w->loop);
+	rpc_tls_free(w->server_tls);
+	rpc_tls_free(w->client_tls);
+	results_free(s->results);
+	flights_free(s->flights);
+	queue_free(s->queue);
+	images_free(s->images);
+	access_free(s->access);
+	worker_service_release(s);
+	arena_release(&w->arena);
+}
+
+// ---- serving ------------------------------------------------------------------------------------------------------
+
+static void reload(struct worker_program *w)
+{
+	struct err err = ERR_INIT;
+	bool is_good = true;
+	if ((w->server_tls && rpc_tls_reload(w->server_tls, &err) < 0) ||
+	    (w->client_tls && rpc_tls_reload(w->client_tls, &err) < 0)) {
+		log_event(LOG_LEVEL_ERROR, "certificates not read again, the old ones stay", LOG_TEXT("why", err.text));
+		is_good = false;
+	}
+	if (access_reload(w->service.access, &err) < 0) {
+		log_event(LOG_LEVEL_ERROR, "keys of tokens not read again, the old ones stay", LOG_TEXT("why", err.text));
+		is_good = false;
+	}
+	// The scheduler is told the certificate and the images anew.
+	registration_renew(w->registration);
+	if (is_good)
+		log_event(LOG_LEVEL_INFO, "certificates and keys read again");
+}
+
+static void drain(struct worker_program *w)
+{
+	log_event(LOG_LEVEL_INFO, "worker drains");
+	w->service.is_draining = true;
+	registration_drain(w->registration);
+	rpc_server_set_health(w->server, "", false);
+	rpc_server_set_health(w->server, "coffer.v1.Worker", false);
+	size_t left = rpc_server_drain(w->server, (int)number_of(w, WORKER_drain_time));
+	log_event(LOG_LEVEL_INFO, "worker ends", LOG_NUMBER("calls_left", left));
+}
+
+static void serve(struct worker_program *w, const sigset_t *signals)
+{
+	const struct timespec turn = {.tv_sec = TIDY_S};
+	for (;;) {
+		int number = sigtimedwait(signals, NULL, &turn);
+		if (number == SIGHUP) {
+			reload(w);
+		} else if (number > 0) {
+			drain(w);
+			return;
+		} else {
+			sessions_tidy(w->service.sessions);
+			results_tidy(w->service.results);
+		}
+	}
+}
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "coffer: worker: %s\n", err->text);
+	if (err->code != ERR_USAGE)
+		return 1;
+	fprintf(stderr, "coffer: 'coffer help worker' shows what it takes\n");
+	return 2;
+}
+
+static int show_help(void)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	options_help(&worker_options, &text);
+	fputs(text.data, stdout);
+	return 0;
+}
+
+int worker_main(int argc, char **argv)
+{
+	struct worker_program w = {0};
+	struct err err = ERR_INIT;
+	int rc = options_load(&w.options, &worker_options, argc, argv, NULL, NULL, &err);
+	if (rc != 0)
+		return rc > 0 ? show_help() : fail(&err);
+	log_set_level((enum log_level)number_of(&w, WORKER_log_level));
+	log_set_format((enum log_format)number_of(&w, WORKER_log_format));
+	// Blocked before any thread starts, so that they come to sigtimedwait().
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	worker_service_init(&w.service);
+	rc = start(&w, &err);
+	if (rc == 0)
+		serve(&w, &signals);
+	stop(&w);
+	options_release(&w.options);
+	return rc == 0 ? 0 : fail(&err);
+}
