@@ -54,6 +54,7 @@ struct job {
 
 	// lookup.c
 	struct manifest *manifest;
+	uint64_t epoch;          // of the watched folders, as the job was asked for; 0: none are
 	struct cause cause;      // why there was no hit
 	int64_t newest_input_ns; // the latest change of a file that was looked at
 
