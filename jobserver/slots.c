@@ -89,6 +89,16 @@ bool slots_enter(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ct
 	return entered;
 }
 
+bool slots_try(struct slots *s, unsigned spare)
+{
+	pthread_mutex_lock(&s->lock);
+	bool entered = !s->size || (s->used + spare < s->size && !s->first);
+	if (entered)
+		s->used++;
+	pthread_mutex_unlock(&s->lock);
+	return entered;
+}
+
 void slots_leave(struct slots *s)
 {
 	pthread_mutex_lock(&s->lock);

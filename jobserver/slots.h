@@ -28,6 +28,8 @@ void slots_release(struct slots *s);             // nobody may be inside
 typedef bool (*slots_tell_fn)(void *ctx);
 // true: leave later; false: the time passed or `tell` gave up, do not leave. A limit of 0 does not wait.
 bool slots_enter(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ctx);
+// Without waiting, and only if so many more stay free. Nobody who waits is overtaken.
+bool slots_try(struct slots *s, unsigned spare);
 void slots_leave(struct slots *s);
 
 #endif

@@ -433,7 +433,7 @@ daemons()
 	local exe pid
 	for pid in $(leftovers); do
 		exe=$(readlink "/proc/$pid/exe") || continue
-		[ "${exe##*/}" != cofferd ] || echo "$pid"
+		[ "${exe##*/}" != cofferd ] || ! grep -qzx daemon "/proc/$pid/cmdline" || echo "$pid"
 	done
 }
 

@@ -129,7 +129,10 @@ static bool only_steers(const char *word)
 					    "-C",
 					    "-CC",
 					    "-undef"};
-	return begins_with_one_of(word, starts, COUNT_OF(starts)) || is_one_of(word, whole, COUNT_OF(whole));
+	// For preprocessor, assembler and linker.
+	bool is_passed_on = begins(word, "-W") && word[2] && word[3] == ',';
+	return !is_passed_on &&
+	       (begins_with_one_of(word, starts, COUNT_OF(starts)) || is_one_of(word, whole, COUNT_OF(whole)));
 }
 
 static bool is_native(const char *word)
@@ -137,11 +140,9 @@ static bool is_native(const char *word)
 	return begins(word, "-m") && strlen(word) > 7 && strcmp(word + strlen(word) - 7, "=native") == 0;
 }
 
-// What one compiler makes of the word. A NULL option: it has no line in the table.
+// What one compiler makes of a word that its table has.
 static bool is_allowed(const struct option *o, const char *word, const char *value)
 {
-	if (!o)
-		return only_steers(word);
 	switch ((enum option_action)o->action) {
 	case OPTION_keep:
 		return only_steers(word);
@@ -181,7 +182,7 @@ static bool is_allowed(const struct option *o, const char *word, const char *val
 // These values are names that nobody opens: they are written into debug information.
 static bool may_have_slash(const struct option *o)
 {
-	return o && (o->action == OPTION_map || o->action == OPTION_compilation_dir || o->action == OPTION_seed);
+	return o->action == OPTION_map || o->action == OPTION_compilation_dir || o->action == OPTION_seed;
 }
 
 static bool is_plain(const char *word)
@@ -197,8 +198,6 @@ static bool is_plain(const char *word)
 
 static void note(struct arguments *found, const struct option *o)
 {
-	if (!o)
-		return;
 	found->is_assembler_text |= o->action == OPTION_assembly;
 	found->has_split_dwarf |= o->action == OPTION_split_dwarf;
 	found->has_stack_usage |= o->action == OPTION_stack_usage;
@@ -217,23 +216,30 @@ static size_t pair_length(const char *word, const char *next)
 	return 2;
 }
 
+// Both tables are asked whatever the compiler is called, as a gcc may be a clang: what either knows as more than steering is
+// refused.
 static bool is_word_allowed(const char *word, unsigned families, struct arguments *found)
 {
+	// clang's -target x in one word.
+	bool is_known = only_steers(word) || (families & 1u << FAMILY_CLANG && begins(word, "--target="));
+	bool has_free_value = false;
 	if (!is_plain(word) || word[0] != '-' || !word[1] || is_native(word))
 		return false;
 	for (unsigned f = FAMILY_GCC; f <= FAMILY_CLANG; f++) {
 		const char *value = NULL;
 		unsigned n_next = 0;
-		if (!(families & 1u << f))
-			continue;
 		const struct option *o = option_find((enum compiler_family)f, word, &value, &n_next);
-		// clang's --target=x is -target x in one word.
-		bool is_target = f == FAMILY_CLANG && begins(word, "--target=");
-		if (n_next || (!is_target && !is_allowed(o, word, value)) || (strchr(word, '/') && !may_have_slash(o)))
+		if (!o || begins(word, "--target="))
+			continue;
+		if (n_next || !is_allowed(o, word, value))
 			return false;
-		note(found, o);
+		if (families & 1u << f) {
+			is_known = true;
+			has_free_value |= may_have_slash(o);
+			note(found, o);
+		}
 	}
-	return true;
+	return is_known && (has_free_value || !strchr(word, '/'));
 }
 
 int arguments_check(const char *compiler, const char *const *words, size_t n, struct arguments *found, struct err *err)

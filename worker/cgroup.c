@@ -86,18 +86,18 @@ static int write_text(const char *folder, const char *file, const char *text)
 static bool prepare_v2(const char *folder)
 {
 	char name[1400];
-	AUTO_BUF struct buf controllers = {.max = 4096};
+	AUTO_BUF struct buf controllers = BUF_INIT;
 	snprintf(name, sizeof name, "%s/cgroup.controllers", folder);
 	if (file_read(AT_FDCWD, name, 2048, &controllers, NULL, NULL) < 0 || !controllers.data ||
 	    !has_word(controllers.data, controllers.len, "memory") || !has_word(controllers.data, controllers.len, "pids"))
 		return false;
-	if (write_text(folder, "cgroup.subtree_control", "+memory +pids") == 0)
+	if (write_text(folder, "cgroup.subtree_control", CGROUP_DIVIDE) == 0)
 		return true; // the root, or already so
 	snprintf(name, sizeof name, "%s/" PREFIX "worker", folder);
 	if (mkdir(name, 0755) < 0 && errno != EEXIST)
 		return false;
 	return write_text(name, "cgroup.procs", "0") == 0 &&
-	       write_text(folder, "cgroup.subtree_control", "+memory +pids") == 0;
+	       write_text(folder, "cgroup.subtree_control", CGROUP_DIVIDE) == 0;
 }
 
 // ---- removing -------------------------------------------------------------------------------------------------------
@@ -209,16 +209,6 @@ static int open_one(const char *path, uid_t id, gid_t gid, bool is_v2, int *dir,
 	return is_v2 ? give_away(path, "cgroup.subtree_control", id, gid, err) : give_away(path, "tasks", id, gid, err);
 }
 
-static int set_up_v2(struct cgroup *c, uid_t id, gid_t gid, struct err *err)
-{
-	AUTO_FREE char *agent = mem_printf("%s/agent", c->memory);
-	if (write_text(c->memory, "cgroup.subtree_control", "+memory +pids") < 0)
-		return err_errno(err, "cannot divide the cgroup '%s'", c->memory);
-	if (mkdir(agent, 0755) < 0)
-		return err_errno(err, "cannot make the cgroup '%s'", agent);
-	return give_away(agent, "cgroup.procs", id, gid, err);
-}
-
 static int set_up(struct cgroup *c, uint64_t memory_bytes, uid_t id, gid_t gid, struct err *err)
 {
 	char text[32];
@@ -232,7 +222,10 @@ static int set_up(struct cgroup *c, uint64_t memory_bytes, uid_t id, gid_t gid, 
 	snprintf(text, sizeof text, "%llu", (unsigned long long)memory_bytes);
 	if (memory_bytes && write_text(c->memory, is_v2 ? "memory.max" : "memory.limit_in_bytes", text) < 0)
 		return err_errno(err, "cannot limit the memory of the cgroup '%s'", c->memory);
-	return is_v2 ? set_up_v2(c, id, gid, err) : 0;
+	AUTO_FREE char *agent = mem_printf("%s/" CGROUP_AGENT, c->memory);
+	if (is_v2 && mkdir(agent, 0755) < 0)
+		return err_errno(err, "cannot make the cgroup '%s'", agent);
+	return is_v2 ? give_away(agent, "cgroup.procs", id, gid, err) : 0;
 }
 
 int cgroup_open(struct cgroup *c, const struct cgroup_home *h, const char *session, uint64_t memory_bytes, uid_t id,
@@ -263,9 +256,4 @@ void cgroup_close(struct cgroup *c)
 	if (c->version == CGROUP_V1)
 		remove_session(c->pids);
 	*c = (struct cgroup)CGROUP_INIT;
-}
-
-const char *cgroup_join_file(const struct cgroup *c)
-{
-	return c->version == CGROUP_V1 ? "tasks" : c->version == CGROUP_V2 ? "agent/cgroup.procs" : NULL;
 }

@@ -40,7 +40,8 @@ int cgroup_open(struct cgroup *cgroup, const struct cgroup_home *home, const cha
 		gid_t gid, struct err *err);
 // After its processes are gone.
 void cgroup_close(struct cgroup *cgroup);
-// Where a process must write "0" to get in: relative to the two folders. NULL for none.
-const char *cgroup_join_file(const struct cgroup *cgroup);
+// The processes of a session are in "agent" below the folder (version 2 wants them in leaves), those of its jobs in "job-N" besides.
+#define CGROUP_AGENT "agent"
+#define CGROUP_DIVIDE "+memory +pids" // what goes into cgroup.subtree_control then
 
 #endif

@@ -7,20 +7,29 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-void place_join(const struct place *p, struct ops *ops)
+void place_join(const struct place *p, bool with_namespace, struct ops *ops)
 {
-	const char *file = cgroup_join_file(&p->cgroup);
-	if (!file)
-		return;
-	ops_add_write(ops, p->cgroup.memory_dir, file, "0");
-	if (p->cgroup.pids_dir != p->cgroup.memory_dir)
-		ops_add_write(ops, p->cgroup.pids_dir, file, "0");
+	const struct cgroup *c = &p->cgroup;
+	if (c->version == CGROUP_V1) {
+		ops_add_write(ops, c->memory_dir, "tasks", "0");
+		ops_add_write(ops, c->pids_dir, "tasks", "0");
+	} else if (c->version == CGROUP_V2) {
+		ops_add_write(ops, c->memory_dir, "cgroup.procs", "0");
+	}
+	// As seen from inside, that is the root. What is moved later must stay below it.
+	if (with_namespace)
+		ops_add(ops, OP_UNSHARE, NULL, NULL, CLONE_NEWCGROUP);
+	if (c->version == CGROUP_V2) {
+		ops_add_write(ops, c->memory_dir, CGROUP_AGENT "/cgroup.procs", "0");
+		ops_add_write(ops, c->memory_dir, "cgroup.subtree_control", CGROUP_DIVIDE);
+	}
 }
 
 int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint64_t clone_flags, int filter, struct err *err)
@@ -91,7 +100,7 @@ static int process_open(struct runtime *r, const struct toolchain *toolchain, un
 	snprintf(name, sizeof name, "%u", serial);
 	if (cgroup_open(&p->cgroup, &r->cgroups, name, r->session_memory_bytes, geteuid(), getegid(), err) < 0)
 		return -1;
-	place_join(p, &ops);
+	place_join(p, false, &ops);
 	return place_start(r, p, &ops, 0, -1, err);
 }
 

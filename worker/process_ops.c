@@ -139,7 +139,8 @@ static int carry_out(const struct op *op)
 	return -1;
 }
 
-// The descriptors that the program gets, then ours for the report, then the program.
+// The descriptors that the program gets, then ours for the report, then the program. By system call: a sanitizer would take them
+// for the parent's.
 static int arrange_descriptors(const struct start *s, int *report, int *program)
 {
 	int moved[MAX_FDS + 2];
@@ -151,14 +152,15 @@ static int arrange_descriptors(const struct start *s, int *report, int *program)
 	}
 	moved[n++] = fcntl(*report, F_DUPFD_CLOEXEC, 256);
 	moved[n++] = fcntl(s->program, F_DUPFD_CLOEXEC, 256);
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (moved[n - 1] < 0 || moved[n - 2] < 0 || null < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0)
+	int null = fcntl(open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD_CLOEXEC, 256);
+	if (moved[n - 1] < 0 || moved[n - 2] < 0 || null < 0 || syscall(SYS_dup3, null, 0, 0) < 0 ||
+	    syscall(SYS_dup3, 2, 1, 0) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
 		int to = FIRST_FD + (int)i;
 		if (moved[i] < 0)
-			close(to);
-		else if (dup3(moved[i], to, i + 2 < n ? 0 : O_CLOEXEC) < 0)
+			syscall(SYS_close, to);
+		else if (syscall(SYS_dup3, moved[i], to, i + 2 < n ? 0 : O_CLOEXEC) < 0)
 			return -1;
 	}
 	*report = FIRST_FD + (int)n - 2;

@@ -50,27 +50,25 @@ static int read_token(const struct registration *r, char **text, struct err *err
 	return 0;
 }
 
-static int send_hello(const struct registration *r, struct rpc_call *call, struct err *err)
+static int send_hello(const struct registration *r, struct rpc_call *call, char **images, struct err *err)
 {
 	const struct worker_service *s = r->config.service;
 	uint8_t fingerprint[32];
-	char **images;
 	Coffer__V1__WorkerHello hello = COFFER__V1__WORKER_HELLO__INIT;
 	Coffer__V1__WorkerReport m = COFFER__V1__WORKER_REPORT__INIT;
 	hello.worker = (char *)(uintptr_t)s->name;
 	hello.address = (char *)(uintptr_t)r->config.address;
 	hello.slots = r->config.slots;
-	hello.n_images = images_list(s->images, &images);
 	hello.images = images;
+	while (images[hello.n_images])
+		hello.n_images++;
 	hello.isolation = (Coffer__V1__Isolation)runtime_isolation(s->runtime);
 	if (r->config.server_tls && rpc_tls_fingerprint(r->config.server_tls, fingerprint) == 0)
 		hello.certificate_sha256 = (ProtobufCBinaryData){sizeof fingerprint, fingerprint};
 	hello.version = (char *)(uintptr_t)COFFER_VERSION;
 	m.kind_case = COFFER__V1__WORKER_REPORT__KIND_HELLO;
 	m.hello = &hello;
-	int rc = rpc_send(call, &m.base, err);
-	images_list_free(images);
-	return rc == 0 ? 0 : -1;
+	return rpc_send(call, &m.base, err) == 0 ? 0 : -1;
 }
 
 static int send_load(struct registration *r, struct rpc_call *call, struct err *err)
@@ -117,11 +115,11 @@ static int follow(struct registration *r, struct rpc_call *call, int64_t heartbe
 	return 0;
 }
 
-static int greet(struct registration *r, struct rpc_call *call, int64_t *heartbeat_ms, struct err *err)
+static int greet(struct registration *r, struct rpc_call *call, char **images, int64_t *heartbeat_ms, struct err *err)
 {
 	Coffer__V1__SchedulerNote *note = NULL;
 	// Where the scheduler does not take it, the status says why.
-	send_hello(r, call, err);
+	send_hello(r, call, images, err);
 	int rc = rpc_receive(call, &coffer__v1__scheduler_note__descriptor, NOTE_MS, &note, err);
 	if (rc == 0)
 		return err_set(err, ERR_PEER, "the scheduler has ended the session");
@@ -133,7 +131,7 @@ static int greet(struct registration *r, struct rpc_call *call, int64_t *heartbe
 }
 
 // One session. 0: it was ours to end; *was_up says whether the scheduler took us.
-static int hold_session(struct registration *r, bool *was_up, struct err *err)
+static int hold_session(struct registration *r, char **images, bool *was_up, struct err *err)
 {
 	struct rpc_channel *channel;
 	struct rpc_call *call = NULL;
@@ -145,7 +143,7 @@ static int hold_session(struct registration *r, bool *was_up, struct err *err)
 	options.authorization = token;
 	int rc = rpc_call_start(channel, REGISTER_PATH, &options, &call, err);
 	if (rc == 0)
-		rc = greet(r, call, &heartbeat_ms, err);
+		rc = greet(r, call, images, &heartbeat_ms, err);
 	if (rc == 0) {
 		*was_up = true;
 		r->is_up = true;
@@ -173,8 +171,13 @@ static void *registration_main(void *arg)
 	while (!r->is_stopping) {
 		struct err err = ERR_INIT;
 		bool was_up = false;
+		char **images;
 		r->wants_renewal = false;
-		if (hold_session(r, &was_up, &err) == 0)
+		// Before the call: compilers that were never asked take their time, and the scheduler does not wait for long.
+		images_list(r->config.service->images, &images);
+		int rc = hold_session(r, images, &was_up, &err);
+		images_list_free(images);
+		if (rc == 0)
 			continue;
 		if (r->is_stopping)
 			break;
@@ -182,7 +185,7 @@ static void *registration_main(void *arg)
 		log_event(LOG_LEVEL_WARN, "not registered", LOG_TEXT("scheduler", r->config.scheduler),
 			  LOG_TEXT("why", err.text), LOG_NUMBER("again_ms", pause_ms));
 		// With some chance in it, so that a fleet does not come all at once.
-		pause_for(r, pause_ms / 2 + (int64_t)((uint64_t)now_ms() * 7919 % (uint64_t)pause_ms));
+		pause_for(r, pause_ms / 2 + (int64_t)(arc4random_uniform((uint32_t)pause_ms)));
 		pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;
 	}
 	return NULL;

@@ -40,7 +40,7 @@ extern const struct runtime_kind runtime_process, runtime_sandbox;
 struct ops;
 int place_start(struct runtime *runtime, struct place *place, const struct ops *ops, uint64_t clone_flags, int filter,
 		struct err *err);
-// Adds the operations that move the child into the place's cgroup.
-void place_join(const struct place *place, struct ops *ops);
+// Adds the operations that move the child into the place's cgroup, and give it a cgroup namespace.
+void place_join(const struct place *place, bool with_namespace, struct ops *ops);
 
 #endif

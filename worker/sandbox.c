@@ -34,7 +34,7 @@ struct user {
 // Whether the map of our own user namespace (user_namespaces(7)) has that id.
 static bool is_mapped(const char *file, unsigned long id)
 {
-	AUTO_BUF struct buf b = {.max = 64 * 1024};
+	AUTO_BUF struct buf b = BUF_INIT;
 	AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || file_read_fd(fd, 32 * 1024, &b, NULL) < 0 || !b.data)
 		return false;
@@ -61,14 +61,21 @@ static bool may_become_others(void)
 }
 
 // Root in a container may have a few ids only; nobody's is nearly always among them.
-static struct user choose_user(unsigned serial)
+static int choose_user(unsigned serial, struct user *user, struct err *err)
 {
 	const uid_t ids[] = {ID_FIRST + serial % ID_COUNT, 65534};
-	for (size_t i = 0; i < COUNT_OF(ids); i++)
-		if (may_become_others() && is_mapped("/proc/self/uid_map", ids[i]) &&
-		    is_mapped("/proc/self/gid_map", ids[i]))
-			return (struct user){true, ids[i], ids[i]};
-	return (struct user){false, geteuid(), getegid()};
+	*user = (struct user){false, geteuid(), getegid()};
+	for (size_t i = 0; i < COUNT_OF(ids) && user->uid == 0; i++) {
+		if (!is_mapped("/proc/self/uid_map", ids[i]) || !is_mapped("/proc/self/gid_map", ids[i]))
+			continue;
+		// As root itself, jobs could read what only root may, and the kernel would not count their processes.
+		if (!may_become_others())
+			return err_set(
+				err, ERR_ACCESS,
+				"cannot set up the sandbox: root without the capabilities SYS_ADMIN, SETUID and SETGID");
+		*user = (struct user){true, ids[i], ids[i]};
+	}
+	return 0;
 }
 
 // Root in the new namespace is `uid` outside of it.
@@ -103,8 +110,7 @@ static void add_toolchain(struct ops *ops, const struct toolchain *toolchain)
 static void prepare(struct ops *ops, const struct place *p, const struct user *user, const struct toolchain *toolchain,
 		    int proc)
 {
-	place_join(p, ops);
-	ops_add(ops, OP_UNSHARE, NULL, NULL, CLONE_NEWCGROUP); // as seen from inside, that is the root
+	place_join(p, true, ops);
 	// When memory is short, jobs go before the worker does.
 	ops_add_write(ops, proc, "self/oom_score_adj", "500");
 	if (!user->is_root)
@@ -125,10 +131,10 @@ static int sandbox_open(struct runtime *r, const struct toolchain *toolchain, un
 			struct err *err)
 {
 	AUTO_OPS struct ops ops = {.n = 0};
-	struct user user = choose_user(serial);
+	struct user user;
 	char name[16];
 	int filter;
-	if (sandbox_filter(&filter, err) < 0)
+	if (choose_user(serial, &user, err) < 0 || sandbox_filter(&filter, err) < 0)
 		return -1;
 	AUTO_CLOSE int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0)

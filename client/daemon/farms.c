@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FARMS_MAX = 16, ASK_MS = 20000, ASK_BYTES = 1 << 20 };
+enum { FARMS_MAX = 16, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 };
 
 struct known_farm {
 	struct digest settings;
@@ -21,7 +21,14 @@ struct farms {
 	pthread_mutex_t lock;
 	struct known_farm known[FARMS_MAX];
 	unsigned n;
-	struct map facts; // compiler's identity and language -> struct toolchain_facts
+	struct map facts;  // compiler's identity and language -> struct toolchain_facts
+	struct map native; // compiler's identity and native words -> struct meaning
+};
+
+struct meaning { // of -march=native
+	struct arena arena;
+	const char *words[NATIVE_WORDS];
+	unsigned n;
 };
 
 struct farms *farms_new(void)
@@ -106,6 +113,47 @@ int farms_compiler(struct farms *fs, const struct compiler *compiler, const char
 	memcpy(out->defines, facts->defines.b, sizeof out->defines);
 	pthread_mutex_unlock(&fs->lock);
 	return out->version[0] ? 0 : -1;
+}
+
+static struct meaning *ask_native(const struct compiler *compiler, const char *const *env, const struct remote_words *words)
+{
+	struct meaning *m = mem_alloc(sizeof *m);
+	const char *argv[12] = {compiler->path};
+	unsigned n = 1;
+	for (unsigned i = 0; i < words->n_native; i++)
+		argv[n++] = words->native[i];
+	static const char *const tail[] = {"-E", "-v", "-x", "c", "/dev/null"};
+	for (size_t i = 0; i < COUNT_OF(tail); i++)
+		argv[n++] = tail[i];
+	struct child c = {.argv = argv,
+			  .envp = env_for_probe(&m->arena, env),
+			  .cwd_fd = -1,
+			  .time_limit_ms = ASK_MS,
+			  .max_output = ASK_BYTES};
+	if (child_run(&c, NULL) == 0 && c.status == 0 && c.errs.data)
+		m->n = remote_native_words(c.errs.data, &m->arena, m->words, NATIVE_WORDS);
+	child_release(&c);
+	return m;
+}
+
+int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
+			 struct remote_words *words)
+{
+	AUTO_BUF struct buf key = BUF_INIT;
+	buf_add(&key, compiler->identity.b, sizeof compiler->identity.b);
+	for (unsigned i = 0; i < words->n_native; i++)
+		buf_addf(&key, " %s", words->native[i]);
+	pthread_mutex_lock(&fs->lock);
+	struct meaning *m = map_get(&fs->native, key.data, key.len);
+	if (!m) {
+		m = ask_native(compiler, env, words);
+		map_put(&fs->native, key.data, key.len, m);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (!m->n)
+		return -1;
+	remote_words_resolve(words, a, m->words, m->n);
+	return 0;
 }
 
 void farms_describe(struct farms *fs, struct buf *out)

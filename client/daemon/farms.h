@@ -3,6 +3,7 @@
 #define COFFER_CLIENT_DAEMON_FARMS_H
 
 #include "client/remote/farm.h"
+#include "client/remote/words.h"
 #include "depscan/cmdline.h"
 #include "depscan/compiler.h"
 
@@ -13,6 +14,9 @@ struct farm *farms_find(struct farms *fs,
 // What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
 		   struct farm_compiler *out);
+// What gcc's native words mean on this machine, once for each compiler; in the arena. -1: not understood.
+int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
+			 struct remote_words *words);
 void farms_describe(struct farms *fs, struct buf *out);
 
 #endif

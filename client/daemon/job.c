@@ -108,8 +108,9 @@ static enum reason compile_in_launcher(struct job *j)
 static enum reason compile(struct job *j)
 {
 	enum reason reason = REASON_NONE;
-	bool gated = is_gated(j), entered = gated && slots_enter(&j->d->slots, 0, NULL, NULL);
-	// A core that is idle compiles; what comes when none is goes elsewhere, if it may.
+	// A core that is idle compiles, but for one that preprocesses for a farm; what comes then goes elsewhere, if it may.
+	bool gated = is_gated(j), has_farm = farms_find(j->d->farms, j->config) != NULL;
+	bool entered = gated && slots_try(&j->d->slots, has_farm ? 1 : 0);
 	if (!entered && job_compile_remotely(j, gated, &entered, &reason))
 		return reason;
 	if (gated && !entered)

@@ -248,6 +248,44 @@ static int direct(struct job *j, struct memo *memo, struct manifest_entry *entry
 	return 0;
 }
 
+// A source whose text changes with every compile (a configure script's conftest.c) fills its manifest with variants that
+// push each other out. Each text has a manifest of its own then.
+static int direct_by_text(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+{
+	struct digest key;
+	if (!job_is_crowded(j) || job_text_key(j, &key) < 0)
+		return 0;
+	struct manifest *all = j->manifest;
+	j->manifest = manifests_get(j->d->manifests, &key);
+	int found = j->manifest ? direct(j, memo, entry, result) : 0;
+	if (!found) {
+		manifest_unref(j->manifest);
+		j->manifest = all;
+	} else {
+		manifest_unref(all);
+	}
+	return found;
+}
+
+bool job_is_crowded(const struct job *j)
+{
+	return j->manifest && j->manifest->n_entries >= config_number(j->config, SETTING_max_manifest_entries) / 4;
+}
+
+int job_text_key(struct job *j, struct digest *key)
+{
+	struct digest text;
+	if (files_digest(j->d->files, j->cwd_fd, j->line.source, &text, NULL, NULL) < 0)
+		return -1;
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, "by text");
+	hasher_digest(&h, &j->manifest_key);
+	hasher_digest(&h, &text);
+	*key = hasher_end(&h);
+	return 0;
+}
+
 // ---- without a match: how far is the nearest entry? -------------------------------------------------------------------
 
 static uint32_t count_differences(struct job *j, struct memo *memo, const struct manifest_entry *e)
@@ -354,6 +392,8 @@ int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
 	}
 	struct memo memo = {MAP_INIT};
 	int found = direct(j, &memo, entry, result);
+	if (!found)
+		found = direct_by_text(j, &memo, entry, result);
 	if (!found)
 		found = nearest(j, &memo, entry, result);
 	map_release(&memo.digests);

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PREPROCESS_MS = 300000, MOST_WORKERS = 3, TELL_EVERY = 2 };
+enum { PREPROCESS_MS = 300000, MOST_WORKERS = 3, TELL_EVERY = 2, WAIT_MS = 100 };
 
 // One compile that is to run elsewhere.
 struct away {
@@ -45,6 +45,8 @@ static const char *farm_words(struct away *w)
 	remote_words(&w->words, &j->arena, &j->line, j->compiler);
 	if (w->words.refused)
 		return w->words.refused;
+	if (w->words.n_native && farms_resolve_native(j->d->farms, j->compiler, j->env, &j->arena, &w->words) < 0)
+		return "what is native here is not understood";
 	if (j->seed)
 		w->words.words[w->words.n++] = job_seed_word(j);
 	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";
@@ -97,7 +99,7 @@ static bool go_on(void *ctx, bool started)
 	if (w->asked++ % TELL_EVERY == 0 && !job_tell(w->j, WIRE_REMOTE))
 		return false;
 	if (!started && w->is_gated)
-		w->has_slot = slots_enter(&w->j->d->slots, 0, NULL, NULL);
+		w->has_slot = slots_try(&w->j->d->slots, 1);
 	return !w->has_slot;
 }
 
@@ -169,18 +171,35 @@ static const char *deliver(struct away *w)
 	return NULL;
 }
 
+// A seat at a worker, or a core here: whichever is free first.
+static const char *find_place(struct away *w, struct farm_seat *seat)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	for (int waited = 0; farm_take(w->farm, &w->compiler, seat, &err) != 1; waited += WAIT_MS) {
+		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
+			log_debug("'%s' stays here: %s", j->line.source, err.text);
+			return "no worker is free";
+		}
+		w->has_slot = slots_try(&j->d->slots, 0);
+		if (w->has_slot)
+			return "a core here was idle first";
+		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
+			return "its launcher has gone";
+		farm_wait(w->farm, WAIT_MS);
+	}
+	return NULL;
+}
+
 static const char *send_away(struct away *w)
 {
 	struct job *j = w->j;
 	struct farm_seat seat;
-	struct err err = ERR_INIT;
 	const char *stays = farm_words(w);
+	if (!stays)
+		stays = find_place(w, &seat);
 	if (stays)
 		return stays;
-	if (farm_take(w->farm, &w->compiler, &seat, &err) != 1) {
-		log_debug("'%s' stays here: %s", j->line.source, err.text);
-		return "no worker is free";
-	}
 	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
 	stays = preprocess(w);
 	if (entered)

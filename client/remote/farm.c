@@ -41,6 +41,7 @@ struct route {
 struct farm {
 	pthread_mutex_t lock;
 	pthread_cond_t asked; // a question to the scheduler has ended
+	pthread_cond_t freed; // a seat was given back
 	bool is_asking;
 	struct rpc_loop *loop;
 	struct rpc_tls *scheduler_tls, *worker_tls;
@@ -109,6 +110,7 @@ void farm_free(struct farm *f)
 	free(f->token_file);
 	pthread_mutex_destroy(&f->lock);
 	pthread_cond_destroy(&f->asked);
+	pthread_cond_destroy(&f->freed);
 	free(f);
 }
 
@@ -181,6 +183,7 @@ int farm_open(const struct config *c, struct farm **farm, struct err *err)
 	struct farm *f = mem_alloc(sizeof *f);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->asked, NULL);
+	pthread_cond_init(&f->freed, NULL);
 	f->tenant = mem_strdup(config_text(c, SETTING_tenant));
 	f->image = mem_strdup(config_text(c, SETTING_image));
 	f->token_file = text_or_null(c, SETTING_token_file) ? mem_strdup(config_text(c, SETTING_token_file)) : NULL;
@@ -359,6 +362,7 @@ static void give_back(struct farm *f, struct route *r, enum farm_verdict verdict
 	pthread_mutex_lock(&f->lock);
 	r->in_flight--;
 	f->in_flight--;
+	pthread_cond_signal(&f->freed);
 	if (verdict == FARM_DONE) {
 		r->failures = 0;
 		r->jobs++;
@@ -435,6 +439,18 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 		return 1;
 	farm_give(f, seat, same == OTHER ? FARM_DONE : FARM_FAILED);
 	return 0;
+}
+
+void farm_wait(struct farm *f, int ms)
+{
+	struct timespec end;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_nsec += (long)ms * 1000000;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&f->lock);
+	pthread_cond_timedwait(&f->freed, &f->lock, &end);
+	pthread_mutex_unlock(&f->lock);
 }
 
 const char *farm_image(const struct farm *f)

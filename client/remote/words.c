@@ -83,6 +83,40 @@ static bool is_for_compiling(const char *t)
 	return is_in(t, whole, COUNT_OF(whole)) || begins_in(t, begun, COUNT_OF(begun));
 }
 
+static bool is_native(const char *t)
+{
+	return strcmp(t, "-march=native") == 0 || strcmp(t, "-mtune=native") == 0 || strcmp(t, "-mcpu=native") == 0;
+}
+
+unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room)
+{
+	unsigned n = 0;
+	const char *line = strstr(verbose, "/cc1 ");
+	if (!line)
+		line = strstr(verbose, "/cc1plus ");
+	if (!line)
+		return 0;
+	char *words = arena_strndup(a, line, strcspn(line, "\n")), *save = NULL;
+	for (char *t = strtok_r(words, " ", &save); t && n < room; t = strtok_r(NULL, " ", &save)) {
+		if (begins(t, "-m") && strcmp(t, "-mrelax") != 0)
+			out[n++] = t;
+		else if (strcmp(t, "--param") == 0 && (t = strtok_r(NULL, " ", &save)))
+			out[n++] = arena_printf(a, "--param=%s",
+						t[0] == '"' ? arena_strndup(a, t + 1, strcspn(t + 1, "\"")) : t);
+	}
+	return n;
+}
+
+void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n)
+{
+	const char **words = arena_alloc(a, (w->n + n + 2) * sizeof *words);
+	memcpy(words, w->words, w->native_at * sizeof *words);
+	memcpy(words + w->native_at, meaning, n * sizeof *words);
+	memcpy(words + w->native_at + n, w->words + w->native_at, (w->n - w->native_at) * sizeof *words);
+	w->words = words;
+	w->n += n;
+}
+
 static const char *refuse_outputs(const struct cmdline *l, const struct compiler *c)
 {
 	if (!l->assembles)
@@ -123,6 +157,12 @@ void remote_words(struct remote_words *w, struct arena *a, const struct cmdline 
 			;
 		if (i == l->source_word || l->words[i].role == WORD_NOT_KEY || is_used_up(t))
 			continue;
+		if (compiler->family == FAMILY_GCC && is_native(t) && w->n_native < COUNT_OF(w->native)) {
+			if (!w->n_native)
+				w->native_at = w->n;
+			w->native[w->n_native++] = t;
+			continue;
+		}
 		if (next > i + 1 || is_bound_to_here(t) || !is_for_compiling(t))
 			w->refused = arena_printf(a, "'%s' may mean something else there", t);
 		w->words[w->n++] = t;

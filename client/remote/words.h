@@ -12,9 +12,17 @@ struct remote_words {
 	unsigned n;
 	const char *language; // of the preprocessed text, for -x
 	const char *suffix;
-	const char *refused; // why the compile stays here, or NULL
+	const char *native[3]; // gcc's -march=native and -mtune=native, taken out of `words`: what they mean is asked here
+	unsigned n_native, native_at; // where in `words` their meaning belongs
+	const char *refused;          // why the compile stays here, or NULL
 };
 void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *line, const struct compiler *compiler);
+
+// The words of a `cc1` line that say what machine it is for: "-march=…", "-m…", "--param l1-cache-size=32" as "--param=…".
+// At most `room`; 0 if there is no such line.
+unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room);
+// Puts them where the native words stood.
+void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n);
 
 // The command that preprocesses: the user's words without -c and -o, what `extra` holds before them (NULL-terminated), and
 // the depfile by its full name. `depfile` NULL: the user's own.

@@ -42,8 +42,8 @@ END_TEST
 START_TEST(what_may_mean_something_else_there_stays_here)
 {
 	static const char *const stay[] = {
-		"gcc -march=native -c x.c",
-		"gcc -mtune=native -c x.c",
+		"clang -march=native -c x.c",
+		"clang -mtune=native -c x.c",
 		"gcc -S x.c",
 		"gcc -g3 -c x.c",
 		"gcc -gsplit-dwarf -c x.c",
@@ -66,6 +66,28 @@ START_TEST(what_may_mean_something_else_there_stays_here)
 		remote_words(&w, &arena, &c, &cc);
 		ck_assert_msg(w.refused != NULL, "'%s' would go away", stay[i]);
 	}
+}
+END_TEST
+
+START_TEST(native_is_what_the_compiler_says_it_is)
+{
+	static const char verbose[] =
+		"Target: x\n /usr/lib/gcc/cc1 -E -quiet -v -imultiarch x /dev/null -march=znver3 -mavx2 -mno-sgx "
+		"--param l1-cache-size=32 --param \"l2-cache-size=512\" -mtune=znver3\nend -mno\n";
+	const char *meaning[16];
+	unsigned n = remote_native_words(verbose, &arena, meaning, 16);
+	ck_assert_uint_eq(n, 6);
+	ck_assert_str_eq(meaning[0], "-march=znver3");
+	ck_assert_str_eq(meaning[3], "--param=l1-cache-size=32");
+	ck_assert_str_eq(meaning[4], "--param=l2-cache-size=512");
+	struct remote_words w = words_of("gcc -O2 -march=native -mno-avx2 -mtune=native -c x.c");
+	ck_assert_uint_eq(w.n_native, 2);
+	remote_words_resolve(&w, &arena, meaning, 2);
+	static const char *const expected[] = {"-O2", "-march=znver3", "-mavx2", "-mno-avx2"};
+	ck_assert_uint_eq(w.n, 4);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_str_eq(w.words[i], expected[i]);
+	ck_assert_uint_eq(remote_native_words("no such line", &arena, meaning, 16), 0);
 }
 END_TEST
 
@@ -162,6 +184,7 @@ int main(void)
 	TCase *t = tcase_create("all");
 	tcase_add_test(t, only_what_compiles_goes_along);
 	tcase_add_test(t, what_may_mean_something_else_there_stays_here);
+	tcase_add_test(t, native_is_what_the_compiler_says_it_is);
 	tcase_add_test(t, the_preprocessor_writes_the_users_depfile);
 	tcase_add_test(t, line_markers_are_mapped_and_nothing_else);
 	tcase_add_test(t, the_text_is_hashed_as_it_is_sent);

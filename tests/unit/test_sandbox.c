@@ -340,6 +340,49 @@ START_TEST(a_dead_agent_is_noticed)
 }
 END_TEST
 
+// A worker of its own, which tells its agent's process and waits to be killed.
+static void be_a_worker(int tell)
+{
+	struct one *o = mem_alloc(sizeof *o);
+	set_up();
+	int pid = runtime_session_pid(session);
+	trial_init(&o->trial, HOSTILE " sleep");
+	ck_assert_int_eq(pthread_create(&o->thread, NULL, run_one, o), 0);
+	usleep(200000);
+	ck_assert_int_eq(write(tell, &pid, sizeof pid), sizeof pid);
+	pause();
+}
+
+START_TEST(a_killed_worker_takes_everything_with_it)
+{
+	int tell[2], agent = 0;
+	// No threads may be there when it is forked.
+	tear_down();
+	ck_assert_int_eq(pipe(tell), 0);
+	pid_t worker = fork();
+	if (worker == 0)
+		be_a_worker(tell[1]);
+	ck_assert_int_eq(read(tell[0], &agent, sizeof agent), sizeof agent);
+	ck_assert_int_eq(kill(agent, 0), 0);
+	kill(worker, SIGKILL);
+	waitpid(worker, NULL, 0);
+	int waited = 0;
+	while (kill(agent, 0) == 0 && waited++ < 500)
+		usleep(10000);
+	ck_assert_int_lt(waited, 500);
+	set_up();
+}
+END_TEST
+
+START_TEST(a_session_of_root_is_nobody_on_the_host)
+{
+	struct stat st;
+	AUTO_FREE char *process = mem_printf("/proc/%d", runtime_session_pid(session));
+	ck_assert_int_eq(stat(process, &st), 0);
+	ck_assert(geteuid() == 0 ? st.st_uid >= NOBODY && st.st_gid >= NOBODY : st.st_uid == geteuid());
+}
+END_TEST
+
 START_TEST(images_are_folders_by_digest)
 {
 	char image[80] = "sha256:";
@@ -463,6 +506,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, a_job_is_cancelled_from_another_thread);
 	tcase_add_test(tc, closing_a_session_ends_its_jobs);
 	tcase_add_test(tc, a_dead_agent_is_noticed);
+	tcase_add_test(tc, a_killed_worker_takes_everything_with_it);
+	tcase_add_test(tc, a_session_of_root_is_nobody_on_the_host);
 	tcase_add_test(tc, images_are_folders_by_digest);
 	tcase_add_loop_test(tc, what_can_not_be_set_up_is_refused_by_name, 0, COUNT_OF(refusals));
 	tcase_add_test(tc, a_runtime_that_can_not_work_is_not_made);

@@ -141,7 +141,7 @@ START_TEST(processes_are_counted_for_each_job)
 {
 	struct trial t;
 	trial_init(&t, HOSTILE " many");
-	t.job.limits = (struct limits){.wall_ms = 500, .processes = 20};
+	t.job.limits = (struct limits){.wall_ms = 1500, .processes = 20};
 	trial_run(&t);
 	ck_assert_msg(t.rc == 0, "%s", err.text);
 	ck_assert_str_eq(text_of(&t.out), "forked 19\n");
@@ -224,7 +224,7 @@ END_TEST
 
 START_TEST(a_client_can_not_raise_a_limit)
 {
-	struct limits low = {.processes = 10, .wall_ms = 400};
+	struct limits low = {.processes = 10, .wall_ms = 1500};
 	struct runtime_session *other = NULL;
 	ck_assert_int_eq(runtime_session_open(runtime, "tenant", "host", &low, &other, &err), 0);
 	struct trial t;

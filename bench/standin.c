@@ -1,0 +1,93 @@
+// A compiler that sleeps: says of itself what gcc says, preprocesses a source by copying it, and "compiles" for a second
+// without using the processor. What a farm takes with it is the farm's own time. -fsleep=MS is another time.
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *value_of(int argc, char **argv, const char *option)
+{
+	for (int i = 1; i + 1 < argc; i++)
+		if (strcmp(argv[i], option) == 0)
+			return argv[i + 1];
+	return NULL;
+}
+
+static int has(int argc, char **argv, const char *word)
+{
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], word, strlen(word)) == 0)
+			return i;
+	return 0;
+}
+
+static void say_who(void)
+{
+	fputs("Using built-in specs.\nTarget: x86_64-linux-gnu\nThread model: posix\ngcc version 12.2.0 (a stand-in that sleeps)\n",
+	      stderr);
+}
+
+static void say_where(void)
+{
+	fputs("#include \"...\" search starts here:\n#include <...> search starts here:\n /usr/include\nEnd of search list.\n", stderr);
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	size_t n = strlen(text);
+	return fd >= 0 && write(fd, text, n) == (ssize_t)n && close(fd) == 0 ? 0 : 1;
+}
+
+static const char *source_of(int argc, char **argv)
+{
+	for (int i = argc - 1; i > 0; i--) {
+		const char *dot = strrchr(argv[i], '.');
+		if (argv[i][0] != '-' && dot && (strcmp(dot, ".c") == 0 || strcmp(dot, ".i") == 0))
+			return argv[i];
+	}
+	return "none.c";
+}
+
+// Also the assembler's, which coffer asks for.
+static int write_depfile(int argc, char **argv)
+{
+	char text[1024];
+	int assembler = has(argc, argv, "-Wa,--MD,");
+	if (assembler && write_text(strrchr(argv[assembler], ',') + 1, "x.o: x.s\n"))
+		return 1;
+	const char *depfile = value_of(argc, argv, "-MF"), *target = value_of(argc, argv, "-MT");
+	if (!depfile)
+		return 0;
+	if (!target)
+		target = value_of(argc, argv, "-o");
+	snprintf(text, sizeof text, "%s: %s\n", target ? target : "x.o", source_of(argc, argv));
+	return write_text(depfile, text);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && has(argc, argv, "-print-prog-name="))
+		return puts(strchr(argv[1], '=') + 1) < 0;
+	if (has(argc, argv, "-v")) {
+		say_who();
+		if (has(argc, argv, "-dM"))
+			puts("#define __STDC__ 1");
+		else if (has(argc, argv, "-E"))
+			say_where();
+		return 0;
+	}
+	if (argc == 2)
+		return 0;
+	if (has(argc, argv, "-E")) {
+		printf("# 0 \"%s\"\nint the_text;\n", source_of(argc, argv));
+		return write_depfile(argc, argv);
+	}
+	int sleep = has(argc, argv, "-fsleep=");
+	long ms = sleep ? atol(argv[sleep] + 8) : 1000;
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+	const char *output = value_of(argc, argv, "-o");
+	return output ? write_text(output, "object") | write_depfile(argc, argv) : 0;
+}

@@ -1,0 +1,234 @@
+# Compiles on workers: client, scheduler and worker as users run them.
+# shellcheck shell=bash disable=SC2154
+
+# With one core, which preprocesses, every compile goes away.
+export COFFER_LOCAL_JOBS=1
+
+# worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own.
+worker_start()
+{
+	local name=$1
+	shift
+	(COFFER_WORKER_LOG_FORMAT=text "$COFFERD" worker --insecure-loopback --listen "unix:$T/$name.sock" --admin '' --name "$name" \
+		--folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
+	echo $! >"$T/$name.pid")
+	wait_until 10 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
+	COFFER_WORKER="${COFFER_WORKER:+$COFFER_WORKER }unix:$T/$name.sock"
+	export COFFER_WORKER
+}
+
+worker_kill() { kill -"$2" "$(<"$T/$1.pid")"; }
+
+# Ends workers and scheduler as an operator would.
+farm_end()
+{
+	local file
+	for file in "$T"/*.pid; do
+		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 10 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
+	done
+	return 0
+}
+
+farm_project()
+{
+	local i
+	put inc/h.h '#define H 1' 'static inline int twice(int x) { return 2 * x + H; }'
+	for ((i = 1; i <= $1; i++)); do
+		put "u$i.c" '#include <stdio.h>' '#include "inc/h.h"' "int u$i(int x) { printf(\"%s\", __FILE__); return twice(x) * $i; }"
+	done
+}
+
+# all_away N [FLAG...]: N compiles at once end well, with the objects that the plain compiler makes.
+all_away()
+{
+	local n=$1 i
+	shift
+	mkdir -p got want
+	seq "$n" | timeout 120 xargs -P 16 -I{} "$COFFER" "$CC" "$@" -c u{}.c -o got/{}.o >"$T/log" 2>&1 || fail "compiles fail: $(head -5 "$T/log")"
+	[ ! -s "$T/log" ] || fail "messages: $(head -5 "$T/log")"
+	for ((i = 1; i <= n; i++)); do
+		[ -e "want/$i.o" ] || "$CC" "$@" -c "u$i.c" -o "want/$i.o"
+		same_file "want/$i.o" "got/$i.o"
+	done
+}
+
+e2e_farm_objects_are_the_compilers()
+{
+	worker_start w1
+	farm_project 8
+	all_away 8 -O2
+	[ "$(counter remote_compiles)" -ge 6 ] || fail "hardly anything was compiled by the worker: $(tail -n 3 "$T/w1.log")"
+	# What was compiled there is a hit here.
+	read_counters counters_before
+	rm -f got/*
+	all_away 8 -O2
+	settle
+	[ "$(grown direct_hits)" = 8 ] || fail "no hits:$(all_grown)"
+	put inc/h.h '#define H 2' 'static inline int twice(int x) { return 2 * x + H; }'
+	rm -f got/* want/*
+	all_away 8 -O2
+	farm_end
+}
+
+e2e_farm_native_means_this_machine() # gcc
+{
+	worker_start w1
+	put u1.c 'float f(float *a, int n) { float s = 0; for (int i = 0; i < n; i++) s += a[i] * a[i]; return s; }'
+	all_away 1 -O3 -ffast-math -march=native -mtune=native
+	[ "$(counter remote_compiles)" = 1 ] || fail "it was not compiled by the worker"
+	farm_end
+}
+
+e2e_farm_depfiles_are_the_compilers()
+{
+	local flags
+	worker_start w1
+	farm_project 1
+	for flags in -MD -MMD '-MD -MP' '-MD -MF other.d' '-MMD -MT x -MT y' '-MD -MQ a$b'; do
+		rm -f -- *.d got.o
+		# shellcheck disable=SC2086
+		"$CC" -O1 -c u1.c -o got.o $flags || fail "the plain compile fails"
+		mkdir -p plain
+		mv -- *.d plain/
+		# shellcheck disable=SC2086
+		"$COFFER" "$CC" -O1 -c u1.c -o got.o $flags || fail "the compile fails"
+		diff -r plain . --exclude='*.[coh]' --exclude=inc --exclude=plain >/dev/null ||
+			cmp plain/*.d -- *.d || fail "another depfile: $flags"
+		rm -rf plain
+	done
+	[ "$(counter remote_compiles)" -ge 1 ] || [ "$(counter remote_hits)" -ge 1 ] || fail "nothing went away"
+	farm_end
+}
+
+e2e_farm_messages_are_the_compilers()
+{
+	worker_start w1
+	put a.c '#define MAX(a, b) ((a) > (b) ? (a) : (b))' 'int f(int a, unsigned b) { int unused; return MAX(a, b); }'
+	put e.c 'int f(void) { return nothing; }'
+	put w.c '#warning "from the preprocessor"' 'int w;'
+	right "$CC" -Wall -Wextra -c a.c -o a.o
+	right "$CC" -c e.c -o e.o
+	right "$CC" -c w.c -o w.o
+	right "$CC" -Wall -Werror -c a.c -o a.o
+	[ "$(counter remote_messages)" -ge 1 ] || fail "no compile was sent away"
+	farm_end
+}
+
+e2e_farm_two_checkouts_make_the_same_object()
+{
+	local tree
+	unset COFFER_REPRODUCIBLE
+	worker_start w1
+	for tree in one two; do
+		mkdir -p $tree/.git $tree/inc
+		put $tree/inc/h.h 'static const char *where(void) { return __FILE__; }'
+		put $tree/a.c '#include "inc/h.h"' 'const char *f(void) { return where(); }' 'const char *g(void) { return __FILE__; }'
+		# The second is no hit of the local cache, but one of the worker's.
+		COFFER_RECACHE=1 in_dir $tree "$COFFER" "$CC" -O1 -I"$P/$tree" -c "$P/$tree/a.c" -o a.o || fail "the compile fails"
+	done
+	same_file one/a.o two/a.o
+	[ "$(counter remote_compiles)" = 1 ] && [ "$(counter remote_hits)" = 1 ] || fail "the two are not one to the worker"
+	strings one/a.o | grep -q "$P" && fail "the object names its checkout"
+	farm_end
+}
+
+e2e_farm_worker_is_killed() { # once
+	worker_start w1 --runtime process
+	worker_start w2 --runtime process
+	farm_project 40
+	(sleep 0.7; worker_kill w1 KILL; sleep 0.5; worker_kill w2 KILL) &
+	all_away 40 -O2
+	wait
+	rm -f got/*
+	# Nobody is there any more: this machine does it.
+	COFFER_RECACHE=1 all_away 4 -O2
+	farm_end
+}
+
+e2e_farm_worker_stands_still() { # once
+	worker_start w1
+	farm_project 4
+	all_away 1
+	worker_kill w1 STOP
+	rm -f want/*
+	COFFER_REMOTE_TIMEOUT=2s all_away 4 -O1
+	worker_kill w1 CONT
+	farm_end
+}
+
+e2e_farm_worker_has_another_compiler() { # once
+	worker_start w1 --toolchain-folders "$T/toolchain:/opt/none"
+	mkdir -p "$T/toolchain"
+	put a.c 'int a;'
+	mkdir bin
+	printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v gcc)" >bin/strange-gcc
+	chmod +x bin/strange-gcc
+	"$COFFER" bin/strange-gcc -c a.c -o a.o || fail "the compile fails"
+	[ "$(counter remote_compiles)" = 0 ] || fail "the worker compiled for a compiler that it does not have"
+	farm_end
+}
+
+e2e_farm_paranoid_keeps_nothing_here() { # once
+	worker_start w1
+	export COFFER_PARANOID=on
+	farm_project 4
+	all_away 4 -O2
+	rm -f got/*
+	all_away 4 -O2
+	settle
+	[ "$(counter stored)" = 0 ] && [ "$(counter direct_hits)" = 0 ] || fail "the local cache was used: $(all_grown)"
+	[ "$(counter remote_hits)" -ge 1 ] || fail "the worker's results were not used"
+	[ -z "$(find "$COFFER_CACHE_DIR" -path '*/result/*' -type f)" ] || fail "there are results on disk"
+	farm_end
+}
+
+free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
+
+# A farm with keys, as docs/operator.md begins.
+site_start()
+{
+	local port worker_port
+	port=$(free_port)
+	worker_port=$(free_port)
+	"$COFFER" keys init "$T/site" --tenant me >"$T/keys.log" 2>&1 || fail "no keys: $(<"$T/keys.log")"
+	sed -i "s/:7420/:$port/; s/:7430/:$worker_port/" "$T"/site/*.conf
+	("$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' >"$T/scheduler.log" 2>&1 &
+	echo $! >"$T/scheduler.pid")
+	("$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --slots 4 --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
+	echo $! >"$T/w1.pid")
+	export COFFER_CONFIG=$T/site/tenant-me.conf
+	wait_until 10 "grep -q w1 $T/scheduler.log" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/w1.log")"
+}
+
+e2e_farm_with_a_scheduler() { # once
+	need perl
+	site_start
+	farm_project 12
+	all_away 12 -O2
+	[ "$(counter remote_compiles)" -ge 8 ] || fail "hardly anything went away: $("$COFFER" status) $(tail -n 3 "$T/w1.log")"
+	"$COFFER" status | grep -q '^worker w1 ' || fail "status does not name the worker"
+	# Without its scheduler a client goes on with the routes that it has.
+	kill -KILL "$(<"$T/scheduler.pid")"
+	read_counters counters_before
+	rm -f got/*
+	COFFER_RECACHE=1 all_away 12 -O2
+	settle
+	[ $(($(grown remote_compiles) + $(grown remote_hits))) -ge 1 ] || fail "nothing went away:$(all_grown)"
+	# A daemon that knows no routes compiles here.
+	stop_daemons
+	rm -f got/*
+	COFFER_RECACHE=1 all_away 4 -O2
+	! grep -rqs eyJ "$COFFER_CACHE_DIR" "$T"/*.log || fail "a token is in a file"
+	farm_end
+}
+
+e2e_farm_settings_that_are_wrong() { # once
+	put a.c 'int a;'
+	COFFER_WORKER=192.0.2.1:7430 "$COFFER" "$CC" -c a.c -o a.o || fail "the compile fails"
+	rm a.o
+	COFFER_SCHEDULER=127.0.0.1:1 timeout 20 "$COFFER" "$CC" -O1 -c a.c -o a.o || fail "the compile fails without a scheduler"
+	rm a.o
+	COFFER_SCHEDULER=127.0.0.1:1 COFFER_SCHEDULER_CA=/nonexistent timeout 20 "$COFFER" "$CC" -O2 -c a.c -o a.o || fail "the compile fails"
+	rm a.o
+	COFFER_SCHEDULER=nonsense COFFER_ISOLATION=iron timeout 20 "$COFFER" "$CC" -O3 -c a.c -o a.o || fail "the compile fails"
+}
