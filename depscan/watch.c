@@ -72,7 +72,7 @@ struct name {
 	size_t len;
 };
 
-// Takes the next part of `path` along. With `..` the name is right only while no folder in it is a symlink.
+// Goes one part of a path further. With `..` the name is right only while no folder in it is a symlink.
 static bool name_go(struct name *n, const char *part, size_t len)
 {
 	if (len == 0 || (len == 1 && part[0] == '.'))
@@ -271,7 +271,7 @@ uint64_t watch_epoch(struct watch *w)
 {
 	if (!w)
 		return 0;
-	AUTO_CLOSE int unused = -1;
+	int unused = -1;
 	// The lock is held over one system call in the usual case. It must be: who has taken the news out of the kernel has to
 	// make them known before anybody else finds that there are none.
 	pthread_mutex_lock(&w->lock);
@@ -288,6 +288,7 @@ uint64_t watch_epoch(struct watch *w)
 		w->epoch++;
 	uint64_t epoch = w->inotify_fd < 0 ? 0 : w->epoch;
 	pthread_mutex_unlock(&w->lock);
+	mem_close_cleanup(&unused);
 	return epoch;
 }
 

@@ -110,6 +110,18 @@ static int look_at(const struct job *j, const char *path, struct stat *st, bool 
 	return fstatat(j->cwd_fd, path, st, AT_SYMLINK_NOFOLLOW);
 }
 
+// The same for a name that begins with PLACES_ANY: whether there is one like it.
+static bool any_appeared(const struct job *j, const char *path, bool *watched)
+{
+	const struct watched *known = NULL;
+	const char *base = path_base(path);
+	if (*watched && state_now(j, path, &known) == WATCHED_ABSENT)
+		return false;
+	*watched = false;
+	AUTO_FREE char *dir = mem_strndup(path, (size_t)(base - path));
+	return places_any_ends(j->cwd_fd, dir, base + strlen(PLACES_ANY));
+}
+
 // The name in the group that exists now, or NULL. Under the manifest's lock.
 static const char *appeared_in(const struct job *j, struct absent_group *g, const char *dir)
 {
@@ -152,12 +164,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		}
 		const char *base = path_base(name);
 		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
-			const struct watched *known = NULL;
-			if (watched && state_now(j, path, &known) == WATCHED_ABSENT)
-				continue;
-			watched = false;
-			path[n + (size_t)(base - name)] = '\0';
-			if (places_any_ends(j->cwd_fd, path, base + strlen(PLACES_ANY)))
+			if (any_appeared(j, path, &watched))
 				return name;
 			continue;
 		}

@@ -1,5 +1,5 @@
 # Traps 11 and 16 in folders that the daemon watches instead of looking at each header (setting watched_folders).
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 
 # watched NAME...: for each name a header $T/sys/inc/NAME.h with H = 1, and NAME.c that shows which one was taken; all of
 # them old enough to be trusted, and served so often that the daemon knows the headers without a look.
@@ -147,6 +147,38 @@ trap_16_watched_folders_in_turns()
 		check hit "$CC" -isystem "$T/sys/inc" -c a.c -o a.o
 		mv "$T/sys/inc" "$T/sys/$i"
 	done
+}
+
+trap_16_watched_folders_many_at_once()
+{
+	local i k
+	export COFFER_WATCHED_FOLDERS=$T/sys
+	mkdir "$T/sys" "$T/want"
+	for k in {1..6}; do
+		put "a$k.c" '#include <h.h>' "int value$k = H;"
+	done
+	for i in 1 2 3; do
+		put "$T/sys/inc/h.h" "#define H $i"
+		for k in {1..6}; do
+			"$CC" -isystem "$T/sys/inc" -c "a$k.c" -o "$T/want/$i.$k.o"
+		done
+		mv "$T/sys/inc" "$T/sys/$i"
+	done
+	sleep 2.1
+	# The folder changes between the compiles, and something else in it while they run.
+	for i in 1 2 3 1 2 3 1 1 2 2 3; do
+		mv "$T/sys/$i" "$T/sys/inc"
+		for k in {1..6} {1..6}; do
+			"$COFFER" "$CC" -isystem "$T/sys/inc" -c "a$k.c" -o "a$k.o" || fail "the compile fails" &
+			[ $((k % 3)) != 0 ] || touch "$T/sys/inc/other.h"
+			[ "$k" != 6 ] || wait
+		done
+		for k in {1..6}; do
+			same_file "a$k.o" "$T/want/$i.$k.o"
+		done
+		mv "$T/sys/inc" "$T/sys/$i"
+	done
+	[ "$(counter direct_hits)" -gt 90 ] || fail "only $(counter direct_hits) hits"
 }
 
 trap_16_watched_folders_under_a_mount() # once
