@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "client/nearest.h"
+#include "depscan/watch.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -190,6 +191,8 @@ static const char *parse_value(enum setting s, const char *text, int64_t *number
 	}
 	if (s == SETTING_log_level)
 		return parse_log_level(text, number) ? NULL : "error, warn, info or debug";
+	if (s == SETTING_watched_folders)
+		return watch_folders_valid(text) ? NULL : "absolute folders with ':' between them, or off";
 	return NULL;
 }
 

@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 _coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
-	max_manifest_entries keep_texts idle_timeout extra_key log_level'
+	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
+	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid'
 _coffer_verbs='stats explain config cache doctor make ninja cmake run status stop scheduler worker token keys help version'
 
 # Words that may follow a verb.

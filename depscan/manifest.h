@@ -24,6 +24,8 @@
 #define PATH_TREE '\1'
 #define PATH_TREE_REAL '\2'
 
+struct watched;
+
 enum {
 	INPUT_IN_DEPFILE = 1, // the user's depfile names it
 	INPUT_NO_CODE = 2,    // a change in its comments counts (not a C-family text)
@@ -33,8 +35,10 @@ struct manifest_input {
 	struct digest digest;
 	struct digest code; // see struct scan
 	uint32_t flags;
-	// The file that was seen to have this digest, once it was old enough to be trusted. Guarded by the manifest's lock.
+	// Both are guarded by the manifest's lock: the file that was seen to have this digest, once it was old enough to be
+	// trusted; and for an absolute name what is known of it without a look (watch.h).
 	struct file_id seen;
+	const struct watched *watched;
 };
 
 // Names that must not exist, below one folder ("h.h", "sys/h.h"). When the folder's own identity is unchanged since they
@@ -44,8 +48,9 @@ struct absent_group {
 	const char *dir;    // canonical; "" is the working directory
 	const char **names; // sorted: those below one subfolder stand together
 	uint32_t n_names;
-	struct file_id checked; // guarded by the manifest's lock
+	struct file_id checked; // guarded by the manifest's lock, and so are the next ones
 	bool checked_trusted;
+	uint64_t epoch; // of watch.h: in it nothing had appeared. 0: not known without a look
 };
 
 struct manifest_link { // a folder of the search that is reached through a symlink must still lead there

@@ -13,6 +13,7 @@
 #include "depscan/compiler.h"
 #include "depscan/files.h"
 #include "depscan/search.h"
+#include "depscan/watch.h"
 #include "jobserver/slots.h"
 #include "store/store.h"
 
@@ -29,6 +30,7 @@ struct daemon {
 	struct files *files;
 	struct compilers *compilers;
 	struct searches *searches;
+	struct watch *watch; // NULL: no folder is watched
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;

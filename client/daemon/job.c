@@ -192,9 +192,10 @@ static void serve_control(struct job *j, const struct wire_msg *m)
 	if (what && strcmp(what, "status") == 0) {
 		AUTO_BUF struct buf farm = BUF_INIT;
 		farms_describe(j->d->farms, &farm);
-		const char *text = arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\n%s",
-						COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
-						atomic_load(&j->d->threads), farm.data ? farm.data : "");
+		const char *text =
+			arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\nwatched %u\n%s",
+				     COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
+				     atomic_load(&j->d->threads), watch_count(j->d->watch), farm.data ? farm.data : "");
 		send_text(j, WIRE_TEXT, text);
 	} else if (what && strcmp(what, "stop") == 0) {
 		send_text(j, WIRE_TEXT, "stopping");

@@ -54,6 +54,7 @@ struct job {
 
 	// lookup.c
 	struct manifest *manifest;
+	uint64_t epoch;          // of the watched folders, as the job was asked for; 0: none are
 	struct cause cause;      // why there was no hit
 	int64_t newest_input_ns; // the latest change of a file that was looked at
 
@@ -78,6 +79,10 @@ const char *job_real_path(const struct job *j, struct arena *a, const char *cano
 
 // lookup.c: 1 a hit (the entry and the result's bytes), 0 a miss with j->cause filled in.
 int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result);
+
+// Has the manifest many entries, so that new ones will push out old ones? And the key of the manifest for the source's very text.
+bool job_is_crowded(const struct job *j);
+int job_text_key(struct job *j, struct digest *key);
 
 // deliver.c: writes the outputs of a result and rebuilds the depfile; -1 when something can't be written (the compiler then
 // runs and meets the same trouble). The messages are returned as pointers into `result`.

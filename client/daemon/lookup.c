@@ -32,15 +32,37 @@ static const struct digest *digest_now(struct job *j, struct memo *memo, const c
 	return d;
 }
 
-// In the usual case one look at the file's identity is enough.
+static void note_date(struct job *j, const struct file_id *id)
+{
+	if (id->ctime_ns > j->newest_input_ns)
+		j->newest_input_ns = id->ctime_ns;
+}
+
+// What is at an absolute path, without a look as long as nothing has changed there. WATCHED_REFUSED: look yourself.
+static enum watched_state state_now(const struct job *j, const char *path, const struct watched **known)
+{
+	if (!j->epoch || path[0] != '/')
+		return WATCHED_REFUSED;
+	if (!watched_holds(*known, j->epoch))
+		*known = watch_look(j->d->watch, j->epoch, path);
+	return *known ? (*known)->state : WATCHED_REFUSED;
+}
+
+// In the usual case a watch, or one look at the file's identity, is enough.
 static bool input_matches(struct job *j, struct memo *memo, struct manifest_input *in)
 {
+	enum watched_state state = state_now(j, in->name, &in->watched);
+	if (state == WATCHED_ABSENT)
+		return false;
+	if (state == WATCHED_FILE) {
+		note_date(j, &in->watched->id);
+		return digest_equal(&in->watched->digest, &in->digest);
+	}
 	struct stat st;
 	if (fstatat(j->cwd_fd, job_real_path(j, &j->arena, in->name), &st, 0) < 0)
 		return false;
 	struct file_id id = file_id_of(&st);
-	if (id.ctime_ns > j->newest_input_ns)
-		j->newest_input_ns = id.ctime_ns;
+	note_date(j, &id);
 	if (file_id_equal(&id, &in->seen))
 		return true;
 	if (!digest_equal(digest_now(j, memo, in->name), &in->digest))
@@ -69,18 +91,43 @@ static bool context_matches(const struct job *j, const struct manifest_entry *e)
 	       (digest_is_zero(&e->place_context) || digest_equal(&e->place_context, &place));
 }
 
+// lstat(), by a watch where that is possible; else `watched` becomes false.
+static int look_at(const struct job *j, const char *path, struct stat *st, bool *watched)
+{
+	const struct watched *known = NULL;
+	switch (*watched ? state_now(j, path, &known) : WATCHED_REFUSED) {
+	case WATCHED_ABSENT:
+		errno = ENOENT;
+		return -1;
+	case WATCHED_FILE:
+	case WATCHED_FOLDER:
+		st->st_mode = known->state == WATCHED_FILE ? S_IFREG : S_IFDIR;
+		return 0;
+	case WATCHED_REFUSED:
+		break;
+	}
+	*watched = false;
+	return fstatat(j->cwd_fd, path, st, AT_SYMLINK_NOFOLLOW);
+}
+
 // The name in the group that exists now, or NULL. Under the manifest's lock.
 static const char *appeared_in(const struct job *j, struct absent_group *g, const char *dir)
 {
 	struct stat st;
 	int64_t now = clock_now_ns();
+	if (j->epoch && g->epoch == j->epoch)
+		return NULL;
+	// The folder, and later each name. (One in the build tree is another folder for another job.)
+	bool watched = j->epoch && g->dir[0] == '/' && watch_folder(j->d->watch, dir);
 	if (fstatat(j->cwd_fd, dir[0] ? dir : ".", &st, 0) < 0)
 		return NULL;
 	if (!S_ISDIR(st.st_mode))
 		return ".";
 	struct file_id id = file_id_of(&st);
-	if (g->checked_trusted && file_id_equal(&id, &g->checked))
+	if (g->checked_trusted && file_id_equal(&id, &g->checked)) {
+		g->epoch = watched ? j->epoch : 0;
 		return NULL;
+	}
 	char path[4096];
 	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
 	bool complete = true;    // the folder's own identity tells of everything that may appear
@@ -95,7 +142,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		strcpy(path + n, name);
 		if (slash && slash[1]) {
 			path[n + (size_t)(slash - name)] = '\0';
-			if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+			if (look_at(j, path, &st, &watched) < 0 && errno == ENOENT) {
 				gone = name;
 				gone_len = (size_t)(slash - name) + 1;
 				continue;
@@ -105,6 +152,10 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		}
 		const char *base = path_base(name);
 		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+			const struct watched *known = NULL;
+			if (watched && state_now(j, path, &known) == WATCHED_ABSENT)
+				continue;
+			watched = false;
 			path[n + (size_t)(base - name)] = '\0';
 			if (places_any_ends(j->cwd_fd, path, base + strlen(PLACES_ANY)))
 				return name;
@@ -113,7 +164,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		bool folder_allowed = name[strlen(name) - 1] == '/';
 		if (folder_allowed)
 			path[n + strlen(name) - 1] = '\0';
-		if (fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (look_at(j, path, &st, &watched) == 0) {
 			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0 && errno == ENOENT;
 			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
 				return name;
@@ -122,6 +173,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 	}
 	g->checked = id;
 	g->checked_trusted = complete && now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	g->epoch = watched ? j->epoch : 0;
 	return NULL;
 }
 
@@ -152,7 +204,9 @@ static bool names_hold(struct job *j, struct manifest_entry *e, struct cause *ca
 	}
 	for (uint32_t i = 0; i < e->n_present && !found; i++) {
 		const char *name = job_real_path(j, &j->arena, e->present[i]);
-		if (faccessat(j->cwd_fd, name, F_OK, 0) == 0)
+		const struct watched *known = NULL;
+		enum watched_state state = state_now(j, name, &known);
+		if (state == WATCHED_FILE || state == WATCHED_FOLDER || faccessat(j->cwd_fd, name, F_OK, 0) == 0)
 			continue;
 		found = name;
 		if (cause) {
@@ -184,6 +238,44 @@ static int direct(struct job *j, struct memo *memo, struct manifest_entry *entry
 			return 1;
 		}
 	}
+	return 0;
+}
+
+// A source whose text changes with every compile (a configure script's conftest.c) fills its manifest with variants that
+// push each other out. Each text has a manifest of its own then.
+static int direct_by_text(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+{
+	struct digest key;
+	if (!job_is_crowded(j) || job_text_key(j, &key) < 0)
+		return 0;
+	struct manifest *all = j->manifest;
+	j->manifest = manifests_get(j->d->manifests, &key);
+	int found = j->manifest ? direct(j, memo, entry, result) : 0;
+	if (!found) {
+		manifest_unref(j->manifest);
+		j->manifest = all;
+	} else {
+		manifest_unref(all);
+	}
+	return found;
+}
+
+bool job_is_crowded(const struct job *j)
+{
+	return j->manifest && j->manifest->n_entries >= config_number(j->config, SETTING_max_manifest_entries) / 4;
+}
+
+int job_text_key(struct job *j, struct digest *key)
+{
+	struct digest text;
+	if (files_digest(j->d->files, j->cwd_fd, j->line.source, &text, NULL, NULL) < 0)
+		return -1;
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, "by text");
+	hasher_digest(&h, &j->manifest_key);
+	hasher_digest(&h, &text);
+	*key = hasher_end(&h);
 	return 0;
 }
 
@@ -285,6 +377,7 @@ static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entr
 
 int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
 {
+	j->epoch = watch_epoch(j->d->watch);
 	j->manifest = manifests_get(j->d->manifests, &j->manifest_key);
 	if (!j->manifest) {
 		unit_compare(j, j->d->store, &j->arena, &j->cause);
@@ -292,6 +385,8 @@ int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
 	}
 	struct memo memo = {MAP_INIT};
 	int found = direct(j, &memo, entry, result);
+	if (!found)
+		found = direct_by_text(j, &memo, entry, result);
 	if (!found)
 		found = nearest(j, &memo, entry, result);
 	map_release(&memo.digests);

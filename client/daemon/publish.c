@@ -128,9 +128,11 @@ static enum reason store_all(struct job *j, struct manifest_entry *e, const stru
 	e->wall_us = j->wall_us;
 	j->result = e->result;
 	// The result first: a manifest never names what was not published.
+	size_t most = (size_t)config_number(j->config, SETTING_max_manifest_entries);
+	struct digest text;
 	if (store_result(j, &e->result, o, &err) < 0 ||
-	    manifests_add(j->d->manifests, &j->manifest_key, e,
-			  (size_t)config_number(j->config, SETTING_max_manifest_entries), &err) < 0) {
+	    manifests_add(j->d->manifests, &j->manifest_key, e, most, &err) < 0 ||
+	    (job_is_crowded(j) && job_text_key(j, &text) == 0 && manifests_add(j->d->manifests, &text, e, most, &err) < 0)) {
 		log_warn("cannot store a result: %s", err.text);
 		return REASON_store_failed;
 	}

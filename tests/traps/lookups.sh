@@ -1324,3 +1324,20 @@ trap_23_clang_takes_pch_beside_a_forced_include() # clang
 	put a.c 'int value = H;'
 	check any clang -include h.h -c a.c -o a.o
 }
+
+# A configure script compiles hundreds of texts under one name: the second run finds them all but the first few.
+trap_16_many_texts_of_one_name()
+{
+	local i round hits
+	for round in 1 2; do
+		read_counters counters_before
+		for ((i = 0; i < 60; i++)); do
+			echo "int value_$i;" >conftest.c
+			"$COFFER" "$CC" -c conftest.c -o conftest.o || fail "the compile fails"
+			nm conftest.o | grep -qw "value_$i" || fail "the object of another text"
+		done
+		settle
+	done
+	hits=$(grown direct_hits)
+	[ "$hits" -ge 50 ] || fail "only $hits hits in the second round"
+}
