@@ -20,6 +20,7 @@ struct images {
 	pthread_mutex_t lock;
 	struct map toolchains; // by image; an image does not change, and the host stays the host
 	struct map facts;      // by "identity compiler language"
+	char **list;           // or NULL
 };
 
 struct images *images_new(const struct toolchain_config *config, const char *const *compilers)
@@ -44,6 +45,7 @@ void images_free(struct images *im)
 		free(value);
 	map_release(&im->toolchains);
 	map_release(&im->facts);
+	images_list_free(im->list);
 	compilers_free(im->compilers);
 	files_free(im->files);
 	pthread_mutex_destroy(&im->lock);
@@ -127,12 +129,27 @@ static void list_images(struct images *im, char **names, size_t *n)
 	closedir(d);
 }
 
+void images_refresh(struct images *im)
+{
+	size_t n = 0;
+	char **names = mem_alloc((MAX_IMAGES + 1) * sizeof *names);
+	list_host(im, names, &n);
+	list_images(im, names, &n);
+	pthread_mutex_lock(&im->lock);
+	char **old = im->list;
+	im->list = names;
+	pthread_mutex_unlock(&im->lock);
+	images_list_free(old);
+}
+
 size_t images_list(struct images *im, char ***names)
 {
 	size_t n = 0;
 	*names = mem_alloc((MAX_IMAGES + 1) * sizeof **names);
-	list_host(im, *names, &n);
-	list_images(im, *names, &n);
+	pthread_mutex_lock(&im->lock);
+	for (; im->list && im->list[n]; n++)
+		(*names)[n] = mem_strdup(im->list[n]);
+	pthread_mutex_unlock(&im->lock);
 	return n;
 }
 

@@ -16,7 +16,9 @@ struct images;
 struct images *images_new(const struct toolchain_config *config, const char *const *compilers);
 void images_free(struct images *im);
 
-// Looks again at what there is. *names is NULL-terminated, in one block to be freed with images_list_free.
+// Looks what there is. The first time it takes about a second, as each of the compilers is asked.
+void images_refresh(struct images *im);
+// What there was when it was last looked: NULL-terminated, to be freed with images_list_free.
 size_t images_list(struct images *im, char ***names);
 void images_list_free(char **names);
 

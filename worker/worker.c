@@ -326,6 +326,8 @@ static void reload(struct worker_program *w)
 	}
 	// The scheduler is told the certificate and the images anew.
 	registration_renew(w->registration);
+	if (!w->registration)
+		images_refresh(w->service.images);
 	if (is_good)
 		log_event(LOG_LEVEL_INFO, "certificates and keys read again");
 }
@@ -344,6 +346,8 @@ static void drain(struct worker_program *w)
 static void serve(struct worker_program *w, const sigset_t *signals)
 {
 	const struct timespec turn = {.tv_sec = TIDY_S};
+	if (!w->registration) // which looks by itself
+		images_refresh(w->service.images);
 	for (;;) {
 		int number = sigtimedwait(signals, NULL, &turn);
 		if (number == SIGHUP) {

@@ -289,6 +289,7 @@ def scenario_describe():
         version = subprocess.run(['gcc', '-v'], capture_output=True, text=True).stderr.splitlines()[-1].strip()
         assert facts.version == version and facts.target == 'x86_64-linux-gnu' and len(facts.defines) == 16
     assert re.fullmatch('host:[0-9a-f]{32}', facts.identity) and facts.isolation == pb.ISOLATION_SANDBOX
+    wait_until(lambda: w.status()['images'])
     assert facts.identity in w.status()['images'] and 'host:any' in w.status()['images'] and STAND_IN in w.status()['images']
     assert ask(image='host:any', compiler='g++', language='c++').identity != facts.identity
     # The very compiler as an image.
