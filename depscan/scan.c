@@ -211,13 +211,17 @@ static bool is_parameter(struct reader *r, const char *macro, const char *p)
 // `#if HAS(<x.h>)`, where HAS may be such a macro: other names in brackets do no harm.
 static void read_wrapped(struct reader *r, const char *p)
 {
-	for (; p < r->end && !is_break(*p); p++) {
+	const char *limit = r->end - p > 4 * LINE_LIMIT ? p + 4 * LINE_LIMIT : r->end;
+	for (; p < limit && !is_break(*p); p++) {
+		if (*p != '(')
+			continue;
 		const char *before = before_gap(r, p), *w = before;
 		while (w > r->text && is_word(w[-1]))
 			w--;
-		if (*p == '(' && w < before && !at_text(w, before, "__has"))
+		if (w < before && !at_text(w, before, "__has"))
 			read_name(r, skip_gap(r, p + 1), (struct include){.probe = true, .wrapped = true}, false);
 	}
+	r->s->unknown_probe |= p == limit && limit != r->end;
 }
 
 static void read_probe(struct reader *r, const char *w, const char *p, bool next)
@@ -259,7 +263,7 @@ static const char *at_hash(struct reader *r, const char *hash, const char *p)
 		read_include(r, hash, e, true);
 	else if (is(w, n, "embed"))
 		r->s->embed = true;
-	else if (is(w, n, "if") || is(w, n, "elif"))
+	else if ((is(w, n, "if") || is(w, n, "elif")) && begins_line(r, hash))
 		read_wrapped(r, e);
 	else if (n && !r->pastes && !begins_line(r, hash))
 		r->pastes = true;
