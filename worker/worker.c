@@ -18,7 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIDY_S = 5, SPARE_CALLS = 256, FILES_PER_JOB = 8, SPARE_FILES = 1024, LARGE_PIECE = 128 << 10, KEPT_HEAP = 16 << 20 };
+enum {
+	TIDY_S = 5,
+	SPARE_JOBS = 64,
+	SPARE_CALLS = 256,
+	FILES_PER_JOB = 8,
+	SPARE_FILES = 1024,
+	LARGE_PIECE = 128 << 10,
+	KEPT_HEAP = 16 << 20
+};
 
 static const struct option_def defs[WORKER_OPTIONS] = {
 #define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
@@ -177,7 +185,8 @@ static int start_runtime(struct worker_program *w, struct err *err)
 			   .file_bytes = (uint64_t)number_of(w, WORKER_file_size),
 			   .scratch_bytes = (uint64_t)number_of(w, WORKER_scratch_size),
 			   .message_bytes = (uint64_t)number_of(w, WORKER_message_size)},
-		.jobs = w->slots,
+		// An agent is a moment behind in seeing that a job is over.
+		.jobs = w->slots + SPARE_JOBS,
 		.session_memory_bytes = (uint64_t)number_of(w, WORKER_session_memory),
 		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
 	};
