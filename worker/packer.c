@@ -1,18 +1,35 @@
 #include "worker/packer.h"
 
 #include "base/mem.h"
+#include "worker/spares.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
-enum { LEVEL = 1 };
+// The window is what a context's memory is made of, and objects are not much smaller with a larger one.
+enum { LEVEL = 1, WINDOW_LOG = 17 };
 
 struct packing {
 	ZSTD_CCtx *zstd;
 	EVP_MD_CTX *sha256;
 };
+
+static struct spares spare_contexts = SPARES_INIT;
+
+static ZSTD_CCtx *take_context(void)
+{
+	ZSTD_CCtx *c = spares_take(&spare_contexts);
+	if (!c)
+		c = ZSTD_createCCtx();
+	if (!c)
+		abort();
+	ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
+	ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, LEVEL);
+	ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, WINDOW_LOG);
+	return c;
+}
 
 void packer_init(struct packer *p, uint64_t max_bytes)
 {
@@ -23,7 +40,8 @@ static void end_packing(struct packer *p)
 {
 	if (!p->packing)
 		return;
-	ZSTD_freeCCtx(p->packing->zstd);
+	if (!spares_give(&spare_contexts, p->packing->zstd))
+		ZSTD_freeCCtx(p->packing->zstd);
 	EVP_MD_CTX_free(p->packing->sha256);
 	free(TAKE(p->packing));
 }
@@ -44,11 +62,10 @@ int packer_begin(struct packer *p, int kind, struct err *err)
 {
 	if (!p->packing) {
 		p->packing = mem_alloc(sizeof *p->packing);
-		p->packing->zstd = ZSTD_createCCtx();
+		p->packing->zstd = take_context();
 		p->packing->sha256 = EVP_MD_CTX_new();
-		if (!p->packing->zstd || !p->packing->sha256)
+		if (!p->packing->sha256)
 			abort();
-		ZSTD_CCtx_setParameter(p->packing->zstd, ZSTD_c_compressionLevel, LEVEL);
 	}
 	if (p->n == HEADER_MAX_OUTPUTS)
 		return err_set(err, ERR_LIMIT, "more than %d outputs", HEADER_MAX_OUTPUTS);

@@ -1,6 +1,7 @@
 #include "worker/upload.h"
 
 #include "base/mem.h"
+#include "worker/spares.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -12,17 +13,29 @@ enum { CHUNK = 32 * 1024, OVERLAP = 9 };
 struct unpacking {
 	ZSTD_DCtx *zstd;
 	EVP_MD_CTX *sha256;
-	bool is_at_end;             // of the frame
 	char text[OVERLAP + CHUNK]; // the last bytes before, then what was unpacked
 };
 
-static ZSTD_DCtx *new_context(void)
+// What is kept for the next one has at most so many bytes.
+#define SPARE_BYTES ((size_t)512 << 10)
+static struct spares spare_contexts = SPARES_INIT;
+
+static ZSTD_DCtx *take_context(void)
 {
-	ZSTD_DCtx *d = ZSTD_createDCtx();
+	ZSTD_DCtx *d = spares_take(&spare_contexts);
+	if (!d)
+		d = ZSTD_createDCtx();
 	if (!d)
 		abort();
+	ZSTD_DCtx_reset(d, ZSTD_reset_session_and_parameters);
 	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, UPLOAD_WINDOW_LOG);
 	return d;
+}
+
+static void give_context(ZSTD_DCtx *d)
+{
+	if (d && (ZSTD_sizeof_DCtx(d) > SPARE_BYTES || !spares_give(&spare_contexts, d)))
+		ZSTD_freeDCtx(d);
 }
 
 void upload_init(struct upload *u, uint64_t max_bytes)
@@ -34,7 +47,7 @@ static void end_unpacking(struct upload *u)
 {
 	if (!u->unpacking)
 		return;
-	ZSTD_freeDCtx(u->unpacking->zstd);
+	give_context(u->unpacking->zstd);
 	EVP_MD_CTX_free(u->unpacking->sha256);
 	free(TAKE(u->unpacking));
 }
@@ -53,7 +66,7 @@ size_t upload_memory(const struct upload *u)
 static int begin_unpacking(struct upload *u, struct err *err)
 {
 	struct unpacking *x = u->unpacking = mem_alloc(sizeof *u->unpacking);
-	x->zstd = new_context();
+	x->zstd = take_context();
 	x->sha256 = EVP_MD_CTX_new();
 	if (!x->sha256 || EVP_DigestInit_ex(x->sha256, EVP_sha256(), NULL) != 1)
 		return err_set(err, ERR_IO, "cannot begin a digest");
@@ -63,7 +76,7 @@ static int begin_unpacking(struct upload *u, struct err *err)
 // ".incbin", or ".include" and a blank, as the assembler takes them. Looks at the end of what came before, too.
 static bool reads_files(const char *text, size_t n)
 {
-	for (const char *at = text; (at = memmem(at, (size_t)(text + n - at), ".inc", 4)); at++) {
+	for (const char *at = text; (at = memchr(at, '.', (size_t)(text + n - at))); at++) {
 		size_t left = (size_t)(text + n - at);
 		if (left >= 7 && memcmp(at, ".incbin", 7) == 0)
 			return true;
@@ -89,8 +102,18 @@ static int take_text(struct upload *u, size_t n, struct err *err)
 	return 0;
 }
 
+// At once when the frame is whole, as the end of the call may be long in coming.
+static void finish(struct upload *u)
+{
+	EVP_DigestFinal_ex(u->unpacking->sha256, u->digest, NULL);
+	end_unpacking(u);
+	u->is_whole = true;
+}
+
 int upload_take(struct upload *u, const void *p, size_t n, struct err *err)
 {
+	if (u->is_whole)
+		return n ? err_set(err, ERR_FORMAT, "there are bytes behind the source's zstd frame") : 0;
 	if (!u->unpacking && begin_unpacking(u, err) < 0)
 		return -1;
 	struct unpacking *x = u->unpacking;
@@ -99,8 +122,6 @@ int upload_take(struct upload *u, const void *p, size_t n, struct err *err)
 		return -1;
 	ZSTD_inBuffer in = {p, n, 0};
 	while (in.pos < in.size) {
-		if (x->is_at_end)
-			return err_set(err, ERR_FORMAT, "there are bytes behind the source's zstd frame");
 		ZSTD_outBuffer out = {x->text + OVERLAP, CHUNK, 0};
 		size_t rc;
 		do {
@@ -111,36 +132,36 @@ int upload_take(struct upload *u, const void *p, size_t n, struct err *err)
 			if (out.pos && take_text(u, out.pos, err) < 0)
 				return -1;
 		} while (rc && out.pos == out.size);
-		x->is_at_end = rc == 0;
+		if (rc == 0) {
+			finish(u);
+			return upload_take(u, NULL, in.size - in.pos, err);
+		}
 	}
 	return 0;
 }
 
 int upload_end(struct upload *u, struct err *err)
 {
-	if (!u->unpacking || !u->unpacking->is_at_end)
-		return err_set(err, ERR_FORMAT,
-			       u->unpacking ? "the source's zstd frame is not whole" : "there is no source");
-	EVP_DigestFinal_ex(u->unpacking->sha256, u->digest, NULL);
-	end_unpacking(u);
-	u->is_whole = true;
-	return 0;
+	if (u->is_whole)
+		return 0;
+	return err_set(err, ERR_FORMAT, u->unpacking ? "the source's zstd frame is not whole" : "there is no source");
 }
 
 void upload_reader_init(struct upload_reader *r, const struct upload *u)
 {
-	*r = (struct upload_reader){.upload = u, .zstd = new_context()};
+	*r = (struct upload_reader){.upload = u, .zstd = take_context()};
 }
 
 void upload_reader_release(struct upload_reader *r)
 {
-	ZSTD_freeDCtx(r->zstd);
-	r->zstd = NULL;
+	give_context(TAKE(r->zstd));
 }
 
 ssize_t upload_read(void *reader, void *to, size_t room, struct err *err)
 {
 	struct upload_reader *r = reader;
+	if (!r->zstd)
+		return 0;
 	ZSTD_inBuffer in = {r->upload->packed.data, r->upload->packed.len, r->at};
 	ZSTD_outBuffer out = {to, room, 0};
 	// What it gives at the end it gives with the last bytes of the input, or after them.
@@ -150,5 +171,8 @@ ssize_t upload_read(void *reader, void *to, size_t room, struct err *err)
 	r->at = in.pos;
 	if (ZSTD_isError(rc))
 		return err_set(err, ERR_FORMAT, "the source can't be unpacked again: %s", ZSTD_getErrorName(rc));
+	// A job may run for long after it has read its source.
+	if (out.pos == 0)
+		upload_reader_release(r);
 	return (ssize_t)out.pos;
 }

@@ -38,8 +38,8 @@ size_t upload_memory(const struct upload *u);
 // From the start, as often as wanted. job_read_fn (worker/runtime.h).
 struct upload_reader {
 	const struct upload *upload;
-	struct ZSTD_DCtx_s *zstd;
-	size_t at; // of the packed bytes
+	struct ZSTD_DCtx_s *zstd; // NULL: it is at the end
+	size_t at;                // of the packed bytes
 };
 void upload_reader_init(struct upload_reader *r, const struct upload *u);
 void upload_reader_release(struct upload_reader *r);

@@ -9,7 +9,7 @@
 #include "worker/service.h"
 #include "worker/status.h"
 
-#include <netdb.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +18,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TIDY_S = 5, SPARE_CALLS = 256, FILES_PER_JOB = 8, SPARE_FILES = 1024 };
+enum {
+	TIDY_S = 5,
+	SPARE_JOBS = 64,
+	SPARE_CALLS = 256,
+	FILES_PER_JOB = 8,
+	SPARE_FILES = 1024,
+	LARGE_PIECE = 128 << 10,
+	KEPT_HEAP = 16 << 20
+};
 
 static const struct option_def defs[WORKER_OPTIONS] = {
 #define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
@@ -177,7 +185,8 @@ static int start_runtime(struct worker_program *w, struct err *err)
 			   .file_bytes = (uint64_t)number_of(w, WORKER_file_size),
 			   .scratch_bytes = (uint64_t)number_of(w, WORKER_scratch_size),
 			   .message_bytes = (uint64_t)number_of(w, WORKER_message_size)},
-		.jobs = w->slots,
+		// An agent is a moment behind in seeing that a job is over.
+		.jobs = w->slots + SPARE_JOBS,
 		.session_memory_bytes = (uint64_t)number_of(w, WORKER_session_memory),
 		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
 	};
@@ -396,6 +405,9 @@ int worker_main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	// What is large goes back to the system at once, and what is in use again and again stays.
+	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
+	mallopt(M_TRIM_THRESHOLD, KEPT_HEAP);
 	worker_service_init(&w.service);
 	rc = start(&w, &err);
 	if (rc == 0)
