@@ -25,13 +25,16 @@ static int has(int argc, char **argv, const char *word)
 
 static void say_who(void)
 {
-	fputs("Using built-in specs.\nTarget: x86_64-linux-gnu\nThread model: posix\ngcc version 12.2.0 (a stand-in that sleeps)\n",
+	fputs("Using built-in specs.\nTarget: x86_64-linux-gnu\nThread model: posix\ngcc version 12.2.0 (a stand-in that "
+	      "sleeps)\n",
 	      stderr);
 }
 
 static void say_where(void)
 {
-	fputs("#include \"...\" search starts here:\n#include <...> search starts here:\n /usr/include\nEnd of search list.\n", stderr);
+	fputs("#include \"...\" search starts here:\n#include <...> search starts here:\n /usr/include\nEnd of search "
+	      "list.\n",
+	      stderr);
 }
 
 static int write_text(const char *path, const char *text)

@@ -55,7 +55,7 @@ int store_get(struct store *s, enum store_kind kind, const struct digest *key, s
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key);
 
-uint64_t store_bytes(const struct store *s);   // on disk, by the usage file
+uint64_t store_bytes(const struct store *s);  // on disk, by the usage file
 uint64_t store_take_corrupt(struct store *s); // corrupt blobs met since it was last asked
 // store_evict_some has something to do: the limit is passed, or the counts were lost and all must be counted anew.
 bool store_is_over(const struct store *s);

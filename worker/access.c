@@ -54,7 +54,8 @@ static int64_t now_s(void)
 static struct file_id id_of(const char *path)
 {
 	struct stat st;
-	return stat(path, &st) < 0 ? (struct file_id){0} : file_id_of(&st);
+	const struct file_id none = {0};
+	return stat(path, &st) < 0 ? none : file_id_of(&st);
 }
 
 int access_reload(struct access *a, struct err *err)

@@ -23,9 +23,10 @@ static struct manifest_entry make_entry(struct arena *a, const char *source_text
 	e.result = digest_text(arena_printf(a, "%s%s", source_text, header_text));
 	e.n_inputs = 2;
 	e.inputs = arena_alloc(a, 2 * sizeof *e.inputs);
-	e.inputs[0] =
-		(struct manifest_input){"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE, {0}, NULL};
-	e.inputs[1] = (struct manifest_input){"/usr/include/h.h", digest_text(header_text), digest_text("code"), 0, {0}, NULL};
+	e.inputs[0] = (struct manifest_input){
+		"\1src/x.c", digest_text(source_text), digest_text("code"), INPUT_IN_DEPFILE, {0}, NULL};
+	e.inputs[1] =
+		(struct manifest_input){"/usr/include/h.h", digest_text(header_text), digest_text("code"), 0, {0}, NULL};
 	e.n_absent = 1;
 	e.absent = arena_alloc(a, sizeof *e.absent);
 	static const char *names[] = {"h.h", "h.h.gch"};
