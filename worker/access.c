@@ -53,8 +53,9 @@ static int64_t now_s(void)
 
 static struct file_id id_of(const char *path)
 {
+	const struct file_id none = {0};
 	struct stat st;
-	return stat(path, &st) < 0 ? (struct file_id){0} : file_id_of(&st);
+	return stat(path, &st) < 0 ? none : file_id_of(&st);
 }
 
 int access_reload(struct access *a, struct err *err)

@@ -287,8 +287,8 @@ static int take_output(void *ctx, const void *p, size_t n, struct err *err)
 static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
 {
 	struct upload_reader reader;
-	struct output_sink sinks[HEADER_MAX_OUTPUTS];
-	struct job_output outputs[HEADER_MAX_OUTPUTS];
+	struct output_sink sinks[HEADER_MAX_OUTPUTS] = {0};
+	struct job_output outputs[HEADER_MAX_OUTPUTS] = {0};
 	struct job job = {.arguments = command->words,
 			  .source_name = command->source_name,
 			  .read = upload_read,
