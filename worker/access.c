@@ -53,8 +53,8 @@ static int64_t now_s(void)
 
 static struct file_id id_of(const char *path)
 {
-	struct stat st;
 	const struct file_id none = {0};
+	struct stat st;
 	return stat(path, &st) < 0 ? none : file_id_of(&st);
 }
 
