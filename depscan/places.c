@@ -84,7 +84,8 @@ struct place *places_get(struct places *p, const char *tidy)
 static void look_for_any(struct places *p, struct place *place)
 {
 	const char *suffix = path_base(place->path) + strlen(PLACES_ANY);
-	place->presence = places_any_ends(p->cwd_fd, place->parent->path, suffix) ? PLACE_FILE : PLACE_ABSENT;
+	const char *dir = place->parent ? place->parent->path : ".";
+	place->presence = places_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
 	place->looked = p->job;
 }
 
