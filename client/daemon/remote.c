@@ -74,7 +74,7 @@ static const char *preprocess(struct away *w)
 	}
 	bool ours = j->inputs_from == INPUTS_OUR_DEPFILE;
 	w->text.program = j->compiler->path;
-	w->text.argv = remote_preprocess_words(&j->arena, &j->line, j->wire.argv[0], maps, ours ? depfile : NULL);
+	w->text.argv = remote_preprocess_words(&j->arena, &j->line, j->compiler->path, maps, ours ? depfile : NULL);
 	w->text.envp = j->env;
 	w->text.cwd_fd = j->cwd_fd;
 	w->text.umask = j->wire.umask;

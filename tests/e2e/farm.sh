@@ -168,6 +168,19 @@ e2e_farm_worker_has_another_compiler() { # once
 	farm_end
 }
 
+e2e_farm_elastic_make_lends_its_slots() # once
+{
+	local i
+	worker_start w1 --runtime process --slots 20
+	for ((i = 1; i <= 20; i++)); do put "f$i.c" "int f$i(int x) { return x * $i; }"; done
+	printf 'all: $(addsuffix .o,$(addprefix f,$(shell seq 20)))\n%%.o: %%.c\n\t@$(CC) -O1 -c $< -o $@\n' >Makefile
+	timeout 60 "$COFFER" make --summary >"$T/log" 2>&1 || fail "the build fails: $(tail -n 3 "$T/log")"
+	grep -q 'at most 2 commands at once\|at most 1 commands at once\|local: at most' "$T/log" || fail "no summary: $(<"$T/log")"
+	[ "$(counter remote_compiles)" -ge 15 ] || fail "hardly anything went away: $(<"$T/log")"
+	grep -q 'remote: [12][0-9]' "$T/log" || fail "slots were not lent: $(<"$T/log")"
+	farm_end
+}
+
 e2e_farm_paranoid_keeps_nothing_here() { # once
 	worker_start w1
 	export COFFER_PARANOID=on
