@@ -289,7 +289,7 @@ static void at_date(struct reader *r, const char *w, size_t n)
 		bool head = n >= 3 && n <= len && memcmp(w, names[i], n) == 0;
 		bool tail = n >= strlen("DATE__") && n < len && memcmp(w, names[i] + len - n, n) == 0;
 		// #define HALF __TI; but "the __TIME*_T macros", says glibc
-		bool piece = head && n > 3 && w[n] != '*';
+		bool piece = head && n > 3 && (w + n == r->end || w[n] != '*');
 		// C(C(__, TIME), __)
 		bool core = n == len - 4 && r->pastes && memcmp(w, names[i] + 2, n) == 0;
 		if (piece || ((head || tail) && (is_pasted(r, w, n) || (n > 3 && is_argument(r, w, n)))) ||

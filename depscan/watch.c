@@ -422,10 +422,12 @@ bool watch_folders_valid(const char *folders)
 {
 	if (is_off(folders))
 		return true;
-	for (const char *p = folders; p; p = strchr(p, ':'), p += p != NULL)
-		if (*p != '/')
-			return false;
-	return true;
+	for (const char *p = folders; *p == '/'; p++) {
+		p = strchr(p, ':');
+		if (!p)
+			return true;
+	}
+	return false;
 }
 
 static void take_roots(struct watch *w, const char *folders)

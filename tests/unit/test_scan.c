@@ -141,6 +141,15 @@ START_TEST(plain_macro_names_are_told)
 }
 END_TEST
 
+START_TEST(a_piece_of_a_time_macro_may_be_the_last_word)
+{
+	static const char text[] = {'_', '_', 'T', 'I'}; // nothing behind it may be read
+	scan_release(&s);
+	scan_text(&s, text, sizeof text);
+	ck_assert(s.time);
+}
+END_TEST
+
 START_TEST(macros_that_ask_are_noted)
 {
 	check_one("#  define HAS(x) __has_include(x)\n", "HAS", INCLUDE_MACRO, false, true);
@@ -534,6 +543,7 @@ int main(void)
 	tcase_add_test(t, each_name_is_noted_once_per_meaning);
 	tcase_add_test(t, names_that_cannot_be_read_are_computed);
 	tcase_add_test(t, plain_macro_names_are_told);
+	tcase_add_test(t, a_piece_of_a_time_macro_may_be_the_last_word);
 	tcase_add_test(t, macros_that_ask_are_noted);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
