@@ -98,6 +98,7 @@ static inline void tear_down(void)
 // Everything about one job, with its answer.
 struct trial {
 	const char *arguments[16];
+	char words[4096]; // that the arguments point to
 	const char *source;
 	struct job job;
 	struct job_bytes bytes;
@@ -116,12 +117,10 @@ static inline const char *text_of(const struct buf *b)
 // The words of a command, separated by single blanks; no quoting.
 static inline void trial_words(struct trial *t, const char *command)
 {
-	static char kept[8][4096];
-	static unsigned next;
-	char *copy = kept[next++ % 8], *save = NULL;
+	char *save = NULL;
 	size_t n = 0;
-	snprintf(copy, sizeof kept[0], "%s", command);
-	for (char *word = strtok_r(copy, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
+	snprintf(t->words, sizeof t->words, "%s", command);
+	for (char *word = strtok_r(t->words, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
 		t->arguments[n++] = word;
 	t->arguments[n] = NULL;
 }
