@@ -18,6 +18,7 @@ enum { PREPROCESS_MS = 300000, MOST_WORKERS = 3, TELL_EVERY = 2, WAIT_MS = 100 }
 struct away {
 	struct job *j;
 	struct farm *farm;
+	struct farm_seat seat;
 	bool is_gated, has_slot;
 	struct farm_compiler compiler;
 	struct remote_words words;
@@ -91,8 +92,8 @@ static const char *preprocess(struct away *w)
 	return w->not_stored == REASON_embed ? "its assembler may read files" : NULL;
 }
 
-// While it waits: is the launcher still there? And when the other machine has not begun, and a core here is idle, the core
-// takes it.
+// While it waits: is the launcher still there, and is the worker still to be believed? And when the other machine has not
+// begun, and a core here is idle, the core takes it.
 static bool go_on(void *ctx, bool started)
 {
 	struct away *w = ctx;
@@ -100,7 +101,7 @@ static bool go_on(void *ctx, bool started)
 		return false;
 	if (!started && w->is_gated)
 		w->has_slot = slots_try(&w->j->d->slots, 1);
-	return !w->has_slot;
+	return !w->has_slot && farm_trusts(w->farm, &w->seat);
 }
 
 static enum farm_verdict verdict_of(enum remote_outcome o)
@@ -117,13 +118,53 @@ static enum farm_verdict verdict_of(enum remote_outcome o)
 	}
 }
 
-// One worker after the other, until one has compiled it.
-static const char *call_workers(struct away *w, struct farm_seat *seat)
+// A seat at a worker, or a core here: whichever is free first.
+static const char *find_place(struct away *w)
 {
 	struct job *j = w->j;
 	struct err err = ERR_INIT;
+	for (int waited = 0; farm_take(w->farm, &w->compiler, &w->seat, &err) != 1; waited += WAIT_MS) {
+		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
+			log_debug("'%s' stays here: %s", j->line.source, err.text);
+			return "no worker is free";
+		}
+		w->has_slot = slots_try(&j->d->slots, 0);
+		if (w->has_slot)
+			return "a core here was idle first";
+		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
+			return "its launcher has gone";
+		farm_wait(w->farm, WAIT_MS);
+	}
+	return NULL;
+}
+
+static enum remote_outcome call_worker(struct away *w)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	char worker[64];
+	snprintf(worker, sizeof worker, "%s", w->seat.worker);
+	enum remote_outcome o = remote_compile(&w->call, &w->seat, &err);
+	stats_add(j->d->stats, STAT_remote_lies, o == REMOTE_LIED);
+	// What a worker says that has lied in another job meanwhile is worth nothing.
+	if (!farm_give(w->farm, &w->seat, verdict_of(o)) && o == REMOTE_DONE) {
+		err_set(&err, ERR_PEER, "it has lied in another job");
+		o = REMOTE_FAILED;
+	}
+	if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
+		log_info("worker '%s' did not compile '%s': %s", worker, j->line.source, err.text);
+	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED)
+		stats_add(j->d->stats, STAT_remote_failed, 1);
+	return o;
+}
+
+// One worker after the other, until one has compiled it.
+static const char *call_workers(struct away *w)
+{
+	struct job *j = w->j;
 	w->call = (struct remote_call){.image = farm_image(w->farm),
 				       .compiler = w->compiler.name,
+				       .target = w->compiler.target,
 				       .words = &w->words,
 				       .text = &w->text,
 				       .source_name = path_base(j->line.source),
@@ -132,20 +173,23 @@ static const char *call_workers(struct away *w, struct farm_seat *seat)
 				       .go_on = go_on,
 				       .ctx = w};
 	for (int i = 0; i < MOST_WORKERS; i++) {
-		if (i && farm_take(w->farm, &w->compiler, seat, &err) != 1)
-			return "no other worker takes it";
-		enum remote_outcome o = remote_compile(&w->call, seat, &err);
-		if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
-			log_info("worker '%s' did not compile '%s': %s", seat->worker, j->line.source, err.text);
-		farm_give(w->farm, seat, verdict_of(o));
-		if (o == REMOTE_DONE)
+		const char *stays = i ? find_place(w) : NULL;
+		if (stays)
+			return stays;
+		switch (call_worker(w)) {
+		case REMOTE_DONE:
 			return NULL;
-		if (o == REMOTE_GIVEN_UP)
-			return "a core here was idle first";
-		if (o != REMOTE_BUSY)
-			stats_add(j->d->stats, STAT_remote_failed, 1);
-		if (o == REMOTE_REFUSED)
+		case REMOTE_REFUSED:
 			return "no worker would take it";
+		case REMOTE_GIVEN_UP:
+			if (w->has_slot)
+				return "a core here was idle first";
+			if (!job_tell(j, WIRE_REMOTE))
+				return "its launcher has gone";
+			break;
+		default:
+			break;
+		}
 	}
 	return "three workers did not compile it";
 }
@@ -171,33 +215,12 @@ static const char *deliver(struct away *w)
 	return NULL;
 }
 
-// A seat at a worker, or a core here: whichever is free first.
-static const char *find_place(struct away *w, struct farm_seat *seat)
-{
-	struct job *j = w->j;
-	struct err err = ERR_INIT;
-	for (int waited = 0; farm_take(w->farm, &w->compiler, seat, &err) != 1; waited += WAIT_MS) {
-		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
-			log_debug("'%s' stays here: %s", j->line.source, err.text);
-			return "no worker is free";
-		}
-		w->has_slot = slots_try(&j->d->slots, 0);
-		if (w->has_slot)
-			return "a core here was idle first";
-		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
-			return "its launcher has gone";
-		farm_wait(w->farm, WAIT_MS);
-	}
-	return NULL;
-}
-
 static const char *send_away(struct away *w)
 {
 	struct job *j = w->j;
-	struct farm_seat seat;
 	const char *stays = farm_words(w);
 	if (!stays)
-		stays = find_place(w, &seat);
+		stays = find_place(w);
 	if (stays)
 		return stays;
 	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
@@ -205,11 +228,11 @@ static const char *send_away(struct away *w)
 	if (entered)
 		slots_leave(&j->d->slots);
 	if (stays)
-		farm_give(w->farm, &seat, FARM_DONE);
+		farm_give(w->farm, &w->seat, FARM_DONE);
 	else if (!job_tell(j, WIRE_REMOTE))
 		stays = "its launcher has gone";
 	else
-		stays = call_workers(w, &seat);
+		stays = call_workers(w);
 	stats_add(j->d->stats, STAT_remote_bytes_sent, w->call.sent);
 	return stays ? stays : deliver(w);
 }

@@ -1,9 +1,13 @@
 #include "client/remote/call.h"
 
 #include "base/mem.h"
+#include "client/remote/object.h"
 #include "proto/coffer.pb-c.h"
 
 #include <openssl/sha.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <zstd.h>
@@ -17,9 +21,21 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static enum remote_outcome outcome_of(struct rpc_call *call, struct err *err)
+int remote_pause_ms(const char *text)
+{
+	if (!text)
+		return 0;
+	size_t digits = strspn(text, "0123456789");
+	if (!digits || text[digits] || digits > 9)
+		return REMOTE_PAUSE_MAX_MS;
+	int ms = atoi(text);
+	return ms < 1 ? 1 : ms > REMOTE_PAUSE_MAX_MS ? REMOTE_PAUSE_MAX_MS : ms;
+}
+
+static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *seat, struct err *err)
 {
 	const struct rpc_status *s = rpc_wait_status(call);
+	seat->pause_ms = remote_pause_ms(rpc_call_metadata(call, "grpc-retry-pushback-ms"));
 	err_set(err, ERR_PEER, "%s: %s", rpc_code_name(s->code), s->text);
 	switch (s->code) {
 	case RPC_RESOURCE_EXHAUSTED:
@@ -72,8 +88,21 @@ struct answer {
 	struct remote_call *c;
 	Coffer__V1__CompileReply *result; // the message that has it
 	ZSTD_DCtx *zstd;
+	uint64_t size; // of the object, as the result says
 	bool started;
+	bool is_lie;
 };
+
+__attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct err *err, const char *fmt, ...)
+{
+	char text[128];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	a->is_lie = true;
+	return err_set(err, ERR_FORMAT, "%s", text);
+}
 
 static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct err *err)
 {
@@ -86,8 +115,10 @@ static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct
 		ZSTD_outBuffer out = {room, PIECE, 0};
 		size_t left = ZSTD_decompressStream(a->zstd, &out, &in);
 		if (ZSTD_isError(left))
-			return err_set(err, ERR_FORMAT, "the object does not decompress: %s", ZSTD_getErrorName(left));
+			return lie(a, err, "its object does not decompress: %s", ZSTD_getErrorName(left));
 		buf_grew(to, out.pos);
+		if (to->len > a->size)
+			return lie(a, err, "its object is larger than it says");
 	}
 	return 0;
 }
@@ -110,6 +141,17 @@ static int take_rest(struct answer *a, struct err *err)
 	return 0;
 }
 
+// We have asked for one object.
+static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, struct err *err)
+{
+	if (r->n_outputs > 1 || (r->n_outputs && r->outputs[0]->kind != COFFER__V1__OUTPUT__KIND__OBJECT))
+		return lie(a, err, "it sends outputs that nobody has asked for");
+	a->size = r->n_outputs ? r->outputs[0]->size : 0;
+	if (a->size > a->c->max_output)
+		return err_set(err, ERR_LIMIT, "the object has %llu bytes", (unsigned long long)a->size);
+	return 0;
+}
+
 static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct err *err)
 {
 	Coffer__V1__CompileReply *r = *reply;
@@ -119,15 +161,15 @@ static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct
 		return 0;
 	case COFFER__V1__COMPILE_REPLY__KIND_RESULT:
 		if (a->result)
-			return err_set(err, ERR_FORMAT, "the worker answers twice");
+			return lie(a, err, "it answers twice");
 		a->result = TAKE(*reply);
-		return 0;
+		return take_result(a, a->result->result, err);
 	case COFFER__V1__COMPILE_REPLY__KIND_PIECE:
 		if (!a->result)
-			return err_set(err, ERR_FORMAT, "the worker sends an output before its result");
+			return lie(a, err, "it sends an object before its result");
 		return take_piece(a, &r->piece, err);
 	default:
-		return err_set(err, ERR_FORMAT, "the worker sends what we do not know");
+		return lie(a, err, "it sends what nobody has asked for");
 	}
 }
 
@@ -157,15 +199,15 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 		if (taken < 0)
 			return -1;
 	}
-	return err_set(err, ERR_FORMAT, "the worker sends without end");
+	return lie(a, err, "it sends without end");
 }
 
 static enum remote_outcome judge(struct answer *a, struct err *err)
 {
 	struct remote_call *c = a->c;
 	if (!a->result) {
-		err_set(err, ERR_FORMAT, "the worker has ended without a result");
-		return REMOTE_FAILED;
+		err_set(err, ERR_FORMAT, "it has ended without a result");
+		return REMOTE_LIED;
 	}
 	const Coffer__V1__CompileResult *r = a->result->result;
 	if (r->limit && r->limit[0]) {
@@ -180,41 +222,38 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 		return REMOTE_DONE;
 	if (r->source_digest.len != sizeof c->text->sha256 ||
 	    memcmp(r->source_digest.data, c->text->sha256, sizeof c->text->sha256) != 0) {
-		err_set(err, ERR_FORMAT, "the worker has compiled another text");
+		err_set(err, ERR_FORMAT, "it has compiled another text");
 		return REMOTE_LIED;
 	}
 	uint8_t sha256[32];
 	SHA256((const uint8_t *)(c->object.data ? c->object.data : ""), c->object.len, sha256);
-	if (r->n_outputs != 1 || r->outputs[0]->kind != COFFER__V1__OUTPUT__KIND__OBJECT ||
-	    r->outputs[0]->size != c->object.len || r->outputs[0]->sha256.len != sizeof sha256 ||
+	if (r->n_outputs != 1 || r->outputs[0]->size != c->object.len || r->outputs[0]->sha256.len != sizeof sha256 ||
 	    memcmp(r->outputs[0]->sha256.data, sha256, sizeof sha256) != 0) {
-		err_set(err, ERR_FORMAT, "the worker's object is not what it says of it");
+		err_set(err, ERR_FORMAT, "its object is not what it says of it");
 		return REMOTE_LIED;
 	}
-	return REMOTE_DONE;
+	return object_check(c->target, c->object.data, c->object.len, err) < 0 ? REMOTE_LIED : REMOTE_DONE;
 }
 
-static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct err *err)
+static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct farm_seat *seat, struct err *err)
 {
 	// A worker may end the call while we still send: what it says counts.
 	bool sent = send_text(a->c, call, err) == 0;
 	int got = sent ? receive_all(a, call, err) : -1;
 	if (got > 0) {
-		if (take_rest(a, err) < 0)
-			return REMOTE_FAILED;
-		return judge(a, err);
+		return take_rest(a, err) < 0 ? REMOTE_LIED : judge(a, err);
 	}
 	if (got == 0) {
 		rpc_cancel(call);
 		return REMOTE_GIVEN_UP;
 	}
-	if (rpc_call_is_cancelled(call))
-		return outcome_of(call, err);
+	if (rpc_call_is_cancelled(call) && !a->is_lie)
+		return outcome_of(call, seat, err);
 	rpc_cancel(call);
-	return REMOTE_FAILED;
+	return a->is_lie ? REMOTE_LIED : err->code == ERR_LIMIT ? REMOTE_REFUSED : REMOTE_FAILED;
 }
 
-enum remote_outcome remote_compile(struct remote_call *c, const struct farm_seat *seat, struct err *err)
+enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err)
 {
 	struct answer a = {.c = c, .zstd = ZSTD_createDCtx()};
 	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
@@ -223,9 +262,11 @@ enum remote_outcome remote_compile(struct remote_call *c, const struct farm_seat
 	buf_release(&c->object);
 	c->object = (struct buf){.max = c->max_output + PIECE};
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
-		outcome = converse(&a, call, err);
+		outcome = converse(&a, call, seat, err);
 		rpc_call_release(call);
 	}
+	if (outcome == REMOTE_FAILED || outcome == REMOTE_LIED)
+		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
 	if (a.result)
 		protobuf_c_message_free_unpacked(&a.result->base, NULL);
 	ZSTD_freeDCtx(a.zstd);

@@ -13,6 +13,7 @@ struct remote_call {
 	const struct remote_words *words;
 	const struct preprocess *text;
 	const char *source_name;
+	const char *target; // of the compiler: what an object is there
 	size_t max_output;
 	int64_t timeout_ms;
 	// Asked about twice a second while nothing comes: false gives up. `started`: it runs there.
@@ -28,14 +29,20 @@ struct remote_call {
 	uint64_t sent;    // bytes
 };
 enum remote_outcome {
-	REMOTE_DONE,    // exit_status, and with 0 the object
-	REMOTE_BUSY,    // it takes no more now: another worker may
-	REMOTE_FAILED,  // this worker can't: another may
-	REMOTE_REFUSED, // nobody will: compile here
-	REMOTE_LIED,
+	REMOTE_DONE,     // exit_status, and with 0 the object
+	REMOTE_BUSY,     // it takes no more now: another worker may
+	REMOTE_FAILED,   // this worker can't: another may
+	REMOTE_REFUSED,  // nobody will: compile here
+	REMOTE_LIED,     // its answer is not what it says of it, or cannot be one: the worker is not to be believed
 	REMOTE_GIVEN_UP, // go_on said so
 };
-enum remote_outcome remote_compile(struct remote_call *c, const struct farm_seat *seat, struct err *err);
+// Sets the seat's pause_ms, and what else farm_give wants to know.
+enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err);
 void remote_call_release(struct remote_call *c);
+
+// gRPC's grpc-retry-pushback-ms: how long a server wants to be left alone. Within 1 ms and REMOTE_PAUSE_MAX_MS, which a negative
+// number and what is no number stand for as well (gRFC A6: not to be tried again at all). NULL: 0, it has said nothing.
+enum { REMOTE_PAUSE_MAX_MS = 60000 };
+int remote_pause_ms(const char *text);
 
 #endif

@@ -19,8 +19,8 @@ enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler
 	CONNECT_MS = 3000, // to a worker
 	DESCRIBE_MS = 20000,
-	RETRY_MS = 5000, // after the scheduler failed or had no route
-	BUSY_MS = 500,
+	RETRY_MS = 5000,  // after the scheduler failed or had no route
+	BUSY_MS = 500,    // where a full worker does not say when to come again
 	FAILED_MS = 2000, // doubled with each failure in a row
 	FAILED_MAX_MS = 60000,
 	ROUTES_MAX = 4096,
@@ -32,6 +32,7 @@ struct route {
 	uint32_t slots, in_flight, failures;
 	bool is_current; // in the scheduler's last answer
 	bool has_lied;
+	char lie[160];
 	int64_t not_before_ms;
 	struct rpc_target *target;
 	struct map compilers; // what it was asked about -> SAME or OTHER
@@ -216,6 +217,14 @@ static struct route *find_route(struct farm *f, const Coffer__V1__Route *from)
 	return NULL;
 }
 
+static bool is_struck_out(const struct farm *f, const char *worker)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->has_lied && strcmp(f->routes[i]->worker, worker) == 0)
+			return true;
+	return false;
+}
+
 // Routes that are gone stay in the list: jobs may be under way there, and what a worker has done is not forgotten.
 static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 {
@@ -227,6 +236,8 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 		struct route *r = find_route(f, from);
 		if (!pin && !is_of_this_machine(from->address))
 			continue; // plain text over a network
+		if (!r && is_struck_out(f, from->worker))
+			continue; // another address makes no other worker of it
 		if (!r && f->n_routes < ROUTES_MAX)
 			r = add_route(f, from->worker, from->address, pin);
 		if (!r)
@@ -357,8 +368,38 @@ static int compare(struct farm *f, struct farm_seat *seat, const struct farm_com
 
 // ---- seats ------------------------------------------------------------------------------------------------------------
 
-static void give_back(struct farm *f, struct route *r, enum farm_verdict verdict)
+static void pause_route(struct route *r, int64_t ms)
 {
+	int64_t until = now_ms() + (ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
+	if (until > r->not_before_ms)
+		r->not_before_ms = until;
+}
+
+// Jobs that were under way together fail together: that is one failure.
+static void note_failure(struct farm *f, struct route *r, int asked_ms)
+{
+	if (now_ms() >= r->not_before_ms) {
+		pause_route(r, (int64_t)FAILED_MS << (r->failures < 6 ? r->failures : 6));
+		r->failures++;
+		f->fresh_until_ms = 0; // the scheduler may know better
+	}
+	pause_route(r, asked_ms);
+}
+
+static void strike_out(struct route *r, const char *why)
+{
+	if (!r->has_lied)
+		log_error("worker '%s' is struck out: %s; it gets no more jobs from this daemon", r->worker, why);
+	else
+		log_debug("worker '%s' has lied again: %s", r->worker, why);
+	if (!r->has_lied)
+		snprintf(r->lie, sizeof r->lie, "%s", why);
+	r->has_lied = true;
+}
+
+static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
+{
+	struct route *r = seat->route;
 	pthread_mutex_lock(&f->lock);
 	r->in_flight--;
 	f->in_flight--;
@@ -367,28 +408,34 @@ static void give_back(struct farm *f, struct route *r, enum farm_verdict verdict
 		r->failures = 0;
 		r->jobs++;
 	} else if (verdict == FARM_BUSY) {
-		r->not_before_ms = now_ms() + BUSY_MS;
+		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
 	} else if (verdict == FARM_FAILED) {
-		int64_t pause = (int64_t)FAILED_MS << (r->failures < 6 ? r->failures : 6);
-		r->not_before_ms = now_ms() + (pause < FAILED_MAX_MS ? pause : FAILED_MAX_MS);
-		r->failures++;
-		f->fresh_until_ms = 0; // the scheduler may know better
+		note_failure(f, r, seat->pause_ms);
 	} else {
-		r->has_lied = true;
+		strike_out(r, seat->why);
 	}
+	bool is_trusted = !r->has_lied;
 	pthread_mutex_unlock(&f->lock);
+	return is_trusted;
 }
 
-void farm_give(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
+bool farm_give(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
 {
-	if (verdict == FARM_LIED)
-		log_error("worker '%s' has lied about its answer and is not asked again", seat->worker);
 	rpc_channel_release(seat->channel);
 	if (seat->authorization)
 		explicit_bzero(seat->authorization, strlen(seat->authorization));
 	free(seat->authorization);
-	give_back(f, seat->route, verdict);
+	bool is_trusted = give_back(f, seat, verdict);
 	*seat = (struct farm_seat){0};
+	return is_trusted;
+}
+
+bool farm_trusts(struct farm *f, const struct farm_seat *seat)
+{
+	pthread_mutex_lock(&f->lock);
+	bool is_trusted = !seat->route->has_lied;
+	pthread_mutex_unlock(&f->lock);
+	return is_trusted;
 }
 
 static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, const char *token, struct farm_seat *seat,
@@ -396,7 +443,7 @@ static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, 
 {
 	*seat = (struct farm_seat){.route = r, .worker = r->worker};
 	if (rpc_target_channel(target, CONNECT_MS, &seat->channel, err) < 0) {
-		give_back(f, r, FARM_FAILED);
+		give_back(f, seat, FARM_FAILED);
 		return -1;
 	}
 	if (token) {
@@ -469,12 +516,13 @@ void farm_describe(struct farm *f, struct buf *out)
 	buf_addf(out, "remote_jobs %u\n", f->in_flight);
 	for (size_t i = 0; i < f->n_routes; i++) {
 		const struct route *r = f->routes[i];
-		buf_addf(out, "worker %s %s slots %u in_flight %u jobs %llu %s\n", r->worker, r->address, r->slots,
+		buf_addf(out, "worker %s %s slots %u in_flight %u jobs %llu %s%s\n", r->worker, r->address, r->slots,
 			 r->in_flight, (unsigned long long)r->jobs,
-			 r->has_lied                   ? "struck out"
+			 r->has_lied                   ? "struck out: "
 			 : !r->is_current              ? "no route"
 			 : now_ms() < r->not_before_ms ? "pausing"
-						       : "fine");
+						       : "fine",
+			 r->lie);
 	}
 	if (!f->n_routes && f->why[0])
 		buf_addf(out, "no_workers %s\n", f->why);

@@ -31,6 +31,9 @@ struct farm_seat {
 	struct rpc_channel *channel;
 	char *authorization; // "Bearer …" or NULL
 	const char *worker;  // its name
+	// To be set before farm_give, where there is something to say.
+	int pause_ms;  // for so long the worker wants to be left alone; 0: it has said nothing
+	char why[160]; // it failed or lied
 };
 // 1: a seat; 0: there is none now (`err` says why). Sleeps for the scheduler's answer or a connection, some seconds at most.
 int farm_take(struct farm *farm, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err);
@@ -42,9 +45,12 @@ enum farm_verdict {
 	FARM_DONE,
 	FARM_BUSY,   // it has too much to do: not for a while
 	FARM_FAILED, // it does not answer, or in no way that can be used
-	FARM_LIED,   // what it said about its answer was not true: never again
+	FARM_LIED, // what it said about its answer was not true: it is struck out, by its name, for as long as this farm lives
 };
-void farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
+// False: the worker has lied, now or in another job, so that its answer to this one is worth nothing either.
+bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
+// False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
+bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);

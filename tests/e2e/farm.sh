@@ -1,56 +1,8 @@
 # Compiles on workers: client, scheduler and worker as users run them.
 # shellcheck shell=bash disable=SC2154
 
-# With one core, which preprocesses, every compile goes away.
-export COFFER_LOCAL_JOBS=1
-
-# worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own.
-worker_start()
-{
-	local name=$1
-	shift
-	(COFFER_WORKER_LOG_FORMAT=text "$COFFERD" worker --insecure-loopback --listen "unix:$T/$name.sock" --admin '' --name "$name" \
-		--folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
-	echo $! >"$T/$name.pid")
-	wait_until 10 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
-	COFFER_WORKER="${COFFER_WORKER:+$COFFER_WORKER }unix:$T/$name.sock"
-	export COFFER_WORKER
-}
-
-worker_kill() { kill -"$2" "$(<"$T/$1.pid")"; }
-
-# Ends workers and scheduler as an operator would.
-farm_end()
-{
-	local file
-	for file in "$T"/*.pid; do
-		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 10 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
-	done
-	return 0
-}
-
-farm_project()
-{
-	local i
-	put inc/h.h '#define H 1' 'static inline int twice(int x) { return 2 * x + H; }'
-	for ((i = 1; i <= $1; i++)); do
-		put "u$i.c" '#include <stdio.h>' '#include "inc/h.h"' "int u$i(int x) { printf(\"%s\", __FILE__); return twice(x) * $i; }"
-	done
-}
-
-# all_away N [FLAG...]: N compiles at once end well, with the objects that the plain compiler makes.
-all_away()
-{
-	local n=$1 i
-	shift
-	mkdir -p got want
-	seq "$n" | timeout 120 xargs -P 16 -I{} "$COFFER" "$CC" "$@" -c u{}.c -o got/{}.o >"$T/log" 2>&1 || fail "compiles fail: $(head -5 "$T/log")"
-	[ ! -s "$T/log" ] || fail "messages: $(head -5 "$T/log")"
-	for ((i = 1; i <= n; i++)); do
-		[ -e "want/$i.o" ] || "$CC" "$@" -c "u$i.c" -o "want/$i.o"
-		same_file "want/$i.o" "got/$i.o"
-	done
-}
+# shellcheck source=tests/e2e/farm/lib.sh
+source "$TESTS/e2e/farm/lib.sh"
 
 e2e_farm_objects_are_the_compilers()
 {
@@ -127,7 +79,7 @@ e2e_farm_two_checkouts_make_the_same_object()
 		COFFER_RECACHE=1 in_dir $tree "$COFFER" "$CC" -O1 -I"$P/$tree" -c "$P/$tree/a.c" -o a.o || fail "the compile fails"
 	done
 	same_file one/a.o two/a.o
-	[ "$(counter remote_compiles)" = 1 ] && [ "$(counter remote_hits)" = 1 ] || fail "the two are not one to the worker"
+	[ "$(counter remote_compiles)" = 1 ] && [ "$(counter remote_hits)" = 1 ] || fail "the two are not one to the worker: $("$COFFER" stats --tsv | grep remote)"
 	strings one/a.o | grep -q "$P" && fail "the object names its checkout"
 	farm_end
 }
@@ -193,24 +145,6 @@ e2e_farm_paranoid_keeps_nothing_here() { # once
 	[ "$(counter remote_hits)" -ge 1 ] || fail "the worker's results were not used"
 	[ -z "$(find "$COFFER_CACHE_DIR" -path '*/result/*' -type f)" ] || fail "there are results on disk"
 	farm_end
-}
-
-free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
-
-# A farm with keys, as docs/operator.md begins.
-site_start()
-{
-	local port worker_port
-	port=$(free_port)
-	worker_port=$(free_port)
-	"$COFFER" keys init "$T/site" --tenant me >"$T/keys.log" 2>&1 || fail "no keys: $(<"$T/keys.log")"
-	sed -i "s/:7420/:$port/; s/:7430/:$worker_port/" "$T"/site/*.conf
-	("$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' >"$T/scheduler.log" 2>&1 &
-	echo $! >"$T/scheduler.pid")
-	("$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --slots 4 --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
-	echo $! >"$T/w1.pid")
-	export COFFER_CONFIG=$T/site/tenant-me.conf
-	wait_until 10 "grep -q w1 $T/scheduler.log" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/w1.log")"
 }
 
 e2e_farm_with_a_scheduler() { # once

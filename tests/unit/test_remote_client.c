@@ -1,4 +1,8 @@
 // What goes along to another machine, and in what form.
+#include "base/file.h"
+#include "base/path.h"
+#include "client/remote/call.h"
+#include "client/remote/object.h"
 #include "client/remote/preprocess.h"
 #include "client/remote/words.h"
 #include "tests/unit/cmdline_helpers.h"
@@ -178,6 +182,63 @@ START_TEST(messages_and_failures_are_told)
 }
 END_TEST
 
+// A real object, made by this machine's compiler.
+static void read_object(const char *flags, struct buf *out)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	char path[] = "/tmp/coffer-unit.XXXXXX";
+	close(mkstemp(path));
+	const char *command =
+		arena_printf(&a, "echo 'int x; int f(int y) { return y + x; }' | cc %s -xc -c - -o %s", flags, path);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 1 << 20, out, NULL, NULL), 0);
+	unlink(path);
+}
+
+START_TEST(a_whole_object_is_one)
+{
+	static const char *const flags[] = {"-O0", "-g", "-O2 -ffunction-sections -fdata-sections", "-fno-pic"};
+	for (size_t i = 0; i < COUNT_OF(flags); i++) {
+		AUTO_BUF struct buf b = {.max = 1 << 20};
+		struct err err = ERR_INIT;
+		read_object(flags[i], &b);
+		ck_assert_msg(object_check("x86_64-linux-gnu", b.data, b.len, &err) == 0, "'%s': %s", flags[i], err.text);
+	}
+	// Of these there is no ELF, and nothing is known of what is there instead.
+	ck_assert_int_eq(object_check("x86_64-w64-mingw32", "x", 1, NULL), 0);
+	ck_assert_int_eq(object_check("arm64-apple-darwin22", "x", 1, NULL), 0);
+	ck_assert_int_eq(object_check("x86_64-w64-mingw32", "", 0, NULL), -1);
+}
+END_TEST
+
+START_TEST(a_part_of_an_object_is_none)
+{
+	AUTO_BUF struct buf b = {.max = 1 << 20};
+	read_object("-g", &b);
+	// Each beginning of it, in memory of its own, so that a read behind it is seen.
+	for (size_t n = 0; n < b.len; n++) {
+		char *part = malloc(n + !n);
+		memcpy(part, b.data, n);
+		ck_assert_msg(object_check("x86_64-linux-gnu", part, n, NULL) == -1, "%zu of %zu bytes", n, b.len);
+		free(part);
+	}
+	b.data[16] = 3; // a shared library
+	ck_assert_int_eq(object_check("x86_64-linux-gnu", b.data, b.len, NULL), -1);
+}
+END_TEST
+
+START_TEST(a_server_says_when_to_come_again)
+{
+	ck_assert_int_eq(remote_pause_ms(NULL), 0);
+	ck_assert_int_eq(remote_pause_ms("0"), 1);
+	ck_assert_int_eq(remote_pause_ms("250"), 250);
+	ck_assert_int_eq(remote_pause_ms("60000"), REMOTE_PAUSE_MAX_MS);
+	static const char *const longest[] = {"60001", "-1", "", "soon", "5s", " 5", "99999999999999999999", "1e3"};
+	for (size_t i = 0; i < COUNT_OF(longest); i++)
+		ck_assert_int_eq(remote_pause_ms(longest[i]), REMOTE_PAUSE_MAX_MS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("remote client");
@@ -189,6 +250,9 @@ int main(void)
 	tcase_add_test(t, line_markers_are_mapped_and_nothing_else);
 	tcase_add_test(t, the_text_is_hashed_as_it_is_sent);
 	tcase_add_test(t, messages_and_failures_are_told);
+	tcase_add_test(t, a_whole_object_is_one);
+	tcase_add_test(t, a_part_of_an_object_is_none);
+	tcase_add_test(t, a_server_says_when_to_come_again);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

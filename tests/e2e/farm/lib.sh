@@ -1,0 +1,96 @@
+# What the tests of the farm share: workers, a site with keys, a project.
+# shellcheck shell=bash disable=SC2154
+
+# With one core, which preprocesses, every compile goes away.
+export COFFER_LOCAL_JOBS=1
+
+# worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own.
+worker_start()
+{
+	local name=$1
+	shift
+	(COFFER_WORKER_LOG_FORMAT=text "$COFFERD" worker --insecure-loopback --listen "unix:$T/$name.sock" --admin '' --name "$name" \
+		--folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
+	echo $! >"$T/$name.pid")
+	wait_until 10 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
+	COFFER_WORKER="${COFFER_WORKER:+$COFFER_WORKER }unix:$T/$name.sock"
+	export COFFER_WORKER
+}
+
+worker_kill() { kill -"$2" "$(<"$T/$1.pid")"; }
+
+# Ends workers and scheduler as an operator would.
+farm_end()
+{
+	local file
+	for file in "$T"/*.pid; do
+		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 10 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
+	done
+	return 0
+}
+
+farm_project()
+{
+	local i
+	put inc/h.h '#define H 1' 'static inline int twice(int x) { return 2 * x + H; }'
+	for ((i = 1; i <= $1; i++)); do
+		put "u$i.c" '#include <stdio.h>' '#include "inc/h.h"' "int u$i(int x) { printf(\"%s\", __FILE__); return twice(x) * $i; }"
+	done
+}
+
+# all_away N [FLAG...]: N compiles at once end well, with the objects that the plain compiler makes.
+all_away()
+{
+	local n=$1 i
+	shift
+	mkdir -p got want
+	seq "$n" | timeout 120 xargs -P 16 -I{} "$COFFER" "$CC" "$@" -c u{}.c -o got/{}.o >"$T/log" 2>&1 || fail "compiles fail: $(head -5 "$T/log")"
+	[ ! -s "$T/log" ] || fail "messages: $(head -5 "$T/log")"
+	for ((i = 1; i <= n; i++)); do
+		[ -e "want/$i.o" ] || "$CC" "$@" -c "u$i.c" -o "want/$i.o"
+		same_file "want/$i.o" "got/$i.o"
+	done
+}
+
+free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
+
+# scheduler_start: the site's scheduler, with its log in $T/scheduler.log.
+scheduler_start()
+{
+	("$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' --heartbeat 500ms >>"$T/scheduler.log" 2>&1 &
+	echo $! >"$T/scheduler.pid")
+}
+
+# site_worker_start NAME [FLAG...]: one of the site's workers.
+site_worker_start()
+{
+	local name=$1 seen
+	shift
+	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
+	("$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
+	echo $! >"$T/$name.pid")
+	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
+}
+
+# site_keys [WORKER...]: a farm's keys, as docs/operator.md begins; COFFER_CONFIG is then its client's.
+site_keys()
+{
+	local port name
+	port=$(free_port)
+	"$COFFER" keys init "$T/site" --tenant me "${@/#/--worker=}" >"$T/keys.log" 2>&1 || fail "no keys: $(<"$T/keys.log")"
+	sed -i "s/:7420/:$port/" "$T"/site/*.conf
+	for name; do sed -i "s/:7430/:$(free_port)/" "$T/site/worker-$name.conf"; done
+	scheduler=127.0.0.1:$port
+	export COFFER_CONFIG=$T/site/tenant-me.conf
+}
+
+site_start()
+{
+	site_keys w1
+	scheduler_start
+	wait_until 10 "grep -q 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	site_worker_start w1
+}
+
+# Lines of the client's daemons that match.
+daemon_log() { find "$T" -name 'cofferd.log*' -exec grep -hE "$1" {} +; }
