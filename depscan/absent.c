@@ -277,16 +277,18 @@ static struct text_ways *ways_of_text(struct finder *f, const struct absent_inpu
 	AUTO_BUF struct buf key = BUF_INIT;
 	buf_addf(&key, "t%d%d%s\n", f->q->gch, f->q->pch, dir);
 	buf_add(&key, input->digest.b, sizeof input->digest.b);
-	struct text_ways *t = digest_is_zero(&input->digest) ? NULL : map_get(&f->p->answers, key.data, key.len);
+	bool remember = !digest_is_zero(&input->digest);
+	struct text_ways *t = remember ? map_get(&f->p->answers, key.data, key.len) : NULL;
 	if (t)
 		return t;
-	t = arena_alloc(&f->p->arena, sizeof *t);
+	struct arena *a = remember ? &f->p->arena : f->a;
+	t = arena_alloc(a, sizeof *t);
 	t->n = input->scan->n_includes;
-	t->ways = arena_alloc(&f->p->arena, (t->n + 1) * sizeof *t->ways);
+	t->ways = arena_alloc(a, (t->n + 1) * sizeof *t->ways);
 	for (uint32_t i = 0; i < t->n; i++)
 		if (input->scan->includes[i].form != INCLUDE_MACRO)
 			t->ways[i] = way_of(f, &input->scan->includes[i], dir);
-	if (!digest_is_zero(&input->digest))
+	if (remember)
 		map_put(&f->p->answers, key.data, key.len, t);
 	return t;
 }

@@ -15,7 +15,7 @@
 
 struct absent_input {
 	const char *path;     // as the compiler names it, relative to the working directory or absolute
-	struct digest digest; // of its text
+	struct digest digest; // of its text, which answers are remembered by; zero: they are not
 	const struct scan *scan;
 };
 

@@ -11,6 +11,7 @@
 #ifndef COFFER_DEPSCAN_SCAN_H
 #define COFFER_DEPSCAN_SCAN_H
 
+#include "base/buf.h"
 #include "base/hash.h"
 
 #include <stdbool.h>
@@ -66,6 +67,8 @@ void scan_release(struct scan *s);
 
 // Could this text define the macro, as far as its words tell?
 bool scan_may_define(const char *text, size_t len, const char *name);
+// Adds to `values` what this text may define the macro as, each with its NUL, if these are single words; else false.
+bool scan_values(const char *text, size_t len, const char *name, struct buf *values);
 // Could it use the macro for anything that is not noted as `wrapped`?
 bool scan_may_ask(const char *text, size_t len, const char *name);
 

@@ -77,26 +77,48 @@ static bool asks(const char *text, const char *end, const char *p, size_t n)
 	return after == end || (*after != '<' && *after != '"') || !is_condition(text, p);
 }
 
-static bool any_word(const char *text, size_t len, const char *name, word_fn is)
+// The next place at or behind p where `name` stands as a word and `is` holds; or NULL.
+static const char *next_word(const char *text, const char *end, const char *p, const char *name, word_fn is)
 {
 	size_t n = strlen(name);
-	const char *end = text + len;
-	for (const char *p = text; (p = memmem(p, (size_t)(end - p), name, n)); p += n) {
+	for (; (p = memmem(p, (size_t)(end - p), name, n)); p += n) {
 		bool whole = (p == text || !is_word(p[-1])) && (p + n == end || !is_word(p[n]));
 		if (whole && is(text, end, p, n))
-			return true;
+			return p;
 	}
-	return false;
+	return NULL;
+}
+
+// A text without trigraphs and line splices. The pieces of a spliced word are found only here.
+struct joined {
+	char *without, *text; // NULL where there was nothing to do
+	const char *p;
+	size_t len;
+};
+
+static void join(struct joined *j, const char *text, size_t len)
+{
+	struct scan unused;
+	*j = (struct joined){.p = text, .len = len};
+	if ((j->without = scan_replace_trigraphs(text, &j->len)))
+		j->p = j->without;
+	if ((j->text = scan_join_lines(&unused, j->p, &j->len)))
+		j->p = j->text;
+}
+
+static void joined_release(struct joined *j)
+{
+	free(j->without);
+	free(j->text);
 }
 
 static bool any_word_in_any_form(const char *text, size_t len, const char *name, word_fn is)
 {
-	struct scan unused;
-	AUTO_FREE char *without = scan_replace_trigraphs(text, &len);
-	size_t joined_len = len;
-	AUTO_FREE char *joined = scan_join_lines(&unused, without ? without : text, &joined_len);
-	// The pieces of a spliced word are found in neither: what has splices counts only joined.
-	return any_word(joined ? joined : without ? without : text, joined_len, name, is);
+	struct joined j;
+	join(&j, text, len);
+	bool any = next_word(j.p, j.p + j.len, j.p, name, is) != NULL;
+	joined_release(&j);
+	return any;
 }
 
 bool scan_may_define(const char *text, size_t len, const char *name)
@@ -107,4 +129,32 @@ bool scan_may_define(const char *text, size_t len, const char *name)
 bool scan_may_ask(const char *text, size_t len, const char *name)
 {
 	return any_word_in_any_form(text, len, name, asks);
+}
+
+// The one word that stands behind the macro's name, up to the end of the line; false if there is more or less.
+static bool read_value(const char *text, const char *end, const char *p, size_t n, struct buf *values)
+{
+	size_t define;
+	word_before(text, p, &define);
+	const char *v = skip_blanks(p + n, end), *e = v;
+	while (e < end && is_word(*e))
+		e++;
+	const char *rest = skip_blanks(e, end);
+	if (!define || v == p + n || e == v || (rest < end && *rest != '\n' && *rest != '\r'))
+		return false;
+	buf_add(values, v, (size_t)(e - v));
+	buf_addc(values, '\0');
+	return true;
+}
+
+bool scan_values(const char *text, size_t len, const char *name, struct buf *values)
+{
+	struct joined j;
+	join(&j, text, len);
+	bool ok = true;
+	const char *end = j.p + j.len;
+	for (const char *p = j.p; ok && (p = next_word(j.p, end, p, name, defines)); p += strlen(name))
+		ok = read_value(j.p, end, p, strlen(name), values);
+	joined_release(&j);
+	return ok;
 }

@@ -1,8 +1,6 @@
-#include "client/daemon/job.h"
+#include "client/daemon/inputs.h"
 #include "client/daemon/ways.h"
 
-#include "base/child.h"
-#include "base/map.h"
 #include "base/path.h"
 #include "depscan/absent.h"
 #include "depscan/depfile.h"
@@ -12,22 +10,6 @@
 #include <unistd.h>
 
 enum { LIST_MS = 120000 };
-
-struct input {
-	const char *path; // as the compiler names it
-	struct file_facts facts;
-	uint32_t flags; // INPUT_*
-};
-
-struct inputs {
-	struct job *j;
-	struct input *list;
-	uint32_t n, cap;
-	struct map known;   // path -> anything
-	const char **loose; // those that the assembler opened
-	uint32_t n_loose;
-	enum reason reason;
-};
 
 // ---- the list -------------------------------------------------------------------------------------------------------
 
@@ -212,13 +194,14 @@ static unsigned forced_includes(struct job *j, struct include **out)
 
 // ---- everything that includes reach ---------------------------------------------------------------------------------
 
-// The full list by the compiler's own `-M`: where -MMD left out system headers and includes have computed names.
-static void add_by_compiler(struct inputs *in)
+bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c)
 {
 	struct job *j = in->j;
 	const struct cmdline *l = &j->line;
-	const char **argv = arena_alloc(&j->arena, (l->n_words + 4) * sizeof *argv);
-	unsigned n = 0;
+	unsigned n = 0, n_more = 0;
+	while (more[n_more])
+		n_more++;
+	const char **argv = arena_alloc(&j->arena, (l->n_words + n_more + 2) * sizeof *argv);
 	argv[n++] = j->compiler->path;
 	for (unsigned i = 0; i < l->n_words; i++) {
 		const char *t = l->words[i].text;
@@ -226,13 +209,20 @@ static void add_by_compiler(struct inputs *in)
 		    strcmp(t, "-S") != 0 && strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
 			argv[n++] = t;
 	}
-	argv[n++] = "-M";
-	argv[n++] = l->source;
-	struct child c = {
+	memcpy(argv + n, more, n_more * sizeof *more);
+	*c = (struct child){
 		.argv = argv, .envp = j->env, .cwd_fd = j->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
+	return child_run(c, NULL) == 0 && c->status == 0 && c->out.data;
+}
+
+// The full list by the compiler's own `-M`: where -MMD left out system headers and includes have computed names.
+static void add_by_compiler(struct inputs *in)
+{
+	struct job *j = in->j;
+	const char *const more[] = {"-M", j->line.source, NULL};
+	struct child c;
 	struct depfile d = {0};
-	bool ok = child_run(&c, NULL) == 0 && c.status == 0 && c.out.data &&
-		  depfile_parse(&d, &j->arena, c.out.data, c.out.len, NULL) == 0;
+	bool ok = inputs_ask_compiler(in, more, &c) && depfile_parse(&d, &j->arena, c.out.data, c.out.len, NULL) == 0;
 	child_release(&c);
 	if (!ok)
 		in->reason = REASON_depfile_unparsed;
@@ -284,7 +274,9 @@ static struct absent_input *for_absent(const struct inputs *in)
 	for (uint32_t i = 0; i < in->n; i++) {
 		struct scan *scan = arena_alloc(&in->j->arena, sizeof *scan);
 		*scan = in->list[i].facts.scan;
-		list[i] = (struct absent_input){in->list[i].path, in->list[i].facts.digest, scan};
+		list[i] = (struct absent_input){.path = in->list[i].path, .scan = scan};
+		if (!in->list[i].probes_added)
+			list[i].digest = in->list[i].facts.digest;
 	}
 	return list;
 }
@@ -296,92 +288,6 @@ static void fill_links(struct job *j, const struct search *search, struct manife
 	for (unsigned i = 0; i < search->n_links; i++)
 		e->links[i] = (struct manifest_link){job_canonical_path(j, search->links[i].dir),
 						     job_canonical_path(j, search->links[i].real)};
-}
-
-// "-DNAME=1", "NAME(x)=x" behind -D, "-Wp,-DNAME"
-static bool word_defines(const char *word, const char *name)
-{
-	size_t n = strlen(name);
-	for (const char *p = word; (p = strstr(p, name)); p++) {
-		bool begins = p == word || (p - word >= 2 && p[-1] == 'D' && p[-2] == '-');
-		if (begins && (p[n] == '\0' || p[n] == '=' || p[n] == '(' || p[n] == ','))
-			return true;
-	}
-	return false;
-}
-
-// Is there a definition anywhere for a macro that an include names? Without one the directive is dead.
-static bool is_defined(const struct inputs *in, const char *name)
-{
-	const struct job *j = in->j;
-	if (name[0] == '_')
-		return true; // perhaps the compiler's own
-	for (unsigned i = 0; i < j->line.n_words; i++)
-		if (j->line.words[i].role != WORD_SEARCH && i != j->line.source_word &&
-		    word_defines(j->line.words[i].text, name))
-			return true;
-	for (uint32_t i = 0; i < in->n; i++)
-		if (files_may_define(j->d->files, j->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
-			return true;
-	return false;
-}
-
-static bool any_macro_is_defined(const struct inputs *in)
-{
-	for (uint32_t i = 0; i < in->n; i++) {
-		const struct scan *s = &in->list[i].facts.scan;
-		for (unsigned k = 0; k < s->n_includes; k++)
-			if (s->includes[k].form == INCLUDE_MACRO && !s->includes[k].probe &&
-			    is_defined(in, s->includes[k].name))
-				return true;
-	}
-	return false;
-}
-
-static bool any_word_is_defined(const struct inputs *in, const char *name)
-{
-	char word[SCAN_MAX_NAME + 1];
-	for (size_t n; *name; name += n + (name[n] != '\0')) {
-		n = strcspn(name, "./-+");
-		memcpy(word, name, n);
-		word[n] = '\0';
-		if (n && is_defined(in, word))
-			return true;
-	}
-	return false;
-}
-
-// What a macro like `#define HAS(x) __has_include(x)` asks for is known only where it is asked by name, on the line of
-// an #if, and nothing in that name is a macro itself.
-static bool asks_for_unknown(const struct inputs *in, const char *wrapper, const struct input *i)
-{
-	const struct scan *s = &i->facts.scan;
-	const struct job *j = in->j;
-	if (files_may_ask(j->d->files, j->cwd_fd, i->path, &i->facts.digest, wrapper))
-		return true;
-	for (unsigned k = 0; k < s->n_includes; k++)
-		if (s->includes[k].wrapped && any_word_is_defined(in, s->includes[k].name))
-			return true;
-	return false;
-}
-
-static void check_wrappers(struct inputs *in)
-{
-	struct map known = MAP_INIT;
-	for (uint32_t i = 0; i < in->n; i++) {
-		const struct scan *s = &in->list[i].facts.scan;
-		for (unsigned k = 0; k < s->n_includes; k++) {
-			const struct include *inc = &s->includes[k];
-			if (inc->form != INCLUDE_MACRO || !inc->probe || map_puts(&known, inc->name, in))
-				continue;
-			for (uint32_t l = 0; l < in->n && in->reason == REASON_NONE; l++)
-				if (asks_for_unknown(in, inc->name, &in->list[l])) {
-					in->reason = REASON_unknown_probe;
-					in->j->culprit = in->list[l].path;
-				}
-		}
-	}
-	map_release(&known);
 }
 
 static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
@@ -408,7 +314,7 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	q.unread = is_rightly_unread;
 	q.ctx = in;
 	absent_find(&q, &j->arena, answer);
-	q.macros = in->reason == REASON_NONE && any_macro_is_defined(in);
+	q.macros = in->reason == REASON_NONE && macros_in_includes(in);
 	if (in->reason == REASON_NONE && (q.macros || (q.read && answer->computed))) {
 		if (q.read)
 			add_by_compiler(in);
@@ -425,8 +331,13 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	}
 	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
 		add(in, answer->further[i], INPUT_NO_CODE);
-	if (in->reason == REASON_NONE)
-		check_wrappers(in);
+	if (in->reason == REASON_NONE && macros_in_probes(in)) {
+		// Nothing is to be read again: the list is complete.
+		q.read = NULL;
+		q.inputs = for_absent(in);
+		q.n_inputs = in->n;
+		absent_find(&q, &j->arena, answer);
+	}
 	const char *culprit;
 	if (in->reason == REASON_NONE && is_once_by_two_names(in, &culprit)) {
 		in->reason = REASON_pragma;
@@ -582,5 +493,6 @@ enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct ma
 		fill_names(j, &answer, entry);
 	}
 	map_release(&in.known);
+	buf_release(&in.builtin);
 	return in.reason;
 }

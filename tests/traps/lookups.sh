@@ -279,6 +279,27 @@ trap_12_has_include_behind_a_macro()
 	check any "$CC" -Iinc -Dsub=inc -c a.c -o a.o
 	put a.c '#include "has.h"' '#define WHAT "opt.h"' '#if HAS(WHAT)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
 	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+	put sys.h '#define sub other'
+	put a.c '#include "has.h"' '#include "sys.h"' '#if HAS(<sub/opt.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	rm -r inc/sub
+	same "$CC" -Iinc -c a.c -o a.o
+	put inc/other/opt.h
+	check changed "$CC" -Iinc -c a.c -o a.o
+	rm inc/other/opt.h
+	check served "$CC" -Iinc -c a.c -o a.o
+	put sys.h '#define sub(x) other'
+	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+	put sys.h '#define sub other' '#define other __another'
+	check any "$CC" -Iinc -c a.c -o a.o
+	check served "$CC" -Iinc -c a.c -o a.o
+	put inc/__another/opt.h
+	check changed "$CC" -Iinc -c a.c -o a.o
+	put sys.h '#define sub other' '#define other __INTMAX_TYPE__'
+	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+	put a.c '#include "has.h"' '#if HAS(<linux/opt.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	same "$CC" -Iinc -c a.c -o a.o
+	put inc/1/opt.h
+	check changed "$CC" -Iinc -c a.c -o a.o
 	put a.c '#include "has.h"' '#define AGAIN(x) HAS(x)' '#if AGAIN("opt.h")' 'int value = 1;' '#endif'
 	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
 }

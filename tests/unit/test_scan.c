@@ -170,6 +170,28 @@ START_TEST(macros_that_ask_are_noted)
 }
 END_TEST
 
+START_TEST(what_a_macro_may_be_is_read_if_it_is_one_word)
+{
+	static const char text[] =
+		"#define fcntl fcntl64\n#if A\n# define  fcntl\\\n other_64 \r\n#define fcntl64 x y\n#define fcntl 1";
+	AUTO_BUF struct buf values = BUF_INIT;
+	ck_assert(scan_values(text, sizeof text - 1, "fcntl", &values));
+	ck_assert_uint_eq(values.len, sizeof "fcntl64\0other_64\0"
+					     "1");
+	ck_assert_mem_eq(values.data,
+			 "fcntl64\0other_64\0"
+			 "1",
+			 values.len);
+	ck_assert(!scan_values(text, sizeof text - 1, "fcntl64", &values));
+	static const char *const unclear[] = {"#define n\n",           "#define n(x) y\n", "#define n y/**/\n",
+					      "#define /**/ n y\n",    "#define n y.h\n",  "#define n \"y\"\n",
+					      "#define n y\xc3\xa4\n", "#define n"};
+	for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)
+		ck_assert_msg(!scan_values(unclear[i], strlen(unclear[i]), "n", &values), "%s", unclear[i]);
+	ck_assert(scan_values("#ifdef n\n#undef n\n#if n == 2\n", 29, "n", &values));
+}
+END_TEST
+
 START_TEST(a_definition_is_told_from_a_mention)
 {
 	static const char defined[] = "#  define /* c */ NAME <x.h>\n";
@@ -545,6 +567,7 @@ int main(void)
 	tcase_add_test(t, plain_macro_names_are_told);
 	tcase_add_test(t, a_piece_of_a_time_macro_may_be_the_last_word);
 	tcase_add_test(t, macros_that_ask_are_noted);
+	tcase_add_test(t, what_a_macro_may_be_is_read_if_it_is_one_word);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
 	tcase_add_test(t, words_about_includes_are_not_computed);
