@@ -86,6 +86,21 @@ static int receive(struct compile *c, int timeout_ms, Coffer__V1__CompileRequest
 	return c->err.code == ERR_TIMEOUT ? fail(c, COUNT_cancelled, RPC_DEADLINE_EXCEEDED) : fail_cancelled(c);
 }
 
+// What the client was told by Describe must still be so: the compiler, as the client has compared it with its own, and the
+// operator's policy, of which it has to know before anything of a job is kept.
+static int check_agreement(struct compile *c)
+{
+	const char *identity = c->header->identity;
+	if (*identity && strcmp(identity, c->identity) != 0)
+		err_set(&c->err, ERR_USAGE, "the compiler '%s' is another one than before: describe it again",
+			c->header->compiler);
+	else if (c->service->is_paranoid && !c->header->keeps_nothing)
+		err_set(&c->err, ERR_USAGE, "the policy here is that clients keep nothing: describe it again");
+	else
+		return 0;
+	return fail(c, COUNT_outdated, RPC_ABORTED);
+}
+
 static int read_header(struct compile *c)
 {
 	int rc = receive(c, FIRST_MESSAGE_MS, &c->first);
@@ -102,7 +117,7 @@ static int read_header(struct compile *c)
 		return fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
 	if (images_identity(c->service->images, c->header->image, c->header->compiler, c->identity, &c->err) < 0)
 		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
-	return 0;
+	return check_agreement(c);
 }
 
 // ---- answers --------------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ static void reply_facts(struct worker_service *s, struct rpc_call *call, char *i
 	m.target = facts->target;
 	m.defines = (ProtobufCBinaryData){sizeof facts->defines.b, facts->defines.b};
 	m.isolation = (Coffer__V1__Isolation)runtime_isolation(s->runtime);
+	m.keep_nothing = s->is_paranoid;
 	rpc_reply(call, &m.base);
 }
 

@@ -31,6 +31,7 @@ enum worker_counter {
 // All of it is made by worker.c and outlives the server.
 struct worker_service {
 	const char *name;
+	bool is_paranoid; // clients have to keep nothing
 	struct worker_limits limits;
 	struct runtime *runtime;
 	struct access *access;

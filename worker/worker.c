@@ -203,6 +203,7 @@ static int start_service(struct worker_program *w, struct err *err)
 		.no_host = !number_of(w, WORKER_host),
 	};
 	s->name = w->name;
+	s->is_paranoid = number_of(w, WORKER_paranoid);
 	s->limits = (struct worker_limits){.source_bytes = (uint64_t)number_of(w, WORKER_source_size),
 					   .output_bytes = (uint64_t)number_of(w, WORKER_output_size),
 					   .message_bytes = (uint64_t)number_of(w, WORKER_message_size),

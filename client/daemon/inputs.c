@@ -426,7 +426,7 @@ void job_keep_text(struct job *j, const char *path, const struct digest *digest)
 {
 	enum { MOST = 4 << 20 };
 	struct stat st;
-	if (!config_bool(j->config, SETTING_keep_texts) || !files_first_time(j->d->files, digest) ||
+	if (j->keeping != KEEPING || !config_bool(j->config, SETTING_keep_texts) || !files_first_time(j->d->files, digest) ||
 	    store_has(j->d->store, STORE_TEXT, digest))
 		return;
 	AUTO_BUF struct buf text = BUF_INIT;

@@ -128,7 +128,9 @@ static bool hit(struct job *j)
 	struct wire_done done = {0};
 	struct err err = ERR_INIT;
 
-	if (config_bool(j->config, SETTING_recache) || config_bool(j->config, SETTING_paranoid)) {
+	if (j->keeping != KEEPING)
+		return false; // why is said when the job is recorded
+	if (config_bool(j->config, SETTING_recache)) {
 		j->cause.kind = CAUSE_RECACHE;
 		return false;
 	}
@@ -169,6 +171,8 @@ static void serve_compile(struct job *j)
 		send_text(j, WIRE_EXEC, reason_name(reason));
 		return;
 	}
+	j->keeping = config_bool(j->config, SETTING_paranoid) ? KEEPING_NOT : KEEPING;
+	job_heed_policy(j, false);
 	bool is_hit = hit(j);
 	stats_add(j->d->stats, STAT_corrupt, store_take_corrupt(j->d->store));
 	if (is_hit)

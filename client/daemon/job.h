@@ -21,6 +21,13 @@ enum inputs_from {
 	INPUTS_USER_MMD,     // the user's -MMD, and what the scanner reaches beyond it
 };
 
+// Whether anything of a job may stay on this machine when it is done.
+enum keeping {
+	KEEPING,
+	KEEPING_NOT,           // the setting paranoid
+	KEEPING_NOT_BY_POLICY, // the operator of the farm
+};
+
 struct job {
 	struct daemon *d;
 	int sock;
@@ -31,6 +38,7 @@ struct job {
 
 	// understand.c
 	const struct config *config;
+	enum keeping keeping;
 	const struct compiler *compiler;
 	struct cmdline line;
 	const char *culprit;    // what gave the reason not to cache, for the record; or NULL
@@ -106,6 +114,9 @@ int job_write_object(const struct job *j, const void *p, size_t n, struct err *e
 // remote.c: compiles on another machine, if there is one and it may. True: it is done, the launcher has its answer, and
 // *reason says whether it was stored. False: compile here; *has_slot: a slot of this machine was taken for that.
 bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum reason *reason);
+// remote.c: what the farm of this job wants to be kept goes into j->keeping. `ask`: a worker is asked where none has said anything
+// yet, which takes some seconds at most.
+void job_heed_policy(struct job *j, bool ask);
 // job.c
 void job_send_done(struct job *j, const struct wire_done *done);
 bool job_tell(struct job *j, enum wire_type what);                   // WAIT or REMOTE; false: the launcher has gone

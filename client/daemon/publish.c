@@ -151,7 +151,7 @@ static enum reason publish_outputs(struct job *j, struct manifest_entry *entry, 
 
 static bool stores_nothing(const struct job *j)
 {
-	return config_bool(j->config, SETTING_read_only) || config_bool(j->config, SETTING_paranoid);
+	return config_bool(j->config, SETTING_read_only) || j->keeping != KEEPING;
 }
 
 enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE_MAX_FDS])
@@ -159,6 +159,7 @@ enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE
 	struct manifest_entry entry = {0};
 	__attribute__((cleanup(outputs_release))) struct outputs outputs = {0};
 
+	job_heed_policy(j, true);
 	if (stores_nothing(j))
 		return REASON_NONE;
 	if (r->overflow)

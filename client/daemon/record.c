@@ -14,9 +14,9 @@
 
 const char *cause_name(enum cause_kind kind)
 {
-	static const char *const names[] = {"none",  "first",    "arguments", "environment", "toolchain",
-					    "input", "appeared", "link",      "vanished",    "messages",
-					    "place", "time",     "evicted",   "recache"};
+	static const char *const names[] = {"none",     "first",   "arguments", "environment", "toolchain", "input",
+					    "appeared", "link",    "vanished",  "messages",    "place",     "time",
+					    "evicted",  "recache", "paranoid",  "policy"};
 	return names[kind];
 }
 
@@ -102,6 +102,17 @@ static void add_digest(struct buf *b, const char *name, const struct digest *d)
 	json_add_field(b, name, hex);
 }
 
+// Where nothing is kept no word of the command, of the environment or of a file is written either.
+static void add_cause_of(struct buf *b, const struct job *j)
+{
+	const struct cause kept_nothing = {.kind = j->keeping == KEEPING_NOT ? CAUSE_PARANOID : CAUSE_POLICY};
+	if (j->keeping != KEEPING && j->outcome == OUTCOME_MISS)
+		add_cause(b, &kept_nothing);
+	else if (j->keeping == KEEPING && j->cause.kind != CAUSE_NONE &&
+		 (j->outcome == OUTCOME_MISS || j->outcome == OUTCOME_NOT_CACHED))
+		add_cause(b, &j->cause);
+}
+
 void journal_add(struct journal *jl, const struct job *j)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -118,17 +129,16 @@ void journal_add(struct journal *jl, const struct job *j)
 	json_add_number(&b, "wall_us", (int64_t)j->wall_us);
 	if (j->outcome == OUTCOME_NOT_CACHED) {
 		json_add_field(&b, "reason", reason_name(j->reason));
-		if (j->culprit)
+		if (j->culprit && j->keeping == KEEPING)
 			json_add_field(&b, "culprit", j->culprit);
 		if (!j->line.source && j->wire.n_argv)
 			json_add_field(&b, "command", j->wire.argv[0]);
-	} else {
+	} else if (j->keeping == KEEPING) {
 		add_digest(&b, "unit", &j->unit_key);
 		add_digest(&b, "key", &j->manifest_key);
 		add_digest(&b, "result", &j->result);
 	}
-	if (j->cause.kind != CAUSE_NONE && j->outcome != OUTCOME_DIRECT_HIT && j->outcome != OUTCOME_PREPROCESSED_HIT)
-		add_cause(&b, &j->cause);
+	add_cause_of(&b, j);
 	buf_adds(&b, "}\n");
 	pthread_mutex_lock(&jl->lock);
 	int fd = journal_fd(jl);

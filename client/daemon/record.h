@@ -30,6 +30,8 @@ enum cause_kind {
 	CAUSE_TIME,        // __DATE__ or __TIME__ with another SOURCE_DATE_EPOCH
 	CAUSE_EVICTED,     // known, but its result is no longer in the cache
 	CAUSE_RECACHE,     // the setting recache asked for it
+	CAUSE_PARANOID,    // nothing is kept here, says the user
+	CAUSE_POLICY,      // the same, says the operator of the farm
 };
 const char *cause_name(enum cause_kind kind);
 

@@ -35,6 +35,19 @@ static bool tell_to_wait(void *job)
 	return job_tell(job, WIRE_WAIT);
 }
 
+void job_heed_policy(struct job *j, bool ask)
+{
+	struct farm *farm = j->keeping == KEEPING ? farms_find(j->d->farms, j->config) : NULL;
+	struct farm_compiler compiler;
+	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";
+	if (!farm)
+		return;
+	if (ask && farms_compiler(j->d->farms, j->compiler, language, j->env, &compiler) == 0)
+		farm_learn_policy(farm, &compiler);
+	if (farm_keeps_nothing(farm))
+		j->keeping = KEEPING_NOT_BY_POLICY;
+}
+
 static const char *farm_words(struct away *w)
 {
 	struct job *j = w->j;
@@ -111,6 +124,8 @@ static enum farm_verdict verdict_of(enum remote_outcome o)
 		return FARM_BUSY;
 	case REMOTE_FAILED:
 		return FARM_FAILED;
+	case REMOTE_CHANGED:
+		return FARM_CHANGED;
 	case REMOTE_LIED:
 		return FARM_LIED;
 	default:
@@ -170,6 +185,7 @@ static const char *call_workers(struct away *w)
 				       .source_name = path_base(j->line.source),
 				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
 				       .timeout_ms = farm_timeout_ms(w->farm),
+				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
 				       .ctx = w};
 	for (int i = 0; i < MOST_WORKERS; i++) {
@@ -223,12 +239,13 @@ static const char *send_away(struct away *w)
 		stays = find_place(w);
 	if (stays)
 		return stays;
+	job_heed_policy(j, false);
 	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
 	stays = preprocess(w);
 	if (entered)
 		slots_leave(&j->d->slots);
 	if (stays)
-		farm_give(w->farm, &w->seat, FARM_DONE);
+		farm_give(w->farm, &w->seat, FARM_UNUSED);
 	else if (!job_tell(j, WIRE_REMOTE))
 		stays = "its launcher has gone";
 	else

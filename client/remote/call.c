@@ -40,6 +40,8 @@ static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *s
 	switch (s->code) {
 	case RPC_RESOURCE_EXHAUSTED:
 		return REMOTE_BUSY;
+	case RPC_ABORTED:
+		return REMOTE_CHANGED;
 	case RPC_INVALID_ARGUMENT:
 	case RPC_FAILED_PRECONDITION:
 	case RPC_OUT_OF_RANGE:
@@ -51,7 +53,7 @@ static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *s
 }
 
 // 0: all is sent, or the worker wants no more. -1: the call has failed.
-static int send_text(struct remote_call *c, struct rpc_call *call, struct err *err)
+static int send_text(struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
 	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
@@ -68,6 +70,8 @@ static int send_text(struct remote_call *c, struct rpc_call *call, struct err *e
 	h.n_outputs = 1;
 	h.outputs = outputs;
 	h.source_name = (char *)(uintptr_t)c->source_name;
+	h.identity = (char *)(uintptr_t)seat->identity;
+	h.keeps_nothing = c->keeps_nothing;
 	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_HEADER;
 	m.header = &h;
 	int sent = rpc_send(call, &m.base, err);
@@ -238,7 +242,7 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct farm_seat *seat, struct err *err)
 {
 	// A worker may end the call while we still send: what it says counts.
-	bool sent = send_text(a->c, call, err) == 0;
+	bool sent = send_text(a->c, seat, call, err) == 0;
 	int got = sent ? receive_all(a, call, err) : -1;
 	if (got > 0) {
 		return take_rest(a, err) < 0 ? REMOTE_LIED : judge(a, err);

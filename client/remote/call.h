@@ -16,6 +16,7 @@ struct remote_call {
 	const char *target; // of the compiler: what an object is there
 	size_t max_output;
 	int64_t timeout_ms;
+	bool keeps_nothing; // nothing of this job is kept here
 	// Asked about twice a second while nothing comes: false gives up. `started`: it runs there.
 	bool (*go_on)(void *ctx, bool started);
 	void *ctx;
@@ -33,6 +34,7 @@ enum remote_outcome {
 	REMOTE_BUSY,     // it takes no more now: another worker may
 	REMOTE_FAILED,   // this worker can't: another may
 	REMOTE_REFUSED,  // nobody will: compile here
+	REMOTE_CHANGED,  // it is no longer the worker that it was compared as
 	REMOTE_LIED,     // its answer is not what it says of it, or cannot be one: the worker is not to be believed
 	REMOTE_GIVEN_UP, // go_on said so
 };

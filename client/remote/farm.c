@@ -19,6 +19,9 @@ enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler
 	CONNECT_MS = 3000, // to a worker
 	DESCRIBE_MS = 20000,
+	LEARN_MS = 5000, // the same, where a compile here waits for it
+	LEARN_WAIT_S = 15,
+	LEARN_AGAIN_MS = 60000,
 	RETRY_MS = 5000,  // after the scheduler failed or had no route
 	BUSY_MS = 500,    // where a full worker does not say when to come again
 	FAILED_MS = 2000, // doubled with each failure in a row
@@ -33,9 +36,11 @@ struct route {
 	bool is_current; // in the scheduler's last answer
 	bool has_lied;
 	char lie[160];
+	bool has_told_policy, keep_nothing;
 	int64_t not_before_ms;
 	struct rpc_target *target;
-	struct map compilers; // what it was asked about -> SAME or OTHER
+	struct map
+		compilers; // what it was asked about -> the identity of its compiler, ours to free; "" for another one than ours
 	uint64_t jobs;
 };
 
@@ -43,7 +48,8 @@ struct farm {
 	pthread_mutex_t lock;
 	pthread_cond_t asked; // a question to the scheduler has ended
 	pthread_cond_t freed; // a seat was given back
-	bool is_asking;
+	bool is_asking, is_learning;
+	int64_t learn_at_ms; // when a worker may be asked for its policy again
 	struct rpc_loop *loop;
 	struct rpc_tls *scheduler_tls, *worker_tls;
 	struct rpc_target *scheduler; // NULL: workers named by the settings
@@ -58,8 +64,6 @@ struct farm {
 	struct rpc_target **retired; // of certificates that were renewed
 	size_t n_retired;
 };
-
-enum { SAME = 1, OTHER = 2 };
 
 static int64_t now_ms(void)
 {
@@ -76,10 +80,20 @@ static const char *text_or_null(const struct config *c, enum setting s)
 	return t && *t ? t : NULL;
 }
 
+static void forget_compilers(struct route *r)
+{
+	size_t at = 0;
+	void *identity;
+	while (map_next(&r->compilers, &at, NULL, NULL, &identity))
+		free(identity);
+	map_release(&r->compilers);
+	r->compilers = (struct map)MAP_INIT;
+}
+
 static void route_free(struct route *r)
 {
 	rpc_target_free(r->target);
-	map_release(&r->compilers);
+	forget_compilers(r);
 	free(r->worker);
 	free(r->address);
 	if (r->token)
@@ -323,8 +337,9 @@ static struct route *best_route(struct farm *f, const char *compiler)
 	int64_t now = now_ms();
 	for (size_t i = 0; i < f->n_routes; i++) {
 		struct route *r = f->routes[i];
+		const char *identity = map_gets(&r->compilers, compiler);
 		if (!r->is_current || r->has_lied || r->in_flight >= r->slots || now < r->not_before_ms ||
-		    (uintptr_t)map_gets(&r->compilers, compiler) == OTHER)
+		    (identity && !*identity))
 			continue;
 		if (!best || (uint64_t)r->in_flight * best->slots < (uint64_t)best->in_flight * r->slots)
 			best = r;
@@ -334,8 +349,29 @@ static struct route *best_route(struct farm *f, const char *compiler)
 
 // ---- is its compiler ours? --------------------------------------------------------------------------------------------
 
-// SAME, OTHER, or -1: it could not be asked.
-static int compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err)
+static const char *difference(const struct farm *f, const struct farm_compiler *c, const Coffer__V1__DescribeReply *r)
+{
+	if (strcmp(r->version, c->version) != 0)
+		return "version";
+	if (strcmp(r->target, c->target) != 0)
+		return "target";
+	if (r->defines.len != sizeof c->defines || memcmp(r->defines.data, c->defines, sizeof c->defines) != 0)
+		return "built-in definitions";
+	if ((int)r->isolation < f->isolation)
+		return "isolation";
+	return strlen(r->identity) >= FARM_IDENTITY || !*r->identity ? "identity" : NULL;
+}
+
+static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
+{
+	pthread_mutex_lock(&f->lock);
+	r->has_told_policy = true;
+	r->keep_nothing = keep_nothing;
+	pthread_mutex_unlock(&f->lock);
+}
+
+// 1: the same, and the seat has its identity; 0: another one; -1: it could not be asked.
+static int compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, uint32_t limit_ms, struct err *err)
 {
 	Coffer__V1__DescribeRequest request = COFFER__V1__DESCRIBE_REQUEST__INIT;
 	Coffer__V1__DescribeReply *reply = NULL;
@@ -343,27 +379,23 @@ static int compare(struct farm *f, struct farm_seat *seat, const struct farm_com
 	request.image = f->image;
 	request.compiler = (char *)(uintptr_t)c->name;
 	request.language = (char *)(uintptr_t)c->language;
-	struct rpc_call_options options = {.deadline_ms = DESCRIBE_MS, .authorization = seat->authorization};
+	struct rpc_call_options options = {.deadline_ms = limit_ms, .authorization = seat->authorization};
 	if (rpc_unary(seat->channel, "/coffer.v1.Worker/Describe", &options, &request.base,
 		      &coffer__v1__describe_reply__descriptor, &reply, &code, err) < 0) {
 		if (code != RPC_NOT_FOUND && code != RPC_INVALID_ARGUMENT && code != RPC_FAILED_PRECONDITION)
 			return -1;
 		log_warn("worker '%s' has no '%s' for us: %s", seat->worker, c->name, err->text);
-		return OTHER;
+		return 0;
 	}
-	const char *differs =
-		strcmp(reply->version, c->version) != 0 ? "version"
-		: strcmp(reply->target, c->target) != 0 ? "target"
-		: reply->defines.len != sizeof c->defines || memcmp(reply->defines.data, c->defines, sizeof c->defines) != 0
-			? "built-in definitions"
-			: NULL;
-	if (!differs && (int)reply->isolation < f->isolation)
-		differs = "isolation";
+	const char *differs = difference(f, c, reply);
 	if (differs)
 		log_warn("worker '%s' is not used for '%s': its %s is another one (here: %s, %s; there: %s, %s)",
 			 seat->worker, c->name, differs, c->version, c->target, reply->version, reply->target);
+	else
+		snprintf(seat->identity, sizeof seat->identity, "%s", reply->identity);
+	note_policy(f, seat->route, reply->keep_nothing);
 	protobuf_c_message_free_unpacked(&reply->base, NULL);
-	return differs ? OTHER : SAME;
+	return !differs;
 }
 
 // ---- seats ------------------------------------------------------------------------------------------------------------
@@ -404,13 +436,17 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	r->in_flight--;
 	f->in_flight--;
 	pthread_cond_signal(&f->freed);
-	if (verdict == FARM_DONE) {
+	if (verdict == FARM_UNUSED) {
+		// It has not been asked for anything.
+	} else if (verdict == FARM_DONE) {
 		r->failures = 0;
 		r->jobs++;
 	} else if (verdict == FARM_BUSY) {
 		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
 	} else if (verdict == FARM_FAILED) {
 		note_failure(f, r, seat->pause_ms);
+	} else if (verdict == FARM_CHANGED) {
+		forget_compilers(r);
 	} else {
 		strike_out(r, seat->why);
 	}
@@ -454,15 +490,17 @@ static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, 
 	return 0;
 }
 
-int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err)
+static int take(struct farm *f, const struct farm_compiler *compiler, uint32_t limit_ms, struct farm_seat *seat,
+		struct err *err)
 {
-	char key[320];
+	char key[320], identity[FARM_IDENTITY] = "";
 	compiler_key(compiler, key);
 	pthread_mutex_lock(&f->lock);
 	if (f->scheduler && now_ms() >= f->fresh_until_ms)
 		refresh(f);
 	struct route *r = f->in_flight < f->most_jobs ? best_route(f, key) : NULL;
-	bool known = r && map_gets(&r->compilers, key);
+	if (r && map_gets(&r->compilers, key))
+		snprintf(identity, sizeof identity, "%s", (const char *)map_gets(&r->compilers, key));
 	struct rpc_target *target = r ? r->target : NULL;
 	AUTO_FREE char *token = r && r->token ? mem_strdup(r->token) : NULL;
 	if (r) {
@@ -474,18 +512,72 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 	pthread_mutex_unlock(&f->lock);
 	if (!r || sit_down(f, r, target, token, seat, err) < 0)
 		return 0;
-	if (known)
-		return 1;
-	int same = compare(f, seat, compiler, err);
-	if (same > 0) {
+	int same = 1;
+	if (*identity)
+		memcpy(seat->identity, identity, sizeof identity);
+	else
+		same = compare(f, seat, compiler, limit_ms, err);
+	if (same >= 0 && !*identity) {
 		pthread_mutex_lock(&f->lock);
-		map_puts(&r->compilers, key, (void *)(uintptr_t)same);
+		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
 		pthread_mutex_unlock(&f->lock);
 	}
-	if (same == SAME)
-		return 1;
-	farm_give(f, seat, same == OTHER ? FARM_DONE : FARM_FAILED);
-	return 0;
+	if (same != 1)
+		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);
+	return same == 1;
+}
+
+int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err)
+{
+	return take(f, compiler, DESCRIBE_MS, seat, err);
+}
+
+// ---- the operator's policy --------------------------------------------------------------------------------------------
+
+// Under the lock. Routes that are gone count: what was said is so until the same worker says something else.
+static bool has_policy(const struct farm *f, bool *keep_nothing)
+{
+	bool has = false;
+	*keep_nothing = false;
+	for (size_t i = 0; i < f->n_routes; i++) {
+		has |= f->routes[i]->has_told_policy;
+		*keep_nothing |= f->routes[i]->keep_nothing;
+	}
+	return has;
+}
+
+bool farm_keeps_nothing(struct farm *f)
+{
+	bool keep_nothing;
+	pthread_mutex_lock(&f->lock);
+	has_policy(f, &keep_nothing);
+	pthread_mutex_unlock(&f->lock);
+	return keep_nothing;
+}
+
+void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
+{
+	struct farm_seat seat;
+	struct err err = ERR_INIT;
+	struct timespec limit;
+	bool keep_nothing;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += LEARN_WAIT_S;
+	pthread_mutex_lock(&f->lock);
+	while (f->is_learning && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
+		;
+	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && now_ms() >= f->learn_at_ms;
+	f->is_learning |= must_ask;
+	pthread_mutex_unlock(&f->lock);
+	if (!must_ask)
+		return;
+	if (take(f, compiler, LEARN_MS, &seat, &err) == 1)
+		farm_give(f, &seat, FARM_UNUSED);
+	pthread_mutex_lock(&f->lock);
+	f->is_learning = false;
+	f->learn_at_ms = now_ms() + LEARN_AGAIN_MS;
+	pthread_cond_broadcast(&f->asked);
+	pthread_mutex_unlock(&f->lock);
 }
 
 void farm_wait(struct farm *f, int ms)
@@ -514,6 +606,9 @@ void farm_describe(struct farm *f, struct buf *out)
 {
 	pthread_mutex_lock(&f->lock);
 	buf_addf(out, "remote_jobs %u\n", f->in_flight);
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->keep_nothing)
+			buf_addf(out, "policy nothing is kept on this machine: worker %s says so\n", f->routes[i]->worker);
 	for (size_t i = 0; i < f->n_routes; i++) {
 		const struct route *r = f->routes[i];
 		buf_addf(out, "worker %s %s slots %u in_flight %u jobs %llu %s%s\n", r->worker, r->address, r->slots,

@@ -13,6 +13,8 @@
 
 struct farm;
 
+#define FARM_IDENTITY 80
+
 // What the client knows of its own compiler, to be compared with the worker's.
 struct farm_compiler {
 	const char *name;     // a base name: gcc, clang++
@@ -29,8 +31,9 @@ void farm_free(struct farm *farm); // NULL is fine
 struct farm_seat {
 	struct route *route;
 	struct rpc_channel *channel;
-	char *authorization; // "Bearer …" or NULL
-	const char *worker;  // its name
+	char *authorization;          // "Bearer …" or NULL
+	const char *worker;           // its name
+	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared
 	// To be set before farm_give, where there is something to say.
 	int pause_ms;  // for so long the worker wants to be left alone; 0: it has said nothing
 	char why[160]; // it failed or lied
@@ -43,14 +46,22 @@ void farm_wait(struct farm *farm, int ms);
 
 enum farm_verdict {
 	FARM_DONE,
-	FARM_BUSY,   // it has too much to do: not for a while
-	FARM_FAILED, // it does not answer, or in no way that can be used
+	FARM_UNUSED,  // it was not asked for anything
+	FARM_BUSY,    // it has too much to do: not for a while
+	FARM_FAILED,  // it does not answer, or in no way that can be used
+	FARM_CHANGED, // it is no longer what it was compared as: compare again
 	FARM_LIED, // what it said about its answer was not true: it is struck out, by its name, for as long as this farm lives
 };
 // False: the worker has lied, now or in another job, so that its answer to this one is worth nothing either.
 bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
 // False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
 bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
+
+// Whether a worker of this farm has said that clients keep nothing of their jobs: then that goes for all that is compiled with these
+// settings, on whatever machine. What a worker has said last counts, also when it is gone.
+bool farm_keeps_nothing(struct farm *farm);
+// Where no worker has said anything yet: asks one, for some seconds at most and not more often than once a minute.
+void farm_learn_policy(struct farm *farm, const struct farm_compiler *compiler);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);

@@ -156,6 +156,8 @@ static const char *cause_text(const char *kind)
 		{"time", "__DATE__ or __TIME__ is used, and SOURCE_DATE_EPOCH is another one"},
 		{"evicted", "the result was known, but had been evicted to keep the cache within its limit, or cleared"},
 		{"recache", "the setting 'recache' asked for a new compile"},
+		{"paranoid", "the setting 'paranoid' keeps nothing on this machine"},
+		{"policy", "the policy of the farm is that nothing is kept on this machine, as with 'paranoid = on'"},
 	};
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
 		if (strcmp(texts[i].kind, kind) == 0)

@@ -143,7 +143,60 @@ e2e_farm_paranoid_keeps_nothing_here() { # once
 	settle
 	[ "$(counter stored)" = 0 ] && [ "$(counter direct_hits)" = 0 ] || fail "the local cache was used: $(all_grown)"
 	[ "$(counter remote_hits)" -ge 1 ] || fail "the worker's results were not used"
-	[ -z "$(find "$COFFER_CACHE_DIR" -path '*/result/*' -type f)" ] || fail "there are results on disk"
+	nothing_is_kept
+	"$COFFER" explain last | grep -q "because the setting 'paranoid'" || fail "explain: $("$COFFER" explain last)"
+	farm_end
+}
+
+# Of the project's jobs there are their names in the journal, which `explain` needs, and no more than that.
+nothing_is_kept()
+{
+	local journal=$COFFER_CACHE_DIR/v1/journal.jsonl
+	[ "$(counter stored)" = 0 ] && [ "$(counter direct_hits)" = 0 ] || fail "the local cache was used: $(all_grown)"
+	grep -rlaE 'twice|printf|DSECRET' "$COFFER_CACHE_DIR" && fail "a source or a word is in the cache folder"
+	grep -q '"source":"[^"]*/u1.c"' "$journal" || fail "the journal does not name the compile"
+	grep -qE '"(unit|key|result|was|now)"' "$journal" && fail "the journal tells more than names: $(tail -n 1 "$journal")"
+	find "$COFFER_CACHE_DIR" -type f -path '*/v1/*' ! -name 'journal*' -printf '%P %s\n' >"$T/kept"
+	! grep -E '/(result|manifest|text|unit|blobs?)/|^v1/[0-9a-f]{2}/' "$T/kept" || fail "something is on disk"
+}
+
+e2e_farm_policy_keeps_nothing_here() { # once
+	worker_start w1 --paranoid
+	farm_project 6
+	# The first compile of a daemon is one for a core of its own: nothing has been sent anywhere, and yet it asks.
+	all_away 1 -O2 -DSECRET=1
+	settle
+	nothing_is_kept
+	all_away 6 -O2 -DSECRET=1
+	rm -f got/*
+	all_away 6 -O2 -DSECRET=1
+	settle
+	[ "$(counter remote_hits)" -ge 1 ] || fail "the worker's results were not used"
+	nothing_is_kept
+	"$COFFER" explain last | grep -q 'because the policy of the farm' || fail "explain: $("$COFFER" explain last)"
+	"$COFFER" status | grep -q 'nothing is kept on this machine: worker .*w1.sock' || fail "status: $("$COFFER" status)"
+	farm_end
+}
+
+e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
+	worker_start w1 --runtime process
+	farm_project 8
+	all_away 4 -O2
+	settle
+	[ "$(counter stored)" = 4 ] || fail "not stored: $(all_grown)"
+	worker_kill w1 TERM
+	wait_until 10 "[ ! -S $T/w1.sock ] || [ ! -d /proc/$(<"$T/w1.pid") ]"
+	rm -f "$T/w1.sock"
+	COFFER_WORKER='' worker_start w1 --runtime process --paranoid
+	export COFFER_WORKER=unix:$T/w1.sock
+	# The daemon knows the worker as one without such a policy; no compile of these that went there is stored.
+	wait_until 20 'COFFER_RECACHE=1 all_away 8 -O2; "$COFFER" status | grep -q "nothing is kept"' || fail "it has not learned: $("$COFFER" status)"
+	settle
+	read_counters counters_before
+	rm -f got/*
+	all_away 8 -O2
+	settle
+	[ "$(grown stored)" = 0 ] && [ "$(grown direct_hits)" = 0 ] || fail "the local cache was used:$(all_grown)"
 	farm_end
 }
 

@@ -34,6 +34,10 @@ e2e_worker_describes_its_compilers() { # once
 	scenario describe
 }
 
+e2e_worker_takes_jobs_under_its_policy_only() { # once
+	scenario policy
+}
+
 e2e_worker_takes_no_bad_token() { # once
 	scenario tokens
 }

@@ -170,6 +170,7 @@ class Client:
 
 
 INVALID, DENIED, FULL = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED
+ABORTED = grpc.StatusCode.ABORTED
 STRANGER, CANT = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.FAILED_PRECONDITION
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 
@@ -305,6 +306,29 @@ def scenario_describe():
             raise AssertionError(bad)
         except grpc.RpcError as e:
             assert e.code() == INVALID
+    w.stop()
+
+
+def scenario_policy():
+    # What Describe has told must still be so when a job comes.
+    w = Worker()
+    c = w.client(image='host:any')
+    ask = lambda c: c.stub.Describe(pb.DescribeRequest(image='host:any', compiler='gcc', language='c'), metadata=c.metadata, timeout=20)
+    facts = ask(c)
+    assert not facts.keep_nothing
+    assert c.compile(identity=facts.identity).exit == 0 and c.compile(keeps_nothing=True).exit == 0
+    c.refused(ABORTED, identity='host:' + 32 * '0', text='another one')
+    c.refused(ABORTED, identity='x' * 5000, text='another one')
+    w.counts(outdated=2)
+    w.stop()
+    # Nobody's job is taken who does not promise to keep nothing, not even a known result.
+    w = Worker('--paranoid')
+    c = w.client(image='host:any')
+    assert ask(c).keep_nothing
+    c.refused(ABORTED, text='policy')
+    c.refused(ABORTED, source_digest=hashlib.sha256(C).digest(), text='policy')
+    assert c.compile(identity=facts.identity, keeps_nothing=True).exit == 0
+    w.counts(outdated=2)
     w.stop()
 
 
