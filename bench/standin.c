@@ -1,5 +1,7 @@
 // A compiler that sleeps: says of itself what gcc says, preprocesses a source by copying it, and "compiles" for a second
 // without using the processor. What a farm takes with it is the farm's own time. -fsleep=MS is another time.
+// The object has the source in it, so that it shows whose it is. A source that begins with "//say WORDS" makes it say them.
+#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,11 +39,53 @@ static void say_where(void)
 	      stderr);
 }
 
-static int write_text(const char *path, const char *text)
+static int write_file(const char *path, const void *p, size_t n)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	size_t n = strlen(text);
-	return fd >= 0 && write(fd, text, n) == (ssize_t)n && close(fd) == 0 ? 0 : 1;
+	return fd >= 0 && write(fd, p, n) == (ssize_t)n && close(fd) == 0 ? 0 : 1;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	return write_file(path, text, strlen(text));
+}
+
+// The source without lines that begin with '#': they are the preprocessor's.
+static size_t read_source(const char *path, char *to, size_t room)
+{
+	char line[4096];
+	size_t n = 0;
+	FILE *f = fopen(path, "re");
+	to[0] = '\0';
+	while (f && fgets(line, sizeof line, f)) {
+		size_t len = strlen(line);
+		if (line[0] == '#' || n + len + 1 > room)
+			continue;
+		memcpy(to + n, line, len + 1);
+		n += len;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+// A relocatable file without sections, and the source behind it.
+static int write_object(const char *path, const char *source, size_t n)
+{
+	static struct {
+		Elf64_Ehdr head;
+		Elf64_Shdr none;
+		char source[1 << 16];
+	} o = {.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+			.e_type = ET_REL,
+			.e_machine = EM_X86_64,
+			.e_version = EV_CURRENT,
+			.e_ehsize = sizeof(Elf64_Ehdr),
+			.e_shoff = sizeof(Elf64_Ehdr),
+			.e_shentsize = sizeof(Elf64_Shdr),
+			.e_shnum = 1}};
+	memcpy(o.source, source, n);
+	return write_file(path, &o, sizeof o.head + sizeof o.none + n);
 }
 
 static const char *source_of(int argc, char **argv)
@@ -84,13 +128,17 @@ int main(int argc, char **argv)
 	}
 	if (argc == 2)
 		return 0;
+	static char source[1 << 16];
+	size_t n = read_source(source_of(argc, argv), source, sizeof source);
 	if (has(argc, argv, "-E")) {
-		printf("# 0 \"%s\"\nint the_text;\n", source_of(argc, argv));
+		printf("# 0 \"%s\"\n%s", source_of(argc, argv), source);
 		return write_depfile(argc, argv);
 	}
+	if (strncmp(source, "//say ", 6) == 0)
+		fprintf(stderr, "%.*s\n", (int)strcspn(source + 6, "\n"), source + 6);
 	int sleep = has(argc, argv, "-fsleep=");
 	long ms = sleep ? atol(argv[sleep] + 8) : 1000;
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 	const char *output = value_of(argc, argv, "-o");
-	return output ? write_text(output, "object") | write_depfile(argc, argv) : 0;
+	return output ? write_object(output, source, n) | write_depfile(argc, argv) : 0;
 }
