@@ -109,8 +109,9 @@ static enum reason compile(struct job *j)
 {
 	enum reason reason = REASON_NONE;
 	// A core that is idle compiles, but for one that preprocesses for a farm; what comes then goes elsewhere, if it may.
-	bool gated = is_gated(j), has_farm = farms_find(j->d->farms, j->config) != NULL;
-	bool entered = gated && slots_try(&j->d->slots, has_farm ? 1 : 0);
+	bool gated = is_gated(j);
+	struct farm *farm = farms_find(j->d->farms, j->config);
+	bool entered = gated && slots_try(&j->d->slots, farm ? 1 : 0);
 	if (!entered && job_compile_remotely(j, gated, &entered, &reason))
 		return reason;
 	if (gated && !entered)
@@ -118,6 +119,8 @@ static enum reason compile(struct job *j)
 	reason = compile_in_launcher(j);
 	if (entered)
 		slots_leave(&j->d->slots);
+	if (farm && j->wall_us)
+		farm_note_local(farm, (int64_t)j->wall_us / 1000);
 	return reason;
 }
 

@@ -10,9 +10,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PREPROCESS_MS = 300000, MOST_WORKERS = 3, TELL_EVERY = 2, WAIT_MS = 100 };
+enum {
+	PREPROCESS_MS = 300000,
+	MOST_WORKERS = 3,
+	TELL_EVERY = 2,
+	WAIT_MS = 100,
+	BEGIN_MS = 30000, // at the most, from the call to the moment in which the worker begins
+};
 
 // One compile that is to run elsewhere.
 struct away {
@@ -27,8 +34,17 @@ struct away {
 	struct manifest_entry entry;
 	enum reason not_stored; // why the result will not be stored
 	unsigned asked;
-	const char *stays; // why it is compiled here after all
+	int64_t began_ms, until_ms; // of the call to this worker; of all calls
+	const char *gave_up;        // go_on's reason why it is compiled here after all
+	bool never_began;
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 static bool tell_to_wait(void *job)
 {
@@ -105,19 +121,29 @@ static const char *preprocess(struct away *w)
 	return w->not_stored == REASON_embed ? "its assembler may read files" : NULL;
 }
 
-// While it waits: is the launcher still there, and is the worker still to be believed? And when the other machine has not
-// begun, and a core here is idle, the core takes it.
+// A core here that is idle takes a job back that the worker has not begun, or that is late.
+static bool core_takes_it(struct away *w, bool started)
+{
+	bool is_late = now_ms() - w->began_ms > farm_patience_ms(w->farm);
+	if (w->is_gated && (!started || is_late))
+		w->has_slot = slots_try(&w->j->d->slots, is_late ? 0 : 1);
+	return w->has_slot;
+}
+
+// While it waits: is the launcher still there, does the job get on, and is the worker still to be believed?
 static bool go_on(void *ctx, bool started)
 {
 	struct away *w = ctx;
 	if (w->asked++ % TELL_EVERY == 0 && !job_tell(w->j, WIRE_REMOTE))
-		return false;
-	if (!started && w->is_gated)
-		w->has_slot = slots_try(&w->j->d->slots, 1);
-	return !w->has_slot && farm_trusts(w->farm, &w->seat);
+		w->gave_up = "its launcher has gone";
+	else if (core_takes_it(w, started))
+		w->gave_up = "a core here was idle first";
+	else
+		w->never_began = !started && now_ms() - w->began_ms > BEGIN_MS;
+	return !w->gave_up && !w->never_began && farm_trusts(w->farm, &w->seat);
 }
 
-static enum farm_verdict verdict_of(enum remote_outcome o)
+static enum farm_verdict verdict_of(const struct away *w, enum remote_outcome o)
 {
 	switch (o) {
 	case REMOTE_BUSY:
@@ -128,6 +154,8 @@ static enum farm_verdict verdict_of(enum remote_outcome o)
 		return FARM_CHANGED;
 	case REMOTE_LIED:
 		return FARM_LIED;
+	case REMOTE_GIVEN_UP:
+		return w->never_began ? FARM_FAILED : FARM_UNUSED;
 	default:
 		return FARM_DONE;
 	}
@@ -159,10 +187,13 @@ static enum remote_outcome call_worker(struct away *w)
 	struct err err = ERR_INIT;
 	char worker[64];
 	snprintf(worker, sizeof worker, "%s", w->seat.worker);
+	w->began_ms = now_ms();
+	w->never_began = false;
+	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
 	enum remote_outcome o = remote_compile(&w->call, &w->seat, &err);
 	stats_add(j->d->stats, STAT_remote_lies, o == REMOTE_LIED);
 	// What a worker says that has lied in another job meanwhile is worth nothing.
-	if (!farm_give(w->farm, &w->seat, verdict_of(o)) && o == REMOTE_DONE) {
+	if (!farm_give(w->farm, &w->seat, verdict_of(w, o)) && o == REMOTE_DONE) {
 		err_set(&err, ERR_PEER, "it has lied in another job");
 		o = REMOTE_FAILED;
 	}
@@ -184,11 +215,11 @@ static const char *call_workers(struct away *w)
 				       .text = &w->text,
 				       .source_name = path_base(j->line.source),
 				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
-				       .timeout_ms = farm_timeout_ms(w->farm),
 				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
 				       .ctx = w};
-	for (int i = 0; i < MOST_WORKERS; i++) {
+	w->until_ms = now_ms() + farm_timeout_ms(w->farm);
+	for (int i = 0; i < MOST_WORKERS && (i == 0 || now_ms() < w->until_ms); i++) {
 		const char *stays = i ? find_place(w) : NULL;
 		if (stays)
 			return stays;
@@ -198,16 +229,14 @@ static const char *call_workers(struct away *w)
 		case REMOTE_REFUSED:
 			return "no worker would take it";
 		case REMOTE_GIVEN_UP:
-			if (w->has_slot)
-				return "a core here was idle first";
-			if (!job_tell(j, WIRE_REMOTE))
-				return "its launcher has gone";
+			if (w->gave_up)
+				return w->gave_up;
 			break;
 		default:
 			break;
 		}
 	}
-	return "three workers did not compile it";
+	return "no worker has compiled it";
 }
 
 // The compiler's messages are about the text that the user wrote: with any of them it compiles here once more.
@@ -220,6 +249,9 @@ static const char *deliver(struct away *w)
 		stats_add(j->d->stats, STAT_remote_messages, 1);
 		return "the compiler has something to say";
 	}
+	// Whoever waits no longer has compiled by itself, and may have changed its files since.
+	if (!job_tell(j, WIRE_REMOTE))
+		return "its launcher has gone";
 	if (job_write_object(j, w->call.object.data, w->call.object.len, &err) < 0) {
 		log_info("cannot write '%s': %s", j->line.output, err.text);
 		return "its object cannot be written";

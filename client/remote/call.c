@@ -177,31 +177,38 @@ static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct
 	}
 }
 
+// 1: a message or the call's end came, or nothing did for a while (*reply is NULL); 0: the worker has ended the call well.
+static int receive(struct rpc_call *call, int64_t until, Coffer__V1__CompileReply **reply, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int64_t left = until - now_ms();
+	int got = rpc_receive(call, &coffer__v1__compile_reply__descriptor, left > 0 ? (int)left : 0, reply, &why);
+	if (got >= 0 || why.code == ERR_TIMEOUT)
+		return got != 0;
+	return err_set(err, why.code, "%s", why.text);
+}
+
 // 1: the worker has ended the call; 0: go_on said no; -1: failed.
 static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 {
-	int64_t end = now_ms() + a->c->timeout_ms;
-	for (int n = 0; n < MAX_PIECES;) {
+	int64_t end = now_ms() + a->c->timeout_ms, ask_at = now_ms() + ASK_MS;
+	for (int n = 0; n < MAX_PIECES; n++) {
 		Coffer__V1__CompileReply *reply = NULL;
-		struct err why = ERR_INIT;
-		int got = rpc_receive(call, &coffer__v1__compile_reply__descriptor, ASK_MS, &reply, &why);
-		if (got == 0)
-			return 1;
-		if (got < 0 && why.code != ERR_TIMEOUT)
-			return err_set(err, why.code, "%s", why.text);
-		if (got < 0 && now_ms() > end)
-			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
-		if (got < 0) {
-			if (!a->c->go_on(a->c->ctx, a->started))
-				return 0;
-			continue;
-		}
-		n++;
-		int taken = take_reply(a, &reply, err);
+		int got = receive(call, ask_at, &reply, err);
+		if (got <= 0)
+			return got < 0 ? -1 : 1;
+		int taken = reply ? take_reply(a, &reply, err) : 0;
 		if (reply)
 			protobuf_c_message_free_unpacked(&reply->base, NULL);
 		if (taken < 0)
 			return -1;
+		if (now_ms() > end)
+			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
+		if (now_ms() < ask_at)
+			continue;
+		if (!a->c->go_on(a->c->ctx, a->started))
+			return 0;
+		ask_at = now_ms() + ASK_MS;
 	}
 	return lie(a, err, "it sends without end");
 }
@@ -263,12 +270,15 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
 	struct rpc_call *call;
 	enum remote_outcome outcome = REMOTE_FAILED;
+	int64_t began = now_ms();
 	buf_release(&c->object);
 	c->object = (struct buf){.max = c->max_output + PIECE};
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
 		outcome = converse(&a, call, seat, err);
 		rpc_call_release(call);
 	}
+	if (outcome == REMOTE_DONE && !c->is_cached)
+		seat->took_ms = now_ms() - began + 1;
 	if (outcome == REMOTE_FAILED || outcome == REMOTE_LIED)
 		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
 	if (a.result)

@@ -17,7 +17,7 @@ struct remote_call {
 	size_t max_output;
 	int64_t timeout_ms;
 	bool keeps_nothing; // nothing of this job is kept here
-	// Asked about twice a second while nothing comes: false gives up. `started`: it runs there.
+	// Asked about twice a second: false gives up. `started`: it runs there.
 	bool (*go_on)(void *ctx, bool started);
 	void *ctx;
 

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "client/remote/pace.h"
 #include "proto/coffer.pb-c.h"
 #include "remote/target.h"
 #include "remote/tls.h"
@@ -16,15 +17,18 @@
 #include <time.h>
 
 enum {
-	ROUTE_MS = 3000,   // for one answer of the scheduler
+	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
 	CONNECT_MS = 3000, // to a worker
-	DESCRIBE_MS = 20000,
+	DESCRIBE_MS = 5000,
 	LEARN_MS = 5000, // the same, where a compile here waits for it
 	LEARN_WAIT_S = 15,
 	LEARN_AGAIN_MS = 60000,
-	RETRY_MS = 5000,  // after the scheduler failed or had no route
-	BUSY_MS = 500,    // where a full worker does not say when to come again
-	FAILED_MS = 2000, // doubled with each failure in a row
+	// While a call is open and the other side says nothing: a machine that is gone, or stands still, is found out in 30 s.
+	KEEPALIVE_MS = 10000,
+	SEND_BYTES = 4 << 20, // of a text that wait to be sent: whoever waits for an answer can look after other things
+	RETRY_MS = 5000,      // after the scheduler failed or had no route
+	BUSY_MS = 500,        // where a full worker does not say when to come again
+	FAILED_MS = 2000,     // doubled with each failure in a row
 	FAILED_MAX_MS = 60000,
 	ROUTES_MAX = 4096,
 };
@@ -42,6 +46,7 @@ struct route {
 	struct map
 		compilers; // what it was asked about -> the identity of its compiler, ours to free; "" for another one than ours
 	uint64_t jobs;
+	struct pace pace;
 };
 
 struct farm {
@@ -58,7 +63,8 @@ struct farm {
 	uint32_t most_jobs, in_flight;
 	int64_t timeout_ms;
 	int64_t fresh_until_ms;
-	char why[256]; // there is no route
+	struct pace here; // of compiles on this machine
+	char why[256];    // there is no route
 	struct route **routes;
 	size_t n_routes;
 	struct rpc_target **retired; // of certificates that were renewed
@@ -133,7 +139,10 @@ static void set_target(struct farm *f, struct route *r, const uint8_t *pin)
 {
 	if (pin)
 		memcpy(r->pin, pin, sizeof r->pin);
-	struct rpc_channel_config config = {.tls = pin ? f->worker_tls : NULL, .pin_sha256 = pin ? r->pin : NULL};
+	struct rpc_channel_config config = {.tls = pin ? f->worker_tls : NULL,
+					    .pin_sha256 = pin ? r->pin : NULL,
+					    .keepalive_ms = KEEPALIVE_MS,
+					    .limits = {.send_bytes = SEND_BYTES}};
 	if (r->target) { // a thread may be connecting with it
 		f->retired = mem_realloc(f->retired, (f->n_retired + 1) * sizeof *f->retired);
 		f->retired[f->n_retired++] = r->target;
@@ -286,10 +295,12 @@ static int ask_scheduler(struct farm *f, Coffer__V1__RouteReply **reply, struct 
 	request.image = f->image;
 	request.slots = f->most_jobs;
 	request.minimum_isolation = (Coffer__V1__Isolation)f->isolation;
-	struct rpc_call_options options = {.deadline_ms = ROUTE_MS, .authorization = auth};
+	int64_t until = now_ms() + ROUTE_MS;
 	struct rpc_channel *channel;
 	if (rpc_target_channel(f->scheduler, ROUTE_MS, &channel, err) < 0)
 		return -1;
+	int64_t left = until - now_ms();
+	struct rpc_call_options options = {.deadline_ms = left > 1 ? (uint32_t)left : 1, .authorization = auth};
 	int done = rpc_unary(channel, "/coffer.v1.Scheduler/Route", &options, &request.base,
 			     &coffer__v1__route_reply__descriptor, reply, NULL, err);
 	rpc_channel_release(channel);
@@ -301,7 +312,7 @@ static void refresh(struct farm *f)
 {
 	struct timespec limit;
 	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += 2 * ROUTE_MS / 1000;
+	limit.tv_sec += ROUTE_MS / 1000;
 	if (f->is_asking) {
 		while (f->is_asking && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
 			;
@@ -331,18 +342,33 @@ static void compiler_key(const struct farm_compiler *c, char key[320])
 	snprintf(key, 320, "%s\n%s\n%s\n%s", c->name, c->language, c->version, c->target);
 }
 
+static int64_t best_pace(const struct farm *f, int64_t best_ms)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->is_current)
+			best_ms = pace_best(best_ms, &f->routes[i]->pace);
+	return best_ms;
+}
+
+// The one with the least to do; one that is much slower than others only when they have no slot.
 static struct route *best_route(struct farm *f, const char *compiler)
 {
 	struct route *best = NULL;
-	int64_t now = now_ms();
+	bool best_is_slow = false;
+	int64_t now = now_ms(), pace = best_pace(f, -1);
 	for (size_t i = 0; i < f->n_routes; i++) {
 		struct route *r = f->routes[i];
 		const char *identity = map_gets(&r->compilers, compiler);
 		if (!r->is_current || r->has_lied || r->in_flight >= r->slots || now < r->not_before_ms ||
 		    (identity && !*identity))
 			continue;
-		if (!best || (uint64_t)r->in_flight * best->slots < (uint64_t)best->in_flight * r->slots)
+		bool is_slow = pace_is_slow(&r->pace, pace);
+		if (!best || best_is_slow > is_slow ||
+		    (best_is_slow == is_slow &&
+		     (uint64_t)r->in_flight * best->slots < (uint64_t)best->in_flight * r->slots)) {
 			best = r;
+			best_is_slow = is_slow;
+		}
 	}
 	return best;
 }
@@ -437,10 +463,12 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	f->in_flight--;
 	pthread_cond_signal(&f->freed);
 	if (verdict == FARM_UNUSED) {
-		// It has not been asked for anything.
+		// It has not been asked for anything, or was not waited for.
 	} else if (verdict == FARM_DONE) {
 		r->failures = 0;
 		r->jobs++;
+		if (seat->took_ms)
+			pace_note(&r->pace, seat->took_ms);
 	} else if (verdict == FARM_BUSY) {
 		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
 	} else if (verdict == FARM_FAILED) {
@@ -590,6 +618,21 @@ void farm_wait(struct farm *f, int ms)
 	pthread_mutex_lock(&f->lock);
 	pthread_cond_timedwait(&f->freed, &f->lock, &end);
 	pthread_mutex_unlock(&f->lock);
+}
+
+void farm_note_local(struct farm *f, int64_t ms)
+{
+	pthread_mutex_lock(&f->lock);
+	pace_note(&f->here, ms);
+	pthread_mutex_unlock(&f->lock);
+}
+
+int64_t farm_patience_ms(struct farm *f)
+{
+	pthread_mutex_lock(&f->lock);
+	int64_t ms = pace_patience_ms(best_pace(f, pace_best(-1, &f->here)));
+	pthread_mutex_unlock(&f->lock);
+	return ms;
 }
 
 const char *farm_image(const struct farm *f)

@@ -35,8 +35,9 @@ struct farm_seat {
 	const char *worker;           // its name
 	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared
 	// To be set before farm_give, where there is something to say.
-	int pause_ms;  // for so long the worker wants to be left alone; 0: it has said nothing
-	char why[160]; // it failed or lied
+	int64_t took_ms; // from the call to an answer that was computed for it; 0: there is none
+	int pause_ms;    // for so long the worker wants to be left alone; 0: it has said nothing
+	char why[160];   // it failed or lied
 };
 // 1: a seat; 0: there is none now (`err` says why). Sleeps for the scheduler's answer or a connection, some seconds at most.
 int farm_take(struct farm *farm, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err);
@@ -46,7 +47,7 @@ void farm_wait(struct farm *farm, int ms);
 
 enum farm_verdict {
 	FARM_DONE,
-	FARM_UNUSED,  // it was not asked for anything
+	FARM_UNUSED,  // it was not asked for anything, or its answer was not waited for
 	FARM_BUSY,    // it has too much to do: not for a while
 	FARM_FAILED,  // it does not answer, or in no way that can be used
 	FARM_CHANGED, // it is no longer what it was compared as: compare again
@@ -62,6 +63,11 @@ bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
 bool farm_keeps_nothing(struct farm *farm);
 // Where no worker has said anything yet: asks one, for some seconds at most and not more often than once a minute.
 void farm_learn_policy(struct farm *farm, const struct farm_compiler *compiler);
+
+// A compile here has taken so long: what workers are measured against.
+void farm_note_local(struct farm *farm, int64_t ms);
+// After so long a job that is away is late.
+int64_t farm_patience_ms(struct farm *farm);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);

@@ -79,7 +79,7 @@ e2e_farm_answers_that_never_come_are_waited_for_in_bounds() { # once
 	local lie before
 	liar_start
 	farm_project 6
-	for lie in never 'hang up'; do
+	for lie in never trickle 'hang up'; do
 		before=$(now_ms)
 		COFFER_REMOTE_TIMEOUT=2s build_with "$lie"
 		[ $(($(now_ms) - before)) -lt 60000 ] || fail "it took $(($(now_ms) - before)) ms"

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "client/remote/call.h"
 #include "client/remote/object.h"
+#include "client/remote/pace.h"
 #include "client/remote/preprocess.h"
 #include "client/remote/words.h"
 #include "tests/unit/cmdline_helpers.h"
@@ -239,6 +240,37 @@ START_TEST(a_server_says_when_to_come_again)
 }
 END_TEST
 
+START_TEST(who_is_slow_is_known_after_some_jobs)
+{
+	struct pace fast = {0}, slow = {0};
+	for (int i = 0; i < 3; i++) {
+		pace_note(&fast, 100);
+		pace_note(&slow, 4000);
+	}
+	ck_assert_int_eq(pace_best(-1, &fast), -1);
+	ck_assert(!pace_is_slow(&slow, 100));
+	pace_note(&fast, 100);
+	pace_note(&slow, 4000);
+	ck_assert_int_eq(pace_best(pace_best(-1, &slow), &fast), 100);
+	ck_assert_int_eq(pace_best(pace_best(-1, &fast), &slow), 100);
+	ck_assert(pace_is_slow(&slow, 100));
+	ck_assert(!pace_is_slow(&fast, 100));
+	ck_assert(!pace_is_slow(&slow, 1000)); // not four times
+	// It gets better, and that is seen.
+	for (int i = 0; i < 50; i++)
+		pace_note(&slow, 100);
+	ck_assert(!pace_is_slow(&slow, 100));
+}
+END_TEST
+
+START_TEST(patience_is_five_seconds_or_four_times_the_best)
+{
+	ck_assert_int_eq(pace_patience_ms(-1), 5000);
+	ck_assert_int_eq(pace_patience_ms(100), 5000);
+	ck_assert_int_eq(pace_patience_ms(10000), 40000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("remote client");
@@ -252,6 +284,8 @@ int main(void)
 	tcase_add_test(t, messages_and_failures_are_told);
 	tcase_add_test(t, a_whole_object_is_one);
 	tcase_add_test(t, a_part_of_an_object_is_none);
+	tcase_add_test(t, who_is_slow_is_known_after_some_jobs);
+	tcase_add_test(t, patience_is_five_seconds_or_four_times_the_best);
 	tcase_add_test(t, a_server_says_when_to_come_again);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

@@ -106,6 +106,12 @@ class Liar:
             elif m.WhichOneof('kind') == 'piece':
                 frame += m.piece
         replies = lie_about(lie, result, frame)
+        if lie == 'trickle':
+            yield replies[0]
+            for byte in frame:
+                time.sleep(0.2)
+                yield reply(piece=bytes([byte]))
+            return
         if lie == 'hang up':
             yield replies[0]
             context.abort(grpc.StatusCode.UNAVAILABLE, 'something else to do')

@@ -1,5 +1,5 @@
 # What the tests of the farm share: workers, a site with keys, a project.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 # With one core, which preprocesses, every compile goes away.
 export COFFER_LOCAL_JOBS=1
@@ -94,3 +94,49 @@ site_start()
 
 # Lines of the client's daemons that match.
 daemon_log() { find "$T" -name 'cofferd.log*' -exec grep -hE "$1" {} +; }
+
+# standin_make: the compiler of bench/standin.c as $T/bin/standin-gcc, and $T/with-standin, which runs a command that sees it where
+# workers look for compilers. Needs root.
+standin_make()
+{
+	need_root
+	need gcc unshare
+	mkdir -p "$T/bin"
+	gcc -O1 -o "$T/bin/standin-gcc" "$TESTS/../bench/standin.c" || fail "the stand-in does not compile"
+	put "$T/with-standin" '#!/bin/sh' "exec unshare -m sh -c 'mount --bind $T/bin /usr/local/bin && exec \"\$@\"' sh \"\$@\""
+	chmod +x "$T/with-standin"
+	"$T/with-standin" standin-gcc -v 2>/dev/null || skip "mount namespaces can't be made"
+}
+
+# standin_project N [MS]: N sources whose compiles sleep; every fifth says a word of its own. `make ONLY="1 2"` makes some of them.
+standin_project()
+{
+	local i
+	for ((i = 1; i <= $1; i++)); do
+		if [ $((i % 5)) = 0 ]; then echo "//say unit $i speaks"; fi >"s$i.c"
+		echo "int s$i;" >>"s$i.c"
+	done
+	put Makefile "N := $1" "MS := ${2:-500}" "LAUNCHER := $COFFER" "CC := $T/bin/standin-gcc"
+	cat >>Makefile <<'END'
+ONLY := $(shell seq $(N))
+all: $(ONLY:%=out/%.o)
+out/%.o: s%.c | out
+	@$(LAUNCHER) $(CC) -fsleep=$(MS) -c $< -o $@
+out:
+	@mkdir -p $@
+END
+}
+
+# standin_right N LOG...: each object is that of its source, and each message is there once, in whatever order; nothing else is.
+standin_right()
+{
+	local i n=$1
+	shift
+	for ((i = 1; i <= n; i++)); do
+		"$T/bin/standin-gcc" -fsleep=0 -c "s$i.c" -o "$T/right.o" 2>/dev/null
+		cmp "$T/right.o" "out/$i.o" || fail "object $i is wrong"
+	done
+	for ((i = 5; i <= n; i += 5)); do echo "unit $i speaks"; done | sort >"$T/expected"
+	cat "$@" | sort >"$T/said"
+	diff "$T/expected" "$T/said" >"$T/diff" || fail "what was said: $(head -n 20 "$T/diff")"
+}
