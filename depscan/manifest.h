@@ -51,6 +51,7 @@ struct absent_group {
 	struct file_id checked; // guarded by the manifest's lock, and so are the next ones
 	bool checked_trusted;
 	uint64_t epoch; // of watch.h: in it nothing had appeared. 0: not known without a look
+	uint64_t stamp; // of arrivals.h, the same
 };
 
 struct manifest_link { // a folder of the search that is reached through a symlink must still lead there

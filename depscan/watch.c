@@ -141,8 +141,7 @@ static int begin_anew(struct watch *w)
 	return old;
 }
 
-// Local, and written by nobody but this kernel's own system calls, with one inode for a file all the time.
-static bool tells_everything(int dir_fd)
+bool watch_tells_everything(int dir_fd)
 {
 	struct statfs fs;
 	if (fstatfs(dir_fd, &fs) < 0)
@@ -164,7 +163,7 @@ static int add_folder(struct watch *w, const char *name, bool *missing)
 {
 	AUTO_CLOSE int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	*missing = fd < 0 && errno == ENOENT;
-	int wd = fd >= 0 && tells_everything(fd) ? inotify_add_watch(w->inotify_fd, name, ON_THE_WAY) : -1;
+	int wd = fd >= 0 && watch_tells_everything(fd) ? inotify_add_watch(w->inotify_fd, name, ON_THE_WAY) : -1;
 	// One inode that has two names (a bind mount) has one watch, and no place for two.
 	return wd >= 0 && map_get(&w->by_wd, &wd, sizeof wd) ? -1 : wd;
 }

@@ -57,6 +57,8 @@ static inline bool watched_holds(const struct watched *k, uint64_t epoch)
 {
 	return k && atomic_load_explicit(&k->epoch, memory_order_acquire) == epoch;
 }
+// Is the folder local, and written by nobody but this kernel's own system calls, with one inode for a file all the time?
+bool watch_tells_everything(int dir_fd);
 unsigned watch_count(struct watch *w); // folders that are watched, for `coffer status`
 
 #endif

@@ -127,6 +127,7 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 		log_warn("no statistics: %s", err->text);
 	d->files = files_new();
 	d->watch = watch_new(config_text(config, SETTING_watched_folders), d->files);
+	d->arrivals = d->watch ? arrivals_new() : NULL;
 	d->compilers = compilers_new(d->files);
 	d->searches = searches_new();
 	d->manifests = manifests_new(d->store);

@@ -10,6 +10,7 @@
 #include "client/daemon/record.h"
 #include "client/daemon/settings.h"
 #include "client/stats.h"
+#include "depscan/arrivals.h"
 #include "depscan/compiler.h"
 #include "depscan/files.h"
 #include "depscan/search.h"
@@ -30,7 +31,8 @@ struct daemon {
 	struct files *files;
 	struct compilers *compilers;
 	struct searches *searches;
-	struct watch *watch; // NULL: no folder is watched
+	struct watch *watch;       // NULL: no folder is watched
+	struct arrivals *arrivals; // NULL: the same
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;

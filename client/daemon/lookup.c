@@ -140,6 +140,13 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		g->epoch = watched ? j->epoch : 0;
 		return NULL;
 	}
+	// A folder that changes all the time: a build writes its outputs there.
+	bool old = now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	uint64_t stamp = !old || g->checked.ino ? arrivals_stamp(j->d->arrivals, j->cwd_fd, dir[0] ? dir : ".", &st) : 0;
+	if (stamp && g->stamp == stamp)
+		return NULL;
+	if (!arrivals_expect(j->d->arrivals, stamp, g->names, g->n_names))
+		stamp = 0;
 	char path[4096];
 	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
 	bool complete = true;    // the folder's own identity tells of everything that may appear
@@ -166,6 +173,7 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
 			if (any_appeared(j, path, &watched))
 				return name;
+			stamp = 0;
 			continue;
 		}
 		bool folder_allowed = name[strlen(name) - 1] == '/';
@@ -179,8 +187,9 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		}
 	}
 	g->checked = id;
-	g->checked_trusted = complete && now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
+	g->checked_trusted = complete && old;
 	g->epoch = watched ? j->epoch : 0;
+	g->stamp = complete ? stamp : 0;
 	return NULL;
 }
 
@@ -385,6 +394,7 @@ static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entr
 int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
 {
 	j->epoch = watch_epoch(j->d->watch);
+	arrivals_read(j->d->arrivals);
 	j->manifest = manifests_get(j->d->manifests, &j->manifest_key);
 	if (!j->manifest) {
 		unit_compare(j, j->d->store, &j->arena, &j->cause);

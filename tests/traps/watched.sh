@@ -330,3 +330,47 @@ trap_11_watched_folders_may_be_off() # once
 	"$COFFER" stop >/dev/null 2>&1
 	unset COFFER_WATCHED_FOLDERS
 }
+
+# The folder that a build writes to: its own time of change says nothing, and the daemon is told of new names instead.
+trap_11_build_folder_names_that_appear()
+{
+	local way
+	mkdir -p inc sub
+	put inc/opt.h '#define H 1'
+	put inc/deep/opt.h '#define D 1'
+	put a.c '#include <opt.h>' '#include <deep/opt.h>' 'int value = H * 10 + D;'
+	for way in write rename_into link symbolic; do
+		sleep 2.1
+		repeat 4 check any "$CC" -I. -Iinc -c a.c -o a.o
+		check hit "$CC" -I. -Iinc -c a.c -o a.o
+		"$way" opt.h
+		check any "$CC" -I. -Iinc -c a.c -o a.o
+		rm opt.h
+		repeat 4 check any "$CC" -I. -Iinc -c a.c -o a.o
+		mkdir deep
+		check any "$CC" -I. -Iinc -c a.c -o a.o
+		"$way" deep/opt.h
+		check any "$CC" -I. -Iinc -c a.c -o a.o
+		rm -r deep
+	done
+	# Another folder, for the same entry.
+	sleep 2.1
+	repeat 4 check any "$CC" -I. -Iinc -c a.c -o a.o
+	mv "$PWD" "$PWD.was" && cp -a "$PWD.was" "$PWD" && cd "$PWD" || fail "cannot move the folder"
+	write opt.h
+	check any "$CC" -I. -Iinc -c a.c -o a.o
+}
+
+repeat()
+{
+	local n=$1 i
+	shift
+	for ((i = 0; i < n; i++)); do
+		"$@"
+	done
+}
+
+write() { put "$1" '#define H 2' '#define D 2'; }
+rename_into() { put other.h '#define H 2' '#define D 2' && mv other.h "$1"; }
+link() { put other.h '#define H 2' '#define D 2' && ln other.h "$1"; }
+symbolic() { put other.h '#define H 2' '#define D 2' && ln -s "$PWD/other.h" "$1"; }
