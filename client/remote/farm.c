@@ -329,8 +329,11 @@ static void refresh(struct farm *f)
 		protobuf_c_message_free_unpacked(&reply->base, NULL);
 	} else {
 		// What we have stays good while its tokens are: workers go on without a scheduler.
-		log_warn("no routes from the scheduler: %s", err.text);
-		snprintf(f->why, sizeof f->why, "the scheduler does not answer: %s", err.text);
+		char why[sizeof f->why];
+		snprintf(why, sizeof why, "no routes from the scheduler: %.200s", err.text);
+		if (strcmp(why, f->why) != 0)
+			log_warn("%s", why);
+		memcpy(f->why, why, sizeof why);
 		f->fresh_until_ms = now_ms() + RETRY_MS;
 	}
 	f->is_asking = false;

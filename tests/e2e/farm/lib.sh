@@ -108,12 +108,14 @@ standin_make()
 	"$T/with-standin" standin-gcc -v 2>/dev/null || skip "mount namespaces can't be made"
 }
 
-# standin_project N [MS]: N sources whose compiles sleep; every fifth says a word of its own. `make ONLY="1 2"` makes some of them.
+# standin_project N [MS [EVERY]]: N sources whose compiles sleep; every fifth, or so, says a word of its own. `make ONLY="1 2"` makes
+# some of them.
 standin_project()
 {
 	local i
+	every=${3:-5}
 	for ((i = 1; i <= $1; i++)); do
-		if [ $((i % 5)) = 0 ]; then echo "//say unit $i speaks"; fi >"s$i.c"
+		if [ $((i % every)) = 0 ]; then echo "//say unit $i speaks"; fi >"s$i.c"
 		echo "int s$i;" >>"s$i.c"
 	done
 	put Makefile "N := $1" "MS := ${2:-500}" "LAUNCHER := $COFFER" "CC := $T/bin/standin-gcc"
@@ -136,7 +138,57 @@ standin_right()
 		"$T/bin/standin-gcc" -fsleep=0 -c "s$i.c" -o "$T/right.o" 2>/dev/null
 		cmp "$T/right.o" "out/$i.o" || fail "object $i is wrong"
 	done
-	for ((i = 5; i <= n; i += 5)); do echo "unit $i speaks"; done | sort >"$T/expected"
+	for ((i = every; i <= n; i += every)); do echo "unit $i speaks"; done | sort >"$T/expected"
 	cat "$@" | sort >"$T/said"
 	diff "$T/expected" "$T/said" >"$T/diff" || fail "what was said: $(head -n 20 "$T/diff")"
+}
+
+# standin_worker_start NAME SLOTS [FLAG...]: a worker of the site that has the stand-in.
+standin_worker_start()
+{
+	local name=$1 slots=$2 seen
+	shift 2
+	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
+	("$T/with-standin" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
+		--compilers standin-gcc --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
+	echo $! >"$T/$name.pid")
+	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
+}
+
+# standin_farm_start NAME SLOTS [NAME SLOTS]...: scheduler and workers, after site_keys.
+standin_farm_start()
+{
+	standin_make
+	sed -i "s/isolation = sandbox/isolation = process/" "$T/site/tenants.conf"
+	scheduler_start
+	wait_until 10 "grep -q 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	for (( ; $# > 1; )); do
+		standin_worker_start "$1" "$2"
+		shift 2
+	done
+}
+
+# standin_site SLOTS: a site with one worker.
+standin_site()
+{
+	site_keys w1
+	standin_farm_start w1 "$1"
+}
+
+# build_with_middle HOW N MAKE...: builds the project; HOW runs when N objects are there. $took is how long it took, in ms.
+build_with_middle()
+{
+	local before how=$1 n=$2 all
+	shift 2
+	all=$(find . -maxdepth 1 -name 's*.c' | wc -l)
+	# The farm is known and in use before it counts.
+	timeout 60 make -j4 ONLY='1 2 3 4 5 6 7 8' >"$T/warm.log" 2>&1 || fail "the first jobs: $(<"$T/warm.log")"
+	[ "$(counter remote_compiles)" -ge 1 ] || fail "nothing goes away: $("$COFFER" status) $(daemon_log .)"
+	before=$(now_ms)
+	timeout 200 "$@" >"$T/build.log" 2>&1 &
+	wait_until 60 "[ \"\$(find out -name '*.o' | wc -l)\" -ge $n ]" || fail "the build does not get on: $(<"$T/build.log")"
+	eval "$how"
+	wait $! || fail "the build fails: $(tail -n 5 "$T/build.log")"
+	took=$(($(now_ms) - before))
+	standin_right "$all" "$T/warm.log" "$T/build.log"
 }
