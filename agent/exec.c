@@ -7,6 +7,7 @@
 #include "agent/scratch.h"
 #include "agent/slots.h"
 #include "agent/spawner.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proto/coffer.pb-c.h"
 
@@ -20,7 +21,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHUNK = 16 * 1024, OUTPUT_CHUNK = 64 * 1024, TAIL = 256, FIRST_MESSAGE_MS = 30000 };
@@ -144,13 +144,6 @@ static int receive_source(struct exec *x)
 
 // ---- the run --------------------------------------------------------------------------------------------------------
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 // Also on the connection's thread, when the call is cancelled. The process is not reaped before that is taken back.
 static void kill_job(void *arg)
 {
@@ -259,8 +252,8 @@ static void reap(struct exec *x, bool kill_first)
 	while (wait4(x->init, NULL, 0, &x->usage) < 0 && errno == EINTR)
 		;
 	x->init = 0;
-	uint64_t start_ns = slots_at(x->agent->slots, x->slot)->start_ns;
-	x->wall_ns = start_ns ? monotonic_ns() - start_ns : 0;
+	int64_t start_ns = slots_at(x->agent->slots, x->slot)->start_ns;
+	x->wall_ns = start_ns ? (uint64_t)(clock_ns() - start_ns) : 0;
 }
 
 static const char *limit_of(const struct exec *x)

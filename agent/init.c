@@ -2,6 +2,7 @@
 
 #include "agent/cgroups.h"
 #include "agent/landlock.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -30,13 +31,6 @@ enum { KILL_ROUNDS = 1000 };
 unsigned long init_clone_flags(const struct agent *agent)
 {
 	return agent->is_sandbox ? CLONE_NEWNS | CLONE_NEWPID : 0;
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 // ---- the steps; each returns 0, or -1 with errno ----------------------------------------------------------------------
@@ -216,7 +210,7 @@ static pid_t start_program(struct init *in)
 	sigemptyset(&none);
 	sigfillset(&all);
 	in->slot->stage = STAGE_PROGRAM;
-	in->slot->start_ns = monotonic_ns();
+	in->slot->start_ns = clock_ns();
 	int error = posix_spawnattr_init(&attr);
 	if (error == 0)
 		error = posix_spawnattr_setsigmask(&attr, &none);
@@ -238,7 +232,7 @@ static pid_t start_program(struct init *in)
 // Sleeps until the program has ended (true), its time is over or we are told to stop (false). Reaps what is orphaned meanwhile.
 static bool wait_program(struct init *in, pid_t program, const sigset_t *awaited)
 {
-	uint64_t end = in->slot->start_ns + (uint64_t)in->request->wall_ms * 1000000;
+	int64_t end = in->slot->start_ns + (int64_t)in->request->wall_ms * 1000000;
 	for (;;) {
 		int status;
 		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
@@ -247,7 +241,7 @@ static bool wait_program(struct init *in, pid_t program, const sigset_t *awaited
 				in->slot->stage = STAGE_ENDED;
 				return true;
 			}
-		uint64_t now = monotonic_ns();
+		int64_t now = clock_ns();
 		if (now >= end) {
 			in->slot->is_timed_out = true;
 			return false;

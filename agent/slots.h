@@ -30,7 +30,7 @@ struct slot {
 	int status;        // of the program, as of wait4
 	bool is_timed_out; // the wall-clock limit
 	bool has_more;     // some processes would not die (`process` only)
-	uint64_t start_ns; // CLOCK_MONOTONIC, when the program began
+	int64_t start_ns;  // clock_ns(), when the program began
 };
 
 struct slots;

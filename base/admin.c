@@ -1,4 +1,5 @@
 #include "base/admin.h"
+#include "base/clock.h"
 
 #include "base/mem.h"
 #include "base/value.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 struct client {
@@ -31,13 +31,6 @@ struct admin {
 	pthread_t thread;
 	struct client clients[ADMIN_MAX_CLIENTS];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 // ---- one request --------------------------------------------------------------------------------------------------
 
@@ -148,7 +141,7 @@ static void accept_client(struct admin *a)
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
 		if (a->clients[i].fd >= 0)
 			continue;
-		a->clients[i] = (struct client){.fd = fd, .ends_ms = now_ms() + ADMIN_TIMEOUT_MS};
+		a->clients[i] = (struct client){.fd = fd, .ends_ms = clock_ms() + ADMIN_TIMEOUT_MS};
 		return;
 	}
 	close(fd);
@@ -157,7 +150,7 @@ static void accept_client(struct admin *a)
 // Fills in what to wait for; returns for how long.
 static int prepare(struct admin *a, struct pollfd *fds)
 {
-	int64_t now = now_ms(), wait = -1;
+	int64_t now = clock_ms(), wait = -1;
 	fds[0] = (struct pollfd){.fd = a->stop_fd, .events = POLLIN};
 	fds[1] = (struct pollfd){.fd = a->listener, .events = POLLIN};
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {

@@ -74,7 +74,6 @@ struct cmdline {
 	bool needs_cwd;           // absolute working directory is in the object whatever prefix maps say
 	bool needs_output;        // the output's name is in the object
 	bool any_comment_matters; // -Wimplicit-fallthrough=1, -Wdocumentation, -gembed-source…: every comment counts
-	bool color_explicit;      // -fdiagnostics-color=always/never, -f[no-]color-diagnostics
 	bool has_random_seed;     // -frandom-seed=
 	bool has_prefix_map;      // any -f…-prefix-map=
 

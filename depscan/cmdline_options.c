@@ -48,7 +48,6 @@ NOTE(cwd, c->needs_cwd, true)
 NOTE(stack_usage, c->stack_usage, true)
 NOTE(no_lto, lto, false)
 NOTE(comments, c->any_comment_matters, true)
-NOTE(color, c->color_explicit, true)
 NOTE(seed, c->has_random_seed, true)
 NOTE(record_f, record_f, u->text)
 NOTE(no_record_f, record_f, NULL)
@@ -245,9 +244,14 @@ static void apply_fallthrough(struct parser *p, const struct use *u)
 		p->c->any_comment_matters = true;
 }
 
+// Nothing but the word in the key. Workers ask for these (worker/arguments.c).
+static void apply_color(struct parser *p, const struct use *u)
+{
+	(void)p, (void)u;
+}
 static void apply_color_choice(struct parser *p, const struct use *u)
 {
-	p->c->color_explicit = strcmp(u->value, "auto") != 0;
+	apply_color(p, u);
 }
 
 static void apply_profile(struct parser *p, const struct use *u)

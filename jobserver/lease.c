@@ -1,5 +1,6 @@
 #include "jobserver/lease.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "jobserver/makeflags.h"
 
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 // "cofj" and the protocol's version; another version changes the last byte.
@@ -38,18 +38,11 @@ bool lease_get_hello(struct lease_hello *h, const uint8_t in[LEASE_HELLO_SIZE])
 	return true;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 // Reads n bytes before `end` (INT64_MAX: whenever they come).
 static bool read_until(int fd, uint8_t *to, size_t n, int64_t end)
 {
 	while (n) {
-		int64_t left = end == INT64_MAX ? -1 : end - now_ms();
+		int64_t left = end == INT64_MAX ? -1 : end - clock_ms();
 		if (end != INT64_MAX && left <= 0)
 			return false;
 		struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -89,7 +82,7 @@ static int greet(const char *path, const struct lease_hello *mine, struct lease_
 	lease_put_hello(bytes, mine);
 	if (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) != sizeof bytes)
 		return err_errno(err, "cannot write to the jobserver");
-	if (!read_until(fd, bytes, sizeof bytes, now_ms() + CONNECT_LIMIT_MS))
+	if (!read_until(fd, bytes, sizeof bytes, clock_ms() + CONNECT_LIMIT_MS))
 		return err_set(err, ERR_PEER, "the jobserver does not answer");
 	if (!lease_get_hello(theirs, bytes) || theirs->role != LEASE_SERVER)
 		return err_set(err, ERR_PEER, "the jobserver speaks another protocol");
@@ -156,7 +149,7 @@ bool lease_return(struct lease *l)
 	if (l->fd < 0)
 		return lend_take_back(&l->lend, l->limit_ms);
 	bool went = send(l->fd, &msg, 1, MSG_NOSIGNAL) == 1 &&
-		    (!l->will_go || (read_until(l->fd, &answer, 1, now_ms() + l->limit_ms) && answer == LEASE_MSG_GO));
+		    (!l->will_go || (read_until(l->fd, &answer, 1, clock_ms() + l->limit_ms) && answer == LEASE_MSG_GO));
 	if (!went)
 		lease_close(l); // a late 'G' must not be taken for the next one
 	return went;

@@ -1,5 +1,6 @@
 #include "jobserver/lend.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "jobserver/cores.h"
 #include "jobserver/makeflags.h"
@@ -12,17 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MOST_ANCESTORS = 32, JOBS_PER_CORE = 2 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 // The parent of `pid`, and whether its own name looks like make's; -1 if there is none.
 static int parent_of(int pid, bool *is_make)
@@ -116,13 +109,13 @@ bool lend_put(const struct lend *l)
 bool lend_take_back(const struct lend *l, int64_t limit_ms)
 {
 	int fd AUTO_CLOSE = open_end(l->reader, O_RDONLY);
-	int64_t end = now_ms() + limit_ms;
+	int64_t end = clock_ms() + limit_ms;
 	while (fd >= 0) {
 		char token;
 		ssize_t n = read(fd, &token, 1);
 		if (n == 1)
 			return true;
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 		if (n == 0 || (errno != EAGAIN && errno != EINTR) || left <= 0)
 			return false;
 		struct pollfd p = {.fd = fd, .events = POLLIN};

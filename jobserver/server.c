@@ -1,5 +1,6 @@
 #include "jobserver/server.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "jobserver/tree.h"
 
@@ -18,7 +19,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -68,13 +68,6 @@ struct server {
 	uint64_t moves_seen; // of clients.figures, when look_at was set
 	unsigned missing;    // tokens that the first look did not find
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 // ---- descriptors ----
 
@@ -379,7 +372,7 @@ static void look_if_still(struct server *s, int64_t now)
 
 static void settle(struct server *s, bool active)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 	s->clients.now_ms = now;
 	clients_settle(&s->clients, &s->io);
 	look_if_still(s, now);
@@ -401,7 +394,7 @@ static void settle(struct server *s, bool active)
 
 static int wait_ms(const struct server *s)
 {
-	int64_t now = now_ms(), first = INT64_MAX;
+	int64_t now = clock_ms(), first = INT64_MAX;
 	const int64_t ends[] = {s->o.tick ? s->tick_at : 0, s->idle_at, s->pause_until, s->look_at};
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		if (ends[i] && ends[i] < first)
@@ -419,7 +412,7 @@ int server_run(struct server *s, pid_t tool, struct err *err)
 		int n = epoll_wait(s->epoll, events, EVENTS_AT_ONCE, wait_ms(s));
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "cannot wait for events");
-		s->clients.now_ms = now_ms();
+		s->clients.now_ms = clock_ms();
 		for (int i = 0; i < n; i++) {
 			struct source *src = events[i].data.ptr;
 			if (src->fd >= 0 && src->on)
@@ -516,7 +509,7 @@ struct server *server_open(const struct server_options *o, struct err *err)
 	// In a foreign jobserver the one slot that we were started with is the beginning.
 	clients_init(&s->clients, o->parent ? 1 : o->limit, o->kind == POOL_NONE ? 0 : 1, o->cap);
 	s->io = (struct clients_io){s, io_unread, io_put, io_take, io_greet, io_go};
-	s->tick_at = now_ms() + TICK_MS;
+	s->tick_at = clock_ms() + TICK_MS;
 	if (start(s, err) == 0)
 		return s;
 	server_close(s);

@@ -1,5 +1,6 @@
 #include "remote/call.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "remote/codec.h"
 #include "remote/grpc.h"

@@ -1,6 +1,8 @@
 #include "remote/channel.h"
 #include "remote/net.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <sys/time.h>
 #include <unistd.h>

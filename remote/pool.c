@@ -1,5 +1,6 @@
 #include "remote/pool.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "remote/loop.h"
 

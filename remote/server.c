@@ -1,5 +1,6 @@
 #include "remote/server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -2,6 +2,8 @@
 
 #include "remote/grpc.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 #include "remote/conn.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "remote/grpc.h"
 

@@ -2,6 +2,8 @@
 
 #include "remote/channel.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>

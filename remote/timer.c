@@ -1,16 +1,9 @@
 #include "remote/timer.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-int64_t clock_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void put(struct timers *ts, struct timer *t, size_t place)
 {

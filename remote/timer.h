@@ -16,7 +16,6 @@ struct timers {
 	size_t n, cap;
 };
 
-int64_t clock_ms(void);                                            // CLOCK_MONOTONIC
 void timer_set(struct timers *ts, struct timer *t, int64_t at_ms); // also one that is set
 void timer_clear(struct timers *ts, struct timer *t);
 int timers_wait_ms(const struct timers *ts); // until the first is due, for epoll_wait: -1 if there is none

@@ -1,5 +1,6 @@
 #include "scheduler/service.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "scheduler/caller.h"
@@ -24,13 +25,6 @@ struct session {
 	char worker[TOKEN_NAME_MAX + 1];
 	struct session *next, **from;
 };
-
-int64_t service_now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 void service_init(struct service *s, const struct service_config *config, struct trust *trust)
 {
@@ -60,7 +54,7 @@ static struct trust *present_trust(struct service *s)
 
 static bool may_log_refusal(struct service *s)
 {
-	int64_t now = service_now_ms();
+	int64_t now = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	if (now - s->refusals_since_ms >= REFUSALS_MS) {
 		s->refusals_since_ms = now;
@@ -134,7 +128,7 @@ static const struct tenant *ask(struct service *s, const struct trust *trust, co
 				   .isolation = (int)r->minimum_isolation,
 				   .avoid = (const char *const *)r->avoid,
 				   .n_avoid = r->n_avoid};
-	int64_t now = service_now_ms();
+	int64_t now = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	bool may_ask = grants_may_ask(s->grants, tenant->name, now);
 	if (may_ask)
@@ -251,7 +245,7 @@ static int begin_session(struct service *s, struct session *session, const Coffe
 	struct err err = ERR_INIT;
 	pthread_mutex_lock(&s->lock);
 	bool is_draining = s->draining;
-	int rc = is_draining ? -1 : registry_add(s->registry, hello, service_now_ms(), &session->number, &err);
+	int rc = is_draining ? -1 : registry_add(s->registry, hello, clock_ms(), &session->number, &err);
 	if (rc == 0)
 		session_link(s, session);
 	pthread_mutex_unlock(&s->lock);
@@ -282,7 +276,7 @@ static const char *follow_reports(struct service *s, struct session *session)
 		bool is_load = report->kind_case == COFFER__V1__WORKER_REPORT__KIND_LOAD, is_known = false;
 		if (is_load) {
 			pthread_mutex_lock(&s->lock);
-			is_known = registry_report(s->registry, session->number, report->load, service_now_ms());
+			is_known = registry_report(s->registry, session->number, report->load, clock_ms());
 			pthread_mutex_unlock(&s->lock);
 		}
 		coffer__v1__worker_report__free_unpacked(report, NULL);

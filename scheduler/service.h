@@ -60,6 +60,4 @@ void service_drain(struct service *s);
 #define SERVICE_METHODS 2
 extern const struct rpc_method service_methods[SERVICE_METHODS]; // arg is the struct service
 
-int64_t service_now_ms(void); // the clock of the registry
-
 #endif

@@ -1,5 +1,6 @@
 #include "scheduler/status.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
 #include "scheduler/service.h"
@@ -121,7 +122,7 @@ static void add_tenant(struct buf *b, const struct service *s, const struct tena
 static int write_status(void *ctx, struct buf *b)
 {
 	struct service *s = ctx;
-	int64_t now = service_now_ms();
+	int64_t now = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	grants_expire(s->grants, now);
 	struct totals t = add_up(s, now);
@@ -238,7 +239,7 @@ static void write_outcomes(const struct service *s, struct buf *b)
 static int write_metrics(void *ctx, struct buf *b)
 {
 	struct service *s = ctx;
-	int64_t now = service_now_ms();
+	int64_t now = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	grants_expire(s->grants, now);
 	metrics_single(b, "coffer_scheduler_workers", "gauge", "workers that are there", add_up(s, now).workers);

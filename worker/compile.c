@@ -1,6 +1,7 @@
 // The story of one compile, from the client's first message to the answer. compile_serve, at the end, is its table of contents.
 #include "worker/service.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/command.h"
@@ -8,7 +9,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024, ATTEMPTS = 2, STEP_DONE = 1 };
 
@@ -36,13 +36,6 @@ struct compile {
 	enum rpc_code code;
 	struct err err;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int fail(struct compile *c, enum worker_counter counter, enum rpc_code code)
 {
@@ -227,11 +220,11 @@ static int take_piece(struct compile *c, const Coffer__V1__CompileRequest *m)
 
 static int take_source(struct compile *c)
 {
-	int64_t until = now_ms() + c->service->limits.upload_ms, left;
+	int64_t until = clock_ms() + c->service->limits.upload_ms, left;
 	Coffer__V1__CompileRequest *m;
 	int rc = 0;
 	do {
-		left = until - now_ms();
+		left = until - clock_ms();
 		rc = receive(c, left < 0 ? 0 : left < NEXT_PIECE_MS ? (int)left : NEXT_PIECE_MS, &m);
 		if (rc != 1)
 			break;
@@ -266,10 +259,10 @@ static int look_up_by_source(struct compile *c)
 
 static int take_slot(struct compile *c)
 {
-	int64_t before = now_ms();
+	int64_t before = clock_ms();
 	if (queue_take(c->service->queue, &c->ticket, &c->err) < 0)
 		return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED) : fail_cancelled(c);
-	c->waited_ms = now_ms() - before;
+	c->waited_ms = clock_ms() - before;
 	return 0;
 }
 
@@ -453,7 +446,7 @@ static void init(struct compile *c, struct rpc_call *call, struct worker_service
 	*c = (struct compile){.service = s,
 			      .call = call,
 			      .cancel = JOB_CANCEL_INIT,
-			      .began_ms = now_ms(),
+			      .began_ms = clock_ms(),
 			      .outcome = "refused",
 			      .err = ERR_INIT};
 	c->out.max = c->errs.max = (size_t)s->limits.message_bytes;
@@ -480,7 +473,7 @@ static void release(struct compile *c)
 static void log_compile(const struct compile *c)
 {
 	log_event(LOG_LEVEL_DEBUG, "compile", LOG_TEXT("tenant", c->claims.tenant), LOG_TEXT("outcome", c->outcome),
-		  LOG_TEXT("compiler", c->header ? c->header->compiler : ""), LOG_NUMBER("ms", now_ms() - c->began_ms),
+		  LOG_TEXT("compiler", c->header ? c->header->compiler : ""), LOG_NUMBER("ms", clock_ms() - c->began_ms),
 		  LOG_NUMBER("waited_ms", c->waited_ms), LOG_NUMBER("source", c->upload.size),
 		  LOG_NUMBER("exit", c->run.exit_status), LOG_TEXT("limit", c->run.limit));
 }

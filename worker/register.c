@@ -1,5 +1,6 @@
 #include "worker/register.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -29,13 +29,6 @@ struct registration {
 	pthread_t thread;
 	atomic_bool is_stopping, wants_renewal, is_up, has_told_drain;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 // "Bearer …", or NULL: the certificate says who we are. The file is read each time, so that it can be exchanged.
 static int read_token(const struct registration *r, char **text, struct err *err)
@@ -97,10 +90,10 @@ static int follow(struct registration *r, struct rpc_call *call, int64_t heartbe
 	while (!r->is_stopping && !r->wants_renewal) {
 		Coffer__V1__SchedulerNote *note = NULL;
 		bool is_draining = r->config.service->is_draining;
-		if (now_ms() - reported_at >= heartbeat_ms / 2 || is_draining != told_drain) {
+		if (clock_ms() - reported_at >= heartbeat_ms / 2 || is_draining != told_drain) {
 			if (send_load(r, call, err) < 0)
 				return -1;
-			reported_at = now_ms();
+			reported_at = clock_ms();
 			told_drain = is_draining;
 			r->has_told_drain = told_drain;
 		}
@@ -159,8 +152,8 @@ static int hold_session(struct registration *r, char **images, bool *was_up, str
 
 static void pause_for(struct registration *r, int64_t ms)
 {
-	int64_t until = now_ms() + ms;
-	while (!r->is_stopping && now_ms() < until)
+	int64_t until = clock_ms() + ms;
+	while (!r->is_stopping && clock_ms() < until)
 		usleep(TURN_MS * 1000 / 4);
 }
 
@@ -216,7 +209,7 @@ bool registration_is_up(const struct registration *r)
 
 void registration_drain(struct registration *r)
 {
-	for (int64_t until = now_ms() + DRAIN_WAIT_MS; r && r->is_up && !r->has_told_drain && now_ms() < until;)
+	for (int64_t until = clock_ms() + DRAIN_WAIT_MS; r && r->is_up && !r->has_told_drain && clock_ms() < until;)
 		usleep(10000);
 }
 

@@ -1,5 +1,6 @@
 #include "worker/service.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
@@ -28,9 +28,7 @@ void worker_service_release(struct worker_service *s)
 
 static bool may_log_refusal(struct worker_service *s)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	int64_t now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	int64_t now = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	if (now - s->refusals_since_ms >= REFUSALS_MS) {
 		s->refusals_since_ms = now;

@@ -1,11 +1,11 @@
 #include "worker/sessions.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_FAILED };
 
@@ -29,13 +29,6 @@ struct sessions {
 	struct pooled_session *list;
 	unsigned n; // with those that are not listed any more and not yet closed
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct sessions *sessions_new(struct runtime *runtime, unsigned most, int64_t idle_ms)
 {
@@ -165,7 +158,7 @@ struct runtime_session *pooled_session(struct pooled_session *session)
 void sessions_give(struct sessions *s, struct pooled_session *x)
 {
 	pthread_mutex_lock(&s->lock);
-	x->used_at = now_ms();
+	x->used_at = clock_ms();
 	if (!is_good(x))
 		unlist(s, x);
 	bool is_last = --x->users == 0 && !x->is_listed;
@@ -188,7 +181,7 @@ static struct pooled_session *take_stale(struct sessions *s, int64_t before)
 
 void sessions_tidy(struct sessions *s)
 {
-	for (struct pooled_session *x; (x = take_stale(s, now_ms() - s->idle_ms));)
+	for (struct pooled_session *x; (x = take_stale(s, clock_ms() - s->idle_ms));)
 		close_session(s, x);
 }
 

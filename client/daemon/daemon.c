@@ -1,5 +1,6 @@
 #include "client/daemon/daemon.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "client/daemon/farms.h"
 #include "client/daemon/job.h"
@@ -30,13 +31,6 @@ enum {
 };
 
 #define NO_CACHE_NS ((int64_t)30 * 1000000000) // a daemon that could not open its cache ends after it
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 // ---- threads --------------------------------------------------------------------------------------------------------
 
@@ -75,7 +69,7 @@ static void *serve(void *arg)
 			start_thread(d);
 		job_serve(d, sock);
 		close(sock);
-		atomic_store(&d->last_work_ns, now_ns());
+		atomic_store(&d->last_work_ns, clock_ns());
 		busy = atomic_fetch_sub(&d->busy, 1) - 1;
 		if (atomic_load(&d->threads) - busy > IDLE_THREADS)
 			break;
@@ -136,7 +130,7 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 	d->farms = farms_new();
 	int64_t jobs = config_number(config, SETTING_local_jobs);
 	slots_init(&d->slots, jobs > 0 ? (unsigned)jobs : cores_available());
-	atomic_store(&d->last_work_ns, now_ns());
+	atomic_store(&d->last_work_ns, clock_ns());
 	return 0;
 }
 
@@ -179,19 +173,19 @@ static void run(struct daemon *d, int64_t idle_ms)
 	AUTO_CLOSE int signals = signalfd(-1, &set, SFD_CLOEXEC);
 	for (int i = 0; i < IDLE_THREADS; i++)
 		start_thread(d);
-	int64_t started = now_ns();
+	int64_t started = clock_ns();
 	while (!atomic_load(&d->stopping)) {
 		struct pollfd fd = {.fd = signals, .events = POLLIN};
 		if (poll(&fd, 1, HOUSEKEEPING_MS) > 0)
 			break;
 		if (d->store)
 			keep_house(d);
-		else if (now_ns() - started > NO_CACHE_NS)
+		else if (clock_ns() - started > NO_CACHE_NS)
 			break; // the next daemon may find the cache in order
 		// With its socket (the cache's folder was removed) the daemon has lost its use.
 		if (atomic_load(&d->busy) == 0 && socket_file(d) != socket)
 			break;
-		int64_t idle = (now_ns() - atomic_load(&d->last_work_ns)) / 1000000;
+		int64_t idle = (clock_ns() - atomic_load(&d->last_work_ns)) / 1000000;
 		struct pollfd waiting = {.fd = d->listen_fd, .events = POLLIN};
 		if (atomic_load(&d->busy) == 0 && idle >= idle_ms && poll(&waiting, 1, 0) == 0)
 			break;

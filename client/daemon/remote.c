@@ -1,5 +1,6 @@
 #include "client/daemon/job.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "client/daemon/farms.h"
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -38,13 +38,6 @@ struct away {
 	const char *gave_up;        // go_on's reason why it is compiled here after all
 	bool never_began;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static bool tell_to_wait(void *job)
 {
@@ -124,7 +117,7 @@ static const char *preprocess(struct away *w)
 // A core here that is idle takes a job back that the worker has not begun, or that is late.
 static bool core_takes_it(struct away *w, bool started)
 {
-	bool is_late = now_ms() - w->began_ms > farm_patience_ms(w->farm);
+	bool is_late = clock_ms() - w->began_ms > farm_patience_ms(w->farm);
 	if (w->is_gated && (!started || is_late))
 		w->has_slot = slots_try(&w->j->d->slots, is_late ? 0 : 1);
 	return w->has_slot;
@@ -139,7 +132,7 @@ static bool go_on(void *ctx, bool started)
 	else if (core_takes_it(w, started))
 		w->gave_up = "a core here was idle first";
 	else
-		w->never_began = !started && now_ms() - w->began_ms > BEGIN_MS;
+		w->never_began = !started && clock_ms() - w->began_ms > BEGIN_MS;
 	return !w->gave_up && !w->never_began && farm_trusts(w->farm, &w->seat);
 }
 
@@ -187,7 +180,7 @@ static enum remote_outcome call_worker(struct away *w)
 	struct err err = ERR_INIT;
 	char worker[64];
 	snprintf(worker, sizeof worker, "%s", w->seat.worker);
-	w->began_ms = now_ms();
+	w->began_ms = clock_ms();
 	w->never_began = false;
 	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
 	enum remote_outcome o = remote_compile(&w->call, &w->seat, &err);
@@ -218,8 +211,8 @@ static const char *call_workers(struct away *w)
 				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
 				       .ctx = w};
-	w->until_ms = now_ms() + farm_timeout_ms(w->farm);
-	for (int i = 0; i < MOST_WORKERS && (i == 0 || now_ms() < w->until_ms); i++) {
+	w->until_ms = clock_ms() + farm_timeout_ms(w->farm);
+	for (int i = 0; i < MOST_WORKERS && (i == 0 || clock_ms() < w->until_ms); i++) {
 		const char *stays = i ? find_place(w) : NULL;
 		if (stays)
 			return stays;

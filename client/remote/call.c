@@ -1,5 +1,6 @@
 #include "client/remote/call.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "client/remote/object.h"
 #include "proto/coffer.pb-c.h"
@@ -9,17 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zstd.h>
 
 enum { PIECE = 64 * 1024, ASK_MS = 500, MAX_PIECES = 1 << 20 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 int remote_pause_ms(const char *text)
 {
@@ -181,7 +174,7 @@ static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct
 static int receive(struct rpc_call *call, int64_t until, Coffer__V1__CompileReply **reply, struct err *err)
 {
 	struct err why = ERR_INIT;
-	int64_t left = until - now_ms();
+	int64_t left = until - clock_ms();
 	int got = rpc_receive(call, &coffer__v1__compile_reply__descriptor, left > 0 ? (int)left : 0, reply, &why);
 	if (got >= 0 || why.code == ERR_TIMEOUT)
 		return got != 0;
@@ -191,7 +184,7 @@ static int receive(struct rpc_call *call, int64_t until, Coffer__V1__CompileRepl
 // 1: the worker has ended the call; 0: go_on said no; -1: failed.
 static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 {
-	int64_t end = now_ms() + a->c->timeout_ms, ask_at = now_ms() + ASK_MS;
+	int64_t end = clock_ms() + a->c->timeout_ms, ask_at = clock_ms() + ASK_MS;
 	for (int n = 0; n < MAX_PIECES; n++) {
 		Coffer__V1__CompileReply *reply = NULL;
 		int got = receive(call, ask_at, &reply, err);
@@ -202,13 +195,13 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 			protobuf_c_message_free_unpacked(&reply->base, NULL);
 		if (taken < 0)
 			return -1;
-		if (now_ms() > end)
+		if (clock_ms() > end)
 			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
-		if (now_ms() < ask_at)
+		if (clock_ms() < ask_at)
 			continue;
 		if (!a->c->go_on(a->c->ctx, a->started))
 			return 0;
-		ask_at = now_ms() + ASK_MS;
+		ask_at = clock_ms() + ASK_MS;
 	}
 	return lie(a, err, "it sends without end");
 }
@@ -270,7 +263,7 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
 	struct rpc_call *call;
 	enum remote_outcome outcome = REMOTE_FAILED;
-	int64_t began = now_ms();
+	int64_t began = clock_ms();
 	buf_release(&c->object);
 	c->object = (struct buf){.max = c->max_output + PIECE};
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
@@ -278,7 +271,7 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 		rpc_call_release(call);
 	}
 	if (outcome == REMOTE_DONE && !c->is_cached)
-		seat->took_ms = now_ms() - began + 1;
+		seat->took_ms = clock_ms() - began + 1;
 	if (outcome == REMOTE_FAILED || outcome == REMOTE_LIED)
 		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
 	if (a.result)

@@ -1,5 +1,6 @@
 #include "client/remote/farm.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -70,13 +71,6 @@ struct farm {
 	struct rpc_target **retired; // of certificates that were renewed
 	size_t n_retired;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 // ---- set-up -----------------------------------------------------------------------------------------------------------
 
@@ -273,7 +267,7 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 		r->is_current = true;
 	}
 	uint32_t life = reply->lifetime_ms;
-	f->fresh_until_ms = now_ms() + (reply->n_routes ? (life > 1000 && life < 3600000 ? life : 30000) : RETRY_MS);
+	f->fresh_until_ms = clock_ms() + (reply->n_routes ? (life > 1000 && life < 3600000 ? life : 30000) : RETRY_MS);
 	snprintf(f->why, sizeof f->why, "%s", reply->n_routes ? "all places are taken" : reply->reason);
 }
 
@@ -295,11 +289,11 @@ static int ask_scheduler(struct farm *f, Coffer__V1__RouteReply **reply, struct 
 	request.image = f->image;
 	request.slots = f->most_jobs;
 	request.minimum_isolation = (Coffer__V1__Isolation)f->isolation;
-	int64_t until = now_ms() + ROUTE_MS;
+	int64_t until = clock_ms() + ROUTE_MS;
 	struct rpc_channel *channel;
 	if (rpc_target_channel(f->scheduler, ROUTE_MS, &channel, err) < 0)
 		return -1;
-	int64_t left = until - now_ms();
+	int64_t left = until - clock_ms();
 	struct rpc_call_options options = {.deadline_ms = left > 1 ? (uint32_t)left : 1, .authorization = auth};
 	int done = rpc_unary(channel, "/coffer.v1.Scheduler/Route", &options, &request.base,
 			     &coffer__v1__route_reply__descriptor, reply, NULL, err);
@@ -334,7 +328,7 @@ static void refresh(struct farm *f)
 		if (strcmp(why, f->why) != 0)
 			log_warn("%s", why);
 		memcpy(f->why, why, sizeof why);
-		f->fresh_until_ms = now_ms() + RETRY_MS;
+		f->fresh_until_ms = clock_ms() + RETRY_MS;
 	}
 	f->is_asking = false;
 	pthread_cond_broadcast(&f->asked);
@@ -358,7 +352,7 @@ static struct route *best_route(struct farm *f, const char *compiler)
 {
 	struct route *best = NULL;
 	bool best_is_slow = false;
-	int64_t now = now_ms(), pace = best_pace(f, -1);
+	int64_t now = clock_ms(), pace = best_pace(f, -1);
 	for (size_t i = 0; i < f->n_routes; i++) {
 		struct route *r = f->routes[i];
 		const char *identity = map_gets(&r->compilers, compiler);
@@ -431,7 +425,7 @@ static int compare(struct farm *f, struct farm_seat *seat, const struct farm_com
 
 static void pause_route(struct route *r, int64_t ms)
 {
-	int64_t until = now_ms() + (ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
+	int64_t until = clock_ms() + (ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
 	if (until > r->not_before_ms)
 		r->not_before_ms = until;
 }
@@ -439,7 +433,7 @@ static void pause_route(struct route *r, int64_t ms)
 // Jobs that were under way together fail together: that is one failure.
 static void note_failure(struct farm *f, struct route *r, int asked_ms)
 {
-	if (now_ms() >= r->not_before_ms) {
+	if (clock_ms() >= r->not_before_ms) {
 		pause_route(r, (int64_t)FAILED_MS << (r->failures < 6 ? r->failures : 6));
 		r->failures++;
 		f->fresh_until_ms = 0; // the scheduler may know better
@@ -527,7 +521,7 @@ static int take(struct farm *f, const struct farm_compiler *compiler, uint32_t l
 	char key[320], identity[FARM_IDENTITY] = "";
 	compiler_key(compiler, key);
 	pthread_mutex_lock(&f->lock);
-	if (f->scheduler && now_ms() >= f->fresh_until_ms)
+	if (f->scheduler && clock_ms() >= f->fresh_until_ms)
 		refresh(f);
 	struct route *r = f->in_flight < f->most_jobs ? best_route(f, key) : NULL;
 	if (r && map_gets(&r->compilers, key))
@@ -597,7 +591,7 @@ void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
 	pthread_mutex_lock(&f->lock);
 	while (f->is_learning && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
 		;
-	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && now_ms() >= f->learn_at_ms;
+	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && clock_ms() >= f->learn_at_ms;
 	f->is_learning |= must_ask;
 	pthread_mutex_unlock(&f->lock);
 	if (!must_ask)
@@ -606,7 +600,7 @@ void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
 		farm_give(f, &seat, FARM_UNUSED);
 	pthread_mutex_lock(&f->lock);
 	f->is_learning = false;
-	f->learn_at_ms = now_ms() + LEARN_AGAIN_MS;
+	f->learn_at_ms = clock_ms() + LEARN_AGAIN_MS;
 	pthread_cond_broadcast(&f->asked);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -659,10 +653,10 @@ void farm_describe(struct farm *f, struct buf *out)
 		const struct route *r = f->routes[i];
 		buf_addf(out, "worker %s %s slots %u in_flight %u jobs %llu %s%s\n", r->worker, r->address, r->slots,
 			 r->in_flight, (unsigned long long)r->jobs,
-			 r->has_lied                   ? "struck out: "
-			 : !r->is_current              ? "no route"
-			 : now_ms() < r->not_before_ms ? "pausing"
-						       : "fine",
+			 r->has_lied                     ? "struck out: "
+			 : !r->is_current                ? "no route"
+			 : clock_ms() < r->not_before_ms ? "pausing"
+							 : "fine",
 			 r->lie);
 	}
 	if (!f->n_routes && f->why[0])

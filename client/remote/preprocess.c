@@ -1,5 +1,6 @@
 #include "client/remote/preprocess.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -163,21 +163,14 @@ static pid_t start(const struct preprocess *p, int out_fd, int err_fd, struct er
 	return pid;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 // Reads both streams to their ends. -1: too much, too long.
 static int pump(struct sink *s, int out_fd, int err_fd, struct err *err)
 {
 	AUTO_FREE char *chunk = mem_alloc(CHUNK);
 	struct pollfd fds[2] = {{.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}};
-	int64_t end = now_ms() + s->p->time_limit_ms;
+	int64_t end = clock_ms() + s->p->time_limit_ms;
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-		int64_t left = end - now_ms();
+		int64_t left = end - clock_ms();
 		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
 		if (n == 0)
 			return err_set(err, ERR_TIMEOUT, "the preprocessor takes too long");

@@ -6,6 +6,7 @@
 //   rpc_client interop ADDRESS CASE [NAME=VALUE…]      a case of gRPC's interoperability tests; prints "OK CASE"
 //
 // NAME is ca, cert, key, pin (hex), name, deadline (ms), authorization, encoding, size, keepalive (ms), or repeat.
+#include "base/clock.h"
 #include "base/mem.h"
 #include "remote/rpc.h"
 #include "remote/timer.h"

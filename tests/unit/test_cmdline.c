@@ -476,12 +476,6 @@ END_TEST
 
 START_TEST(what_steers_messages_is_noticed)
 {
-	expect_reason("gcc -fdiagnostics-color=always -c x.c", REASON_NONE);
-	ck_assert(c.color_explicit);
-	expect_reason("gcc -fdiagnostics-color=always -fdiagnostics-color=auto -c x.c", REASON_NONE);
-	ck_assert(!c.color_explicit);
-	expect_reason("clang -fno-color-diagnostics -c x.c", REASON_NONE);
-	ck_assert(c.color_explicit);
 	expect_reason("gcc -Wimplicit-fallthrough=1 -c x.c", REASON_NONE);
 	ck_assert(c.any_comment_matters);
 	expect_reason("gcc -Wimplicit-fallthrough=3 -c x.c", REASON_NONE);

@@ -3,6 +3,8 @@
 #include "proto/health.pb-c.h"
 #include "tests/unit/remote_fixture.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
 
 static void setup(void)

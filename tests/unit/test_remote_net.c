@@ -5,6 +5,8 @@
 #include "remote/tls.h"
 #include "tests/unit/remote_fixture.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>

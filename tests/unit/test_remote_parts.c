@@ -7,6 +7,7 @@
 #include "remote/pool.h"
 #include "remote/timer.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <check.h>
