@@ -30,11 +30,13 @@ enum wire_type {
 	WIRE_EXEC,     // daemon: run the original command untouched; the text says why
 	WIRE_RESULT,   // launcher: the compiler ended; fds: stdout, stderr, depfile, assembler's depfile
 	WIRE_RELEASED, // daemon: all is read
-	WIRE_CONTROL,  // a verb: "status", "stop"
+	WIRE_CONTROL,  // a verb: "status", "stop", or STATUS_JSON and the environment's settings, a line each
 	WIRE_TEXT,     // daemon: the answer
 	WIRE_WAIT,     // daemon: the job waits for its turn; at least every two seconds while it does
 	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
 };
+
+#define STATUS_JSON "status-json\n"
 
 struct wire_msg {
 	enum wire_type type;

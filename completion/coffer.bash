@@ -19,7 +19,8 @@ _coffer_words_of()
 	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
 	scheduler | worker) echo '--config --help' ;;
 	help) echo "$_coffer_verbs" ;;
-	status | stop | version) echo '--help' ;;
+	status) echo '--json --watch --interval --help' ;;
+	stop | version) echo '--help' ;;
 	esac
 }
 

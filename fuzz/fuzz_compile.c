@@ -63,6 +63,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	service.images = images_new(&toolchain, none);
 	service.queue = queue_new(&(struct queue_config){2, 2, 0, 4 << 20});
 	service.flights = flights_new();
+	service.tally = tally_new();
 	service.sessions = sessions_new(service.runtime, 2, 1000);
 	service.results = results_new(folder, 1 << 20);
 	struct rpc_server_config config = {.methods = worker_methods, .n_methods = WORKER_METHODS, .arg = &service};

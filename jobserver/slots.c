@@ -113,3 +113,14 @@ void slots_leave(struct slots *s)
 	}
 	pthread_mutex_unlock(&s->lock);
 }
+
+void slots_look(struct slots *s, unsigned *size, unsigned *used, unsigned *waiting)
+{
+	pthread_mutex_lock(&s->lock);
+	*size = s->size;
+	*used = s->used;
+	*waiting = 0;
+	for (const struct slots_waiter *w = s->first; w; w = w->next)
+		++*waiting;
+	pthread_mutex_unlock(&s->lock);
+}

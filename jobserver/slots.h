@@ -31,5 +31,6 @@ bool slots_enter(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ct
 // Without waiting, and only if so many more stay free. Nobody who waits is overtaken.
 bool slots_try(struct slots *s, unsigned spare);
 void slots_leave(struct slots *s);
+void slots_look(struct slots *s, unsigned *size, unsigned *used, unsigned *waiting); // size 0: no limit
 
 #endif

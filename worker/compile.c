@@ -164,6 +164,7 @@ static int send_result(struct compile *c, const struct result *x, const struct j
 	m.result = &r;
 	if (rpc_send(c->call, &m.base, &c->err) < 0)
 		return fail_cancelled(c);
+	tally_add(c->service->tally, c->claims.tenant, !run);
 	return send_frame(c, x->frame, x->n_frame);
 }
 

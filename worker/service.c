@@ -116,7 +116,58 @@ static void serve_describe(struct rpc_call *call, void *service)
 		coffer__v1__describe_request__free_unpacked(r, NULL);
 }
 
+// ---- Status ---------------------------------------------------------------------------------------------------------
+
+struct own_load {
+	const char *tenant;
+	unsigned running, waiting;
+};
+
+static void note_own(void *ctx, const char *tenant, unsigned running, unsigned waiting)
+{
+	struct own_load *own = ctx;
+	if (strcmp(own->tenant, tenant) == 0) {
+		own->running = running;
+		own->waiting = waiting;
+	}
+}
+
+static void reply_status(struct worker_service *s, struct rpc_call *call, const char *tenant)
+{
+	Coffer__V1__StatusReply m = COFFER__V1__STATUS_REPLY__INIT;
+	struct own_load own = {.tenant = tenant};
+	struct queue_load load;
+	queue_look(s->queue, &load);
+	queue_each(s->queue, note_own, &own);
+	m.slots = load.slots;
+	m.running = load.running;
+	m.waiting = load.waiting;
+	m.sessions = sessions_count(s->sessions);
+	m.own_running = own.running;
+	m.own_waiting = own.waiting;
+	m.own_sessions = sessions_count_of(s->sessions, tenant);
+	tally_of(s->tally, tenant, &m.own_answers, &m.own_hits);
+	m.draining = s->is_draining;
+	m.version = (char *)(uintptr_t)COFFER_VERSION;
+	rpc_reply(call, &m.base);
+}
+
+static void serve_status(struct rpc_call *call, void *service)
+{
+	struct worker_service *s = service;
+	struct err err = ERR_INIT;
+	struct token_claims claims;
+	Coffer__V1__StatusRequest *r = NULL;
+	if (access_check(s->access, rpc_call_metadata(call, "authorization"), &claims, &err) < 0)
+		worker_refuse(s, call, COUNT_unauthenticated, RPC_UNAUTHENTICATED, "%s", err.text);
+	else if (rpc_receive_one(call, &coffer__v1__status_request__descriptor, &r) == 0)
+		reply_status(s, call, claims.tenant);
+	if (r)
+		coffer__v1__status_request__free_unpacked(r, NULL);
+}
+
 const struct rpc_method worker_methods[WORKER_METHODS] = {
 	{"/coffer.v1.Worker/Compile", compile_serve},
 	{"/coffer.v1.Worker/Describe", serve_describe},
+	{"/coffer.v1.Worker/Status", serve_status},
 };

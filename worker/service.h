@@ -11,6 +11,7 @@
 #include "worker/results.h"
 #include "worker/runtime.h"
 #include "worker/sessions.h"
+#include "worker/tally.h"
 
 #include <stdatomic.h>
 
@@ -40,6 +41,7 @@ struct worker_service {
 	struct flights *flights;
 	struct sessions *sessions;
 	struct results *results;
+	struct tally *tally;
 	atomic_bool is_draining;
 	atomic_uint_fast64_t counters[WORKER_COUNTERS];
 	pthread_mutex_t lock; // over what follows: refusals that are logged, of which there is a limit in a time
@@ -57,7 +59,7 @@ static inline void worker_count(struct worker_service *s, enum worker_counter c,
 __attribute__((format(printf, 5, 6))) void worker_refuse(struct worker_service *s, struct rpc_call *call,
 							 enum worker_counter c, enum rpc_code code, const char *fmt, ...);
 
-#define WORKER_METHODS 2
+#define WORKER_METHODS 3
 extern const struct rpc_method worker_methods[WORKER_METHODS]; // arg is the struct worker_service
 
 // compile.c

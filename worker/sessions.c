@@ -193,6 +193,16 @@ unsigned sessions_count(struct sessions *s)
 	return n;
 }
 
+unsigned sessions_count_of(struct sessions *s, const char *tenant)
+{
+	unsigned n = 0;
+	pthread_mutex_lock(&s->lock);
+	for (const struct pooled_session *x = s->list; x; x = x->next)
+		n += strcmp(x->tenant, tenant) == 0;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 void sessions_free(struct sessions *s)
 {
 	if (!s)

@@ -19,5 +19,6 @@ struct runtime_session *pooled_session(struct pooled_session *session);
 void sessions_give(struct sessions *s, struct pooled_session *session);
 void sessions_tidy(struct sessions *s); // closes what has been idle for too long, or has died
 unsigned sessions_count(struct sessions *s);
+unsigned sessions_count_of(struct sessions *s, const char *tenant);
 
 #endif

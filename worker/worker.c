@@ -223,6 +223,7 @@ static int start_service(struct worker_program *w, struct err *err)
 	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
 	s->queue = queue_new(&queue);
 	s->flights = flights_new();
+	s->tally = tally_new();
 	s->sessions = sessions_new(s->runtime, (unsigned)number_of(w, WORKER_sessions), number_of(w, WORKER_session_idle));
 	s->results =
 		results_new(arena_printf(&w->arena, "%s/results", w->folder), (uint64_t)number_of(w, WORKER_results_size));
@@ -312,6 +313,7 @@ static void stop(struct worker_program *w)
 	rpc_tls_free(w->client_tls);
 	results_free(s->results);
 	flights_free(s->flights);
+	tally_free(s->tally);
 	queue_free(s->queue);
 	images_free(s->images);
 	access_free(s->access);

@@ -156,11 +156,17 @@ int farms_resolve_native(struct farms *fs, const struct compiler *compiler, cons
 	return 0;
 }
 
-void farms_describe(struct farms *fs, struct buf *out)
+void farms_status(struct farms *fs, struct buf *out)
 {
+	struct farm *known[FARMS_MAX];
+	unsigned n = 0;
 	pthread_mutex_lock(&fs->lock);
 	for (unsigned i = 0; i < fs->n; i++)
 		if (fs->known[i].farm)
-			farm_describe(fs->known[i].farm, out);
+			known[n++] = fs->known[i].farm; // which stay until the end
 	pthread_mutex_unlock(&fs->lock);
+	for (unsigned i = 0; i < n; i++) {
+		buf_adds(out, i ? "," : "");
+		farm_status(known[i], out);
+	}
 }

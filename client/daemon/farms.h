@@ -17,6 +17,6 @@ int farms_compiler(struct farms *fs, const struct compiler *compiler, const char
 // What gcc's native words mean on this machine, once for each compiler; in the arena. -1: not understood.
 int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
 			 struct remote_words *words);
-void farms_describe(struct farms *fs, struct buf *out);
+void farms_status(struct farms *fs, struct buf *out); // their objects with commas between
 
 #endif

@@ -197,13 +197,9 @@ static void serve_control(struct job *j, const struct wire_msg *m)
 {
 	const char *what = wire_get_text(&j->arena, &m->payload, NULL);
 	if (what && strcmp(what, "status") == 0) {
-		AUTO_BUF struct buf farm = BUF_INIT;
-		farms_describe(j->d->farms, &farm);
-		const char *text =
-			arena_printf(&j->arena, "version %s\npid %d\ncache %s\njobs %d\nthreads %d\nwatched %u\n%s",
-				     COFFER_VERSION, (int)getpid(), j->d->cache_dir, atomic_load(&j->d->busy) - 1,
-				     atomic_load(&j->d->threads), watch_count(j->d->watch), farm.data ? farm.data : "");
-		send_text(j, WIRE_TEXT, text);
+		send_text(j, WIRE_TEXT, status_lines(j));
+	} else if (what && strncmp(what, STATUS_JSON, strlen(STATUS_JSON)) == 0) {
+		send_text(j, WIRE_TEXT, status_json(j, what + strlen(STATUS_JSON)));
 	} else if (what && strcmp(what, "stop") == 0) {
 		send_text(j, WIRE_TEXT, "stopping");
 		atomic_store(&j->d->stopping, true);

@@ -117,6 +117,9 @@ bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum rea
 // remote.c: what the farm of this job wants to be kept goes into j->keeping. `ask`: a worker is asked where none has said anything
 // yet, which takes some seconds at most.
 void job_heed_policy(struct job *j, bool ask);
+// status.c: answers to a CONTROL question, in the job's arena.
+const char *status_lines(struct job *j);
+const char *status_json(struct job *j, const char *environment);
 // job.c
 void job_send_done(struct job *j, const struct wire_done *done);
 bool job_tell(struct job *j, enum wire_type what);                   // WAIT or REMOTE; false: the launcher has gone

@@ -1,17 +1,13 @@
-#include "client/remote/farm.h"
+#include "client/remote/farm_parts.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "client/remote/pace.h"
 #include "proto/coffer.pb-c.h"
-#include "remote/target.h"
 #include "remote/tls.h"
 #include "remote/token.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +16,6 @@
 enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
 	CONNECT_MS = 3000, // to a worker
-	DESCRIBE_MS = 5000,
-	LEARN_MS = 5000, // the same, where a compile here waits for it
-	LEARN_WAIT_S = 15,
-	LEARN_AGAIN_MS = 60000,
 	// While a call is open and the other side says nothing: a machine that is gone, or stands still, is found out in 30 s.
 	KEEPALIVE_MS = 10000,
 	SEND_BYTES = 4 << 20, // of a text that wait to be sent: whoever waits for an answer can look after other things
@@ -32,44 +24,6 @@ enum {
 	FAILED_MS = 2000,     // doubled with each failure in a row
 	FAILED_MAX_MS = 60000,
 	ROUTES_MAX = 4096,
-};
-
-struct route {
-	char *worker, *address, *token;
-	uint8_t pin[32]; // of its certificate
-	uint32_t slots, in_flight, failures;
-	bool is_current; // in the scheduler's last answer
-	bool has_lied;
-	char lie[160];
-	bool has_told_policy, keep_nothing;
-	int64_t not_before_ms;
-	struct rpc_target *target;
-	struct map
-		compilers; // what it was asked about -> the identity of its compiler, ours to free; "" for another one than ours
-	uint64_t jobs;
-	struct pace pace;
-};
-
-struct farm {
-	pthread_mutex_t lock;
-	pthread_cond_t asked; // a question to the scheduler has ended
-	pthread_cond_t freed; // a seat was given back
-	bool is_asking, is_learning;
-	int64_t learn_at_ms; // when a worker may be asked for its policy again
-	struct rpc_loop *loop;
-	struct rpc_tls *scheduler_tls, *worker_tls;
-	struct rpc_target *scheduler; // NULL: workers named by the settings
-	char *tenant, *image, *token_file;
-	int isolation;
-	uint32_t most_jobs, in_flight;
-	int64_t timeout_ms;
-	int64_t fresh_until_ms;
-	struct pace here; // of compiles on this machine
-	char why[256];    // there is no route
-	struct route **routes;
-	size_t n_routes;
-	struct rpc_target **retired; // of certificates that were renewed
-	size_t n_retired;
 };
 
 // ---- set-up -----------------------------------------------------------------------------------------------------------
@@ -120,6 +74,7 @@ void farm_free(struct farm *f)
 		rpc_tls_free(f->scheduler_tls);
 	if (f->worker_tls)
 		rpc_tls_free(f->worker_tls);
+	free(f->scheduler_address);
 	free(f->tenant);
 	free(f->image);
 	free(f->token_file);
@@ -202,6 +157,7 @@ int farm_open(const struct config *c, struct farm **farm, struct err *err)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->asked, NULL);
 	pthread_cond_init(&f->freed, NULL);
+	f->scheduler_address = scheduler ? mem_strdup(scheduler) : NULL;
 	f->tenant = mem_strdup(config_text(c, SETTING_tenant));
 	f->image = mem_strdup(config_text(c, SETTING_image));
 	f->token_file = text_or_null(c, SETTING_token_file) ? mem_strdup(config_text(c, SETTING_token_file)) : NULL;
@@ -301,8 +257,8 @@ static int ask_scheduler(struct farm *f, Coffer__V1__RouteReply **reply, struct 
 	return done;
 }
 
-// One thread asks, the others wait for its answer. The lock is held, but not while it asks.
-static void refresh(struct farm *f)
+// One thread asks, the others wait for its answer.
+void farm_refresh(struct farm *f)
 {
 	struct timespec limit;
 	clock_gettime(CLOCK_REALTIME, &limit);
@@ -368,57 +324,6 @@ static struct route *best_route(struct farm *f, const char *compiler)
 		}
 	}
 	return best;
-}
-
-// ---- is its compiler ours? --------------------------------------------------------------------------------------------
-
-static const char *difference(const struct farm *f, const struct farm_compiler *c, const Coffer__V1__DescribeReply *r)
-{
-	if (strcmp(r->version, c->version) != 0)
-		return "version";
-	if (strcmp(r->target, c->target) != 0)
-		return "target";
-	if (r->defines.len != sizeof c->defines || memcmp(r->defines.data, c->defines, sizeof c->defines) != 0)
-		return "built-in definitions";
-	if ((int)r->isolation < f->isolation)
-		return "isolation";
-	return strlen(r->identity) >= FARM_IDENTITY || !*r->identity ? "identity" : NULL;
-}
-
-static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
-{
-	pthread_mutex_lock(&f->lock);
-	r->has_told_policy = true;
-	r->keep_nothing = keep_nothing;
-	pthread_mutex_unlock(&f->lock);
-}
-
-// 1: the same, and the seat has its identity; 0: another one; -1: it could not be asked.
-static int compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, uint32_t limit_ms, struct err *err)
-{
-	Coffer__V1__DescribeRequest request = COFFER__V1__DESCRIBE_REQUEST__INIT;
-	Coffer__V1__DescribeReply *reply = NULL;
-	enum rpc_code code = RPC_OK;
-	request.image = f->image;
-	request.compiler = (char *)(uintptr_t)c->name;
-	request.language = (char *)(uintptr_t)c->language;
-	struct rpc_call_options options = {.deadline_ms = limit_ms, .authorization = seat->authorization};
-	if (rpc_unary(seat->channel, "/coffer.v1.Worker/Describe", &options, &request.base,
-		      &coffer__v1__describe_reply__descriptor, &reply, &code, err) < 0) {
-		if (code != RPC_NOT_FOUND && code != RPC_INVALID_ARGUMENT && code != RPC_FAILED_PRECONDITION)
-			return -1;
-		log_warn("worker '%s' has no '%s' for us: %s", seat->worker, c->name, err->text);
-		return 0;
-	}
-	const char *differs = difference(f, c, reply);
-	if (differs)
-		log_warn("worker '%s' is not used for '%s': its %s is another one (here: %s, %s; there: %s, %s)",
-			 seat->worker, c->name, differs, c->version, c->target, reply->version, reply->target);
-	else
-		snprintf(seat->identity, sizeof seat->identity, "%s", reply->identity);
-	note_policy(f, seat->route, reply->keep_nothing);
-	protobuf_c_message_free_unpacked(&reply->base, NULL);
-	return !differs;
 }
 
 // ---- seats ------------------------------------------------------------------------------------------------------------
@@ -499,6 +404,11 @@ bool farm_trusts(struct farm *f, const struct farm_seat *seat)
 	return is_trusted;
 }
 
+char *farm_authorization(const char *token)
+{
+	return token ? mem_printf("Bearer %s", token) : NULL;
+}
+
 static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, const char *token, struct farm_seat *seat,
 		    struct err *err)
 {
@@ -507,22 +417,17 @@ static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, 
 		give_back(f, seat, FARM_FAILED);
 		return -1;
 	}
-	if (token) {
-		AUTO_BUF struct buf b = BUF_INIT;
-		buf_addf(&b, "Bearer %s", token);
-		seat->authorization = mem_strdup(b.data);
-	}
+	seat->authorization = farm_authorization(token);
 	return 0;
 }
 
-static int take(struct farm *f, const struct farm_compiler *compiler, uint32_t limit_ms, struct farm_seat *seat,
-		struct err *err)
+int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err)
 {
 	char key[320], identity[FARM_IDENTITY] = "";
 	compiler_key(compiler, key);
 	pthread_mutex_lock(&f->lock);
 	if (f->scheduler && clock_ms() >= f->fresh_until_ms)
-		refresh(f);
+		farm_refresh(f);
 	struct route *r = f->in_flight < f->most_jobs ? best_route(f, key) : NULL;
 	if (r && map_gets(&r->compilers, key))
 		snprintf(identity, sizeof identity, "%s", (const char *)map_gets(&r->compilers, key));
@@ -541,7 +446,7 @@ static int take(struct farm *f, const struct farm_compiler *compiler, uint32_t l
 	if (*identity)
 		memcpy(seat->identity, identity, sizeof identity);
 	else
-		same = compare(f, seat, compiler, limit_ms, err);
+		same = farm_compare(f, seat, compiler, err);
 	if (same >= 0 && !*identity) {
 		pthread_mutex_lock(&f->lock);
 		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
@@ -550,59 +455,6 @@ static int take(struct farm *f, const struct farm_compiler *compiler, uint32_t l
 	if (same != 1)
 		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);
 	return same == 1;
-}
-
-int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err)
-{
-	return take(f, compiler, DESCRIBE_MS, seat, err);
-}
-
-// ---- the operator's policy --------------------------------------------------------------------------------------------
-
-// Under the lock. Routes that are gone count: what was said is so until the same worker says something else.
-static bool has_policy(const struct farm *f, bool *keep_nothing)
-{
-	bool has = false;
-	*keep_nothing = false;
-	for (size_t i = 0; i < f->n_routes; i++) {
-		has |= f->routes[i]->has_told_policy;
-		*keep_nothing |= f->routes[i]->keep_nothing;
-	}
-	return has;
-}
-
-bool farm_keeps_nothing(struct farm *f)
-{
-	bool keep_nothing;
-	pthread_mutex_lock(&f->lock);
-	has_policy(f, &keep_nothing);
-	pthread_mutex_unlock(&f->lock);
-	return keep_nothing;
-}
-
-void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
-{
-	struct farm_seat seat;
-	struct err err = ERR_INIT;
-	struct timespec limit;
-	bool keep_nothing;
-	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += LEARN_WAIT_S;
-	pthread_mutex_lock(&f->lock);
-	while (f->is_learning && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
-		;
-	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && clock_ms() >= f->learn_at_ms;
-	f->is_learning |= must_ask;
-	pthread_mutex_unlock(&f->lock);
-	if (!must_ask)
-		return;
-	if (take(f, compiler, LEARN_MS, &seat, &err) == 1)
-		farm_give(f, &seat, FARM_UNUSED);
-	pthread_mutex_lock(&f->lock);
-	f->is_learning = false;
-	f->learn_at_ms = clock_ms() + LEARN_AGAIN_MS;
-	pthread_cond_broadcast(&f->asked);
-	pthread_mutex_unlock(&f->lock);
 }
 
 void farm_wait(struct farm *f, int ms)
@@ -640,26 +492,4 @@ const char *farm_image(const struct farm *f)
 int64_t farm_timeout_ms(const struct farm *f)
 {
 	return f->timeout_ms;
-}
-
-void farm_describe(struct farm *f, struct buf *out)
-{
-	pthread_mutex_lock(&f->lock);
-	buf_addf(out, "remote_jobs %u\n", f->in_flight);
-	for (size_t i = 0; i < f->n_routes; i++)
-		if (f->routes[i]->keep_nothing)
-			buf_addf(out, "policy nothing is kept on this machine: worker %s says so\n", f->routes[i]->worker);
-	for (size_t i = 0; i < f->n_routes; i++) {
-		const struct route *r = f->routes[i];
-		buf_addf(out, "worker %s %s slots %u in_flight %u jobs %llu %s%s\n", r->worker, r->address, r->slots,
-			 r->in_flight, (unsigned long long)r->jobs,
-			 r->has_lied                     ? "struck out: "
-			 : !r->is_current                ? "no route"
-			 : clock_ms() < r->not_before_ms ? "pausing"
-							 : "fine",
-			 r->lie);
-	}
-	if (!f->n_routes && f->why[0])
-		buf_addf(out, "no_workers %s\n", f->why);
-	pthread_mutex_unlock(&f->lock);
 }

@@ -71,7 +71,8 @@ int64_t farm_patience_ms(struct farm *farm);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);
-// For people: a line for each worker.
-void farm_describe(struct farm *farm, struct buf *out);
+// For `coffer status`: a JSON object (docs/status.md). Asks the scheduler, if it is time to, and all workers; takes 2 s and a question to
+// the scheduler at most.
+void farm_status(struct farm *farm, struct buf *out);
 
 #endif

@@ -1,4 +1,4 @@
-// Asking the daemon: `coffer status`, `coffer stop`.
+// Asking the daemon; `coffer stop`.
 #include "client/verbs/verbs.h"
 
 #include <errno.h>
@@ -11,7 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_TIMEOUT_MS = 30000, STOP_FIRST_STEP_MS = 10, STOP_LONGEST_STEP_MS = 320, DRAIN_TIMEOUT_MS = 10000 };
+enum {
+	STOP_TIMEOUT_MS = 30000,
+	STOP_FIRST_STEP_MS = 10,
+	STOP_LONGEST_STEP_MS = 320,
+	DRAIN_TIMEOUT_MS = 10000,
+	ANSWER_S = 15
+};
 
 static pid_t listener_of(int sock)
 {
@@ -48,6 +54,9 @@ int verb_ask_daemon(const char *question, struct verb_answer *answer, struct are
 	AUTO_BUF struct buf payload = BUF_INIT;
 	AUTO_MSG struct wire_msg m = WIRE_MSG_INIT;
 	wire_put_text(&payload, question);
+	// It may have to ask others before it answers.
+	struct timeval limit = {.tv_sec = ANSWER_S};
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	if (wire_send(sock, WIRE_CONTROL, &payload, NULL, 0, err) < 0 || wire_recv(sock, &m, err) < 0)
 		return err_wrap(err, "the daemon gave no answer to '%s'", question);
 	if (m.type != WIRE_TEXT)
@@ -96,31 +105,6 @@ static bool has_ended(int process)
 {
 	struct pollfd p = {.fd = process, .events = POLLIN};
 	return process < 0 || poll(&p, 1, DRAIN_TIMEOUT_MS) > 0;
-}
-
-static void print_answer(const char *text)
-{
-	size_t n = strlen(text);
-	printf("%s%s", text, n && text[n - 1] == '\n' ? "" : "\n");
-}
-
-int verb_status(int argc, char **argv)
-{
-	struct verb_args args = {
-		.usage = "usage: coffer status\n"
-			 "\n"
-			 "Shows what the daemon says about itself. That none runs is no failure: the next compile\n"
-			 "starts one.\n"};
-	if (!verb_parse(&args, argc, argv))
-		return args.exit_status;
-	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct err err = ERR_INIT;
-	struct verb_answer answer = {"", 0};
-	int rc = verb_ask_daemon("status", &answer, &a, &err);
-	if (rc < 0)
-		return verb_fail(&err);
-	print_answer(rc ? answer.text : "no daemon is running");
-	return 0;
 }
 
 int verb_stop(int argc, char **argv)

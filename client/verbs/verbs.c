@@ -65,9 +65,11 @@ int verb_fail(const struct err *err)
 	return 1;
 }
 
-static int wrong_option(char **argv)
+static int wrong_option(char **argv, int c)
 {
 	const char *word = argv[optind - 1];
+	if (c == ':')
+		return verb_wrong(argv[0], "option '%s' needs a value", word);
 	if (strncmp(word, "--", 2) == 0 || !optopt)
 		return verb_wrong(argv[0], "unknown option '%s'", word);
 	return verb_wrong(argv[0], "unknown option '-%c'", optopt);
@@ -80,12 +82,14 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 		all[i + 1] = args->options[i];
 	opterr = 0;
 	optind = 0;
-	for (int c; (c = getopt_long(argc, argv, "h", all, NULL)) != -1;) {
-		if (c == 0)
+	for (int c; (c = getopt_long(argc, argv, ":h", all, NULL)) != -1;) {
+		if (c > 0 && c < VERB_MAX_OPTIONS)
+			args->values[c] = optarg;
+		if (c < VERB_MAX_OPTIONS)
 			continue;
 		if (c == 'h')
 			fputs(args->usage, stdout);
-		args->exit_status = c == 'h' ? 0 : wrong_option(argv);
+		args->exit_status = c == 'h' ? 0 : wrong_option(argv, c);
 		return false;
 	}
 	args->words = argv + optind;

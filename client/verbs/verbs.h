@@ -33,12 +33,13 @@ int verb_unknown(const char *name);             // says so, with the nearest ver
 enum { VERB_MAX_OPTIONS = 8 };
 
 struct verb_args {
-	const char *usage; // what --help prints
-	const struct option
-		*options;         // flags as of getopt_long(3), ending with a zero entry; --help and -h come by themselves
-	int min_words, max_words; // what may follow the options
-	char **words;             // filled in
-	int n_words, exit_status; // filled in
+	const char *usage;            // what --help prints
+	const struct option *options; // as of getopt_long(3), ending with a zero entry; --help and -h come by themselves.
+				      // One with a value has no flag, and `val` is where in `values` it goes
+	int min_words, max_words;     // what may follow the options
+	char **words;                 // filled in
+	int n_words, exit_status;     // filled in
+	const char *values[VERB_MAX_OPTIONS];
 };
 // False: the verb ends now with exit_status (--help was printed, or what was wrong).
 bool verb_parse(struct verb_args *args, int argc, char **argv);

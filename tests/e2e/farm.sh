@@ -201,12 +201,17 @@ e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
 }
 
 e2e_farm_with_a_scheduler() { # once
-	need perl
+	need perl jq
 	site_start
 	farm_project 12
 	all_away 12 -O2
 	[ "$(counter remote_compiles)" -ge 8 ] || fail "hardly anything went away: $("$COFFER" status) $(tail -n 3 "$T/w1.log")"
-	"$COFFER" status | grep -q '^worker w1 ' || fail "status does not name the worker"
+	"$COFFER" status | grep -q '^ *w1 .* fine$' || fail "status does not name the worker"
+	"$COFFER" status --json >"$T/status" || fail "no status"
+	jq -e '.running and (.farms | length) == 1 and (.farms[0].workers[0] | .name == "w1" and .state == "fine" and .slots_all == 4 and
+		.sessions >= 1 and .own_answers >= 8 and .running == 0 and .keep_nothing == false) and .counters.remote_compiles >= 8' "$T/status" >/dev/null ||
+		fail "status is $(<"$T/status")"
+	[ "$("$COFFER" status | awk '{ if (length > most) most = length } END { print most }')" -le 80 ] || fail "it is wider than 80 columns"
 	# Without its scheduler a client goes on with the routes that it has.
 	kill -KILL "$(<"$T/scheduler.pid")"
 	read_counters counters_before

@@ -56,7 +56,7 @@ e2e_farm_lies_strike_a_worker_out() { # once
 		build_with "$lie"
 		[ "$(grown remote_compiles)" = 0 ] && [ "$(grown remote_hits)" = 0 ] || fail "a lie was believed: $lie:$(all_grown)"
 		[ "$(grown remote_lies)" -ge 1 ] || fail "the lie was not counted: $lie:$(all_grown)"
-		"$COFFER" status | grep -q "^worker liar .* struck out: it\|^worker liar .* struck out: the object\|^worker liar .* struck out: a section" || fail "status after '$lie': $("$COFFER" status)"
+		"$COFFER" status | grep -q "^ *liar .* struck out: it\|^ *liar .* struck out: the object\|^ *liar .* struck out: a section" || fail "status after '$lie': $("$COFFER" status)"
 	done
 	# Once for each daemon.
 	[ "$(daemon_log "worker 'liar' is struck out" | wc -l)" = 16 ] || fail "the log: $(daemon_log liar)"
@@ -96,8 +96,8 @@ e2e_farm_liars_neighbour_gets_the_jobs() { # once
 	tell digest
 	all_away 24 -O2
 	settle
-	"$COFFER" status | grep -q '^worker liar .* struck out' || fail "status: $("$COFFER" status)"
-	"$COFFER" status | grep -q '^worker honest .* fine' || fail "status: $("$COFFER" status)"
+	"$COFFER" status | grep -q '^ *liar .* struck out' || fail "status: $("$COFFER" status)"
+	"$COFFER" status | grep -q '^ *honest .* fine' || fail "status: $("$COFFER" status)"
 	[ "$(counter remote_compiles)" -ge 15 ] || fail "the honest worker did not get the jobs: $("$COFFER" status)"
 	# A new address makes no new worker of it.
 	kill -TERM "$(<"$T/liar.pid")"

@@ -239,7 +239,29 @@ has "$out" '^no daemon is running$'
 echo 'int x;' >x.c
 check "a compile starts the daemon" 0 coffer gcc -c x.c
 check "status shows it" 0 coffer status
-has "$out" '^version'
+has "$out" '^coffer [0-9.]*, daemon [0-9]*, 0 compiles under way$'
+has "$out" '^  this machine  0 of [0-9]* cores* at work, 0 waiting$'
+check "status for programs" 0 coffer status --json
+has "$out" '^  "running": true,$'
+has "$out" '^  "farms": \[\]$'
+check "status again and again, elsewhere than on a terminal, until ^C" 0 timeout --preserve-status -s INT 3 coffer status --watch --interval 300ms
+[ "$(grep -c '^coffer ' "$work/out")" -ge 2 ] || fail "it was shown once"
+! grep -q "$(printf '\033')" "$work/out" || fail "there are escapes in it"
+check "the same for programs" 0 timeout --preserve-status -s INT 2 coffer status --watch --interval 0.2 --json
+has "$out" '^{"running":true,'
+if command -v script >/dev/null; then
+	check "on a terminal it shows it in its place, and gives the screen back at the end" 0 script -qec \
+		"timeout --preserve-status --foreground -s INT 3 coffer status --watch --interval 300ms" /dev/null
+	tr '\033' '@' <"$work/out" >"$work/screen"
+	[ "$(grep -o '@\[?1049[hl]' "$work/screen" | tr -d '\n')" = '@[?1049h@[?1049l' ] || fail "the screen is not given back"
+	[ "$(grep -o '@\[?25[hl]' "$work/screen" | tail -1)" = '@[?25h' ] || fail "the cursor is not given back"
+	[ "$(grep -o '@\[H' "$work/screen" | wc -l)" -ge 2 ] || fail "it was shown once"
+fi
+check "an interval that is none" 2 coffer status --watch --interval soon
+has "$errs" "takes a time from 100ms to 1h, not 'soon'"
+check "an interval without --watch" 2 coffer status --interval 1s
+check "an interval without its value" 2 coffer status --watch --interval
+has "$errs" "option '--interval' needs a value"
 check "doctor finds it" 0 coffer doctor
 has "$out" '^ok  *the daemon answers'
 check "a compile more" 0 coffer gcc -c x.c

@@ -38,6 +38,10 @@ e2e_worker_takes_jobs_under_its_policy_only() { # once
 	scenario policy
 }
 
+e2e_worker_tells_a_tenant_of_itself_only() { # once
+	scenario status
+}
+
 e2e_worker_takes_no_bad_token() { # once
 	scenario tokens
 }

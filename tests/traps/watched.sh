@@ -26,7 +26,7 @@ settle_down()
 	for name; do
 		known "$name"
 	done
-	[ "$(coffer status | sed -n 's/^watched //p')" -gt 0 ] || skip "this file system does not tell of changes"
+	[ "$(coffer status --json | sed -n 's/.*"watched": \([0-9]*\).*/\1/p')" -gt 0 ] || skip "this file system does not tell of changes"
 }
 
 # Two hits: the first one may still look.
@@ -318,7 +318,7 @@ trap_11_watched_folders_may_be_off() # once
 		check any "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
 		check hit "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
 		check hit "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
-		[ "$folders" != off ] || coffer status | grep -qx 'watched 0' || fail "folders are watched"
+		[ "$folders" != off ] || coffer status --json | grep -q '"watched": 0,' || fail "folders are watched"
 		put "$T/sys/inc/one.h" '#define H 2'
 		check any "$CC" -isystem "$T/sys/inc" -c one.c -o one.o
 		"$COFFER" stop >/dev/null

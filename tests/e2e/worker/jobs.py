@@ -332,6 +332,29 @@ def scenario_policy():
     w.stop()
 
 
+def scenario_status():
+    # How busy it is, and what the caller's tenant has of that.
+    w = Worker('--slots', '2')
+    acme, other = w.client(), w.client('other')
+    ask = lambda c: c.stub.Status(pb.StatusRequest(), metadata=c.metadata, timeout=20)
+    empty = ask(acme)
+    assert (empty.slots, empty.running, empty.sessions, empty.own_answers) == (2, 0, 0, 0) and empty.version
+    for _ in range(3):
+        assert acme.compile().exit == 0
+    assert other.compile(source=C + b'int g;\n').exit == 0
+    mine, theirs = ask(acme), ask(other)
+    assert (mine.own_answers, mine.own_hits, mine.own_sessions, mine.sessions) == (3, 2, 1, 2), mine
+    assert (theirs.own_answers, theirs.own_hits, theirs.own_sessions) == (1, 0, 1), theirs
+    # Nowhere a name.
+    assert b'other' not in mine.SerializeToString() and b'acme' not in theirs.SerializeToString()
+    try:
+        w.client(token='x').stub.Status(pb.StatusRequest(), metadata=[('authorization', 'Bearer x')], timeout=20)
+        raise AssertionError('without a token')
+    except grpc.RpcError as e:
+        assert e.code() == STRANGER
+    w.stop()
+
+
 # ---- who may --------------------------------------------------------------------------------------------------------
 
 def scenario_tokens():

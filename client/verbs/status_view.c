@@ -1,0 +1,238 @@
+#include "client/verbs/status.h"
+
+#include "base/mem.h"
+#include "client/verbs/format.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_WIDTH = 16, NAME_WIDTH_MAX = 40, BAR = 10, LABEL = 14 };
+
+struct painter {
+	const struct status_view *view;
+	struct arena arena;
+	struct buf *out;
+	unsigned lines;
+	unsigned name_width;
+};
+
+static long long number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static const char *text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+	return s ? s : "";
+}
+
+// One line of plain text, cut to the width.
+static void put(struct painter *p, const char *line)
+{
+	size_t n = strlen(line), most = p->view->width;
+	bool is_cut = p->view->is_cut && n > most;
+	buf_add(p->out, line, is_cut ? most - 1 : n);
+	buf_adds(p->out, is_cut ? ">\n" : "\n");
+	p->lines++;
+}
+
+static void put_label(struct painter *p, const char *label, const char *what)
+{
+	put(p, arena_printf(&p->arena, "  %-*s%s", LABEL, label, what));
+}
+
+static void put_heading(struct painter *p, const char *line)
+{
+	if (p->lines)
+		put(p, "");
+	buf_adds(p->out, format_style(STYLE_HEADING));
+	put(p, line);
+	p->out->len--; // the newline comes after the style's end
+	buf_adds(p->out, format_plain());
+	buf_addc(p->out, '\n');
+}
+
+static const char *percent(struct painter *p, long long part, long long whole)
+{
+	return whole > 0 ? format_percent(&p->arena, (uint64_t)part, (uint64_t)whole) : "-";
+}
+
+static const char *plural(struct painter *p, long long n, const char *noun)
+{
+	return arena_printf(&p->arena, "%lld %s%s", n, noun, n == 1 ? "" : "s");
+}
+
+// ---- this machine -----------------------------------------------------------------------------------------------------
+
+static void show_here(struct painter *p, const json_t *s)
+{
+	struct arena *a = &p->arena;
+	const json_t *c = json_object_get(s, "counters");
+	long long slots = number(s, "local_slots"), running = number(s, "local_running"),
+		  waiting = number(s, "local_waiting");
+	long long hits = number(c, "direct_hits") + number(c, "preprocessed_hits"), misses = number(c, "misses");
+	long long remote_hits = number(c, "remote_hits"), remote = remote_hits + number(c, "remote_compiles");
+	const char *head = arena_printf(a, "coffer %s, daemon %lld, %s under way", text(s, "version"), number(s, "pid"),
+					plural(p, number(s, "jobs"), "compile"));
+	size_t n = strlen(head), end = p->view->width;
+	if (*p->view->corner && n < end)
+		head = arena_printf(a, "%s%*s", head, (int)(end - n), p->view->corner);
+	put_heading(p, head);
+	put_label(p, "cache", text(s, "cache"));
+	put_label(p, "this machine",
+		  slots ? arena_printf(a, "%lld of %s at work, %lld waiting", running, plural(p, slots, "core"), waiting)
+			: arena_printf(a, "%lld at work", running));
+	put_label(p, "hits here", arena_printf(a, "%s: %lld of %lld", percent(p, hits, hits + misses), hits, hits + misses));
+	if (remote)
+		put_label(p, "hits there",
+			  arena_printf(a, "%s: %lld of %lld sent to workers", percent(p, remote_hits, remote), remote_hits,
+				       remote));
+}
+
+// ---- a farm -----------------------------------------------------------------------------------------------------------
+
+struct sums {
+	long long workers, slots, running, waiting, sessions, own, answers, hits;
+	const char *policy_of; // a worker that demands that nothing is kept, or NULL
+};
+
+static void add_up(const json_t *workers, struct sums *sums)
+{
+	size_t i;
+	json_t *w;
+	json_array_foreach(workers, i, w)
+	{
+		if (json_is_true(json_object_get(w, "keep_nothing")))
+			sums->policy_of = text(w, "name");
+		if (!json_object_get(w, "slots_all"))
+			continue;
+		sums->workers++;
+		sums->slots += number(w, "slots_all");
+		sums->running += number(w, "running");
+		sums->waiting += number(w, "waiting");
+		sums->sessions += number(w, "sessions");
+		sums->own += number(w, "own_running");
+		sums->answers += number(w, "own_answers");
+		sums->hits += number(w, "own_hits");
+	}
+}
+
+static void show_farm_head(struct painter *p, const json_t *farm, const struct sums *sums)
+{
+	struct arena *a = &p->arena;
+	const char *scheduler = text(farm, "scheduler"), *tenant = text(farm, "tenant");
+	put_heading(p, *scheduler ? arena_printf(a, "farm %s%s%s, %s", scheduler, *tenant ? ", tenant " : "", tenant,
+						 text(farm, "image"))
+				  : "workers without a scheduler");
+	if (sums->workers) {
+		put_label(p, "slots",
+			  arena_printf(a, "%lld of %lld at work for all, %lld for our tenant, %lld waiting", sums->running,
+				       sums->slots, sums->own, sums->waiting));
+		put_label(p, "from here",
+			  arena_printf(a, "%lld in flight, at most %lld", number(farm, "in_flight"),
+				       number(farm, "most_jobs")));
+		put_label(p, "tenant's hits",
+			  arena_printf(a, "%s: %lld of %s; %s open", percent(p, sums->hits, sums->answers), sums->hits,
+				       plural(p, sums->answers, "answer"), plural(p, sums->sessions, "session")));
+	} else {
+		put_label(p, "no worker", text(farm, "why")[0] ? text(farm, "why") : "none has answered yet");
+	}
+	if (sums->policy_of)
+		put_label(p, "policy",
+			  arena_printf(a, "nothing is kept on this machine: worker %s says so", sums->policy_of));
+}
+
+// ---- its workers ------------------------------------------------------------------------------------------------------
+
+static const char *bar(struct painter *p, long long part, long long whole)
+{
+	struct buf b = BUF_INIT;
+	long long full = whole > 0 ? (part * BAR + whole - 1) / whole : 0;
+	for (int i = 0; i < BAR; i++)
+		buf_adds(&b, p->view->has_blocks ? (i < full ? "\xe2\x96\x88" : "\xe2\x96\x91") : i < full ? "#" : ".");
+	const char *copy = arena_strndup(&p->arena, b.data, b.len);
+	buf_release(&b);
+	return copy;
+}
+
+static enum style style_of(const char *state)
+{
+	if (strcmp(state, "fine") == 0)
+		return STYLE_GOOD;
+	return strcmp(state, "pausing") == 0 || strcmp(state, "draining") == 0 ? STYLE_HEADING : STYLE_BAD;
+}
+
+static void show_worker(struct painter *p, const json_t *w)
+{
+	struct arena *a = &p->arena;
+	const char *state = text(w, "state"), *why = text(w, "why");
+	bool is_known = json_object_get(w, "slots_all");
+	long long running = number(w, "running"), slots = number(w, "slots_all"), answers = number(w, "own_answers");
+	const char *left =
+		is_known ? arena_printf(a, "%9s %5lld %5lld %8lld %7s", arena_printf(a, "%lld/%lld", running, slots),
+					number(w, "in_flight"), number(w, "waiting"), number(w, "sessions"),
+					percent(p, number(w, "own_hits"), answers))
+			 : arena_printf(a, "%9s %5lld %5s %8s %7s", "-", number(w, "in_flight"), "-", "-", "-");
+	// Name, bar and numbers are as wide as the table's head; the state has what is left.
+	size_t used = 2 + p->name_width + 1 + BAR + 1 + strlen(left) + 2, room = p->view->width - used;
+	const char *end = *why ? arena_printf(a, "%s: %s", state, why) : state;
+	bool is_cut = p->view->is_cut && strlen(end) > room;
+	buf_addf(p->out, "  %-*.*s %s %s  %s%.*s%s%s\n", (int)p->name_width, (int)p->name_width, text(w, "name"),
+		 bar(p, is_known ? running : 0, slots), left, format_style(style_of(state)),
+		 is_cut ? (int)room - 1 : (int)strlen(end), end, is_cut ? ">" : "", format_plain());
+	p->lines++;
+}
+
+static unsigned widest_name(const json_t *workers, unsigned most)
+{
+	unsigned widest = NAME_WIDTH;
+	size_t i;
+	json_t *w;
+	json_array_foreach(workers, i, w)
+	{
+		size_t n = strlen(text(w, "name"));
+		widest = n > widest ? (unsigned)n : widest;
+	}
+	return widest < most ? widest : most;
+}
+
+static void show_workers(struct painter *p, const json_t *workers)
+{
+	size_t i, n = json_array_size(workers);
+	unsigned spare = p->view->is_cut ? p->view->width - STATUS_WIDTH : NAME_WIDTH_MAX;
+	json_t *w;
+	if (!n)
+		return;
+	p->name_width = widest_name(workers, NAME_WIDTH + (spare < NAME_WIDTH_MAX ? spare : NAME_WIDTH_MAX));
+	put(p, "");
+	put(p, arena_printf(&p->arena, "  %-*s %-*s %5s %5s %8s %7s  %s", (int)p->name_width, "worker", BAR + 10,
+			    "slots at work", "here", "queue", "sessions", "hits", "state"));
+	json_array_foreach(workers, i, w)
+	{
+		if (p->view->rows && p->lines + 1 >= p->view->rows && i + 1 < n) {
+			put(p, arena_printf(&p->arena, "  and %zu more", n - i));
+			return;
+		}
+		show_worker(p, w);
+	}
+}
+
+void status_show(const struct status_view *view, const json_t *status, struct buf *out)
+{
+	struct painter p = {.view = view, .arena = ARENA_INIT, .out = out};
+	size_t i;
+	json_t *farm;
+	if (!status)
+		put(&p, "no daemon is running");
+	else
+		show_here(&p, status);
+	json_array_foreach(json_object_get(status, "farms"), i, farm)
+	{
+		struct sums sums = {0};
+		add_up(json_object_get(farm, "workers"), &sums);
+		show_farm_head(&p, farm, &sums);
+		show_workers(&p, json_object_get(farm, "workers"));
+	}
+	arena_release(&p.arena);
+}
