@@ -16,7 +16,7 @@
 
 // "cofj" and the protocol's version; another version changes the last byte.
 static const uint8_t magic[5] = {'c', 'o', 'f', 'j', 1};
-enum { CONNECT_LIMIT_MS = 2000 };
+enum { CONNECT_LIMIT_MS = 2000, QUERY_LIMIT_MS = 1000, QUERY_TEXT = 160 };
 
 void lease_put_hello(uint8_t out[LEASE_HELLO_SIZE], const struct lease_hello *h)
 {
@@ -176,4 +176,34 @@ int lease_gate(uint32_t *slot, struct err *err)
 		return err_set(err, ERR_PEER, "the jobserver ended");
 	*slot = theirs.slot;
 	return 1;
+}
+
+// The number behind "NAME ", or -1.
+static long number_behind(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+	if (!at)
+		return -1;
+	char *end;
+	at += strlen(name);
+	long n = strtol(at, &end, 10);
+	return end == at || n < 0 || n > INT_MAX ? -1 : n;
+}
+
+long lease_idle_slots(const char *path)
+{
+	struct lease_hello mine = {.role = LEASE_QUERY}, theirs = {0};
+	int fd AUTO_CLOSE = greet(path, &mine, &theirs, NULL);
+	char text[QUERY_TEXT] = "";
+	if (fd < 0)
+		return -1;
+	int64_t end = clock_ms() + QUERY_LIMIT_MS;
+	size_t n = 0;
+	while (n + 1 < sizeof text && read_until(fd, (uint8_t *)text + n, 1, end) && text[n] != '\n')
+		n++;
+	if (text[n] != '\n')
+		return -1;
+	text[n] = '\0';
+	long limit = number_behind(text, "limit "), local = number_behind(text, " local ");
+	return limit < 0 || local < 0 ? -1 : limit > local ? limit - local : 0;
 }

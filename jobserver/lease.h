@@ -7,7 +7,7 @@
 //
 // On the wire (a unix stream socket): both sides open with a greeting of LEASE_HELLO_SIZE bytes; then the launcher sends
 // single bytes and the server answers 'L' with 'G' when it said LEASE_WILL_GO. The other roles: a gate asks for a slot by
-// its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text.
+// its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text, "limit N local N …".
 //
 // Environment, set by the front end for what it starts: COFFER_JOBSERVER is the socket, COFFER_JOBSERVER_AUTH what
 // MAKEFLAGS must still say for us to be in that pool (absent behind a gate), COFFER_SLOT the slot a gate got.
@@ -44,6 +44,9 @@ void lease_close(struct lease *l);
 // Asks the front end for a slot for this very process, which then becomes the command: it ends with the process. Waits
 // as long as it takes. 1: granted, *slot is its number; 0: there is no gate around us; -1: it broke, go on without.
 int lease_gate(uint32_t *slot, struct err *err);
+
+// Asks the front end at that socket how many of its slots no local command uses. -1: it does not say. A second at most.
+long lease_idle_slots(const char *path);
 
 enum { LEASE_HELLO_SIZE = 12, LEASE_LIMIT_S = 20 };
 enum lease_role {

@@ -129,6 +129,7 @@ static int set_up(struct daemon *d, const struct config *config, struct err *err
 	d->journal = journal_open(d->cache_dir);
 	d->farms = farms_new();
 	int64_t jobs = config_number(config, SETTING_local_jobs);
+	idle_init(&d->idle);
 	slots_init(&d->slots, jobs > 0 ? (unsigned)jobs : cores_available());
 	atomic_store(&d->last_work_ns, clock_ns());
 	return 0;

@@ -6,6 +6,7 @@
 #define COFFER_CLIENT_DAEMON_DAEMON_H
 
 #include "client/config.h"
+#include "client/daemon/idle.h"
 #include "client/daemon/manifests.h"
 #include "client/daemon/record.h"
 #include "client/daemon/settings.h"
@@ -38,6 +39,7 @@ struct daemon {
 	struct journal *journal;
 	struct farms *farms;
 	struct slots slots;                    // compiles on this machine
+	struct idle idle;                      // and behind front ends
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
 	atomic_int busy, threads;              // jobs under way, threads there are
 	atomic_llong last_work_ns;

@@ -118,7 +118,10 @@ static const char *preprocess(struct away *w)
 static bool core_takes_it(struct away *w, bool started)
 {
 	bool is_late = clock_ms() - w->began_ms > farm_patience_ms(w->farm);
-	if (w->is_gated && (!started || is_late))
+	const char *jobserver = env_value(w->j->env, "COFFER_JOBSERVER");
+	if (!w->is_gated)
+		return is_late && jobserver && *jobserver && idle_take(&w->j->d->idle, jobserver);
+	if (!started || is_late)
 		w->has_slot = slots_try(&w->j->d->slots, is_late ? 0 : 1);
 	return w->has_slot;
 }
@@ -184,6 +187,9 @@ static enum remote_outcome call_worker(struct away *w)
 	w->never_began = false;
 	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
 	enum remote_outcome o = remote_compile(&w->call, &w->seat, &err);
+	int64_t took = clock_ms() - w->began_ms;
+	if (o == REMOTE_GIVEN_UP && took > farm_patience_ms(w->farm))
+		w->seat.took_ms = took; // and it would have been more
 	stats_add(j->d->stats, STAT_remote_lies, o == REMOTE_LIED);
 	// What a worker says that has lied in another job meanwhile is worth nothing.
 	if (!farm_give(w->farm, &w->seat, verdict_of(w, o)) && o == REMOTE_DONE) {

@@ -364,13 +364,13 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	r->in_flight--;
 	f->in_flight--;
 	pthread_cond_signal(&f->freed);
+	if (seat->took_ms)
+		pace_note(&r->pace, seat->took_ms);
 	if (verdict == FARM_UNUSED) {
 		// It has not been asked for anything, or was not waited for.
 	} else if (verdict == FARM_DONE) {
 		r->failures = 0;
 		r->jobs++;
-		if (seat->took_ms)
-			pace_note(&r->pace, seat->took_ms);
 	} else if (verdict == FARM_BUSY) {
 		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
 	} else if (verdict == FARM_FAILED) {

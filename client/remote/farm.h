@@ -35,7 +35,7 @@ struct farm_seat {
 	const char *worker;           // its name
 	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared
 	// To be set before farm_give, where there is something to say.
-	int64_t took_ms; // from the call to an answer that was computed for it; 0: there is none
+	int64_t took_ms; // from the call to an answer that was computed for it, or until it was late; 0: neither
 	int pause_ms;    // for so long the worker wants to be left alone; 0: it has said nothing
 	char why[160];   // it failed or lied
 };

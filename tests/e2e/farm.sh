@@ -27,6 +27,7 @@ e2e_farm_native_means_this_machine() # gcc
 	worker_start w1
 	put u1.c 'float f(float *a, int n) { float s = 0; for (int i = 0; i < n; i++) s += a[i] * a[i]; return s; }'
 	all_away 1 -O3 -ffast-math -march=native -mtune=native
+	settle
 	[ "$(counter remote_compiles)" = 1 ] || fail "it was not compiled by the worker"
 	farm_end
 }
@@ -79,6 +80,7 @@ e2e_farm_two_checkouts_make_the_same_object()
 		COFFER_RECACHE=1 in_dir $tree "$COFFER" "$CC" -O1 -I"$P/$tree" -c "$P/$tree/a.c" -o a.o || fail "the compile fails"
 	done
 	same_file one/a.o two/a.o
+	settle
 	[ "$(counter remote_compiles)" = 1 ] && [ "$(counter remote_hits)" = 1 ] || fail "the two are not one to the worker: $("$COFFER" stats --tsv | grep remote)"
 	strings one/a.o | grep -q "$P" && fail "the object names its checkout"
 	farm_end

@@ -276,6 +276,46 @@ START_TEST(lending_can_be_turned_off)
 }
 END_TEST
 
+// Answers one query with a text and hangs up.
+static long idle_slots_of(const char *text)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = accept(listener, NULL, NULL);
+		uint8_t bytes[LEASE_HELLO_SIZE];
+		struct lease_hello h;
+		if (recv(fd, bytes, sizeof bytes, MSG_WAITALL) != sizeof bytes || !lease_get_hello(&h, bytes) ||
+		    h.role != LEASE_QUERY)
+			_exit(1);
+		lease_put_hello(bytes, &(struct lease_hello){.role = LEASE_SERVER});
+		_exit(send(fd, bytes, sizeof bytes, 0) == sizeof bytes &&
+				      send(fd, text, strlen(text), 0) == (ssize_t)strlen(text)
+			      ? 0
+			      : 1);
+	}
+	long n = lease_idle_slots(path);
+	int status;
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	return n;
+}
+
+START_TEST(a_front_end_tells_of_its_idle_slots)
+{
+	ck_assert_int_eq(idle_slots_of("limit 4 local 1 remote 7 held 0 unread 2 loans 9\n"), 3);
+	ck_assert_int_eq(idle_slots_of("limit 4 local 4 remote 7 held 0 unread 2 loans 9\n"), 0);
+	ck_assert_int_eq(idle_slots_of("limit 4 local 6 remote 0 held 0 unread 0 loans 0\n"), 0);
+	ck_assert_int_eq(idle_slots_of("limit 4 local 1"), -1); // cut off
+	ck_assert_int_eq(idle_slots_of("limit 4\n"), -1);
+	ck_assert_int_eq(idle_slots_of("limit x local 1\n"), -1);
+	ck_assert_int_eq(idle_slots_of("limit 99999999999999999999 local 1\n"), -1);
+	char text[1000];
+	snprintf(text, sizeof text, "limit 4 local %0900d\n", 1);
+	ck_assert_int_eq(idle_slots_of(text), -1);
+	ck_assert_int_eq(lease_idle_slots("/nonexistent/socket"), -1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("jobserver lease");
@@ -293,6 +333,7 @@ int main(void)
 	tcase_add_test(t, a_token_that_does_not_come_back_is_not_waited_for_for_ever);
 	tcase_add_test(t, where_it_is_not_safe_nothing_is_lent);
 	tcase_add_test(t, lending_can_be_turned_off);
+	tcase_add_test(t, a_front_end_tells_of_its_idle_slots);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

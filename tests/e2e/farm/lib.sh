@@ -88,7 +88,7 @@ site_start()
 {
 	site_keys w1
 	scheduler_start
-	wait_until 10 "grep -q 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
 	site_worker_start w1
 }
 
@@ -96,16 +96,20 @@ site_start()
 daemon_log() { find "$T" -name 'cofferd.log*' -exec grep -hE "$1" {} +; }
 
 # standin_make: the compiler of bench/standin.c as $T/bin/standin-gcc, and $T/with-standin, which runs a command that sees it where
-# workers look for compilers. Needs root.
+# workers look for compilers; $T/with-slow-standin does so with one that takes 100 times as long. Needs root.
 standin_make()
 {
+	local kind slower=1
 	need_root
 	need gcc unshare
-	mkdir -p "$T/bin"
-	gcc -O1 -o "$T/bin/standin-gcc" "$TESTS/../bench/standin.c" || fail "the stand-in does not compile"
-	put "$T/with-standin" '#!/bin/sh' "exec unshare -m sh -c 'mount --bind $T/bin /usr/local/bin && exec \"\$@\"' sh \"\$@\""
-	chmod +x "$T/with-standin"
-	"$T/with-standin" standin-gcc -v 2>/dev/null || skip "mount namespaces can't be made"
+	for kind in '' slow-; do
+		mkdir -p "$T/${kind}bin"
+		gcc -O1 "-DSLOWER=$slower" -o "$T/${kind}bin/standin-gcc" "$TESTS/../bench/standin.c" || fail "the stand-in does not compile"
+		put "$T/with-${kind}standin" '#!/bin/sh' "exec unshare -m sh -c 'mount --bind $T/${kind}bin /usr/local/bin && exec \"\$@\"' sh \"\$@\""
+		chmod +x "$T/with-${kind}standin"
+		"$T/with-${kind}standin" standin-gcc -v 2>/dev/null || skip "mount namespaces can't be made"
+		slower=100
+	done
 }
 
 # standin_project N [MS [EVERY]]: N sources whose compiles sleep; every fifth, or so, says a word of its own. `make ONLY="1 2"` makes
@@ -143,13 +147,14 @@ standin_right()
 	diff "$T/expected" "$T/said" >"$T/diff" || fail "what was said: $(head -n 20 "$T/diff")"
 }
 
-# standin_worker_start NAME SLOTS [FLAG...]: a worker of the site that has the stand-in.
+# standin_worker_start NAME SLOTS [FLAG...]: a worker of the site that has the stand-in; one whose name begins with "slow" the slow one.
 standin_worker_start()
 {
-	local name=$1 slots=$2 seen
+	local name=$1 slots=$2 with=with-standin seen
 	shift 2
+	[ "${name#slow}" = "$name" ] || with="with-slow-standin"
 	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
-	("$T/with-standin" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
+	("$T/$with" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
 		--compilers standin-gcc --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
 	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
@@ -161,7 +166,7 @@ standin_farm_start()
 	standin_make
 	sed -i "s/isolation = sandbox/isolation = process/" "$T/site/tenants.conf"
 	scheduler_start
-	wait_until 10 "grep -q 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
 	for (( ; $# > 1; )); do
 		standin_worker_start "$1" "$2"
 		shift 2
