@@ -123,14 +123,24 @@ static int check_owner(const char *path, const struct stat *st, struct err *err)
 	return 0;
 }
 
-int conf_read(const char *path, bool has_sections, conf_fn fn, void *ctx, struct err *err)
+static int read_file(const char *path, bool is_anybodys, bool has_sections, conf_fn fn, void *ctx, struct err *err)
 {
 	AUTO_BUF struct buf text = {.max = CONF_MAX_FILE + 1};
 	struct stat st;
 	struct err why = ERR_INIT;
 	if (file_read(AT_FDCWD, path, CONF_MAX_FILE, &text, &st, &why) < 0)
 		return err_set(err, why.code, "%s: %s", path, why.text);
-	if (check_owner(path, &st, err) < 0)
+	if (!is_anybodys && check_owner(path, &st, err) < 0)
 		return -1;
 	return conf_parse(path, text.data ? text.data : "", text.len, has_sections, fn, ctx, err);
+}
+
+int conf_read(const char *path, bool has_sections, conf_fn fn, void *ctx, struct err *err)
+{
+	return read_file(path, false, has_sections, fn, ctx, err);
+}
+
+int conf_read_any(const char *path, bool has_sections, conf_fn fn, void *ctx, struct err *err)
+{
+	return read_file(path, true, has_sections, fn, ctx, err);
 }

@@ -26,5 +26,7 @@ int conf_parse(const char *path, const char *text, size_t n, bool has_sections, 
 // The same from a file. ERR_NOT_FOUND: it is absent. ERR_ACCESS: it belongs neither to root nor to us, or everybody may
 // write it.
 int conf_read(const char *path, bool has_sections, conf_fn fn, void *ctx, struct err *err);
+// The same whoever it belongs to: for settings that are safe in anybody's hands.
+int conf_read_any(const char *path, bool has_sections, conf_fn fn, void *ctx, struct err *err);
 
 #endif

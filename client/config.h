@@ -34,7 +34,6 @@ struct config {
 	struct setting_value values[SETTING_COUNT];
 };
 
-#define CONFIG_MAX_FILE ((size_t)64 << 10)
 #define CONFIG_TREE_FILE ".coffer.conf"
 
 // Looks up an environment variable; NULL if it is not set. `ctx` is the caller's.

@@ -2,6 +2,7 @@
 #include "client/config.h"
 
 #include "base/buf.h"
+#include "base/conf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -173,7 +174,7 @@ START_TEST(durations_need_a_unit)
 		ck_assert_int_eq(load_set(arena_printf(&arena, "idle_timeout=%s", good[i].text)), 0);
 		ck_assert_int_eq(config_number(&config, SETTING_idle_timeout), good[i].ms);
 	}
-	check_refused(load_set("idle_timeout=10"), "--set: ", "a number with ms, s, m or h");
+	check_refused(load_set("idle_timeout=10"), "--set: ", "a number with ms, s, m, h or d");
 	check_refused(load_set("idle_timeout=0s"), "--set: ", "1ms to 168h");
 	check_refused(load_set("idle_timeout=200h"), "--set: ", "1ms to 168h");
 }
@@ -347,7 +348,7 @@ END_TEST
 START_TEST(a_file_too_large_is_refused)
 {
 	struct buf text = BUF_INIT;
-	while (text.len <= CONFIG_MAX_FILE)
+	while (text.len <= CONF_MAX_FILE)
 		buf_adds(&text, "# comment\n");
 	check_refused(load_user(text.data), arena_printf(&arena, "%s: ", in_folder("user.conf")), "larger than");
 	buf_release(&text);
