@@ -50,7 +50,7 @@ e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once
 	rm -rf out
 	COFFER_RECACHE=1 timeout 60 make -j16 >"$T/again.log" 2>&1 || fail "the build fails: $(tail -n 3 "$T/again.log")"
 	standin_right 40 "$T/again.log"
-	"$COFFER" status | grep -q '^no_workers .*certificate' || fail "status: $("$COFFER" status)"
+	"$COFFER" status | grep -q 'no worker .*certificate' || fail "status: $("$COFFER" status)"
 	[ "$(daemon_log 'no routes from the scheduler: .*certificate' | wc -l)" = 1 ] || fail "the log: $(daemon_log .)"
 	farm_end
 }

@@ -7,7 +7,7 @@ source "$TESTS/e2e/farm/lib.sh"
 # after 5 s.
 slow_build()
 {
-	need perl
+	need perl jq
 	site_keys fast slow
 	standin_farm_start fast 8 slow 8
 	standin_project 80 300 20
@@ -15,9 +15,9 @@ slow_build()
 	timeout 200 "$@" >"$T/build.log" 2>&1 || fail "the build fails: $(tail -n 5 "$T/build.log")"
 	took=$(($(now_ms) - before))
 	standin_right 80 "$T/build.log"
-	"$COFFER" status | grep -q '^worker slow .* in_flight 0 ' || fail "status: $("$COFFER" status)"
+	wait_until 10 "\"$COFFER\" status --json | jq -e '[.farms[0].workers[].in_flight] | add == 0' >/dev/null" || fail "status: $("$COFFER" status)"
 	[ "$(counter remote_compiles)" -ge 20 ] || fail "the fast worker was hardly used: $("$COFFER" stats --tsv | grep remote)"
-	echo "the build took $took ms; $("$COFFER" status | grep ^worker | tr '\n' ' ')"
+	echo "the build took $took ms; $("$COFFER" stats --tsv | grep ^remote | tr '\n' ' ')"
 	[ $took -lt 28000 ] || fail "it took $took ms"
 	farm_end
 }
@@ -46,7 +46,7 @@ stuck_build()
 	took=$(($(now_ms) - before))
 	for i in $(descendants "$(<"$T/w1.pid")"); do kill -CONT "$i"; done
 	standin_right 24 "$T/warm.log" "$T/build.log"
-	echo "the build took $took ms; $("$COFFER" status | grep ^worker | tr '\n' ' ')"
+	echo "the build took $took ms; $("$COFFER" stats --tsv | grep ^remote | tr '\n' ' ')"
 	[ $took -lt 28000 ] || fail "it took $took ms"
 	farm_end
 }
