@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_MIN = 16 * 1024, ALIGNMENT = 16 };
+// A chunk is as large as all before it together, within these: most arenas of things that are kept stay small.
+enum { CHUNK_LEAST = 1024, CHUNK_MOST = 16 * 1024, ALIGNMENT = 16 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -72,8 +73,10 @@ void *arena_alloc(struct arena *a, size_t n)
 	n = (n + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 	struct arena_chunk *c = a->head;
 	if (!c || c->size - c->used < n) {
-		size_t size = n > CHUNK_MIN / 4 ? n : CHUNK_MIN;
+		size_t chunk = a->total < CHUNK_LEAST ? CHUNK_LEAST : a->total < CHUNK_MOST ? a->total : CHUNK_MOST;
+		size_t size = n > chunk / 4 ? n : chunk;
 		c = or_die(malloc(sizeof *c + size));
+		a->total += sizeof *c + size;
 		c->size = size;
 		c->used = 0;
 		// A large block goes behind the head, so that the room left in the head stays in use.
@@ -87,7 +90,6 @@ void *arena_alloc(struct arena *a, size_t n)
 	}
 	void *p = c->data + c->used;
 	c->used += n;
-	a->total += n;
 	return memset(p, 0, n);
 }
 

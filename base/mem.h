@@ -36,7 +36,7 @@ void mem_close_cleanup(int *fd); // for AUTO_CLOSE: closes *fd if it is >= 0
 struct arena_chunk;
 struct arena {
 	struct arena_chunk *head;
-	size_t total; // bytes handed out
+	size_t total; // bytes it takes
 };
 #define ARENA_INIT      \
 	{               \
