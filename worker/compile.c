@@ -200,6 +200,8 @@ static int check_room(struct compile *c)
 {
 	if (queue_has_room(c->service->queue, &c->ticket, &c->err) < 0)
 		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+	if (space_check(&c->service->space, &c->err) < 0)
+		return fail(c, COUNT_no_space, RPC_RESOURCE_EXHAUSTED);
 	return 0;
 }
 
@@ -215,7 +217,8 @@ static int take_piece(struct compile *c, const Coffer__V1__CompileRequest *m)
 		return c->err.code == ERR_LIMIT ? fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
 						: fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	if (queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), &c->err) < 0)
-		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+		return c->err.code == ERR_LIMIT ? fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
+						: fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	return 0;
 }
 
@@ -426,8 +429,11 @@ static int store(struct compile *c)
 		log_event(LOG_LEVEL_WARN, "result not reproducible", LOG_TEXT("tenant", c->claims.tenant),
 			  LOG_TEXT("compiler", c->header->compiler), LOG_TEXT("key", key));
 	}
-	if (rc < 0)
-		log_event(LOG_LEVEL_WARN, "result not stored", LOG_TEXT("key", key), LOG_TEXT("why", err.text));
+	// A full disk is told once, and when there is room again.
+	if (atomic_exchange(&s->cannot_store, rc < 0) != (rc < 0))
+		log_event(rc < 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+			  rc < 0 ? "result not stored" : "results are stored again", LOG_TEXT("key", key),
+			  LOG_TEXT("why", err.text));
 	worker_count(s, rc < 0 ? COUNT_not_stored : COUNT_stored, rc < 0 || what == RESULT_STORED);
 	return 0;
 }

@@ -218,10 +218,12 @@ int queue_hold(struct queue *q, struct ticket *t, uint64_t bytes, struct err *er
 	int rc = 0;
 	pthread_mutex_lock(&q->lock);
 	uint64_t more = bytes > t->memory ? bytes - t->memory : 0;
-	if (more && q->memory + more > q->config.memory_bytes)
-		rc = err_set(err, ERR_LIMIT, "the worker has no memory for more sources");
+	if (bytes > q->config.memory_bytes / 2)
+		rc = err_set(err, ERR_LIMIT, "the source needs more than half of the worker's memory for sources");
+	else if (more && q->memory + more > q->config.memory_bytes)
+		rc = err_set(err, ERR_FULL, "the worker has no memory for more sources");
 	else if (more && t->tenant->memory + more > q->config.memory_bytes / 2)
-		rc = err_set(err, ERR_LIMIT, "the tenant's sources take half of the worker's memory for them");
+		rc = err_set(err, ERR_FULL, "the tenant's sources take half of the worker's memory for them");
 	if (rc == 0) {
 		q->memory += bytes - t->memory;
 		t->tenant->memory += bytes - t->memory;

@@ -38,7 +38,7 @@ void queue_enter(struct queue *q, struct ticket *t, const char *tenant);
 void queue_leave(struct queue *q, struct ticket *t); // gives back what it still has
 // Whether a job of this tenant that came now would find a place. ERR_LIMIT.
 int queue_has_room(struct queue *q, const struct ticket *t, struct err *err);
-// All the memory that the job holds now. ERR_LIMIT.
+// All the memory that the job holds now. ERR_FULL: there is none now; ERR_LIMIT: there will never be so much for one job.
 int queue_hold(struct queue *q, struct ticket *t, uint64_t bytes, struct err *err);
 // Sleeps until it has a slot. ERR_LIMIT: there is no place; ERR_TIMEOUT: it was interrupted.
 int queue_take(struct queue *q, struct ticket *t, struct err *err);

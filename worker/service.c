@@ -13,6 +13,7 @@ enum {
 	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
 	REFUSALS_MS = 10000,
 	FULL_AGAIN_MS = 500, // when somebody who found no place may come again
+	SPACE_AGAIN_MS = 5000,
 };
 
 void worker_service_init(struct worker_service *s)
@@ -55,7 +56,7 @@ void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_
 			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text));
 	if (code == RPC_RESOURCE_EXHAUSTED) {
 		char ms[16];
-		snprintf(ms, sizeof ms, "%d", FULL_AGAIN_MS);
+		snprintf(ms, sizeof ms, "%d", c == COUNT_no_space ? SPACE_AGAIN_MS : FULL_AGAIN_MS);
 		rpc_call_add_trailer(call, "grpc-retry-pushback-ms", ms);
 	}
 	rpc_finish(call, code, "%s", text);

@@ -11,6 +11,7 @@
 #include "worker/results.h"
 #include "worker/runtime.h"
 #include "worker/sessions.h"
+#include "worker/space.h"
 #include "worker/tally.h"
 
 #include <stdatomic.h>
@@ -42,6 +43,8 @@ struct worker_service {
 	struct sessions *sessions;
 	struct results *results;
 	struct tally *tally;
+	struct space space;
+	atomic_bool cannot_store; // the last result that was to be stored was not
 	atomic_bool is_draining;
 	atomic_uint_fast64_t counters[WORKER_COUNTERS];
 	pthread_mutex_t lock; // over what follows: refusals that are logged, of which there is a limit in a time

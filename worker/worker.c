@@ -223,6 +223,10 @@ static int start_service(struct worker_program *w, struct err *err)
 	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
 	s->queue = queue_new(&queue);
 	s->flights = flights_new();
+	// In a sandbox the files of jobs are in memory.
+	space_init(&s->space, runtime_isolation(s->runtime) == ISOLATION_PROCESS
+				      ? arena_printf(&w->arena, "%s/scratch", w->folder)
+				      : NULL);
 	s->tally = tally_new();
 	s->sessions = sessions_new(s->runtime, (unsigned)number_of(w, WORKER_sessions), number_of(w, WORKER_session_idle));
 	s->results =
@@ -317,6 +321,7 @@ static void stop(struct worker_program *w)
 	queue_free(s->queue);
 	images_free(s->images);
 	access_free(s->access);
+	space_release(&s->space);
 	worker_service_release(s);
 	arena_release(&w->arena);
 }

@@ -197,10 +197,11 @@ START_TEST(memory_is_bounded_for_all_and_for_each)
 	queue_enter(queue, &b, "b");
 	queue_enter(queue, &c, "c");
 	ck_assert_int_eq(queue_hold(queue, &a, 501, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
 	ck_assert_int_eq(queue_hold(queue, &a, 500, &err), 0);
 	ck_assert_int_eq(queue_hold(queue, &b, 450, &err), 0);
 	ck_assert_int_eq(queue_hold(queue, &c, 51, &err), -1);
-	ck_assert_int_eq(err.code, ERR_LIMIT);
+	ck_assert_int_eq(err.code, ERR_FULL);
 	ck_assert_int_eq(queue_hold(queue, &a, 100, &err), 0);
 	ck_assert_int_eq(queue_hold(queue, &c, 450, &err), 0);
 	queue_leave(queue, &a);
