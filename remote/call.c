@@ -232,8 +232,10 @@ int call_queue(struct rpc_call *call, struct chunk *plain, bool is_last, struct 
 	struct chunk *c = make_chunk(call, plain);
 	int rc = 0;
 	pthread_mutex_lock(&call->lock);
+	call->n_senders++;
 	while (!call->is_over && !call->out_ended && !may_queue(call, c->len))
 		monotonic_wait(&call->change, &call->lock, -1);
+	call->n_senders--;
 	if (call->is_over || call->out_ended) {
 		rc = cannot_send(call, err);
 	} else {

@@ -1,57 +1,17 @@
 #include "remote/codec.h"
 
 #include "base/mem.h"
+#include "base/zstd.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-#include <zstd.h>
 
 // Shorter ones gain nothing that would be worth the time.
 #define MIN_COMPRESS 256
 #define ZSTD_LEVEL 1
 // A frame can ask for a window larger than its message; this is the most that is granted.
 #define ZSTD_WINDOW_LOG_MAX 23
-
-// ---- contexts, which are too large to have one for each thread ---------------------------------------------------------
-
-#define MAX_SPARE 4
-static struct spares {
-	pthread_mutex_t lock;
-	void *spare[MAX_SPARE];
-	size_t n;
-} compressors = {.lock = PTHREAD_MUTEX_INITIALIZER}, decompressors = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void *spare_take(struct spares *s)
-{
-	pthread_mutex_lock(&s->lock);
-	void *p = s->n ? s->spare[--s->n] : NULL;
-	pthread_mutex_unlock(&s->lock);
-	return p;
-}
-
-// False: there are enough, free it.
-static bool spare_keep(struct spares *s, void *p)
-{
-	pthread_mutex_lock(&s->lock);
-	bool kept = s->n < MAX_SPARE;
-	if (kept)
-		s->spare[s->n++] = p;
-	pthread_mutex_unlock(&s->lock);
-	return kept;
-}
-
-static ZSTD_DCtx *decompressor(void)
-{
-	ZSTD_DCtx *d = spare_take(&decompressors);
-	if (d)
-		return d;
-	if (!(d = ZSTD_createDCtx()))
-		abort();
-	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
-	return d;
-}
 
 // ---- growing within a limit -----------------------------------------------------------------------------------------
 
@@ -88,12 +48,9 @@ static int expand(step_fn step, void *context, struct input in, struct buf *out,
 
 static size_t zstd_shrink(const void *p, size_t len, char *out, size_t cap)
 {
-	ZSTD_CCtx *c = spare_take(&compressors);
-	if (!c && !(c = ZSTD_createCCtx()))
-		abort();
+	ZSTD_CCtx *c = zstd_take_packer();
 	size_t n = ZSTD_compressCCtx(c, out, cap, p, len, ZSTD_LEVEL);
-	if (!spare_keep(&compressors, c))
-		ZSTD_freeCCtx(c);
+	zstd_give_packer(c);
 	return ZSTD_isError(n) ? 0 : n;
 }
 
@@ -112,11 +69,10 @@ static int zstd_step(void *context, struct input *in, char *to, size_t cap, size
 
 static int zstd_expand(const void *p, size_t len, struct buf *out, struct err *err)
 {
-	ZSTD_DCtx *d = decompressor();
+	ZSTD_DCtx *d = zstd_take_unpacker();
+	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
 	int rc = expand(zstd_step, d, (struct input){p, len}, out, err);
-	ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
-	if (!spare_keep(&decompressors, d))
-		ZSTD_freeDCtx(d);
+	zstd_give_unpacker(d);
 	return rc;
 }
 

@@ -197,16 +197,17 @@ static size_t take_in(struct rpc_call *call, const uint8_t *p, size_t n, struct 
 	call->unread += n;
 	struct message **before = call->inbox_last;
 	deframe(&call->deframer, p, n, &call->inbox_last, err);
-	if (call->inbox_last != before) {
+	bool is_news = call->inbox_last != before;
+	if (is_news)
 		call->has_message = true;
-		pthread_cond_broadcast(&call->change);
-	}
 	// A piece of a message cannot be taken by anybody: the peer must get room for the rest.
 	if (!call->inbox || call->unread <= FREE_UNREAD) {
 		room = call->held;
 		call->held = 0;
 	}
 	pthread_mutex_unlock(&call->lock);
+	if (is_news)
+		pthread_cond_broadcast(&call->change); // woken under the lock, they would only wait again
 	return room;
 }
 

@@ -81,8 +81,8 @@ void session_in_end(struct rpc_call *call)
 	bool is_between = deframer_is_between(&call->deframer);
 	pthread_mutex_lock(&call->lock);
 	call->in_ended = true;
-	pthread_cond_broadcast(&call->change);
 	pthread_mutex_unlock(&call->lock);
+	pthread_cond_broadcast(&call->change); // woken under the lock, they would only wait again
 	if (!is_between && call->is_server)
 		session_expire_call(call, RPC_INTERNAL, "the stream ends in the middle of a message");
 }

@@ -51,7 +51,7 @@ static size_t take_out(struct rpc_call *call, uint8_t *to, size_t n)
 	}
 	call->outbox_bytes -= done;
 	call->is_mid_message = call->outbox && call->outbox->sent;
-	if (done && call->outbox_bytes <= call->send_bytes / 2)
+	if (done && call->n_senders && call->outbox_bytes <= call->send_bytes / 2)
 		pthread_cond_broadcast(&call->change);
 	return done;
 }

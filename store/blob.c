@@ -1,11 +1,11 @@
 #include "store/blob.h"
 
 #include "base/mem.h"
+#include "base/zstd.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 enum {
 	AT_CHECKSUM = 8,
@@ -26,48 +26,34 @@ static const uint8_t magic[AT_CHECKSUM] = "coffer\0\1";
 
 // ---- what a thread keeps -------------------------------------------------------------------------------------------
 
-struct codec {
-	ZSTD_CCtx *pack; // each made at its first use: many threads only ever read
-	ZSTD_DCtx *unpack;
-	struct buf file;
-};
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 
-static pthread_key_t codec_key;
-static pthread_once_t codec_once = PTHREAD_ONCE_INIT;
-
-static void codec_free(void *p)
+static void scratch_free(void *p)
 {
-	struct codec *c = p;
-	ZSTD_freeCCtx(c->pack);
-	ZSTD_freeDCtx(c->unpack);
-	buf_release(&c->file);
-	free(c);
+	struct buf *file = p;
+	buf_release(file);
+	free(file);
 }
 
-static void codec_key_make(void)
+static void scratch_key_make(void)
 {
-	if (pthread_key_create(&codec_key, codec_free) != 0)
+	if (pthread_key_create(&scratch_key, scratch_free) != 0)
 		abort();
-}
-
-static struct codec *codec_of_thread(void)
-{
-	pthread_once(&codec_once, codec_key_make);
-	struct codec *c = pthread_getspecific(codec_key);
-	if (!c) {
-		c = mem_alloc(sizeof *c);
-		c->file.max = ZSTD_COMPRESSBOUND(STORE_MAX_BLOB) + BLOB_HEADER;
-		if (pthread_setspecific(codec_key, c) != 0)
-			abort();
-	}
-	return c;
 }
 
 struct buf *blob_scratch(void)
 {
-	struct codec *c = codec_of_thread();
-	buf_clear(&c->file);
-	return &c->file;
+	pthread_once(&scratch_once, scratch_key_make);
+	struct buf *file = pthread_getspecific(scratch_key);
+	if (!file) {
+		file = mem_alloc(sizeof *file);
+		file->max = ZSTD_COMPRESSBOUND(STORE_MAX_BLOB) + BLOB_HEADER;
+		if (pthread_setspecific(scratch_key, file) != 0)
+			abort();
+	}
+	buf_clear(file);
+	return file;
 }
 
 void blob_scratch_done(struct buf *file)
@@ -78,27 +64,30 @@ void blob_scratch_done(struct buf *file)
 
 // ---- packing -------------------------------------------------------------------------------------------------------
 
-// Compresses the parts into `to`. 0 when zstd could not, which the caller answers by storing them raw.
-static size_t pack_zstd(const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to, size_t room)
+static size_t pack_with(ZSTD_CCtx *c, const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to,
+			size_t room)
 {
-	struct codec *c = codec_of_thread();
-	if (!c->pack)
-		c->pack = ZSTD_createCCtx();
-	if (!c->pack)
-		abort();
-	ZSTD_CCtx_reset(c->pack, ZSTD_reset_session_only);
-	if (ZSTD_isError(ZSTD_CCtx_setParameter(c->pack, ZSTD_c_compressionLevel, level)) ||
-	    ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(c->pack, raw_size)))
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level)) ||
+	    ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(c, raw_size)))
 		return 0;
 	ZSTD_outBuffer out = {to, room, 0};
 	for (size_t i = 0; i < n_parts; i++) {
 		ZSTD_inBuffer in = {parts[i].p, parts[i].n, 0};
 		bool last = i == n_parts - 1;
-		size_t left = ZSTD_compressStream2(c->pack, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+		size_t left = ZSTD_compressStream2(c, &out, &in, last ? ZSTD_e_end : ZSTD_e_continue);
 		if (ZSTD_isError(left) || in.pos != in.size || (last && left != 0))
 			return 0;
 	}
 	return out.pos;
+}
+
+// Compresses the parts into `to`. 0 when zstd could not, which the caller answers by storing them raw.
+static size_t pack_zstd(const struct store_part *parts, size_t n_parts, size_t raw_size, int level, void *to, size_t room)
+{
+	ZSTD_CCtx *c = zstd_take_packer();
+	size_t n = pack_with(c, parts, n_parts, raw_size, level, to, room);
+	zstd_give_packer(c);
+	return n;
 }
 
 static void seal(char *file, size_t n, enum store_kind kind, int packing, const struct digest *key, size_t raw_size)
@@ -158,12 +147,10 @@ static bool header_fits(const uint8_t *file, size_t n, enum store_kind kind, con
 
 static bool unpack_zstd(const void *stored, size_t n, void *to, size_t raw_size)
 {
-	struct codec *c = codec_of_thread();
-	if (!c->unpack)
-		c->unpack = ZSTD_createDCtx();
-	if (!c->unpack)
-		abort();
-	return ZSTD_decompressDCtx(c->unpack, to, raw_size, stored, n) == raw_size;
+	ZSTD_DCtx *d = zstd_take_unpacker();
+	size_t got = ZSTD_decompressDCtx(d, to, raw_size, stored, n);
+	zstd_give_unpacker(d);
+	return got == raw_size;
 }
 
 int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err)

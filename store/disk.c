@@ -139,6 +139,18 @@ static int temp_create(struct store *s, char path[PATH_MAX], struct err *err)
 	return err_errno(err, "cannot create '%s'", path);
 }
 
+// In a young cache the last folder of the name is often missing, and only that one.
+static int give_name(const char *tmp, const char *path)
+{
+	if (rename(tmp, path) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	char folder[PATH_MAX];
+	snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+	return mkdir(folder, 0700) < 0 && errno != EEXIST ? -1 : rename(tmp, path);
+}
+
 // Writes a temp file and gives it the name `path`; whatever fails, no temp file stays.
 static int publish_once(struct store *s, const char *path, const struct buf *file, struct err *err)
 {
@@ -150,7 +162,7 @@ static int publish_once(struct store *s, const char *path, const struct buf *fil
 	// NFS and quotas may speak up only here.
 	if (close(fd) < 0 && errno != EINTR && done == 0)
 		done = err_errno(err, "cannot write '%s'", tmp);
-	if (done == 0 && rename(tmp, path) < 0)
+	if (done == 0 && give_name(tmp, path) < 0)
 		done = err_errno(err, "cannot rename '%s' to '%s'", tmp, path);
 	if (done < 0)
 		unlink(tmp);

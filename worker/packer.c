@@ -1,12 +1,11 @@
 #include "worker/packer.h"
 
 #include "base/mem.h"
-#include "worker/spares.h"
+#include "base/zstd.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 // The window is what a context's memory is made of, and objects are not much smaller with a larger one.
 enum { LEVEL = 1, WINDOW_LOG = 17 };
@@ -16,16 +15,9 @@ struct packing {
 	EVP_MD_CTX *sha256;
 };
 
-static struct spares spare_contexts = SPARES_INIT;
-
 static ZSTD_CCtx *take_context(void)
 {
-	ZSTD_CCtx *c = spares_take(&spare_contexts);
-	if (!c)
-		c = ZSTD_createCCtx();
-	if (!c)
-		abort();
-	ZSTD_CCtx_reset(c, ZSTD_reset_session_and_parameters);
+	ZSTD_CCtx *c = zstd_take_packer();
 	ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, LEVEL);
 	ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, WINDOW_LOG);
 	return c;
@@ -40,8 +32,7 @@ static void end_packing(struct packer *p)
 {
 	if (!p->packing)
 		return;
-	if (!spares_give(&spare_contexts, p->packing->zstd))
-		ZSTD_freeCCtx(p->packing->zstd);
+	zstd_give_packer(p->packing->zstd);
 	EVP_MD_CTX_free(p->packing->sha256);
 	free(TAKE(p->packing));
 }

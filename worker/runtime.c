@@ -38,7 +38,7 @@ struct runtime_session {
 
 struct running {
 	struct rpc_call *call;
-	struct running *next;
+	struct running *next, **link; // `link`: what points to it
 };
 
 // ---- runtimes -------------------------------------------------------------------------------------------------------
@@ -393,6 +393,9 @@ static int enter(struct runtime_session *s, struct running *r, struct err *err)
 			       : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
 	if (rc == 0) {
 		r->next = s->running;
+		r->link = &s->running;
+		if (r->next)
+			r->next->link = &r->next;
 		s->running = r;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -402,11 +405,9 @@ static int enter(struct runtime_session *s, struct running *r, struct err *err)
 static void leave(struct runtime_session *s, struct running *r)
 {
 	pthread_mutex_lock(&s->lock);
-	for (struct running **at = &s->running; *at; at = &(*at)->next)
-		if (*at == r) {
-			*at = r->next;
-			break;
-		}
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
 	// Before anybody may free the session, and stop the loop.
 	rpc_call_release(r->call);
 	if (!s->running)
@@ -417,7 +418,7 @@ static void leave(struct runtime_session *s, struct running *r)
 int runtime_session_exec(struct runtime_session *s, const struct job *job, struct job_result *result, struct err *err)
 {
 	struct limits limits = limits_lower(&s->limits, &job->limits);
-	struct running running = {NULL, NULL};
+	struct running running = {NULL, NULL, NULL};
 	*result = (struct job_result){.exit_status = -1};
 	for (size_t i = 0; i < job->n_outputs; i++)
 		job->outputs[i].is_present = false;

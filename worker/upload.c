@@ -1,12 +1,11 @@
 #include "worker/upload.h"
 
 #include "base/mem.h"
-#include "worker/spares.h"
+#include "base/zstd.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 enum { CHUNK = 32 * 1024, OVERLAP = 9 };
 
@@ -16,26 +15,11 @@ struct unpacking {
 	char text[OVERLAP + CHUNK]; // the last bytes before, then what was unpacked
 };
 
-// What is kept for the next one has at most so many bytes.
-#define SPARE_BYTES ((size_t)512 << 10)
-static struct spares spare_contexts = SPARES_INIT;
-
 static ZSTD_DCtx *take_context(void)
 {
-	ZSTD_DCtx *d = spares_take(&spare_contexts);
-	if (!d)
-		d = ZSTD_createDCtx();
-	if (!d)
-		abort();
-	ZSTD_DCtx_reset(d, ZSTD_reset_session_and_parameters);
+	ZSTD_DCtx *d = zstd_take_unpacker();
 	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, UPLOAD_WINDOW_LOG);
 	return d;
-}
-
-static void give_context(ZSTD_DCtx *d)
-{
-	if (d && (ZSTD_sizeof_DCtx(d) > SPARE_BYTES || !spares_give(&spare_contexts, d)))
-		ZSTD_freeDCtx(d);
 }
 
 void upload_init(struct upload *u, uint64_t max_bytes)
@@ -47,7 +31,7 @@ static void end_unpacking(struct upload *u)
 {
 	if (!u->unpacking)
 		return;
-	give_context(u->unpacking->zstd);
+	zstd_give_unpacker(u->unpacking->zstd);
 	EVP_MD_CTX_free(u->unpacking->sha256);
 	free(TAKE(u->unpacking));
 }
@@ -154,7 +138,7 @@ void upload_reader_init(struct upload_reader *r, const struct upload *u)
 
 void upload_reader_release(struct upload_reader *r)
 {
-	give_context(TAKE(r->zstd));
+	zstd_give_unpacker(TAKE(r->zstd));
 }
 
 ssize_t upload_read(void *reader, void *to, size_t room, struct err *err)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/zstd.h"
 #include "client/remote/object.h"
 #include "proto/coffer.pb-c.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 enum { PIECE = 64 * 1024, ASK_MS = 500, MAX_PIECES = 1 << 20 };
 
@@ -84,8 +84,8 @@ static int send_text(struct remote_call *c, const struct farm_seat *seat, struct
 struct answer {
 	struct remote_call *c;
 	Coffer__V1__CompileReply *result; // the message that has it
-	ZSTD_DCtx *zstd;
-	uint64_t size; // of the object, as the result says
+	ZSTD_DCtx *zstd;                  // from the first piece on: most of a call is waiting
+	uint64_t size;                    // of the object, as the result says
 	bool started;
 	bool is_lie;
 };
@@ -104,6 +104,8 @@ __attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct er
 static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct err *err)
 {
 	struct buf *to = &a->c->object;
+	if (!a->zstd)
+		a->zstd = zstd_take_unpacker();
 	ZSTD_inBuffer in = {piece->data, piece->len, 0};
 	while (in.pos < in.size) {
 		char *room = buf_room(to, PIECE);
@@ -124,7 +126,7 @@ static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct
 static int take_rest(struct answer *a, struct err *err)
 {
 	ProtobufCBinaryData none = {0};
-	for (size_t before = (size_t)-1; before != a->c->object.len;) {
+	for (size_t before = (size_t)-1; a->zstd && before != a->c->object.len;) {
 		before = a->c->object.len;
 		char *room = buf_room(&a->c->object, PIECE);
 		if (!room)
@@ -259,7 +261,7 @@ static enum remote_outcome converse(struct answer *a, struct rpc_call *call, str
 
 enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err)
 {
-	struct answer a = {.c = c, .zstd = ZSTD_createDCtx()};
+	struct answer a = {.c = c};
 	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
 	struct rpc_call *call;
 	enum remote_outcome outcome = REMOTE_FAILED;
@@ -276,7 +278,7 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
 	if (a.result)
 		protobuf_c_message_free_unpacked(&a.result->base, NULL);
-	ZSTD_freeDCtx(a.zstd);
+	zstd_give_unpacker(a.zstd);
 	return outcome;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/zstd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <zstd.h>
 
 enum { CHUNK = 128 * 1024, LINE_MAX_BYTES = 1 << 20 };
 
@@ -89,20 +89,20 @@ static int compress(struct sink *s, const void *bytes, size_t n, ZSTD_EndDirecti
 	return 0;
 }
 
-static int take(struct sink *s, const void *bytes, size_t n, struct err *err)
+static int take(struct sink *s, const void *bytes, size_t n, bool is_last, struct err *err)
 {
 	s->p->size += n;
 	if (s->p->size > PREPROCESSED_MAX)
 		return err_set(err, ERR_LIMIT, "the preprocessed text is too long");
 	EVP_DigestUpdate(s->hash, bytes, n);
-	return compress(s, bytes, n, ZSTD_e_continue, err);
+	return compress(s, bytes, n, is_last ? ZSTD_e_end : ZSTD_e_continue, err);
 }
 
 // Line markers are mapped once they are whole; everything else goes on as it comes.
-static int take_text(struct sink *s, const char *bytes, size_t n, struct err *err)
+static int take_text(struct sink *s, const char *bytes, size_t n, bool is_last, struct err *err)
 {
 	if (!s->p->roots[0] && !s->p->roots[1])
-		return take(s, bytes, n, err);
+		return take(s, bytes, n, is_last, err);
 	buf_clear(&s->mapped);
 	for (const char *end = bytes + n; bytes < end;) {
 		const char *eol = memchr(bytes, '\n', (size_t)(end - bytes));
@@ -121,16 +121,9 @@ static int take_text(struct sink *s, const char *bytes, size_t n, struct err *er
 	}
 	if (buf_check(&s->line, "a line marker", err) < 0)
 		return -1;
-	return take(s, s->mapped.data ? s->mapped.data : "", s->mapped.len, err);
-}
-
-static int finish(struct sink *s, struct err *err)
-{
-	unsigned len = 0;
-	if (s->line.len && take(s, s->line.data, s->line.len, err) < 0)
-		return -1;
-	EVP_DigestFinal_ex(s->hash, s->p->sha256, &len);
-	return compress(s, NULL, 0, ZSTD_e_end, err);
+	if (is_last)
+		buf_add(&s->mapped, s->line.data, s->line.len);
+	return take(s, s->mapped.data ? s->mapped.data : "", s->mapped.len, is_last, err);
 }
 
 // ---- the program ------------------------------------------------------------------------------------------------------
@@ -163,10 +156,12 @@ static pid_t start(const struct preprocess *p, int out_fd, int err_fd, struct er
 	return pid;
 }
 
-// Reads both streams to their ends. -1: too much, too long.
+// Reads both streams to their ends. -1: too much, too long. The text is taken in large pieces, the end with the last of them: zstd
+// then knows how long a short text is, and neither side needs memory for more.
 static int pump(struct sink *s, int out_fd, int err_fd, struct err *err)
 {
-	AUTO_FREE char *chunk = mem_alloc(CHUNK);
+	AUTO_FREE char *chunk = mem_realloc(NULL, CHUNK); // its pages are only touched as far as they are used
+	size_t have = 0;
 	struct pollfd fds[2] = {{.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}};
 	int64_t end = clock_ms() + s->p->time_limit_ms;
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
@@ -177,16 +172,21 @@ static int pump(struct sink *s, int out_fd, int err_fd, struct err *err)
 		for (int i = 0; n > 0 && i < 2; i++) {
 			if (!fds[i].revents)
 				continue;
-			ssize_t got = read(fds[i].fd, chunk, CHUNK);
+			ssize_t got = read(fds[i].fd, chunk + have, CHUNK - have);
 			if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
 				fds[i].fd = -1;
 			else if (got > 0 && i == 1)
 				s->p->has_messages = true;
-			else if (got > 0 && take_text(s, chunk, (size_t)got, err) < 0)
+			else if (got > 0)
+				have += (size_t)got;
+			if (have < CHUNK)
+				continue;
+			if (take_text(s, chunk, have, false, err) < 0)
 				return -1;
+			have = 0;
 		}
 	}
-	return 0;
+	return take_text(s, chunk, have, true, err);
 }
 
 static int run(struct sink *s, struct err *err)
@@ -209,22 +209,22 @@ static int run(struct sink *s, struct err *err)
 	}
 	close(out[0]);
 	close(errs[0]);
-	return done < 0 ? -1 : finish(s, err);
+	return done < 0 || EVP_DigestFinal_ex(s->hash, s->p->sha256, NULL) != 1 ? -1 : 0;
 }
 
 int preprocess_run(struct preprocess *p, struct err *err)
 {
-	struct sink s = {.p = p, .hash = EVP_MD_CTX_new(), .zstd = ZSTD_createCCtx(), .line = {.max = LINE_MAX_BYTES}};
+	struct sink s = {.p = p, .hash = EVP_MD_CTX_new(), .zstd = zstd_take_packer(), .line = {.max = LINE_MAX_BYTES}};
 	p->compressed = (struct buf){.max = PREPROCESSED_MAX};
 	int done = -1;
-	if (s.hash && s.zstd && EVP_DigestInit_ex(s.hash, EVP_sha256(), NULL) == 1) {
+	if (s.hash && EVP_DigestInit_ex(s.hash, EVP_sha256(), NULL) == 1) {
 		ZSTD_CCtx_setParameter(s.zstd, ZSTD_c_compressionLevel, PREPROCESS_LEVEL);
 		done = run(&s, err);
 	} else {
-		err_set(err, ERR_IO, "cannot set up SHA-256 and zstd");
+		err_set(err, ERR_IO, "cannot set up SHA-256");
 	}
 	EVP_MD_CTX_free(s.hash);
-	ZSTD_freeCCtx(s.zstd);
+	zstd_give_packer(s.zstd);
 	buf_release(&s.line);
 	buf_release(&s.mapped);
 	return done;
