@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #define PREPROCESSED_MAX ((size_t)256 << 20) // bytes of text; more is ERR_LIMIT
-#define PREPROCESS_LEVEL 1                   // zstd; bench/farm.md
+#define PREPROCESS_LEVEL 3                   // zstd; bench/farm.md
 
 struct preprocess {
 	const char *program;
