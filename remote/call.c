@@ -175,6 +175,8 @@ void call_over(struct rpc_call *call, enum rpc_code code, const char *text, bool
 			call->out_ended = true;
 		call->is_over = true;
 		call_drop_outbox(call);
+		if (call->is_server)
+			drop_inbox(call); // nobody can take it any more, and it counts for the connection
 		pthread_cond_broadcast(&call->change);
 		if (call->cancel_fd >= 0 && write(call->cancel_fd, &one, sizeof one) < 0)
 			log_error("cannot tell of a cancelled call: %s", strerror(errno));
