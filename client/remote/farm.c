@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "proto/coffer.pb-c.h"
+#include "remote/loop.h"
 #include "remote/tls.h"
 #include "remote/token.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
@@ -155,8 +155,8 @@ int farm_open(const struct config *c, struct farm **farm, struct err *err)
 		return 0;
 	struct farm *f = mem_alloc(sizeof *f);
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->asked, NULL);
-	pthread_cond_init(&f->freed, NULL);
+	monotonic_cond_init(&f->asked);
+	monotonic_cond_init(&f->freed);
 	f->scheduler_address = scheduler ? mem_strdup(scheduler) : NULL;
 	f->tenant = mem_strdup(config_text(c, SETTING_tenant));
 	f->image = mem_strdup(config_text(c, SETTING_image));
@@ -223,7 +223,9 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 		r->is_current = true;
 	}
 	uint32_t life = reply->lifetime_ms;
-	f->fresh_until_ms = clock_ms() + (reply->n_routes ? (life > 1000 && life < 3600000 ? life : 30000) : RETRY_MS);
+	int64_t good_for = !reply->n_routes ? RETRY_MS : life > 1000 && life < 3600000 ? life : 30000;
+	f->fresh_until_ms = clock_ms() + good_for;
+	f->stale_at_ms = clock_ms() + 2 * good_for;
 	snprintf(f->why, sizeof f->why, "%s", reply->n_routes ? "all places are taken" : reply->reason);
 }
 
@@ -257,14 +259,21 @@ static int ask_scheduler(struct farm *f, Coffer__V1__RouteReply **reply, struct 
 	return done;
 }
 
-// One thread asks, the others wait for its answer.
+// Routes that may still do: they were good a moment ago, or it is no use to wait for others.
+static bool has_routes(const struct farm *f)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->is_current)
+			return f->ask_failed || clock_ms() < f->stale_at_ms;
+	return false;
+}
+
+// One thread asks; the others go on with what there is, or wait for its answer.
 void farm_refresh(struct farm *f)
 {
-	struct timespec limit;
-	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += ROUTE_MS / 1000;
 	if (f->is_asking) {
-		while (f->is_asking && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
+		int64_t limit = clock_ms() + ROUTE_MS;
+		while (f->is_asking && !has_routes(f) && monotonic_wait(&f->asked, &f->lock, limit))
 			;
 		return;
 	}
@@ -274,6 +283,7 @@ void farm_refresh(struct farm *f)
 	pthread_mutex_unlock(&f->lock);
 	int done = ask_scheduler(f, &reply, &err);
 	pthread_mutex_lock(&f->lock);
+	f->ask_failed = done < 0;
 	if (done == 0) {
 		take_routes(f, reply);
 		protobuf_c_message_free_unpacked(&reply->base, NULL);
@@ -459,13 +469,8 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 
 void farm_wait(struct farm *f, int ms)
 {
-	struct timespec end;
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_nsec += (long)ms * 1000000;
-	end.tv_sec += end.tv_nsec / 1000000000;
-	end.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&f->lock);
-	pthread_cond_timedwait(&f->freed, &f->lock, &end);
+	monotonic_wait(&f->freed, &f->lock, clock_ms() + ms);
 	pthread_mutex_unlock(&f->lock);
 }
 

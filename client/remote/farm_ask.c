@@ -4,12 +4,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/coffer.pb-c.h"
+#include "remote/loop.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-enum { DESCRIBE_MS = 5000, LEARN_WAIT_S = 15, LEARN_AGAIN_MS = 60000 };
+enum { DESCRIBE_MS = 5000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_MS = 60000 };
 
 // ---- is its compiler ours? --------------------------------------------------------------------------------------------
 
@@ -88,12 +88,11 @@ void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
 {
 	struct farm_seat seat;
 	struct err err = ERR_INIT;
-	struct timespec limit;
+	int64_t limit = clock_ms() + LEARN_WAIT_MS;
 	bool keep_nothing;
-	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += LEARN_WAIT_S;
 	pthread_mutex_lock(&f->lock);
-	while (f->is_learning && pthread_cond_timedwait(&f->asked, &f->lock, &limit) == 0)
+	// For the first answer. When there was none, one asks again from time to time, and holds nobody up.
+	while (f->is_learning && !f->learn_at_ms && monotonic_wait(&f->asked, &f->lock, limit))
 		;
 	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && clock_ms() >= f->learn_at_ms;
 	f->is_learning |= must_ask;

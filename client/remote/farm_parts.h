@@ -49,10 +49,11 @@ struct farm {
 	int isolation;
 	uint32_t most_jobs, in_flight;
 	int64_t timeout_ms;
-	int64_t fresh_until_ms;
-	int64_t loads_at_ms; // when workers were asked how busy they are
-	struct pace here;    // of compiles on this machine
-	char why[256];       // there is no route
+	int64_t fresh_until_ms, stale_at_ms; // of the routes
+	bool ask_failed;                     // the scheduler has not answered the last time
+	int64_t loads_at_ms;                 // when workers were asked how busy they are
+	struct pace here;                    // of compiles on this machine
+	char why[256];                       // there is no route
 	struct route **routes;
 	size_t n_routes;
 	struct rpc_target **retired; // of certificates that were renewed

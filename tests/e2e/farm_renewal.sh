@@ -91,3 +91,19 @@ e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once
 	echo "$took ms; $(renewed | tr '\n' ' ')"
 	farm_end
 }
+
+# A scheduler that stands still holds up one compile now and then; the others go on with the routes there are.
+e2e_farm_scheduler_stands_still_in_a_build() { # once
+	need perl
+	site_keys w1
+	sed -i 's/^listen/route_lifetime = 2s\n&/' "$T/site/scheduler.conf"
+	standin_farm_start w1 16
+	standin_project 200 400 50
+	build_with_middle 'kill -STOP "$(<"$T/scheduler.pid")"' 25 make -j16
+	kill -CONT "$(<"$T/scheduler.pid")"
+	echo "$took ms"
+	# Of itself it takes about 6 s; if all compiles waited for the scheduler, 3 s of each 8 would be added.
+	[ "$(counter remote_failed)" = 0 ] || fail "jobs have failed: $(renewed)"
+	[ "$(counter remote_compiles)" -ge 150 ] || fail "the worker was hardly used: $(renewed)"
+	farm_end
+}
