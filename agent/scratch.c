@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -87,16 +86,49 @@ int scratch_create(const struct scratch *s, const char *name, struct err *err)
 	return fd < 0 ? err_errno(err, "cannot create '%.200s'", name) : fd;
 }
 
+// One part of a name, which is neither a link nor on another file system.
+static int step(int folder, const char *part, dev_t dev)
+{
+	struct stat st;
+	AUTO_CLOSE int next = openat(folder, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (next < 0 || fstat(next, &st) < 0)
+		return -1;
+	errno = S_ISLNK(st.st_mode) ? ELOOP : !S_ISDIR(st.st_mode) ? ENOTDIR : st.st_dev != dev ? EXDEV : 0;
+	return errno ? -1 : TAKE_FD(next);
+}
+
+// As openat2() with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. That one is not to be had where systemd makes the user (DynamicUser
+// takes it away together with set-user-ID bits).
+static int open_beneath(int root, char *path)
+{
+	struct stat st;
+	AUTO_CLOSE int folder = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	if (folder < 0 || fstat(root, &st) < 0)
+		return -1;
+	for (char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+		*slash = '\0';
+		int next = strcmp(path, "..") == 0 ? (errno = EXDEV, -1) : step(folder, *path ? path : ".", st.st_dev);
+		if (next < 0)
+			return -1;
+		close(folder);
+		folder = next;
+	}
+	int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat last;
+	if (fd >= 0 && fstat(fd, &last) == 0 && last.st_dev != st.st_dev) {
+		close(fd);
+		errno = EXDEV;
+		return -1;
+	}
+	return fd;
+}
+
 int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *size, struct err *err)
 {
 	char path[2048];
 	in_work(path, sizeof path, name);
 	// Not even a symbolic link within the folder: no compiler answers with one.
-	struct open_how how = {
-		.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV,
-	};
-	AUTO_CLOSE int opened = (int)syscall(SYS_openat2, s->root, path, &how, sizeof how);
+	AUTO_CLOSE int opened = open_beneath(s->root, path);
 	if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (opened < 0 && (errno == ELOOP || errno == EXDEV || errno == ENXIO))

@@ -127,9 +127,8 @@ static int read_file(const char *path, bool is_anybodys, bool has_sections, conf
 {
 	AUTO_BUF struct buf text = {.max = CONF_MAX_FILE + 1};
 	struct stat st;
-	struct err why = ERR_INIT;
-	if (file_read(AT_FDCWD, path, CONF_MAX_FILE, &text, &st, &why) < 0)
-		return err_set(err, why.code, "%s: %s", path, why.text);
+	if (file_read(AT_FDCWD, path, CONF_MAX_FILE, &text, &st, err) < 0)
+		return -1;
 	if (!is_anybodys && check_owner(path, &st, err) < 0)
 		return -1;
 	return conf_parse(path, text.data ? text.data : "", text.len, has_sections, fn, ctx, err);

@@ -4,6 +4,7 @@
 #include "base/path.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,7 +145,9 @@ static int load_file(struct load *l, struct err *err)
 	l->folder = cwd;
 	if (rc == 0 || (!named && why.code == ERR_NOT_FOUND))
 		return 0;
-	return err_set(err, why.code, "%s", why.text);
+	if (err)
+		*err = why;
+	return -1;
 }
 
 static int load_environment(struct load *l, struct err *err)
@@ -182,6 +185,18 @@ static void make_flags(struct load *l, struct flags *f, int argc)
 	f->all[l->t->n + 1] = (struct option){"help", no_argument, NULL, FLAG_HELP};
 }
 
+// "--paranoid on": a switch takes its value with a '=' only.
+static int unexpected(struct load *l, const struct flags *f, const char *word, struct err *err)
+{
+	const struct option_def *last = f->n ? &l->t->defs[f->ids[f->n - 1]] : NULL;
+	const char *shown = value_shown(&l->o->arena, word);
+	int64_t number;
+	if (last && last->type == VALUE_BOOL && !value_parse(VALUE_BOOL, NULL, word, &number))
+		return err_set(err, ERR_USAGE, "unexpected word '%s'; with a '=' it would be the value of '%s'", shown,
+			       last->name);
+	return err_set(err, ERR_USAGE, "unexpected word '%s'", shown);
+}
+
 static int read_flags(struct load *l, struct flags *f, int argc, char **argv, struct err *err)
 {
 	make_flags(l, f, argc);
@@ -205,7 +220,7 @@ static int read_flags(struct load *l, struct flags *f, int argc, char **argv, st
 		f->texts[f->n++] = optarg ? optarg : "on";
 	}
 	if (optind < argc)
-		return err_set(err, ERR_USAGE, "unexpected word '%s'", value_shown(&l->o->arena, argv[optind]));
+		return unexpected(l, f, argv[optind], err);
 	return 0;
 }
 
@@ -274,4 +289,31 @@ void options_help(const struct option_table *t, struct buf *out)
 	buf_addf(out, "\nEach is also a line '%s = ...' in %s and, before that, the variable %s;\n", t->defs[0].name,
 		 t->file, variable_of(&a, t, t->defs[0].name));
 	buf_adds(out, "an option wins over both. Defaults are in brackets.\n");
+}
+
+static const char *advice(const struct err *err)
+{
+	switch (err->sys) {
+	case EADDRINUSE:
+		return "something listens there already, perhaps another one of this; 'ss -ltnp' shows what";
+	case EADDRNOTAVAIL:
+		return "'listen' takes an address of this machine; 0.0.0.0 and [::] are all of them";
+	case EACCES:
+		return "is it run as the right user? 'ls -l' shows whose the file is";
+	case ENOENT:
+		return "names in a configuration file begin in its folder, others in the working directory";
+	default:
+		return NULL;
+	}
+}
+
+int options_fail(const struct option_table *t, const struct err *err)
+{
+	const char *verb = strrchr(t->program, ' ') ? strrchr(t->program, ' ') + 1 : t->program, *more = advice(err);
+	fprintf(stderr, "coffer: %s: %s\n", verb, err->text);
+	if (err->code == ERR_USAGE)
+		fprintf(stderr, "coffer: 'coffer help %s' shows what it takes\n", verb);
+	else if (more)
+		fprintf(stderr, "coffer: %s\n", more);
+	return err->code == ERR_USAGE ? 2 : 1;
 }

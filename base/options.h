@@ -61,6 +61,9 @@ int options_load(struct options *o, const struct option_table *t, int argc, char
 		 struct err *err);
 void options_release(struct options *o);
 #define AUTO_OPTIONS __attribute__((cleanup(options_release)))
+// What a program says when it can't start, on stderr: the error, and on a line of its own what to do where that is known. Returns its
+// exit status: 2 for wrong words, else 1.
+int options_fail(const struct option_table *t, const struct err *err);
 void options_help(const struct option_table *t, struct buf *out);
 
 static inline bool option_bool(const struct options *o, int id)

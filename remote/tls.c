@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // The names outlive a reload; the context is replaced by one.
 struct tls {
@@ -45,6 +46,12 @@ static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *n, cons
 	return SSL_TLSEXT_ERR_OK;
 }
 
+// OpenSSL calls a file that is not there "system lib".
+static int check_readable(const char *what, const char *path, struct err *err)
+{
+	return access(path, R_OK) < 0 ? err_errno(err, "cannot read the %s '%s'", what, path) : 0;
+}
+
 static int load_own(SSL_CTX *ctx, const struct tls *tls, struct err *err)
 {
 	AUTO_FREE char *what = NULL;
@@ -52,15 +59,19 @@ static int load_own(SSL_CTX *ctx, const struct tls *tls, struct err *err)
 		return tls->is_server ? err_set(err, ERR_USAGE, "a TLS server needs a certificate and a key") : 0;
 	if (!tls->certificate || !tls->key)
 		return err_set(err, ERR_USAGE, "a certificate and its key belong together");
+	if (check_readable("certificate", tls->certificate, err) < 0 || check_readable("key", tls->key, err) < 0)
+		return -1;
 	if (SSL_CTX_use_certificate_chain_file(ctx, tls->certificate) != 1) {
 		what = mem_printf("cannot read the certificate '%s'", tls->certificate);
 		return tls_error(err, ERR_FORMAT, what);
 	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) != 1) {
-		what = mem_printf("cannot read the key '%s', or it is not the certificate's", tls->key);
-		return tls_error(err, ERR_FORMAT, what);
-	}
-	return 0;
+	if (SSL_CTX_use_PrivateKey_file(ctx, tls->key, SSL_FILETYPE_PEM) == 1)
+		return 0;
+	if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
+		what = mem_printf("the key '%s' is not the one of the certificate '%s'", tls->key, tls->certificate);
+	else
+		what = mem_printf("cannot read the key '%s'", tls->key);
+	return tls_error(err, ERR_FORMAT, what);
 }
 
 static int load_authorities(SSL_CTX *ctx, const struct tls *tls, struct err *err)

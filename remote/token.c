@@ -186,7 +186,7 @@ static int check_time(int64_t not_before, int64_t expires, int64_t now, struct e
 	if (now > expires + TOKEN_SKEW_S)
 		return err_set(err, ERR_ACCESS, "the token has expired");
 	if (now + TOKEN_SKEW_S < not_before)
-		return err_set(err, ERR_ACCESS, "the token is not valid yet");
+		return err_set(err, ERR_ACCESS, "the token is not valid yet: do the clocks differ?");
 	return 0;
 }
 

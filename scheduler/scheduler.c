@@ -200,15 +200,6 @@ static void serve(struct scheduler *s, const sigset_t *signals)
 	}
 }
 
-static int fail(const struct err *err)
-{
-	fprintf(stderr, "coffer: scheduler: %s\n", err->text);
-	if (err->code != ERR_USAGE)
-		return 1;
-	fprintf(stderr, "coffer: 'coffer help scheduler' shows what it takes\n");
-	return 2;
-}
-
 static int show_help(void)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
@@ -223,7 +214,7 @@ int scheduler_main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int rc = options_load(&s.options, &scheduler_options, argc, argv, NULL, NULL, &err);
 	if (rc != 0)
-		return rc > 0 ? show_help() : fail(&err);
+		return rc > 0 ? show_help() : options_fail(&scheduler_options, &err);
 	log_set_level((enum log_level)number_of(&s, SCHEDULER_log_level));
 	log_set_format((enum log_format)number_of(&s, SCHEDULER_log_format));
 	// Blocked before any thread starts, so that they come to sigwaitinfo().
@@ -239,5 +230,5 @@ int scheduler_main(int argc, char **argv)
 		serve(&s, &signals);
 	stop(&s);
 	options_release(&s.options);
-	return rc == 0 ? 0 : fail(&err);
+	return rc == 0 ? 0 : options_fail(&scheduler_options, &err);
 }

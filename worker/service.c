@@ -96,8 +96,11 @@ static void describe(struct worker_service *s, struct rpc_call *call, const stru
 	} else {
 		int rc = images_facts(s->images, pooled_session(session), identity, r->compiler, r->language, &facts, &err);
 		sessions_give(s->sessions, session);
+		// A session that has died says nothing of the compiler.
+		bool is_broken = err.code == ERR_PEER || err.code == ERR_TIMEOUT || err.code == ERR_IO;
 		if (rc < 0)
-			worker_refuse(s, call, COUNT_impossible, RPC_FAILED_PRECONDITION, "%s", err.text);
+			worker_refuse(s, call, is_broken ? COUNT_broken : COUNT_impossible,
+				      is_broken ? RPC_UNAVAILABLE : RPC_FAILED_PRECONDITION, "%s", err.text);
 		else
 			reply_facts(s, call, identity, &facts);
 	}

@@ -208,6 +208,8 @@ static int start_service(struct worker_program *w, struct err *err)
 					   .output_bytes = (uint64_t)number_of(w, WORKER_output_size),
 					   .message_bytes = (uint64_t)number_of(w, WORKER_message_size),
 					   .upload_ms = (int)number_of(w, WORKER_upload_time)};
+	if (w->toolchain.images && access(w->toolchain.images, R_OK | X_OK) < 0)
+		return err_errno(err, "cannot look into the folder of images '%s'", w->toolchain.images);
 	if (start_runtime(w, err) < 0)
 		return -1;
 	struct access_config access = {.jwks = text_of(w, WORKER_token_jwks),
@@ -379,15 +381,6 @@ static void serve(struct worker_program *w, const sigset_t *signals)
 	}
 }
 
-static int fail(const struct err *err)
-{
-	fprintf(stderr, "coffer: worker: %s\n", err->text);
-	if (err->code != ERR_USAGE)
-		return 1;
-	fprintf(stderr, "coffer: 'coffer help worker' shows what it takes\n");
-	return 2;
-}
-
 static int show_help(void)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
@@ -402,7 +395,7 @@ int worker_main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int rc = options_load(&w.options, &worker_options, argc, argv, NULL, NULL, &err);
 	if (rc != 0)
-		return rc > 0 ? show_help() : fail(&err);
+		return rc > 0 ? show_help() : options_fail(&worker_options, &err);
 	log_set_level((enum log_level)number_of(&w, WORKER_log_level));
 	log_set_format((enum log_format)number_of(&w, WORKER_log_format));
 	// Blocked before any thread starts, so that they come to sigtimedwait().
@@ -422,5 +415,5 @@ int worker_main(int argc, char **argv)
 		serve(&w, &signals);
 	stop(&w);
 	options_release(&w.options);
-	return rc == 0 ? 0 : fail(&err);
+	return rc == 0 ? 0 : options_fail(&worker_options, &err);
 }

@@ -1,6 +1,7 @@
 #include "client/daemon/farms.h"
 
 #include "base/child.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/path.h"
@@ -14,7 +15,8 @@ enum { FARMS_MAX = 16, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 }
 
 struct known_farm {
 	struct digest settings;
-	struct farm *farm;
+	struct farm *farm; // NULL: it can't be used
+	char why[256];
 };
 
 struct farms {
@@ -67,7 +69,9 @@ struct farm *farms_find(struct farms *fs, const struct config *config)
 	} else if (fs->n < FARMS_MAX) {
 		if (farm_open(config, &farm, &err) < 0)
 			log_error("the farm is not used: %s", err.text);
-		fs->known[fs->n++] = (struct known_farm){settings, farm};
+		struct known_farm *k = &fs->known[fs->n++];
+		*k = (struct known_farm){.settings = settings, .farm = farm};
+		snprintf(k->why, sizeof k->why, "%.250s", err.text);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	return farm;
@@ -156,17 +160,26 @@ int farms_resolve_native(struct farms *fs, const struct compiler *compiler, cons
 	return 0;
 }
 
+static void add_unused(struct buf *out, const char *why)
+{
+	buf_addc(out, '{');
+	json_add_field(out, "why", why);
+	json_add_name(out, "workers");
+	buf_adds(out, "[]}");
+}
+
 void farms_status(struct farms *fs, struct buf *out)
 {
-	struct farm *known[FARMS_MAX];
-	unsigned n = 0;
+	struct known_farm known[FARMS_MAX];
 	pthread_mutex_lock(&fs->lock);
-	for (unsigned i = 0; i < fs->n; i++)
-		if (fs->known[i].farm)
-			known[n++] = fs->known[i].farm; // which stay until the end
+	unsigned n = fs->n;
+	memcpy(known, fs->known, sizeof known); // farms stay until the end
 	pthread_mutex_unlock(&fs->lock);
 	for (unsigned i = 0; i < n; i++) {
 		buf_adds(out, i ? "," : "");
-		farm_status(known[i], out);
+		if (known[i].farm)
+			farm_status(known[i].farm, out);
+		else
+			add_unused(out, known[i].why);
 	}
 }

@@ -305,7 +305,12 @@ static int init(struct site *s, struct err *err)
 		s->tenants[s->n_tenants++] = login_name();
 	// A folder that is there and holds something is somebody's: its mode is not changed.
 	if (mkdir(s->dir, 0700) < 0 && (errno != EEXIST || rmdir(s->dir) < 0 || mkdir(s->dir, 0700) < 0))
-		return err_errno(err, "cannot make the folder '%s'", s->dir);
+		return errno == ENOTEMPTY || errno == EEXIST
+			       ? err_set(err, ERR_ACCESS,
+					 "there is something in the folder '%s' already; 'coffer keys add' adds workers and "
+					 "tenants to a farm",
+					 s->dir)
+			       : err_errno(err, "cannot make the folder '%s'", s->dir);
 	if (make_authority(s, err) < 0 || make_scheduler(s, err) < 0 || make_token_key(s, err) < 0 ||
 	    make_tenants_file(s, err) < 0 || make_parts(s, err) < 0)
 		return -1;

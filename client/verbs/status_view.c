@@ -124,7 +124,8 @@ static void show_farm_head(struct painter *p, const json_t *farm, const struct s
 	const char *scheduler = text(farm, "scheduler"), *tenant = text(farm, "tenant");
 	put_heading(p, *scheduler ? arena_printf(a, "farm %s%s%s, %s", scheduler, *tenant ? ", tenant " : "", tenant,
 						 text(farm, "image"))
-				  : "workers without a scheduler");
+		       : json_object_get(farm, "tenant") ? "workers without a scheduler"
+							 : "a farm that can't be used");
 	if (sums->workers) {
 		put_label(p, "slots",
 			  arena_printf(a, "%lld of %lld at work for all, %lld for our tenant, %lld waiting", sums->running,
@@ -136,7 +137,8 @@ static void show_farm_head(struct painter *p, const json_t *farm, const struct s
 			  arena_printf(a, "%s: %lld of %s; %s open", percent(p, sums->hits, sums->answers), sums->hits,
 				       plural(p, sums->answers, "answer"), plural(p, sums->sessions, "session")));
 	} else {
-		put_label(p, "no worker", text(farm, "why")[0] ? text(farm, "why") : "none has answered yet");
+		size_t n = json_array_size(json_object_get(farm, "workers"));
+		put_label(p, "no worker", n ? arena_printf(a, "none of %zu has answered", n) : text(farm, "why"));
 	}
 	if (sums->policy_of)
 		put_label(p, "policy",

@@ -95,7 +95,7 @@ START_TEST(a_token_of_the_future_fails_until_the_skew)
 	want.now = NOW - TOKEN_SKEW_S;
 	passes(text, want);
 	want.now--;
-	fails(text, want, "the token is not valid yet");
+	fails(text, want, "the token is not valid yet: do the clocks differ?");
 }
 END_TEST
 

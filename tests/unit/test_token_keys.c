@@ -50,7 +50,7 @@ START_TEST(a_user_of_another_issuer_audience_or_time_fails)
 	user_fails(user_token("{\"aud\": null}"), "the token is for another audience");
 	user_fails(user_token("{\"exp\": 1700000000}"), "the token has expired");
 	user_fails(user_token("{\"exp\": null}"), lacks);
-	user_fails(user_token("{\"nbf\": 1900000000}"), "the token is not valid yet");
+	user_fails(user_token("{\"nbf\": 1900000000}"), "the token is not valid yet: do the clocks differ?");
 	user_fails(user_token("{\"groups\": []}"), "the token does not say who it is for");
 	user_fails(user_token("{\"groups\": [1, {}, \"\"]}"), "the token does not say who it is for");
 	user_fails("a.b.c", not_accepted);
