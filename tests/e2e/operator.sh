@@ -71,3 +71,63 @@ e2e_operator_users_see_why_there_is_no_farm() { # once
 	COFFER_SCHEDULER=127.0.0.1:1 "$COFFER" "$CC" -O1 -c a.c || fail "the compile fails"
 	COFFER_SCHEDULER=127.0.0.1:1 "$COFFER" status | grep -q 'no routes from the scheduler: .*Connection refused' || fail "status: $("$COFFER" status)"
 }
+
+# Every family has what it is and its type, and a parser that is not ours takes the text.
+metrics_of()
+{
+	curl -sf "http://$1/metrics" >"$T/metrics" || fail "no metrics at $1"
+	/usr/bin/python3 - "$T/metrics" "$2" <<-'END' || fail "metrics of $1"
+		import re, sys
+		from prometheus_client.parser import text_string_to_metric_families
+		text = open(sys.argv[1]).read()
+		families = list(text_string_to_metric_families(text))
+		names = [f.name for f in families]
+		assert len(names) == len(set(names)), 'a family comes twice'
+		for f in families:
+		    assert f.name.startswith('coffer_'), f.name
+		    assert f.type in ('counter', 'gauge'), (f.name, f.type)
+		    assert len(f.documentation) > 5, f.name
+		    assert f.samples, f.name
+		    labels = [tuple(sorted(s.labels.items())) for s in f.samples]
+		    assert len(labels) == len(set(labels)), (f.name, 'a sample comes twice')
+		    for s in f.samples:
+		        assert s.value >= 0, s
+		        assert (f.type == 'counter') == s.name.endswith('_total'), s.name
+		told = set(re.findall(r'(?m)^# TYPE (\S+) ', text))
+		assert told == set(re.findall(r'(?m)^# HELP (\S+) ', text))
+		for line in text.splitlines():
+		    assert line.startswith('# ') or re.match(r'[a-z_]+(\{.*\})? [0-9.e+]+$', line), line
+		    assert line.startswith('# ') or re.match('[a-z_]+', line).group() in told, line
+		assert any(s.value > 0 for f in families if f.name == sys.argv[2] for s in f.samples), sys.argv[2]
+	END
+}
+
+e2e_operator_metrics_and_logs_are_for_programs() { # once
+	need curl
+	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || skip "python3-prometheus-client is not installed"
+	"$COFFER" keys init "$T/site" --tenant 'me' --tenant other >/dev/null || fail "no keys"
+	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --log-level debug 2>"$T/s.log" &
+	wait_until 10 "grep -q 'scheduler serves' $T/s.log"
+	local scheduler=$! address admin worker_admin
+	address=localhost:$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$T/s.log" | head -n 1)
+	"$COFFERD" worker --config "$T/site/worker-w1.conf" --listen 127.0.0.1:0 --address '' --scheduler "$address" --admin 127.0.0.1:0 --folder "$T/w1" \
+		--runtime process --log-level debug --agent "$COFFER_BUILD/coffer-agent" 2>"$T/w.log" &
+	local worker=$!
+	wait_until 10 "grep -q '\"registered\"' $T/w.log"
+	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/s.log" | head -n 1)
+	worker_admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/w.log" | head -n 1)
+	put a.c 'int a;'
+	put b.c 'int b;'
+	sed -i 's/^isolation = sandbox/isolation = process/' "$T/site/tenants.conf"
+	kill -HUP $scheduler
+	wait_until 10 "grep -qi 'read again' $T/s.log"
+	export COFFER_CONFIG=$T/site/tenant-me.conf COFFER_SCHEDULER=$address COFFER_LOCAL_JOBS=1
+	printf 'a\nb\na\nb\n' | COFFER_RECACHE=1 xargs -P 4 -I{} "$COFFER" "$CC" -c {}.c -o {}.o || fail "the compile fails"
+	metrics_of "$admin" coffer_scheduler_workers
+	metrics_of "$worker_admin" coffer_worker_compiles
+	kill $scheduler $worker
+	wait
+	jq -e 'has("time") and has("level") and has("event") and (.time | test("^[0-9-]+T[0-9:.]+Z$"))' "$T/s.log" "$T/w.log" >"$T/said" ||
+		fail "a line of the log is not what it should be"
+	[ "$(sort -u "$T/said")" = true ] || fail "a line of the log lacks something"
+}
