@@ -45,9 +45,12 @@ static int write_output(const struct job *j, const char *path, enum manner manne
 	return file_write_fd(fd, p, n, err);
 }
 
-int job_write_object(const struct job *j, const void *p, size_t n, struct err *err)
+int job_write_outputs(const struct job *j, const struct buf *outputs, size_t n_object, struct err *err)
 {
-	return write_output(j, j->line.output, manner_of(j, PART_OBJECT), p, n, err);
+	if (j->line.dwo &&
+	    write_output(j, j->line.dwo, manner_of(j, PART_DWO), outputs->data + n_object, outputs->len - n_object, err) < 0)
+		return -1;
+	return write_output(j, j->line.output, manner_of(j, PART_OBJECT), outputs->data, n_object, err);
 }
 
 static int write_depfile(const struct job *j, const struct manifest_entry *e, struct err *err)

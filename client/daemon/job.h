@@ -106,10 +106,11 @@ void job_wait_for_clock(struct job *j);
 // publish.c: after the compiler has run. `fds` as in WIRE_RESULT.
 enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE_MAX_FDS]);
 
-// publish.c: an object that another machine has made without messages; `entry` has its inputs.
-enum reason job_publish_object(struct job *j, struct manifest_entry *entry, const struct buf *object);
+// What another machine has made without messages: an object of n_object bytes and, where the compile has one, the .dwo behind it.
+// publish.c; `entry` has the inputs.
+enum reason job_publish_outputs(struct job *j, struct manifest_entry *entry, const struct buf *outputs, size_t n_object);
 // deliver.c: in the compiler's own manner.
-int job_write_object(const struct job *j, const void *p, size_t n, struct err *err);
+int job_write_outputs(const struct job *j, const struct buf *outputs, size_t n_object, struct err *err);
 
 // remote.c: compiles on another machine, if there is one and it may. True: it is done, the launcher has its answer, and
 // *reason says whether it was stored. False: compile here; *has_slot: a slot of this machine was taken for that.

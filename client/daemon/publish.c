@@ -173,8 +173,10 @@ enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE
 	return reason != REASON_NONE ? reason : publish_outputs(j, &entry, &outputs);
 }
 
-enum reason job_publish_object(struct job *j, struct manifest_entry *entry, const struct buf *object)
+enum reason job_publish_outputs(struct job *j, struct manifest_entry *entry, const struct buf *all, size_t n_object)
 {
-	struct outputs outputs = {.parts[PART_OBJECT] = *object, .has[PART_OBJECT] = true};
+	struct outputs outputs = {.parts[PART_OBJECT] = *all, .has[PART_OBJECT] = true, .has[PART_DWO] = j->line.dwo};
+	outputs.parts[PART_OBJECT].len = n_object;
+	outputs.parts[PART_DWO] = (struct buf){.data = all->data + n_object, .len = all->len - n_object};
 	return stores_nothing(j) ? REASON_NONE : publish_outputs(j, entry, &outputs);
 }

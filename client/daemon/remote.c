@@ -213,6 +213,7 @@ static const char *call_workers(struct away *w)
 				       .words = &w->words,
 				       .text = &w->text,
 				       .source_name = path_base(j->line.source),
+				       .output_name = j->line.dwo ? j->line.output : NULL,
 				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
 				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
@@ -251,9 +252,9 @@ static const char *deliver(struct away *w)
 	// Whoever waits no longer has compiled by itself, and may have changed its files since.
 	if (!job_tell(j, WIRE_REMOTE))
 		return "its launcher has gone";
-	if (job_write_object(j, w->call.object.data, w->call.object.len, &err) < 0) {
+	if (job_write_outputs(j, &w->call.outputs, w->call.n_object, &err) < 0) {
 		log_info("cannot write '%s': %s", j->line.output, err.text);
-		return "its object cannot be written";
+		return "its outputs cannot be written";
 	}
 	job_send_done(j, &done);
 	j->is_answered = true;
@@ -294,7 +295,8 @@ bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum rea
 		*has_slot = w.has_slot;
 		j->culprit = NULL;
 	} else {
-		*reason = w.not_stored != REASON_NONE ? w.not_stored : job_publish_object(j, &w.entry, &w.call.object);
+		*reason = w.not_stored != REASON_NONE ? w.not_stored
+						      : job_publish_outputs(j, &w.entry, &w.call.outputs, w.call.n_object);
 	}
 	preprocess_release(&w.text);
 	remote_call_release(&w.call);

@@ -45,13 +45,19 @@ static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *s
 	}
 }
 
+static size_t n_wanted(const struct remote_call *c)
+{
+	return c->output_name ? 2 : 1;
+}
+
 // 0: all is sent, or the worker wants no more. -1: the call has failed.
 static int send_text(struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
 	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
-	Coffer__V1__Output object = COFFER__V1__OUTPUT__INIT, *outputs[] = {&object};
+	Coffer__V1__Output object = COFFER__V1__OUTPUT__INIT, dwo = COFFER__V1__OUTPUT__INIT, *outputs[] = {&object, &dwo};
 	object.kind = COFFER__V1__OUTPUT__KIND__OBJECT;
+	dwo.kind = COFFER__V1__OUTPUT__KIND__DWO;
 	h.image = (char *)(uintptr_t)c->image;
 	h.compiler = (char *)(uintptr_t)c->compiler;
 	h.n_arguments = c->words->n;
@@ -60,7 +66,8 @@ static int send_text(struct remote_call *c, const struct farm_seat *seat, struct
 	h.suffix = (char *)(uintptr_t)c->words->suffix;
 	h.source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
 	h.source_size = c->text->size;
-	h.n_outputs = 1;
+	h.n_outputs = n_wanted(c);
+	h.output_name = (char *)(uintptr_t)(c->output_name ? c->output_name : "");
 	h.outputs = outputs;
 	h.source_name = (char *)(uintptr_t)c->source_name;
 	h.identity = (char *)(uintptr_t)seat->identity;
@@ -103,7 +110,7 @@ __attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct er
 
 static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct err *err)
 {
-	struct buf *to = &a->c->object;
+	struct buf *to = &a->c->outputs;
 	if (!a->zstd)
 		a->zstd = zstd_take_unpacker();
 	ZSTD_inBuffer in = {piece->data, piece->len, 0};
@@ -126,26 +133,34 @@ static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct
 static int take_rest(struct answer *a, struct err *err)
 {
 	ProtobufCBinaryData none = {0};
-	for (size_t before = (size_t)-1; a->zstd && before != a->c->object.len;) {
-		before = a->c->object.len;
-		char *room = buf_room(&a->c->object, PIECE);
+	for (size_t before = (size_t)-1; a->zstd && before != a->c->outputs.len;) {
+		before = a->c->outputs.len;
+		char *room = buf_room(&a->c->outputs, PIECE);
 		if (!room)
-			return buf_check(&a->c->object, "the object", err);
+			return buf_check(&a->c->outputs, "the object", err);
 		ZSTD_inBuffer in = {none.data, 0, 0};
 		ZSTD_outBuffer out = {room, PIECE, 0};
 		if (ZSTD_isError(ZSTD_decompressStream(a->zstd, &out, &in)))
 			return 0; // the digest decides
-		buf_grew(&a->c->object, out.pos);
+		buf_grew(&a->c->outputs, out.pos);
 	}
 	return 0;
 }
 
-// We have asked for one object.
+// What has been asked for, in that order, or nothing where it has failed.
 static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, struct err *err)
 {
-	if (r->n_outputs > 1 || (r->n_outputs && r->outputs[0]->kind != COFFER__V1__OUTPUT__KIND__OBJECT))
+	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DWO};
+	bool is_asked_for = r->n_outputs <= n_wanted(a->c);
+	a->size = 0;
+	for (size_t i = 0; is_asked_for && i < r->n_outputs; i++) {
+		is_asked_for = (int)r->outputs[i]->kind == kinds[i];
+		if (r->outputs[i]->size > a->c->max_output)
+			return err_set(err, ERR_LIMIT, "an output has %llu bytes", (unsigned long long)r->outputs[i]->size);
+		a->size += r->outputs[i]->size;
+	}
+	if (!is_asked_for)
 		return lie(a, err, "it sends outputs that nobody has asked for");
-	a->size = r->n_outputs ? r->outputs[0]->size : 0;
 	if (a->size > a->c->max_output)
 		return err_set(err, ERR_LIMIT, "the object has %llu bytes", (unsigned long long)a->size);
 	return 0;
@@ -208,6 +223,32 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 	return lie(a, err, "it sends without end");
 }
 
+static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1__CompileResult *r, struct err *err)
+{
+	const char *p = c->outputs.data ? c->outputs.data : "";
+	size_t left = c->outputs.len;
+	bool is_good = r->n_outputs == n_wanted(c);
+	for (size_t i = 0; is_good && i < r->n_outputs; i++) {
+		const Coffer__V1__Output *o = r->outputs[i];
+		uint8_t sha256[32];
+		is_good = o->size <= left && o->sha256.len == sizeof sha256;
+		if (!is_good)
+			break;
+		SHA256((const uint8_t *)p, o->size, sha256);
+		is_good = memcmp(o->sha256.data, sha256, sizeof sha256) == 0;
+		if (is_good && object_check(c->target, p, o->size, err) < 0)
+			return REMOTE_LIED;
+		p += o->size;
+		left -= o->size;
+	}
+	if (!is_good || left) {
+		err_set(err, ERR_FORMAT, "its object is not what it says of it");
+		return REMOTE_LIED;
+	}
+	c->n_object = r->outputs[0]->size;
+	return REMOTE_DONE;
+}
+
 static enum remote_outcome judge(struct answer *a, struct err *err)
 {
 	struct remote_call *c = a->c;
@@ -231,14 +272,7 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 		err_set(err, ERR_FORMAT, "it has compiled another text");
 		return REMOTE_LIED;
 	}
-	uint8_t sha256[32];
-	SHA256((const uint8_t *)(c->object.data ? c->object.data : ""), c->object.len, sha256);
-	if (r->n_outputs != 1 || r->outputs[0]->size != c->object.len || r->outputs[0]->sha256.len != sizeof sha256 ||
-	    memcmp(r->outputs[0]->sha256.data, sha256, sizeof sha256) != 0) {
-		err_set(err, ERR_FORMAT, "its object is not what it says of it");
-		return REMOTE_LIED;
-	}
-	return object_check(c->target, c->object.data, c->object.len, err) < 0 ? REMOTE_LIED : REMOTE_DONE;
+	return judge_outputs(c, r, err);
 }
 
 static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct farm_seat *seat, struct err *err)
@@ -266,8 +300,8 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 	struct rpc_call *call;
 	enum remote_outcome outcome = REMOTE_FAILED;
 	int64_t began = clock_ms();
-	buf_release(&c->object);
-	c->object = (struct buf){.max = c->max_output + PIECE};
+	buf_release(&c->outputs);
+	c->outputs = (struct buf){.max = c->max_output + PIECE};
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
 		outcome = converse(&a, call, seat, err);
 		rpc_call_release(call);
@@ -284,5 +318,5 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 
 void remote_call_release(struct remote_call *c)
 {
-	buf_release(&c->object);
+	buf_release(&c->outputs);
 }

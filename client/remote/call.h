@@ -13,7 +13,8 @@ struct remote_call {
 	const struct remote_words *words;
 	const struct preprocess *text;
 	const char *source_name;
-	const char *target; // of the compiler: what an object is there
+	const char *output_name; // of the object, where a .dwo is wanted with it (-gsplit-dwarf); else NULL
+	const char *target;      // of the compiler: what an object is there
 	size_t max_output;
 	int64_t timeout_ms;
 	bool keeps_nothing; // nothing of this job is kept here
@@ -25,9 +26,10 @@ struct remote_call {
 	int exit_status;
 	bool has_messages;
 	bool is_cached;
-	struct buf object;
-	uint64_t wall_us; // what the compile took there
-	uint64_t sent;    // bytes
+	struct buf outputs; // the object, then the .dwo
+	size_t n_object;    // bytes of the object
+	uint64_t wall_us;   // what the compile took there
+	uint64_t sent;      // bytes
 };
 enum remote_outcome {
 	REMOTE_DONE,     // exit_status, and with 0 the object

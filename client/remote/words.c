@@ -65,7 +65,6 @@ static bool is_bound_to_here(const char *t)
 					    "-fuse-ld",
 					    "-fworking-directory",
 					    "-fno-working-directory",
-					    "-gsplit-dwarf",
 					    "-gmodules",
 					    "-gembed",
 					    "-ggdb3",
@@ -117,12 +116,31 @@ void remote_words_resolve(struct remote_words *w, struct arena *a, const char *c
 	w->n += n;
 }
 
+// A worker makes it below a folder of its own.
+bool remote_output_name(const char *output, const char *dwo)
+{
+	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
+	size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - output) : strlen(output);
+	if (strlen(output) > REMOTE_OUTPUT_NAME || begins(output, "source."))
+		return false;
+	for (const char *part = output; part; part = strchr(part, '/')) {
+		part += part != output;
+		size_t n = strspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-._");
+		if (n == 0 || n > 128 || part[0] == '.' || part[0] == '-' || (part[n] && part[n] != '/'))
+			return false;
+	}
+	return strncmp(dwo, output, stem) == 0 && strcmp(dwo + stem, ".dwo") == 0;
+}
+
 static const char *refuse_outputs(const struct cmdline *l, const struct compiler *c)
 {
 	if (!l->assembles)
 		return "it makes assembler text";
-	if (l->split_dwarf || l->coverage_notes || l->stack_usage)
+	// -fstack-usage tells columns, which are others in preprocessed text.
+	if (l->coverage_notes || l->stack_usage || (l->split_dwarf && !l->dwo))
 		return "it writes further files";
+	if (l->dwo && !remote_output_name(l->output, l->dwo))
+		return "its object names a file whose name can't be the same there";
 	if (l->n_extra_inputs)
 		return "its options name files";
 	if (l->has_prefix_map)

@@ -18,6 +18,10 @@ struct remote_words {
 };
 void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *line, const struct compiler *compiler);
 
+// Whether a worker can make an object and its .dwo under their names, of which the object has one in it: relative, plain.
+enum { REMOTE_OUTPUT_NAME = 512 };
+bool remote_output_name(const char *output, const char *dwo);
+
 // The words of a `cc1` line that say what machine it is for: "-march=…", "-m…", "--param l1-cache-size=32" as "--param=…".
 // At most `room`; 0 if there is no such line.
 unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room);

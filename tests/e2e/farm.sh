@@ -32,6 +32,34 @@ e2e_farm_native_means_this_machine() # gcc
 	farm_end
 }
 
+e2e_farm_split_dwarf_is_the_compilers()
+{
+	local name
+	worker_start w1
+	put u1.c 'int twice(int x)' '{' '	int y = x * 2;' '	return y;' '}'
+	put d/u2.c 'static int h(int x) { return x + 1; }' 'int g(int x)' '{' '	return h(x) * 3;' '}'
+	mkdir -p out want
+	for name in out/u1.o:u1.c u1.c.o:u1.c d/u2.o:d/u2.c out/very.long.o:d/u2.c; do
+		"$CC" -g -gsplit-dwarf -O1 -c "${name#*:}" -o "${name%:*}" || fail "the plain compile fails"
+		mv "${name%:*}" want/o && mv "$(sed 's/\.o$/.dwo/' <<<"${name%:*}")" want/dwo || fail "the plain compile makes something else"
+		"$COFFER" "$CC" -g -gsplit-dwarf -O1 -c "${name#*:}" -o "${name%:*}" || fail "the compile fails"
+		same_file want/o "${name%:*}"
+		same_file want/dwo "$(sed 's/\.o$/.dwo/' <<<"${name%:*}")"
+		# What was compiled there is a hit here, with both.
+		cp "${name%:*}" again.o && rm "${name%:*}" "$(sed 's/\.o$/.dwo/' <<<"${name%:*}")"
+		check hit "$COFFER" "$CC" -g -gsplit-dwarf -O1 -c "${name#*:}" -o "${name%:*}"
+		same_file again.o "${name%:*}"
+		same_file want/dwo "$(sed 's/\.o$/.dwo/' <<<"${name%:*}")"
+	done
+	# A name that no worker can make stays here, and so do clang's, as its debug information has checksums of the sources.
+	"$COFFER" "$CC" -g -gsplit-dwarf -O1 -c u1.c -o "$P/out/abs.o" || fail "the compile fails"
+	case $CC in
+	*clang*) [ "$(counter remote_compiles)" = 0 ] || fail "clang's debug information is from another machine" ;;
+	*) [ "$(counter remote_compiles)" = 4 ] || fail "not all went away: $(counter remote_compiles)" ;;
+	esac
+	farm_end
+}
+
 e2e_farm_depfiles_are_the_compilers()
 {
 	local flags
