@@ -6,6 +6,7 @@
 #include "agent/request.h"
 #include "agent/scratch.h"
 #include "agent/slots.h"
+#include "agent/source.h"
 #include "agent/spawner.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -96,49 +97,56 @@ static int make_scratch(struct exec *x)
 	return 0;
 }
 
-static int write_piece(struct exec *x, int fd, const Coffer__V1__ExecRequest *m, uint64_t *total)
+static int fail_source(struct exec *x)
 {
-	if (m->kind_case != COFFER__V1__EXEC_REQUEST__KIND_SOURCE || fd < 0) {
+	switch (x->err.code) {
+	case ERR_LIMIT:
+	case ERR_FULL:
+		return fail(x, RPC_RESOURCE_EXHAUSTED);
+	case ERR_FORMAT:
+		return fail(x, RPC_INVALID_ARGUMENT);
+	default:
+		return fail(x, RPC_INTERNAL);
+	}
+}
+
+static int write_piece(struct exec *x, struct source *source, const Coffer__V1__ExecRequest *m)
+{
+	if (m->kind_case != COFFER__V1__EXEC_REQUEST__KIND_SOURCE || source->fd < 0) {
 		err_set(&x->err, ERR_FORMAT,
-			fd < 0 ? "a source without a name" : "a message that is no piece of the source");
+			source->fd < 0 ? "a source without a name" : "a message that is no piece of the source");
 		return fail(x, RPC_INVALID_ARGUMENT);
 	}
-	*total += m->source.len;
-	if (*total > x->scratch.room) {
-		err_set(&x->err, ERR_LIMIT, "the source needs more than the scratch space of %llu bytes",
-			(unsigned long long)x->scratch.room);
-		return fail(x, RPC_RESOURCE_EXHAUSTED);
+	return source_take(source, m->source.data, m->source.len, &x->err) < 0 ? fail_source(x) : 0;
+}
+
+static int receive_pieces(struct exec *x, struct source *source)
+{
+	Coffer__V1__ExecRequest *m;
+	int rc;
+	while ((rc = receive(x, &m)) > 0) {
+		rc = write_piece(x, source, m);
+		coffer__v1__exec_request__free_unpacked(m, NULL);
+		if (rc < 0)
+			return -1;
 	}
-	for (size_t at = 0; at < m->source.len;) {
-		ssize_t n = write(fd, m->source.data + at, m->source.len - at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			err_errno(&x->err, "cannot write the source");
-			return fail(x, x->err.code == ERR_FULL ? RPC_RESOURCE_EXHAUSTED : RPC_INTERNAL);
-		}
-		at += (size_t)n;
-	}
-	return 0;
+	if (rc == 0 && source->fd >= 0 && source_end(source, &x->err) < 0)
+		return fail_source(x);
+	return rc;
 }
 
 static int receive_source(struct exec *x)
 {
 	AUTO_CLOSE int fd = -1;
+	struct source source;
 	if (x->header->source_name[0]) {
 		fd = scratch_create(&x->scratch, x->header->source_name, &x->err);
 		if (fd < 0)
 			return fail(x, RPC_INVALID_ARGUMENT);
 	}
-	Coffer__V1__ExecRequest *m;
-	uint64_t total = 0;
-	int rc;
-	while ((rc = receive(x, &m)) > 0) {
-		rc = write_piece(x, fd, m, &total);
-		coffer__v1__exec_request__free_unpacked(m, NULL);
-		if (rc < 0)
-			return -1;
-	}
+	source_init(&source, fd, x->scratch.room, fd >= 0 && x->header->source_packed);
+	int rc = receive_pieces(x, &source);
+	source_release(&source);
 	return rc;
 }
 

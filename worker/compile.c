@@ -298,13 +298,14 @@ static int take_output(void *ctx, const void *p, size_t n, struct err *err)
 
 static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
 {
-	struct upload_reader reader;
+	struct job_bytes source = {c->upload.packed.data, c->upload.packed.len}; // the agent unpacks it
 	struct output_sink sinks[HEADER_MAX_OUTPUTS] = {0};
 	struct job_output outputs[HEADER_MAX_OUTPUTS] = {0};
 	struct job job = {.arguments = command->words,
 			  .source_name = command->source_name,
-			  .read = upload_read,
-			  .read_ctx = &reader,
+			  .read = job_read_bytes,
+			  .read_ctx = &source,
+			  .is_packed = true,
 			  .limits = {.wall_ms = c->header->timeout_ms},
 			  .out = job_sink_buf(&c->out),
 			  .errs = job_sink_buf(&c->errs),
@@ -315,9 +316,7 @@ static int exec_in(struct compile *c, struct runtime_session *session, const str
 		sinks[i] = (struct output_sink){&c->packer, command->kinds[i], false};
 		outputs[i] = (struct job_output){.name = command->outputs[i], .sink = {take_output, &sinks[i]}};
 	}
-	upload_reader_init(&reader, &c->upload);
 	int rc = runtime_session_exec(session, &job, &c->run, &c->err);
-	upload_reader_release(&reader);
 	// An output without any bytes has had no sink called.
 	for (size_t i = 0; rc == 0 && i < command->n_outputs; i++)
 		if (outputs[i].is_present && !sinks[i].has_begun)

@@ -289,6 +289,7 @@ static int send_header(struct rpc_call *call, const struct job *job, const struc
 		h.n_arguments++;
 	if (job->source_name)
 		h.source_name = (char *)(uintptr_t)job->source_name;
+	h.source_packed = job->is_packed;
 	h.n_outputs = job->n_outputs;
 	h.outputs = arena_alloc(&a, (job->n_outputs + 1) * sizeof *h.outputs);
 	for (size_t i = 0; i < job->n_outputs; i++)
@@ -305,7 +306,7 @@ static int send_source(struct rpc_call *call, const struct job *job, struct err 
 {
 	if (!job->source_name || !job->read)
 		return 0;
-	AUTO_FREE uint8_t *piece = mem_alloc(PIECE);
+	AUTO_FREE uint8_t *piece = mem_realloc(NULL, PIECE);
 	for (;;) {
 		ssize_t n = job->read(job->read_ctx, piece, PIECE, err);
 		if (n <= 0)

@@ -112,6 +112,7 @@ struct job {
 	const char *source_name;      // below the scratch folder, where the program starts; NULL: there is no source
 	job_read_fn read;
 	void *read_ctx;
+	bool is_packed;       // what `read` gives is one zstd frame: the agent unpacks it
 	struct limits limits; // lower the session's; zeros: as the session's
 	struct job_sink out, errs;
 	struct job_output *outputs;

@@ -15,13 +15,6 @@ struct unpacking {
 	char text[OVERLAP + CHUNK]; // the last bytes before, then what was unpacked
 };
 
-static ZSTD_DCtx *take_context(void)
-{
-	ZSTD_DCtx *d = zstd_take_unpacker();
-	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, UPLOAD_WINDOW_LOG);
-	return d;
-}
-
 void upload_init(struct upload *u, uint64_t max_bytes)
 {
 	*u = (struct upload){.packed = {.max = (size_t)max_bytes + 1024}, .max = max_bytes};
@@ -50,7 +43,8 @@ size_t upload_memory(const struct upload *u)
 static int begin_unpacking(struct upload *u, struct err *err)
 {
 	struct unpacking *x = u->unpacking = mem_alloc(sizeof *u->unpacking);
-	x->zstd = take_context();
+	x->zstd = zstd_take_unpacker();
+	ZSTD_DCtx_setParameter(x->zstd, ZSTD_d_windowLogMax, UPLOAD_WINDOW_LOG);
 	x->sha256 = EVP_MD_CTX_new();
 	if (!x->sha256 || EVP_DigestInit_ex(x->sha256, EVP_sha256(), NULL) != 1)
 		return err_set(err, ERR_IO, "cannot begin a digest");
@@ -129,34 +123,4 @@ int upload_end(struct upload *u, struct err *err)
 	if (u->is_whole)
 		return 0;
 	return err_set(err, ERR_FORMAT, u->unpacking ? "the source's zstd frame is not whole" : "there is no source");
-}
-
-void upload_reader_init(struct upload_reader *r, const struct upload *u)
-{
-	*r = (struct upload_reader){.upload = u, .zstd = take_context()};
-}
-
-void upload_reader_release(struct upload_reader *r)
-{
-	zstd_give_unpacker(TAKE(r->zstd));
-}
-
-ssize_t upload_read(void *reader, void *to, size_t room, struct err *err)
-{
-	struct upload_reader *r = reader;
-	if (!r->zstd)
-		return 0;
-	ZSTD_inBuffer in = {r->upload->packed.data, r->upload->packed.len, r->at};
-	ZSTD_outBuffer out = {to, room, 0};
-	// What it gives at the end it gives with the last bytes of the input, or after them.
-	size_t rc = ZSTD_decompressStream(r->zstd, &out, &in);
-	while (!ZSTD_isError(rc) && rc && out.pos < out.size && in.pos < in.size)
-		rc = ZSTD_decompressStream(r->zstd, &out, &in);
-	r->at = in.pos;
-	if (ZSTD_isError(rc))
-		return err_set(err, ERR_FORMAT, "the source can't be unpacked again: %s", ZSTD_getErrorName(rc));
-	// A job may run for long after it has read its source.
-	if (out.pos == 0)
-		upload_reader_release(r);
-	return (ssize_t)out.pos;
 }

@@ -1,7 +1,7 @@
 // The source as it comes in: one zstd frame in pieces, unpacked and digested on the way, kept as it came.
 //
-// A source may wait for minutes, so that its packed bytes are what stays in memory; it is unpacked a second time when it goes into the
-// runtime, which costs about a millisecond for a megabyte. Limits: bytes packed and unpacked, the window (8 MiB), and how
+// A source may wait for minutes, so that its packed bytes are what stays in memory; a job's agent unpacks it
+// once more (agent/source.h), which costs about a millisecond for a megabyte. Limits: bytes packed and unpacked, the window (8 MiB), and how
 // much more comes out than goes in, so that nobody buys seconds of our time with a few bytes. Thread: one.
 #ifndef COFFER_WORKER_UPLOAD_H
 #define COFFER_WORKER_UPLOAD_H
@@ -10,7 +10,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 enum { UPLOAD_WINDOW_LOG = 23 };
 #define UPLOAD_FREE_BYTES ((uint64_t)4 << 20) // what may come out whatever the ratio is
@@ -34,15 +33,5 @@ int upload_take(struct upload *u, const void *p, size_t n, struct err *err);
 int upload_end(struct upload *u, struct err *err);
 // Bytes of memory that it holds now.
 size_t upload_memory(const struct upload *u);
-
-// From the start, as often as wanted. job_read_fn (worker/runtime.h).
-struct upload_reader {
-	const struct upload *upload;
-	struct ZSTD_DCtx_s *zstd; // NULL: it is at the end
-	size_t at;                // of the packed bytes
-};
-void upload_reader_init(struct upload_reader *r, const struct upload *u);
-void upload_reader_release(struct upload_reader *r);
-ssize_t upload_read(void *reader, void *to, size_t room, struct err *err);
 
 #endif

@@ -4,6 +4,8 @@
 #include "depscan/compiler.h"
 #include "worker/runtime_reply.h"
 
+#include <zstd.h>
+
 #define GB ((uint64_t)1 << 30)
 
 // ---- limits ---------------------------------------------------------------------------------------------------------
@@ -438,6 +440,54 @@ START_TEST(errors_of_sinks_and_sources_come_through)
 }
 END_TEST
 
+// Runs `cat source.i` with a source of these bytes.
+static int cat_packed(const char *packed, size_t n, struct buf *out)
+{
+	static const char *const words[] = {"cat", "source.i", NULL};
+	struct job_bytes bytes = {packed, n};
+	struct job_result result;
+	struct job job = {.arguments = words,
+			  .source_name = "source.i",
+			  .read = job_read_bytes,
+			  .read_ctx = &bytes,
+			  .is_packed = true,
+			  .limits = {.scratch_bytes = 1 << 20},
+			  .out = job_sink_buf(out)};
+	return runtime_session_exec(session, &job, &result, &err);
+}
+
+START_TEST(a_packed_source_is_unpacked_beside_the_job)
+{
+	AUTO_BUF struct buf text = BUF_INIT, out = {.max = 1 << 20};
+	static char packed[1 << 20];
+	for (int i = 0; i < 20000; i++)
+		buf_addf(&text, "int x%d;\n", i * i);
+	size_t n = ZSTD_compress(packed, sizeof packed, text.data, text.len, 3);
+	ck_assert_msg(cat_packed(packed, n, &out) == 0, "%s", err.text);
+	ck_assert_uint_eq(out.len, text.len);
+	ck_assert_mem_eq(out.data, text.data, text.len);
+	ck_assert_int_lt(cat_packed(packed, n - 1, &out), 0);
+	ck_assert_ptr_nonnull(strstr(err.text, "not whole"));
+	ck_assert_int_lt(cat_packed(packed, n + 1, &out), 0);
+	ck_assert_ptr_nonnull(strstr(err.text, "bytes behind"));
+	ck_assert_int_lt(cat_packed("int x;\n", 7, &out), 0);
+	ck_assert_ptr_nonnull(strstr(err.text, "no zstd frame"));
+}
+END_TEST
+
+START_TEST(a_packed_source_may_not_grow_past_the_scratch_space)
+{
+	AUTO_BUF struct buf out = {.max = 1 << 20};
+	AUTO_FREE char *zeros = mem_alloc(8 << 20);
+	static char packed[1 << 16];
+	size_t n = ZSTD_compress(packed, sizeof packed, zeros, 8 << 20, 3);
+	ck_assert_int_lt(cat_packed(packed, n, &out), 0);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	ck_assert_ptr_nonnull(strstr(err.text, "scratch space"));
+	expect_good_job();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
 	Suite *s = suite_create(geteuid() == 0 ? "runtime, root" : "runtime, user");
@@ -474,6 +524,8 @@ static Suite *make_suite(void)
 	tcase_add_test(process, process_cancels);
 	tcase_add_test(process, closing_a_process_session_ends_its_jobs);
 	tcase_add_test(process, errors_of_sinks_and_sources_come_through);
+	tcase_add_test(process, a_packed_source_is_unpacked_beside_the_job);
+	tcase_add_test(process, a_packed_source_may_not_grow_past_the_scratch_space);
 	suite_add_tcase(s, process);
 	return s;
 }
