@@ -18,7 +18,7 @@ enum {
 	MOST_WORKERS = 3,
 	TELL_EVERY = 2,
 	WAIT_MS = 100,
-	BEGIN_MS = 30000, // at the most, from the call to the moment in which the worker begins
+	BEGIN_MS = 30000, // from the call to the moment in which the worker begins, while no other job of ours ends there
 };
 
 // One compile that is to run elsewhere.
@@ -135,7 +135,8 @@ static bool go_on(void *ctx, bool started)
 	else if (core_takes_it(w, started))
 		w->gave_up = "a core here was idle first";
 	else
-		w->never_began = !started && clock_ms() - w->began_ms > BEGIN_MS;
+		w->never_began =
+			!started && clock_ms() - w->began_ms > BEGIN_MS && farm_last_done_ms(w->farm, &w->seat) > BEGIN_MS;
 	return !w->gave_up && !w->never_began && farm_trusts(w->farm, &w->seat);
 }
 

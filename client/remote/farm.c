@@ -381,6 +381,7 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	} else if (verdict == FARM_DONE) {
 		r->failures = 0;
 		r->jobs++;
+		r->done_at_ms = clock_ms();
 	} else if (verdict == FARM_BUSY) {
 		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
 	} else if (verdict == FARM_FAILED) {
@@ -472,6 +473,14 @@ void farm_wait(struct farm *f, int ms)
 	pthread_mutex_lock(&f->lock);
 	monotonic_wait(&f->freed, &f->lock, clock_ms() + ms);
 	pthread_mutex_unlock(&f->lock);
+}
+
+int64_t farm_last_done_ms(struct farm *f, const struct farm_seat *seat)
+{
+	pthread_mutex_lock(&f->lock);
+	int64_t ms = seat->route->jobs ? clock_ms() - seat->route->done_at_ms : INT64_MAX;
+	pthread_mutex_unlock(&f->lock);
+	return ms;
 }
 
 void farm_note_local(struct farm *f, int64_t ms)

@@ -64,6 +64,9 @@ bool farm_keeps_nothing(struct farm *farm);
 // Where no worker has said anything yet: asks one, for some seconds at most and not more often than once a minute.
 void farm_learn_policy(struct farm *farm, const struct farm_compiler *compiler);
 
+// How long ago the last job ended well there; INT64_MAX: none ever has.
+int64_t farm_last_done_ms(struct farm *farm, const struct farm_seat *seat);
+
 // A compile here has taken so long: what workers are measured against.
 void farm_note_local(struct farm *farm, int64_t ms);
 // After so long a job that is away is late.

@@ -32,6 +32,7 @@ struct route {
 	// What it was asked about -> the identity of its compiler, ours to free; "" for another one than ours.
 	struct map compilers;
 	uint64_t jobs;
+	int64_t done_at_ms; // the last of them
 	struct pace pace;
 	struct route_load load;
 };

@@ -148,3 +148,19 @@ e2e_farm_full_worker_is_left_alone_for_as_long_as_it_says() { # once
 	done
 	farm_end
 }
+
+# Below another coffer nobody knows of idle cores: a job that the worker never begins comes back after 30 s.
+e2e_farm_jobs_that_never_begin_come_back() { # once
+	local before
+	liar_start
+	farm_project 3
+	tell never
+	before=$(now_ms)
+	COFFER_DEPTH=1 all_away 3 -O1
+	before=$(($(now_ms) - before))
+	echo "it took $before ms"
+	[ $before -ge 25000 ] && [ $before -lt 55000 ] || fail "it took $before ms"
+	settle
+	[ "$(jobs_of_liar)" -ge 1 ] && [ "$(counter remote_compiles)" = 0 ] || fail "nothing went away: $("$COFFER" status)"
+	farm_end
+}
