@@ -44,11 +44,17 @@ static bool tell_to_wait(void *job)
 	return job_tell(job, WIRE_WAIT);
 }
 
+// As a worker is asked for its compiler.
+static const char *language_of(const struct job *j)
+{
+	return j->line.lang == LANG_CXX || j->line.lang == LANG_OBJCXX ? "c++" : "c";
+}
+
 void job_heed_policy(struct job *j, bool ask)
 {
 	struct farm *farm = j->keeping == KEEPING ? farms_find(j->d->farms, j->config) : NULL;
 	struct farm_compiler compiler;
-	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";
+	const char *language = language_of(j);
 	if (!farm)
 		return;
 	if (ask && farms_compiler(j->d->farms, j->compiler, language, j->env, &compiler) == 0)
@@ -72,7 +78,7 @@ static const char *farm_words(struct away *w)
 		return "what is native here is not understood";
 	if (j->seed)
 		w->words.words[w->words.n++] = job_seed_word(j);
-	const char *language = j->line.lang == LANG_CXX ? "c++" : "c";
+	const char *language = language_of(j);
 	return farms_compiler(j->d->farms, j->compiler, language, j->env, &w->compiler) < 0
 		       ? "its compiler is not understood"
 		       : NULL;

@@ -147,6 +147,8 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 		return "it has prefix maps of its own";
 	if (l->dep_wp)
 		return "its depfile is asked for by -Wp";
+	if (c->family == FAMILY_CLANG && (l->lang == LANG_OBJC || l->lang == LANG_OBJCXX))
+		return "clang's Objective-C has the name of its source in the object";
 	// clang puts checksums of the sources into debug information, which preprocessed text has lost.
 	if (c->family == FAMILY_CLANG && l->debug_info)
 		return "clang's debug information has checksums of the sources";
@@ -165,8 +167,17 @@ void remote_words(struct remote_words *w, struct arena *a, const struct cmdline 
 		w->language = "c++-cpp-output";
 		w->suffix = ".ii";
 		break;
+	case LANG_OBJC:
+		w->language = "objective-c-cpp-output";
+		w->suffix = ".mi";
+		break;
+	case LANG_OBJCXX:
+		w->language = "objective-c++-cpp-output";
+		w->suffix = ".mii";
+		break;
 	default:
-		w->refused = "it is neither C nor C++";
+		// An assembler's macros can spell .incbin in ways that no search of the text finds.
+		w->refused = "it is assembler, or preprocessed already";
 	}
 	w->words = arena_alloc(a, (l->n_words + 1) * sizeof *w->words);
 	for (unsigned i = 0, next; i < l->n_words && !w->refused; i = next) {

@@ -60,6 +60,28 @@ e2e_farm_split_dwarf_is_the_compilers()
 	farm_end
 }
 
+e2e_farm_objective_c_is_the_compilers()
+{
+	local lang
+	worker_start w1
+	put a.m '#import "a.h"' '@implementation A' '- (int) f { return x; }' '@end'
+	put a.mm '#import "a.h"' '@implementation A' '- (int) f { bool is = true; return is ? x : 0; }' '@end'
+	put a.h '__attribute__((objc_root_class))' '@interface A { int x; }' '- (int) f;' '@end'
+	for lang in m mm; do
+		"$CC" -O1 -c a.$lang -o want.o 2>/dev/null || continue # there is no such compiler here
+		"$COFFER" "$CC" -O1 -c a.$lang -o got.o || fail "the compile fails"
+		same_file want.o got.o
+		check hit "$COFFER" "$CC" -O1 -c a.$lang -o got.o
+	done
+	[ -e want.o ] || skip "no compiler for Objective-C"
+	# clang's object names its source.
+	case $CC in
+	*clang*) [ "$(counter remote_compiles)" = 0 ] || fail "a compile of clang's went away" ;;
+	*) [ "$(counter remote_compiles)" -ge 1 ] || fail "nothing went away: $("$COFFER" status)" ;;
+	esac
+	farm_end
+}
+
 e2e_farm_depfiles_are_the_compilers()
 {
 	local flags

@@ -39,7 +39,9 @@ START_TEST(only_what_compiles_goes_along)
 		     "-O2 -g -Wall");
 	expect_words("gcc -std=c11 -fPIC -mavx2 -pthread -w -pipe -c x.c", "-std=c11 -fPIC -mavx2 -pthread -w");
 	expect_words("clang -O1 -fno-rtti -c x.cc", "-O1 -fno-rtti");
+	expect_words("gcc -g -gsplit-dwarf -c x.c -o d/x.c.o", "-g -gsplit-dwarf");
 	ck_assert_str_eq(words_of("gcc -x c++ -c x.c").language, "c++-cpp-output");
+	ck_assert_str_eq(words_of("gcc -c x.mm").language, "objective-c++-cpp-output");
 	ck_assert_str_eq(words_of("gcc -c x.c").suffix, ".i");
 }
 END_TEST
@@ -51,7 +53,11 @@ START_TEST(what_may_mean_something_else_there_stays_here)
 		"clang -mtune=native -c x.c",
 		"gcc -S x.c",
 		"gcc -g3 -c x.c",
-		"gcc -gsplit-dwarf -c x.c",
+		"gcc -g -gsplit-dwarf -c x.c -o /abs/x.o",
+		"gcc -g -gsplit-dwarf -c x.c -o ../x.o",
+		"gcc -g -gsplit-dwarf -c x.c -o a=b.o",
+		"clang -c x.m",
+		"gcc -c x.S",
 		"gcc -finput-charset=latin1 -c x.c",
 		"gcc --coverage -c x.c",
 		"clang -g -c x.c",
