@@ -18,6 +18,7 @@ struct shared_places {
 	atomic_uint refs;
 	pthread_mutex_t lock;
 	struct places places;
+	atomic_size_t bytes; // as of the last places_end()
 };
 
 struct shared_places *places_new(void)
@@ -63,8 +64,17 @@ struct places *places_begin(struct shared_places *s, int cwd_fd)
 
 void places_end(struct shared_places *s)
 {
-	s->places.cwd_fd = -1;
+	enum { KEY_BYTES = 64 }; // of a map's key on the heap, more or less
+	struct places *p = &s->places;
+	p->cwd_fd = -1;
+	atomic_store(&s->bytes, p->arena.total + (p->known.cap + p->answers.cap) * sizeof(struct map_slot) +
+					(p->known.n + p->answers.n) * KEY_BYTES);
 	pthread_mutex_unlock(&s->lock);
+}
+
+size_t places_bytes(struct shared_places *s)
+{
+	return atomic_load(&s->bytes);
 }
 
 struct place *places_get(struct places *p, const char *tidy)

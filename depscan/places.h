@@ -53,6 +53,7 @@ struct shared_places *places_ref(struct shared_places *s);
 void places_unref(struct shared_places *s); // NULL is fine
 struct places *places_begin(struct shared_places *s, int cwd_fd);
 void places_end(struct shared_places *s);
+size_t places_bytes(struct shared_places *s); // the memory it took when it was last used
 
 // The place of this name, as far as it is known: not looked at.
 struct place *places_get(struct places *p, const char *tidy);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 enum { SEARCH_MS = 20000, SEARCH_OUTPUT = 1 << 20, SEARCHES_MAX = 1024, DIRS_MAX = 512 };
+#define SEARCHES_MAX_BYTES ((size_t)32 << 20) // of their places; past it all are forgotten
 
 struct known_search {
 	struct arena arena;
@@ -304,6 +305,15 @@ static struct digest question_key(const struct compiler *c, const char **argv, c
 	return hasher_end(&h);
 }
 
+static size_t bytes_of_places(const struct searches *s)
+{
+	size_t at = 0, sum = 0;
+	void *v;
+	while (map_next(&s->known, &at, NULL, NULL, &v))
+		sum += places_bytes(((struct known_search *)v)->search.places);
+	return sum;
+}
+
 int searches_find(struct searches *s, const struct compiler *c, const struct cmdline *line, const char *cwd, int cwd_fd,
 		  const char *const *env, struct arena *a, struct search *out, struct err *err)
 {
@@ -313,7 +323,7 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 	struct known_search *k = map_get(&s->known, &key, sizeof key);
 	if (!k || !still_holds(k, a, cwd_fd)) {
 		known_free(map_del(&s->known, &key, sizeof key));
-		if (s->known.n >= SEARCHES_MAX)
+		if (s->known.n >= SEARCHES_MAX || bytes_of_places(s) > SEARCHES_MAX_BYTES)
 			forget_all(s);
 		k = ask(c, line, argv, env, cwd_fd, err);
 		if (k)

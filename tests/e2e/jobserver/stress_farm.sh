@@ -50,9 +50,9 @@ trap end_all EXIT
 for i in $(seq 96); do
 	{
 		echo "#include <stdio.h>"
-		for k in $(seq 40); do echo "int f${i}_$k(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * $k % (x + $i); printf(\"%d\", s); return s; }"; done
+		for k in $(seq 40); do echo "int f${i}_$k(int x) { int s = 0; for (int i = 0; i < x; i++) s += i * $k % (x + $i) + 0 * RUN; printf(\"%d\", s); return s; }"; done
 	} >"u$i.c"
-	gcc -O2 -c "u$i.c" -o "want/u$i.o"
+	gcc -O2 -DRUN=0 -c "u$i.c" -o "want/u$i.o"
 done
 cat >flat.mk <<'EOF'
 objs := $(foreach i,$(shell seq 96),got/u$(i).o)
@@ -88,6 +88,8 @@ EOF
 
 daemon() { timeout 5 "$COFFER" status 2>/dev/null | sed -n 's/^pid //p'; }
 running() { ps -eo pid=,pgid=,comm= | awk -v group="$outer" -v name="$1" '$2 == group && $3 == name { print $1 }'; }
+# They have the compiler's name.
+launchers() { for pid in $(pgrep -g "$outer"); do [ "/proc/$pid/exe" -ef bin/coffer ] && echo "$pid"; done; }
 say_bad()
 {
 	echo "run $run: $*"
@@ -97,7 +99,7 @@ say_bad()
 kill_launchers()
 {
 	local pid
-	for pid in $(running coffer | grep -vx "$outer" | shuf -n "$1" --random-source=<(yes "$RANDOM")); do
+	for pid in $(launchers | shuf -n "$1" --random-source=<(yes "$RANDOM")); do
 		kill -KILL "$pid" 2>/dev/null && killed=$((killed + 1))
 	done
 }
@@ -147,12 +149,14 @@ for run in $(seq "$runs"); do
 	grep -q "limit $n local 1 remote 0 held 0 unread $((n - 1)) " pool || say_bad "the next pool: $(cat pool)"
 	for i in $(seq 96); do cmp -s "want/u$i.o" "got/u$i.o" || say_bad "the next build's u$i.o is another one ($whom)"; done
 	for _ in $(seq 60); do
-		left=$(pgrep -g $outer | wc -l) children=$(pgrep -P "$(daemon)" | wc -l)
-		[ "$left$children" = 00 ] && break
+		left=$(pgrep -g $outer | wc -l)
+		pid=$(daemon)
+		children=$([ -z "$pid" ] || pgrep -P "$pid" | wc -l)
+		[ "$left${children:-0}" = 00 ] && break
 		sleep 0.3
 	done
 	[ "$left" = 0 ] || say_bad "$left processes are left ($whom)"
-	[ "$children" = 0 ] || say_bad "$children children of the daemon are left ($whom)"
+	[ "${children:-0}" = 0 ] || say_bad "$children children of the daemon are left ($whom)"
 	[ -z "$(ls -A got | grep -v '^u[0-9]*\.o$')" ] || say_bad "left beside the objects: $(ls -A got | grep -v '^u[0-9]*\.o$')"
 	printf 'run %2d: -j%d %s, killed %s%s, status %d, %d s\n' "$run" $n $shape "$whom" "$([ $killed = 0 ] || echo " ($killed)")" $status $seconds
 done
