@@ -127,8 +127,15 @@ static int read_file(const char *path, bool is_anybodys, bool has_sections, conf
 {
 	AUTO_BUF struct buf text = {.max = CONF_MAX_FILE + 1};
 	struct stat st;
-	if (file_read(AT_FDCWD, path, CONF_MAX_FILE, &text, &st, err) < 0)
+	struct err why = ERR_INIT;
+	if (file_read(AT_FDCWD, path, CONF_MAX_FILE, &text, &st, &why) < 0) {
+		// Other texts than those of system calls name the file once more, and say what it is.
+		err_set(err, why.code, "%s: %s%s", path, why.sys ? "cannot be read: " : "",
+			why.sys ? strerror(why.sys) : why.text);
+		if (err)
+			err->sys = why.sys;
 		return -1;
+	}
 	if (!is_anybodys && check_owner(path, &st, err) < 0)
 		return -1;
 	return conf_parse(path, text.data ? text.data : "", text.len, has_sections, fn, ctx, err);

@@ -34,7 +34,7 @@ e2e_operator_mistakes_are_named() { # once
 	local site=$T/site
 	"$COFFER" keys init "$site" --tenant me >/dev/null || fail "no keys"
 	says 1 'something in the folder' "$COFFER" keys init "$site"
-	says 1 "cannot open '$site/none.conf': No such file" "$COFFER" scheduler --config "$site/none.conf"
+	says 1 "$site/none.conf: cannot be read: No such file" "$COFFER" scheduler --config "$site/none.conf"
 	says 1 'is not a regular file' "$COFFER" scheduler --config "$site"
 	says 2 "'certificate' must be set" env COFFER_SCHEDULER_CONFIG= "$COFFER" scheduler
 	says 1 "cannot read the key '$site/none.pem': No such file" "$COFFER" scheduler --config "$site/scheduler.conf" --key "$site/none.pem"
