@@ -350,7 +350,7 @@ START_TEST(a_file_too_large_is_refused)
 	struct buf text = BUF_INIT;
 	while (text.len <= CONF_MAX_FILE)
 		buf_adds(&text, "# comment\n");
-	check_refused(load_user(text.data), arena_printf(&arena, "'%s'", in_folder("user.conf")), "larger than");
+	check_refused(load_user(text.data), arena_printf(&arena, "%s: ", in_folder("user.conf")), "larger than");
 	buf_release(&text);
 }
 END_TEST
@@ -358,7 +358,7 @@ END_TEST
 START_TEST(a_folder_is_no_file)
 {
 	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", folder), NULL};
-	check_refused(load(env, NULL, NULL), arena_printf(&arena, "'%s'", folder), "not a regular file");
+	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", folder), "not a regular file");
 }
 END_TEST
 
