@@ -24,7 +24,7 @@ farm_end()
 {
 	local file
 	for file in "$T"/*.pid; do
-		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 10 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
+		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 30 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
 	done
 	return 0
 }
