@@ -90,7 +90,7 @@ $(B)/libcoffer-gate.so: jobserver/gate/spawn.c
 
 # Beside a job, in its sandbox or its microVM: static, and without TLS, keys and settings, which are the worker's.
 AGENT_SRC := $(wildcard agent/*.c)
-AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/net_% remote/target remote/token% remote/jwks% remote/keys% base/conf base/options base/admin,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
+AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/net_% remote/target remote/token% remote/jwks% remote/keys% base/conf base/options base/program base/admin,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
 $(B)/coffer-agent: $(AGENT_SRC:%.c=$(B)/%.o) $(AGENT_LIB)
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread

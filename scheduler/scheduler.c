@@ -2,12 +2,12 @@
 
 #include "base/admin.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "remote/tls.h"
 #include "scheduler/service.h"
 #include "scheduler/status.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -200,31 +200,15 @@ static void serve(struct scheduler *s, const sigset_t *signals)
 	}
 }
 
-static int show_help(void)
-{
-	AUTO_BUF struct buf text = BUF_INIT;
-	options_help(&scheduler_options, &text);
-	fputs(text.data, stdout);
-	return 0;
-}
-
 int scheduler_main(int argc, char **argv)
 {
 	struct scheduler s = {0};
 	struct err err = ERR_INIT;
-	int rc = options_load(&s.options, &scheduler_options, argc, argv, NULL, NULL, &err);
-	if (rc != 0)
-		return rc > 0 ? show_help() : options_fail(&scheduler_options, &err);
-	log_set_level((enum log_level)number_of(&s, SCHEDULER_log_level));
-	log_set_format((enum log_format)number_of(&s, SCHEDULER_log_format));
-	// Blocked before any thread starts, so that they come to sigwaitinfo().
 	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	int rc = program_begin(&s.options, &scheduler_options, argc, argv,
+			       (struct program_log){SCHEDULER_log_level, SCHEDULER_log_format}, &signals);
+	if (rc >= 0)
+		return rc;
 	rc = start(&s, &err);
 	if (rc == 0)
 		serve(&s, &signals);

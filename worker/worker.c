@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/program.h"
 #include "remote/tls.h"
 #include "worker/register.h"
 #include "worker/service.h"
@@ -11,7 +12,6 @@
 
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -381,31 +381,15 @@ static void serve(struct worker_program *w, const sigset_t *signals)
 	}
 }
 
-static int show_help(void)
-{
-	AUTO_BUF struct buf text = BUF_INIT;
-	options_help(&worker_options, &text);
-	fputs(text.data, stdout);
-	return 0;
-}
-
 int worker_main(int argc, char **argv)
 {
 	struct worker_program w = {0};
 	struct err err = ERR_INIT;
-	int rc = options_load(&w.options, &worker_options, argc, argv, NULL, NULL, &err);
-	if (rc != 0)
-		return rc > 0 ? show_help() : options_fail(&worker_options, &err);
-	log_set_level((enum log_level)number_of(&w, WORKER_log_level));
-	log_set_format((enum log_format)number_of(&w, WORKER_log_format));
-	// Blocked before any thread starts, so that they come to sigtimedwait().
 	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	int rc = program_begin(&w.options, &worker_options, argc, argv,
+			       (struct program_log){WORKER_log_level, WORKER_log_format}, &signals);
+	if (rc >= 0)
+		return rc;
 	// What is large goes back to the system at once, and what is in use again and again stays.
 	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
 	mallopt(M_TRIM_THRESHOLD, KEPT_HEAP);
