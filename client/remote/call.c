@@ -151,7 +151,7 @@ static int take_rest(struct answer *a, struct err *err)
 static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, struct err *err)
 {
 	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DWO};
-	bool is_asked_for = r->n_outputs <= n_wanted(a->c);
+	bool is_asked_for = r->n_outputs <= n_wanted(a->c) && r->n_outputs <= COUNT_OF(kinds);
 	a->size = 0;
 	for (size_t i = 0; is_asked_for && i < r->n_outputs; i++) {
 		is_asked_for = (int)r->outputs[i]->kind == kinds[i];
