@@ -11,7 +11,7 @@ small_disk()
 	mkdir -p "$1"
 	mount -t tmpfs -o "size=$2" tmpfs "$1" 2>/dev/null || skip "file systems can't be mounted"
 	# shellcheck disable=SC2064
-	trap "farm_end; umount -l '$1'" EXIT
+	trap "(farm_end); umount -l '$1'" EXIT
 }
 larger_disk() { mount -o "remount,size=$2" "$1" || fail "the disk does not grow"; }
 

@@ -11,7 +11,7 @@ two_machines()
 	need_root
 	here=coffer-${T##*.}-here there=coffer-${T##*.}-there
 	ip netns add "$here" 2>/dev/null || skip "network namespaces can't be made"
-	trap 'farm_end; machines_end' EXIT
+	trap '(farm_end); machines_end' EXIT
 	ip netns add "$there" && ip link add v0 netns "$here" type veth peer name v1 netns "$there" || { machines_end; skip "there is no veth"; }
 	# Unlike `ip netns exec` this leaves the file systems as they are: a daemon serves only who sees the same ones.
 	on_here=(nsenter "--net=/run/netns/$here")
