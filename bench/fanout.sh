@@ -2,7 +2,8 @@
 # Many compiles at once, from the launcher to a worker of this machine and back: `bench/fanout.sh [JOBS [AT_ONCE]]`.
 # The compiler is a stand-in that sleeps a second (standin.c), installed as /usr/local/bin/coffer-standin-gcc for the time of the
 # measurement, since workers look for compilers in the usual places only: needs root. RUNTIME=sandbox|process.
-# The ideal is JOBS / AT_ONCE seconds.
+# The ideal is JOBS / AT_ONCE seconds. TMPDIR should be a tmpfs: ext4 walks past all inodes that were freed a moment before, those of
+# the run before among them, whenever a file is made.
 set -eu
 jobs=${1:-1000} at_once=${2:-500}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,12 +33,12 @@ echo 'int w;' >w.c
 for i in 1 2 3 4; do "$build/coffer" coffer-standin-gcc -c w.c -o "w$i.o" -fsleep="$i" & done
 wait %2 %3 %4 %5
 
-# CPU of daemon, worker and agent, in ms: what their threads had.
+# CPU of daemon, worker and agent with its jobs, in ms: also of the threads and processes that have ended.
 cpu() {
 	local pid
 	for pid in $(pgrep -f 'cofferd (daemon|worker)|coffer-agent'); do
-		grep -l "$work" "/proc/$pid/environ" >/dev/null 2>&1 && cat /proc/"$pid"/task/*/schedstat 2>/dev/null
-	done | awk '{ s += $1 } END { print s / 1e6 }'
+		grep -l "$work" "/proc/$pid/environ" >/dev/null 2>&1 && sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null
+	done | awk -v tick="$(getconf CLK_TCK)" '{ s += $12 + $13 } END { print s * 1000 / tick }'
 }
 run() { seq "$jobs" | xargs -P "$at_once" -I{} "$@" -c f{}.c -o o/{}.o; }
 before=$(cpu)

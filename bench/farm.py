@@ -43,9 +43,9 @@ class Worker:
         with urllib.request.urlopen('http://127.0.0.1:%d/status' % ADMIN, timeout=30) as f:
             return json.load(f)
 
-    def memory(self):
+    def memory(self, what='VmRSS'):
         with open('/proc/%d/status' % self.process.pid) as f:
-            return int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
+            return int(re.search(what + r':\s+(\d+)', f.read()).group(1))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -131,13 +131,16 @@ def streams(n):
     before = w.memory()
     process = subprocess.Popen([BUILD + '/programs/compile_client', '--image', IMAGE, '--jobs', str(n), '--at-once', str(n), '127.0.0.1:%d' % PORT,
                                 WORK + '/tiny.i', '-fsleep=20000'], stdout=subprocess.PIPE, text=True)
-    most, running = 0, 0
+    most, running, steady = 0, 0, 0
     while process.poll() is None:
-        most, running = max(most, w.memory()), max(running, w.status()['running'])
+        now = w.status()['running']
+        most, running = w.memory('VmHWM'), max(running, now)
+        steady = w.memory() if now == n else steady
         time.sleep(0.5)
     line = process.stdout.read().strip()
     w.stop()
-    print('streams: %s; %d jobs ran at once; %.1f KiB of the worker a stream' % (line, running, (most - before) / n), flush=True)
+    print('streams: %s; %d jobs ran at once; %.1f KiB of the worker a stream while all run, %.1f at its highest' %
+          (line, running, (steady - before) / n, (most - before) / n), flush=True)
 
 
 def real_source():

@@ -79,7 +79,7 @@ struct rpc_call {
 	unsigned peer_accepts;          // server: encodings
 	struct chunk *outbox, **outbox_last;
 	size_t outbox_bytes;
-	unsigned n_senders; // that wait for room in it
+	unsigned n_senders;                       // that wait for room in it
 	struct headers metadata, trailers;        // from the peer; each is whole when it is here, and then stays
 	struct headers own_headers, own_trailers; // server
 	bool in_ended;                            // the peer sends no more messages
