@@ -392,7 +392,7 @@ static int enter(struct runtime_session *s, struct running *r, struct err *err)
 	pthread_mutex_lock(&s->lock);
 	int rc = s->is_closing ? err_set(err, ERR_PEER, "the session is closed")
 			       : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
-	if (rc == 0) {
+	if (rc >= 0) {
 		r->next = s->running;
 		r->link = &s->running;
 		if (r->next)
