@@ -61,6 +61,23 @@ static bool is_condition(const char *text, const char *p)
 	return is_one_of(w, (size_t)(e - w), words, COUNT_OF(words));
 }
 
+// `(<x.h>)`, which is all that there is between the brackets.
+static bool is_name_in_brackets(const char *p, const char *end)
+{
+	p = skip_blanks(p, end);
+	if (p == end || *p != '(')
+		return false;
+	p = skip_blanks(p + 1, end);
+	if (p == end || (*p != '<' && *p != '"'))
+		return false;
+	char close = *p == '<' ? '>' : '"';
+	for (p++; p < end && *p != close; p++)
+		if (*p == '\n' || *p == '\r')
+			return false;
+	p = p < end ? skip_blanks(p + 1, end) : end;
+	return p < end && *p == ')';
+}
+
 // Anything but its definition, a question whether there is one, and `#if NAME(<x.h>)`.
 static bool asks(const char *text, const char *end, const char *p, size_t n)
 {
@@ -71,10 +88,7 @@ static bool asks(const char *text, const char *end, const char *p, size_t n)
 		w = word_before(text, w - 1, &len);
 	if (is_one_of(w, len, words, COUNT_OF(words)))
 		return false;
-	const char *after = skip_blanks(p + n, end);
-	if (after < end && *after == '(')
-		after = skip_blanks(after + 1, end);
-	return after == end || (*after != '<' && *after != '"') || !is_condition(text, p);
+	return !is_name_in_brackets(p + n, end) || !is_condition(text, p);
 }
 
 // The next place at or behind p where `name` stands as a word and `is` holds; or NULL.

@@ -180,10 +180,10 @@ static const char *appeared_in(const struct job *j, struct absent_group *g, cons
 		if (folder_allowed)
 			path[n + strlen(name) - 1] = '\0';
 		if (look_at(j, path, &st, &watched) == 0) {
+			complete &= !S_ISLNK(st.st_mode); // what it leads to changes elsewhere
 			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0 && errno == ENOENT;
 			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
 				return name;
-			complete &= !dangling;
 		}
 	}
 	g->checked = id;

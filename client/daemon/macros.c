@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
 // "-DNAME=1", "NAME(x)=x" behind -D, "-Wp,-DNAME"
 static bool word_defines(const char *word, const char *name)
 {
@@ -41,12 +43,12 @@ static const char *language_of(const struct job *j)
 	}
 }
 
-// Could the compiler define it by itself? The only names without an underscore are gcc's and clang's with -std=gnu….
-static bool is_builtin(struct inputs *in, const char *name)
+// Could the compiler define it by itself? Not only names with an underscore: with -std=gnu… there are linux, unix, and on
+// some machines more. *value: what stands behind the name, up to the end of the line; NULL where the compiler did not say.
+static bool is_builtin(struct inputs *in, const char *name, const char **value)
 {
 	const char *language = language_of(in->j);
-	if (name[0] != '_')
-		return strcmp(name, "linux") == 0 || strcmp(name, "unix") == 0;
+	*value = NULL;
 	if (!in->builtin.len && language) {
 		const char *const more[] = {"-E", "-dM", "-x", language, "/dev/null", NULL};
 		struct child c;
@@ -56,8 +58,10 @@ static bool is_builtin(struct inputs *in, const char *name)
 	}
 	const char *line = arena_printf(&in->j->arena, "#define %s", name);
 	for (const char *p = in->builtin.data; p && (p = strstr(p, line)); p++)
-		if (p[strlen(line)] == ' ' || p[strlen(line)] == '(')
+		if (p[strlen(line)] == ' ' || p[strlen(line)] == '(') {
+			*value = p + strlen(line);
 			return true;
+		}
 	return !in->builtin.len;
 }
 
@@ -73,7 +77,8 @@ static bool is_defined_in_texts(const struct inputs *in, const char *name)
 // Is there a definition anywhere for a macro that an include names? Without one the directive is dead.
 static bool is_defined(struct inputs *in, const char *name)
 {
-	return is_defined_in_words(in->j, name) || is_defined_in_texts(in, name) || is_builtin(in, name);
+	const char *value;
+	return is_defined_in_words(in->j, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
 }
 
 bool macros_in_includes(struct inputs *in)
@@ -92,12 +97,15 @@ bool macros_in_includes(struct inputs *in)
 static bool word_values(struct inputs *in, const char *name, struct buf *values)
 {
 	const struct job *j = in->j;
+	const char *builtin;
 	if (is_defined_in_words(j, name))
 		return false;
-	if (is_builtin(in, name)) {
-		if (name[0] == '_')
+	if (is_builtin(in, name, &builtin)) {
+		size_t n = builtin && *builtin == ' ' ? strspn(builtin + 1, WORD) : 0;
+		if (!n || builtin[1 + n] != '\n')
 			return false;
-		buf_add(values, "1", 2);
+		buf_add(values, builtin + 1, n);
+		buf_addc(values, '\0');
 	}
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct input *input = &in->list[i];
@@ -125,6 +133,9 @@ static void add_probe(struct inputs *in, struct input *i, const char *name)
 static bool add_expanded(struct inputs *in, struct input *i, const char *name, size_t at)
 {
 	enum { MOST = 64 };
+	// A compiler takes the name apart as it does other text: other characters may be blanks, comments or parts of words.
+	if (name[strspn(name, WORD "./-+")] || strstr(name, "//"))
+		return false;
 	while (name[at]) {
 		AUTO_BUF struct buf values = BUF_INIT;
 		size_t n = strcspn(name + at, "./-+");

@@ -70,6 +70,20 @@ trap_11_header_appears_in_a_folder_that_was_not_there()
 	expect_changed "$CC" -Iearly -Ilate -c a.c -o a.o
 }
 
+trap_11_link_to_a_folder_becomes_one_to_a_header()
+{
+	put a.c '#include <h.h>' 'int value = H;'
+	put late/h.h '#define H 1'
+	mkdir -p early far/away
+	ln -s ../far/away early/h.h
+	same "$CC" -Iearly -Ilate -c a.c -o a.o
+	sleep 3 # as the folder that was looked at is trusted then
+	expect_served "$CC" -Iearly -Ilate -c a.c -o a.o
+	rmdir far/away
+	put far/away '#define H 2'
+	expect_changed "$CC" -Iearly -Ilate -c a.c -o a.o
+}
+
 trap_11_subfolder_appears_in_an_earlier_folder()
 {
 	put late/sub/h.h '#define H 1'
@@ -302,6 +316,38 @@ trap_12_has_include_behind_a_macro()
 	check changed "$CC" -Iinc -c a.c -o a.o
 	put a.c '#include "has.h"' '#define AGAIN(x) HAS(x)' '#if AGAIN("opt.h")' 'int value = 1;' '#endif'
 	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+}
+
+trap_12_has_include_of_a_later_argument()
+{
+	local last
+	mkdir inc
+	for last in '<two.h>' TWO; do
+		put a.c '#define HAS(x, y) (__has_include(x) || __has_include(y))' '#define TWO <two.h>' "#if HAS(<one.h>, $last)" \
+			'int value = 1;' '#else' 'int value = 2;' '#endif'
+		untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+		put inc/two.h
+		check any "$CC" -Iinc -c a.c -o a.o
+		rm inc/two.h
+	done
+}
+
+# A name in brackets is text like any other to a macro.
+trap_12_has_include_of_a_name_with_macros()
+{
+	local name
+	mkdir -p inc/1
+	for name in 'one@at.h' 'one at.h' 'one/*x*/at.h'; do
+		put a.c '#define HAS(x) __has_include(x)' '#define at f' "#if HAS(<$name>)" 'int value = 1;' '#else' 'int value = 2;' '#endif'
+		untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
+	done
+	# Defined by compilers for this machine alone.
+	if echo i386 | "$CC" -m32 -E -P -x c - | grep -qx 1; then
+		put a.c '#define HAS(x) __has_include(x)' '#if HAS(<i386/one.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+		same "$CC" -m32 -Iinc -c a.c -o a.o
+		put inc/1/one.h
+		check changed "$CC" -m32 -Iinc -c a.c -o a.o
+	fi
 }
 
 trap_12_has_include_turns_true_and_false()

@@ -163,8 +163,10 @@ START_TEST(macros_that_ask_are_noted)
 	static const char plain[] =
 		"#define HAS(x) __has_include(x)\n#if defined(HAS) && HAS(<x.h>) || HAS( \"y.h\" )\n#undef HAS\n";
 	ck_assert(!scan_may_ask(plain, sizeof plain - 1, "HAS"));
-	static const char *const unclear[] = {"#if HAS(NAME)\n", "#define OTHER(x) HAS(x)\n", "#define OTHER HAS(<x.h>)\n",
-					      "HAS(<x.h>)\n",    "#if HAS\\\n(X)\n",          "#define O F(HAS)\n"};
+	static const char *const unclear[] = {
+		"#if HAS(NAME)\n",        "#define OTHER(x) HAS(x)\n", "#define OTHER HAS(<x.h>)\n",
+		"HAS(<x.h>)\n",           "#if HAS\\\n(X)\n",          "#define O F(HAS)\n",
+		"#if HAS(<x.h>, NAME)\n", "#if HAS(<x.h>, <y.h>)\n",   "#if HAS(<x.h\n"};
 	for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)
 		ck_assert_msg(scan_may_ask(unclear[i], strlen(unclear[i]), "HAS"), "%s", unclear[i]);
 }
