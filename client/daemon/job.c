@@ -169,13 +169,16 @@ static void serve_compile(struct job *j)
 	enum reason reason = check_peer(j);
 	if (reason == REASON_NONE)
 		reason = j->d->store ? job_understand(j) : REASON_store_failed;
+	// Of what is not cached the journal says no more than it may either.
+	if (j->config && config_bool(j->config, SETTING_paranoid))
+		j->keeping = KEEPING_NOT;
+	if (j->config)
+		job_heed_policy(j, false);
 	if (reason != REASON_NONE) {
 		not_cached(j, reason);
 		send_text(j, WIRE_EXEC, reason_name(reason));
 		return;
 	}
-	j->keeping = config_bool(j->config, SETTING_paranoid) ? KEEPING_NOT : KEEPING;
-	job_heed_policy(j, false);
 	bool is_hit = hit(j);
 	stats_add(j->d->stats, STAT_corrupt, store_take_corrupt(j->d->store));
 	if (is_hit)

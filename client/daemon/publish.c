@@ -176,6 +176,7 @@ enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE
 enum reason job_publish_outputs(struct job *j, struct manifest_entry *entry, const struct buf *all, size_t n_object)
 {
 	struct outputs outputs = {.parts[PART_OBJECT] = *all, .has[PART_OBJECT] = true, .has[PART_DWO] = j->line.dwo};
+	job_heed_policy(j, false); // another worker may have told it while this one compiled
 	outputs.parts[PART_OBJECT].len = n_object;
 	outputs.parts[PART_DWO] = (struct buf){.data = all->data + n_object, .len = all->len - n_object};
 	return stores_nothing(j) ? REASON_NONE : publish_outputs(j, entry, &outputs);

@@ -356,15 +356,21 @@ static void note_failure(struct farm *f, struct route *r, int asked_ms)
 	pause_route(r, asked_ms);
 }
 
-static void strike_out(struct route *r, const char *why)
+// Under all addresses that it has, or had.
+static void strike_out(struct farm *f, const char *worker, const char *why)
 {
-	if (!r->has_lied)
-		log_error("worker '%s' is struck out: %s; it gets no more jobs from this daemon", r->worker, why);
+	bool is_known = is_struck_out(f, worker);
+	if (!is_known)
+		log_error("worker '%s' is struck out: %s; it gets no more jobs from this daemon", worker, why);
 	else
-		log_debug("worker '%s' has lied again: %s", r->worker, why);
-	if (!r->has_lied)
+		log_debug("worker '%s' has lied again: %s", worker, why);
+	for (size_t i = 0; i < f->n_routes && !is_known; i++) {
+		struct route *r = f->routes[i];
+		if (strcmp(r->worker, worker) != 0)
+			continue;
 		snprintf(r->lie, sizeof r->lie, "%s", why);
-	r->has_lied = true;
+		r->has_lied = true;
+	}
 }
 
 static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
@@ -389,7 +395,7 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	} else if (verdict == FARM_CHANGED) {
 		forget_compilers(r);
 	} else {
-		strike_out(r, seat->why);
+		strike_out(f, r->worker, seat->why);
 	}
 	bool is_trusted = !r->has_lied;
 	pthread_mutex_unlock(&f->lock);

@@ -197,6 +197,11 @@ e2e_farm_paranoid_keeps_nothing_here() { # once
 	[ "$(counter remote_hits)" -ge 1 ] || fail "the worker's results were not used"
 	nothing_is_kept
 	"$COFFER" explain last | grep -q "because the setting 'paranoid'" || fail "explain: $("$COFFER" explain last)"
+	# Nor of what is not cached.
+	"$COFFER" "$CC" -fplugin-arg-DSECRET=1 -c u1.c -o got/1.o 2>/dev/null
+	settle
+	grep -q '"reason":"plugin"' "$COFFER_CACHE_DIR/v1/journal.jsonl" || fail "it is not in the journal: $(tail -n 1 "$COFFER_CACHE_DIR/v1/journal.jsonl")"
+	nothing_is_kept
 	farm_end
 }
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "client/remote/call.h"
+#include "client/remote/farm_parts.h"
 #include "client/remote/object.h"
 #include "client/remote/pace.h"
 #include "client/remote/preprocess.h"
@@ -277,6 +278,31 @@ START_TEST(patience_is_five_seconds_or_four_times_the_best)
 }
 END_TEST
 
+static void init_route(struct farm *f, unsigned i, struct route *r, const char *worker, const char *address)
+{
+	*r = (struct route){.worker = (char *)(uintptr_t)worker, .address = (char *)(uintptr_t)address, .in_flight = 1};
+	f->routes[i] = r;
+}
+
+START_TEST(who_has_lied_is_struck_out_under_all_its_addresses)
+{
+	struct route routes[3], *list[3];
+	struct farm f = {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .freed = PTHREAD_COND_INITIALIZER, .routes = list, .n_routes = 3};
+	f.in_flight = 1;
+	init_route(&f, 0, &routes[0], "w1", "10.0.0.1:1");
+	init_route(&f, 1, &routes[1], "w2", "10.0.0.2:1");
+	init_route(&f, 2, &routes[2], "w1", "10.0.0.3:1");
+	struct farm_seat liar = {.route = &routes[2], .why = "it answers twice"};
+	const struct farm_seat before = {.route = &routes[0]}, other = {.route = &routes[1]};
+	ck_assert(farm_trusts(&f, &before));
+	ck_assert(!farm_give(&f, &liar, FARM_LIED));
+	ck_assert(!farm_trusts(&f, &before));
+	ck_assert_str_eq(routes[0].lie, "it answers twice");
+	ck_assert(farm_trusts(&f, &other));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("remote client");
@@ -293,6 +319,7 @@ int main(void)
 	tcase_add_test(t, who_is_slow_is_known_after_some_jobs);
 	tcase_add_test(t, patience_is_five_seconds_or_four_times_the_best);
 	tcase_add_test(t, a_server_says_when_to_come_again);
+	tcase_add_test(t, who_has_lied_is_struck_out_under_all_its_addresses);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
