@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/json.h"
+#include "base/value.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 		begin_json(&line, level, text);
 		buf_addc(&line, '}');
 	} else {
+		value_make_plain(text); // it may quote what another machine has said
 		begin_text(&line, level);
 		buf_adds(&line, text);
 	}

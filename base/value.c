@@ -168,10 +168,19 @@ const char *value_shown(struct arena *a, const char *text)
 {
 	size_t n = strlen(text);
 	char *out = arena_printf(a, "%.*s%s", SHOWN_MAX, text, n > SHOWN_MAX ? "..." : "");
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	value_make_plain(out);
 	return out;
+}
+
+void value_make_plain(char *text)
+{
+	for (unsigned char *p = (unsigned char *)text; *p; p++) {
+		bool is_c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; // U+0080 to U+009F
+		if (is_c1)
+			*p++ = '?';
+		if (is_c1 || *p < ' ' || *p == 0x7f)
+			*p = '?';
+	}
 }
 
 bool value_is_name(const char *text, size_t most, const char *others)

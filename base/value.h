@@ -28,6 +28,8 @@ const char *value_text(struct arena *a, enum value_type type, int64_t number);
 const char *value_type_word(enum value_type type); // what --help puts behind an option: "DURATION"
 // What a message may quote of a text from outside: one line, printable, at most 60 characters.
 const char *value_shown(struct arena *a, const char *text);
+// Makes one line of a text from outside that does nothing to a terminal: control characters become '?'.
+void value_make_plain(char *text);
 // The parts of HOST:PORT, which may be "[::1]:80" or ":80" (host ""). False: it is none. Takes ports 0 to 65535.
 bool value_split_address(struct arena *a, const char *text, const char **host, uint16_t *port);
 // Whether the text has 1 to `most` characters out of A-Z a-z 0-9 and `others`.

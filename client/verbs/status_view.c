@@ -1,6 +1,7 @@
 #include "client/verbs/status.h"
 
 #include "base/mem.h"
+#include "base/value.h"
 #include "client/verbs/format.h"
 
 #include <stdio.h>
@@ -27,9 +28,18 @@ static const char *text(const json_t *o, const char *name)
 	return s ? s : "";
 }
 
-// One line of plain text, cut to the width.
-static void put(struct painter *p, const char *line)
+// Workers and schedulers may say anything.
+static const char *plain(struct painter *p, const char *said)
 {
+	char *copy = arena_strdup(&p->arena, said);
+	value_make_plain(copy);
+	return copy;
+}
+
+// One line of plain text, cut to the width.
+static void put(struct painter *p, const char *said)
+{
+	const char *line = plain(p, said);
 	size_t n = strlen(line), most = p->view->width;
 	bool is_cut = p->view->is_cut && n > most;
 	buf_add(p->out, line, is_cut ? most - 1 : n);
@@ -178,9 +188,9 @@ static void show_worker(struct painter *p, const json_t *w)
 			 : arena_printf(a, "%9s %5lld %5s %8s %7s", "-", number(w, "in_flight"), "-", "-", "-");
 	// Name, bar and numbers are as wide as the table's head; the state has what is left.
 	size_t used = 2 + p->name_width + 1 + BAR + 1 + strlen(left) + 2, room = p->view->width - used;
-	const char *end = *why ? arena_printf(a, "%s: %s", state, why) : state;
+	const char *end = plain(p, *why ? arena_printf(a, "%s: %s", state, why) : state);
 	bool is_cut = p->view->is_cut && strlen(end) > room;
-	buf_addf(p->out, "  %-*.*s %s %s  %s%.*s%s%s\n", (int)p->name_width, (int)p->name_width, text(w, "name"),
+	buf_addf(p->out, "  %-*.*s %s %s  %s%.*s%s%s\n", (int)p->name_width, (int)p->name_width, plain(p, text(w, "name")),
 		 bar(p, is_known ? running : 0, slots), left, format_style(style_of(state)),
 		 is_cut ? (int)room - 1 : (int)strlen(end), end, is_cut ? ">" : "", format_plain());
 	p->lines++;

@@ -63,6 +63,18 @@ e2e_farm_lies_strike_a_worker_out() { # once
 	farm_end
 }
 
+e2e_farm_words_of_a_liar_do_nothing_to_a_terminal() { # once
+	liar_start
+	farm_project 1
+	tell 'hang up'
+	all_away 1 -O1
+	# With its escape sequence it would be the terminal's.
+	"$COFFER" status >"$T/status"
+	grep -q '^ *liar .*say?\[2J??2J?what' "$T/status" || fail "status: $(<"$T/status")"
+	"$COFFER" status --json | grep -qi 'say.u001b' || fail "status --json: $("$COFFER" status --json)"
+	farm_end
+}
+
 e2e_farm_lies_in_messages_are_not_shown() { # once
 	local lie
 	liar_start

@@ -278,6 +278,15 @@ static char *logged(enum log_format format, const char *name)
 	return arena_strdup(&arena, text);
 }
 
+START_TEST(texts_from_outside_do_nothing_to_a_terminal)
+{
+	char text[] = "a\033[2J\nb\x7f\xc2\x9b"
+		      "c \xc3\xa4\xc2\xa0";
+	value_make_plain(text);
+	ck_assert_str_eq(text, "a?[2J?b???c \xc3\xa4\xc2\xa0");
+}
+END_TEST
+
 START_TEST(events_are_words_or_json)
 {
 	ck_assert_ptr_nonnull(strstr(logged(LOG_FORMAT_TEXT, "w1"), " info worker registered worker=w1 slots=4\n"));
@@ -313,6 +322,7 @@ static Suite *options_suite(void)
 	tcase_add_test(tc, addresses_have_a_host_and_a_port);
 	tcase_add_test(tc, numbers_are_shown_as_they_are_written);
 	tcase_add_test(tc, sections_are_told_even_when_empty);
+	tcase_add_test(tc, texts_from_outside_do_nothing_to_a_terminal);
 	tcase_add_test(tc, events_are_words_or_json);
 	suite_add_tcase(s, tc);
 	return s;

@@ -88,6 +88,9 @@ class Liar(rpc.WorkerServicer):
     def Describe(self, request, context):
         return self.backend.Describe(request, timeout=20)
 
+    def Status(self, request, context):
+        context.abort(grpc.StatusCode.UNAVAILABLE, 'say\033[2J\u009b2J\nwhat')
+
     def Compile(self, requests, context):
         lie = read(LIE).decode().strip()
         print('%.3f begins %s' % (time.monotonic(), lie), flush=True)
