@@ -378,6 +378,18 @@ static bool ended_well(const struct compile *c)
 	return c->run.exit_status == 0 && !c->run.limit[0];
 }
 
+// A job may have waited for long: what has run must be what its key and the client's comparison are about.
+static int check_compiler(struct compile *c)
+{
+	char now[TOOLCHAIN_IDENTITY];
+	if (images_identity(c->service->images, c->header->image, c->header->compiler, now, &c->err) == 0 &&
+	    strcmp(now, c->identity) == 0)
+		return 0;
+	err_set(&c->err, ERR_USAGE, "the compiler '%s' has become another one meanwhile: describe it again",
+		c->header->compiler);
+	return fail(c, COUNT_outdated, RPC_ABORTED);
+}
+
 static struct result result_of(const struct compile *c)
 {
 	struct result x = {.out = c->out.data,
@@ -497,6 +509,7 @@ void compile_serve(struct rpc_call *call, void *service)
 		take_slot,         // in turn with other tenants
 		tell_started,      //
 		run,               // in the tenant's session
+		check_compiler,    // is it still the one that was there at first?
 		verify,            //
 		store,             //
 		answer,

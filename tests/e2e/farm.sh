@@ -257,6 +257,47 @@ e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
 	farm_end
 }
 
+# Works for a while, says that it does, and compiles as the machine's compiler does, but for the words in $2.
+slow_compiler()
+{
+	nsenter -t "$(<"$T/w1.pid")" -m sh -c "cat >/usr/local/bin/new && chmod +x /usr/local/bin/new && mv /usr/local/bin/new /usr/local/bin/gcc" <<-END
+		#!/bin/sh
+		case "\$*" in
+		*source*) echo >>$T/begun; while [ ! -e $T/go_on ] && [ \$((n += 1)) -lt 300 ]; do sleep 0.1; done ;;
+		esac
+		exec /usr/bin/gcc "\$@" ${1:-}
+	END
+}
+
+e2e_farm_compiler_that_changes_while_a_job_waits() { # once
+	local first second
+	[ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || skip "it takes a namespace of its own"
+	(COFFER_WORKER_LOG_FORMAT=text unshare -m sh -c 'mount -t tmpfs none /usr/local/bin && ln -s /usr/bin/gcc /usr/local/bin/gcc && exec "$@"' - \
+		"$COFFERD" worker --insecure-loopback --listen "unix:$T/w1.sock" --admin '' --name w1 --runtime process \
+		--folder "$T/w1" --slots 1 --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
+	echo $! >"$T/w1.pid")
+	wait_until 10 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
+	export COFFER_WORKER=unix:$T/w1.sock
+	slow_compiler
+	farm_project 3
+	"$COFFER" gcc -O1 -c u1.c -o 1.o &
+	first=$!
+	wait_until 20 "[ -s $T/begun ]" || fail "no job has begun: $("$COFFER" status) $(<"$T/w1.log")"
+	"$COFFER" gcc -O1 -c u2.c -o 2.o &
+	second=$!
+	wait_until 4 '"$COFFER" status | grep -q "1 waiting"'
+	slow_compiler -O3
+	touch "$T/go_on"
+	wait $first $second
+	gcc -O1 -c u2.c -o want.o
+	same_file want.o 2.o
+	# The worker stored nothing of it, and was compared again.
+	settle
+	[ "$(counter remote_compiles)" = 0 ] || fail "the other compiler's object was taken: $(all_grown)"
+	"$COFFER" status | grep -q 'differs' || fail "status: $("$COFFER" status)"
+	farm_end
+}
+
 e2e_farm_with_a_scheduler() { # once
 	need perl jq
 	site_start
