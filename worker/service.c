@@ -152,6 +152,7 @@ static void reply_status(struct worker_service *s, struct rpc_call *call, const 
 	m.own_sessions = sessions_count_of(s->sessions, tenant);
 	tally_of(s->tally, tenant, &m.own_answers, &m.own_hits);
 	m.draining = s->is_draining;
+	m.keep_nothing = s->is_paranoid;
 	m.version = (char *)(uintptr_t)COFFER_VERSION;
 	rpc_reply(call, &m.base);
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DESCRIBE_MS = 5000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_MS = 60000 };
+enum { DESCRIBE_MS = 5000, POLICY_MS = 2000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_MS = 60000 };
 
 // ---- is its compiler ours? --------------------------------------------------------------------------------------------
 
@@ -34,6 +34,19 @@ static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
 	pthread_mutex_unlock(&f->lock);
 }
 
+// A worker that has no such compiler does not describe it, but its policy is about what is compiled here, too.
+static void ask_policy(struct farm *f, const struct farm_seat *seat)
+{
+	Coffer__V1__StatusRequest request = COFFER__V1__STATUS_REQUEST__INIT;
+	Coffer__V1__StatusReply *reply = NULL;
+	struct rpc_call_options options = {.deadline_ms = POLICY_MS, .authorization = seat->authorization};
+	if (rpc_unary(seat->channel, "/coffer.v1.Worker/Status", &options, &request.base,
+		      &coffer__v1__status_reply__descriptor, &reply, NULL, NULL) < 0)
+		return;
+	note_policy(f, seat->route, reply->keep_nothing);
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+}
+
 int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err)
 {
 	Coffer__V1__DescribeRequest request = COFFER__V1__DESCRIBE_REQUEST__INIT;
@@ -48,6 +61,7 @@ int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compi
 		if (code != RPC_NOT_FOUND && code != RPC_INVALID_ARGUMENT && code != RPC_FAILED_PRECONDITION)
 			return -1;
 		log_warn("worker '%s' has no '%s' for us: %s", seat->worker, c->name, err->text);
+		ask_policy(f, seat);
 		return 0;
 	}
 	const char *differs = difference(f, c, reply);

@@ -235,6 +235,23 @@ e2e_farm_policy_keeps_nothing_here() { # once
 	farm_end
 }
 
+e2e_farm_policy_of_a_worker_without_our_compiler() { # once
+	need clang
+	[ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || skip "it takes a namespace of its own"
+	put "$T/without-clang" '#!/bin/sh' "mount --bind /dev/null '$(readlink -f "$(command -v clang)")' && exec $COFFERD \"\$@\""
+	chmod +x "$T/without-clang"
+	put "$T/worker" '#!/bin/sh' "exec unshare -m $T/without-clang \"\$@\""
+	chmod +x "$T/worker"
+	COFFERD=$T/worker worker_start w1 --runtime process --paranoid
+	put a.c 'int secret;'
+	"$COFFER" clang -c a.c -o a.o || fail "the compile fails"
+	settle
+	[ "$(counter misses)" = 1 ] || fail "it is not cached at all: $(all_grown)"
+	[ "$(counter stored)" = 0 ] || fail "it was kept: $(all_grown)"
+	"$COFFER" status | grep -q 'nothing is kept on this machine' || fail "status: $("$COFFER" status)"
+	farm_end
+}
+
 e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
 	worker_start w1 --runtime process
 	farm_project 8
