@@ -42,7 +42,8 @@ static uint64_t run(const struct commands *all, size_t first, size_t n, const st
 		make(&all->list[first + i], cfg, gate);
 	}
 	// Until each has reached the gate.
-	nanosleep(&(struct timespec){.tv_nsec = n > 1 ? 300000000 : 1000000}, NULL);
+	long ms = n < 500 ? 2 + (long)n : 500;
+	nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 	close(gate[0]);
 	uint64_t start = now_ns();
 	close(gate[1]);
