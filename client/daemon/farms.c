@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FARMS_MAX = 16, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 };
+enum { FARMS_MAX = 64, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 };
 
 struct known_farm {
 	struct digest settings;
@@ -23,6 +23,7 @@ struct farms {
 	pthread_mutex_t lock;
 	struct known_farm known[FARMS_MAX];
 	unsigned n;
+	bool is_full;
 	struct map facts;  // compiler's identity and language -> struct toolchain_facts
 	struct map native; // compiler's identity and native words -> struct meaning
 };
@@ -72,6 +73,9 @@ struct farm *farms_find(struct farms *fs, const struct config *config)
 		struct known_farm *k = &fs->known[fs->n++];
 		*k = (struct known_farm){.settings = settings, .farm = farm};
 		snprintf(k->why, sizeof k->why, "%.250s", err.text);
+	} else if (!fs->is_full) {
+		fs->is_full = true;
+		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' begins anew", FARMS_MAX);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	return farm;
