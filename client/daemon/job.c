@@ -170,10 +170,13 @@ static void serve_compile(struct job *j)
 	if (reason == REASON_NONE)
 		reason = j->d->store ? job_understand(j) : REASON_store_failed;
 	// Of what is not cached the journal says no more than it may either.
-	if (j->config && config_bool(j->config, SETTING_paranoid))
-		j->keeping = KEEPING_NOT;
-	if (j->config)
+	if (!j->config) {
+		reason = reason == REASON_NONE ? REASON_configuration : reason;
+	} else {
+		if (config_bool(j->config, SETTING_paranoid))
+			j->keeping = KEEPING_NOT;
 		job_heed_policy(j, false);
+	}
 	if (reason != REASON_NONE) {
 		not_cached(j, reason);
 		send_text(j, WIRE_EXEC, reason_name(reason));
