@@ -75,7 +75,8 @@ struct farm *farms_find(struct farms *fs, const struct config *config)
 		snprintf(k->why, sizeof k->why, "%.250s", err.text);
 	} else if (!fs->is_full) {
 		fs->is_full = true;
-		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' begins anew", FARMS_MAX);
+		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' begins anew",
+			  FARMS_MAX);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	return farm;
