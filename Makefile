@@ -14,6 +14,8 @@ CC := gcc
 endif
 # The launcher starts once for every compile. A static musl program starts several times faster than a static glibc one.
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
+# musl-gcc does not see the kernel's headers.
+KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
 PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp
 PKG_CONFIG ?= pkg-config
 
@@ -49,61 +51,76 @@ HARDEN :=
 endif
 
 # ---- what is built ------------------------------------------------------------------------------------------------
-LIB_SRC := $(wildcard base/*.c store/*.c depscan/*.c jobserver/*.c remote/*.c)
-DAEMON_SRC := $(wildcard client/*.c client/daemon/*.c client/remote/*.c client/verbs/*.c scheduler/*.c worker/*.c)
-PROTO_OBJ := $(patsubst proto/%.proto,$(B)/proto/%.pb-c.o,$(wildcard proto/*.proto))
-# What the launcher shares with the rest needs no library.
-LEASE_SRC := jobserver/lease.c jobserver/lend.c jobserver/makeflags.c jobserver/cores.c base/buf.c base/err.c base/mem.c
-LAUNCHER_SRC := $(wildcard client/launcher/*.c) client/wire.c $(LEASE_SRC)
+# A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
+# docs/architecture.md has the picture, tools/lint the arrows.
+COMPILE := compiler depscan store codec base
+SERVICE := service settings remote/net remote auth proto
+cofferd_FOLDERS := main client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
+	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
+agent_FOLDERS := agent remote proto codec base
+# Static, and without any library: they start once for every compile or command.
+launcher_FOLDERS := client/launcher client/wire jobserver/client base
+gate_FOLDERS := jobserver/gate jobserver/client base
+
+archive = $(B)/$(1)/lib.a
+launcher_archive = $(B)/launcher/$(1)/lib.a
+archives = $(foreach d,$(1),$(call archive,$(d)))
+PROTO_SRC := $(wildcard proto/*.proto)
+SOURCES = $(if $(filter proto,$(1)),$(PROTO_SRC:%.proto=$(B)/%.pb-c.o),$(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c)))
 UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
-
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(PROTO_OBJ)
-DAEMON_OBJ := $(DAEMON_SRC:%.c=$(B)/%.o)
-LAUNCHER_OBJ := $(LAUNCHER_SRC:%.c=$(B)/launcher/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
-# Unit tests and fuzz targets see everything but the programs' main().
-TESTABLE_OBJ := $(LIB_OBJ) $(filter-out $(B)/client/daemon/main.o,$(DAEMON_OBJ))
+# What unit tests, fuzz targets and the programs of tests may link: all of it but main().
+TESTED := $(filter-out main,$(cofferd_FOLDERS)) agent
+grouped = -Wl,--start-group $(1) -Wl,--end-group
 
 .PHONY: all
 all: $(B)/coffer $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so
 
-$(B)/cofferd: $(DAEMON_OBJ) $(LIB_OBJ)
-	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+define folder_rule
+$(call archive,$(1)): $(call SOURCES,$(1))
+	@rm -f $$@ && $(AR) rcs $$@ $$^
+endef
+$(foreach d,$(sort $(cofferd_FOLDERS) agent),$(eval $(call folder_rule,$(d))))
+define launcher_rule
+$(call launcher_archive,$(1)): $(patsubst %.c,$(B)/launcher/%.o,$(wildcard $(1)/*.c))
+	@rm -f $$@ && $(AR) rcs $$@ $$^
+endef
+$(foreach d,$(sort $(launcher_FOLDERS) $(gate_FOLDERS)),$(eval $(call launcher_rule,$(d))))
 
-$(B)/coffer: $(LAUNCHER_OBJ)
+$(B)/cofferd: $(call archives,$(cofferd_FOLDERS))
 	$(say) LINK $@
-	$(Q)$(LAUNCHER_CC) -static -o $@ $^
-
-# What stands before the commands of a ninja that knows no jobserver.
-GATE_SRC := jobserver/gate/main.c $(LEASE_SRC)
-$(B)/coffer-gate: $(GATE_SRC:%.c=$(B)/launcher/%.o)
-	$(say) LINK $@
-	$(Q)$(LAUNCHER_CC) -static -o $@ $^
-
-$(B)/libcoffer-gate.so: jobserver/gate/spawn.c
-	@mkdir -p $(@D)
-	$(say) LINK $@
-	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $<
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(LIB_LIBS)
 
 # Beside a job, in its sandbox or its microVM: static, and without TLS, keys and settings, which are the worker's.
-AGENT_SRC := $(wildcard agent/*.c)
-AGENT_LIB := $(filter-out $(foreach f,remote/tls% remote/net_% remote/target remote/token% remote/jwks% remote/keys% base/conf base/options base/program base/admin,$(B)/$(f).o),$(patsubst %.c,$(B)/%.o,$(wildcard base/*.c remote/*.c))) $(PROTO_OBJ)
-$(B)/coffer-agent: $(AGENT_SRC:%.c=$(B)/%.o) $(AGENT_LIB)
+$(B)/coffer-agent: $(call archives,$(agent_FOLDERS))
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $^ $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread
+	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $(call grouped,$^) $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread
+
+$(B)/coffer: $(foreach d,$(launcher_FOLDERS),$(call launcher_archive,$(d)))
+	$(say) LINK $@
+	$(Q)$(LAUNCHER_CC) -static -o $@ $(call grouped,$^)
+
+# What stands before the commands of a ninja that knows no jobserver.
+$(B)/coffer-gate: $(foreach d,$(gate_FOLDERS),$(call launcher_archive,$(d)))
+	$(say) LINK $@
+	$(Q)$(LAUNCHER_CC) -static -o $@ $(call grouped,$^)
+
+$(B)/libcoffer-gate.so: $(wildcard jobserver/preload/*.c)
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $^
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $@
-	$(Q)$(LAUNCHER_CC) -std=c17 -O2 -g $(WARN) -Wno-conversion -Wno-sign-conversion $(WERROR) $(CPPFLAGS) -DCOFFER_LAUNCHER \
+	$(Q)$(LAUNCHER_CC) -std=c17 -O2 -g $(WARN) -Wno-conversion -Wno-sign-conversion $(WERROR) $(CPPFLAGS) $(KERNEL_HEADERS) \
 		-fno-stack-protector -MMD -MP -c -o $@ $<
 
 # Generated from the messages of proto/. Not from the services: remote/ calls them, and `Register` is no name in C.
 TEST_PROTO_OBJ := $(patsubst %.proto,$(B)/%.pb-c.o,$(wildcard tests/programs/*.proto))
-PROTO_H := $(PROTO_OBJ:.o=.h) $(TEST_PROTO_OBJ:.o=.h)
+PROTO_H := $(PROTO_SRC:%.proto=$(B)/%.pb-c.h) $(TEST_PROTO_OBJ:.o=.h)
 $(B)/%.pb-c.c $(B)/%.pb-c.h: %.proto
 	@mkdir -p $(@D)
 	$(say) PROTO $@
@@ -118,23 +135,23 @@ $(B)/%.o: %.c | $(PROTO_H)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS_ALL) $(HARDEN) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(TESTABLE_OBJ)
+$(B)/unit/%: $(B)/tests/unit/%.o $(call archives,$(TESTED))
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)
 
 # What the end-to-end tests need besides coffer itself.
 PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
 .PHONY: programs
 programs: $(PROGRAM_BIN)
-$(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(TESTABLE_OBJ)
+$(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(call archives,$(TESTED))
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $^ $(LIB_LIBS)
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(LIB_LIBS)
 
-$(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(TESTABLE_OBJ)
+$(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(call archives,$(TESTED))
 	@mkdir -p $(@D)
-	$(CC) $(SAN:fuzzer-no-link=fuzzer) -fsanitize=fuzzer -o $@ $^ $(LIB_LIBS)
+	$(CC) $(SAN:fuzzer-no-link=fuzzer) -fsanitize=fuzzer -o $@ $(call grouped,$^) $(LIB_LIBS)
 
 $(B)/fuzz/%.fuzz.o: fuzz/%.c | $(PROTO_H)
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 #include "agent/source.h"
 
 #include "base/mem.h"
-#include "base/zstd.h"
+#include "codec/zstd.h"
 
 #include <errno.h>
 #include <stdlib.h>

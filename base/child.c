@@ -5,10 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,7 +42,7 @@ static _Noreturn void become(const struct child *c, const struct pipes *p)
 	int null = open("/dev/null", O_RDONLY);
 	if ((c->cwd_fd < 0 || fchdir(c->cwd_fd) == 0) && null >= 0 && dup2(null, 0) >= 0 && dup2(p->out[1], 1) >= 0 &&
 	    dup2(p->errs[1], 2) >= 0 && dup3(p->failed[1], 3, O_CLOEXEC) >= 0) {
-		close_range(4, ~0U, 0);
+		syscall(SYS_close_range, 4, ~0U, 0); // the C library of the launcher has no function for it
 		execve(c->program ? c->program : c->argv[0], (char *const *)(uintptr_t)c->argv,
 		       c->envp ? (char *const *)(uintptr_t)c->envp : environ);
 	}

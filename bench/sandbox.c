@@ -5,8 +5,8 @@
 //     sandbox AGENT SCRATCH-FOLDER PROGRAM-FOLDER at-once RUNTIME JOBS SECONDS
 #include "base/mem.h"
 #include "remote/rpc.h"
-#include "worker/runtime.h"
-#include "worker/toolchain.h"
+#include "worker/runtime/runtime.h"
+#include "worker/runtime/toolchain.h"
 
 #include <pthread.h>
 #include <spawn.h>

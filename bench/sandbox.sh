@@ -31,7 +31,7 @@ END
 "$(command -v musl-gcc || command -v "${CC:-cc}")" -static -O2 -o "$work/programs/stub" "$work/stub.c"
 # shellcheck disable=SC2046
 "${CC:-cc}" -std=c17 -O2 -D_GNU_SOURCE -I. -I"$build" -o "$work/sandbox" bench/sandbox.c \
-	$(ls "$build"/{base,store,depscan,remote,proto}/*.o "$build"/worker/{cgroup,limits,process,process_ops,runtime,runtime_reply,sandbox,sandbox_filter,toolchain,toolchain_facts}.o) \
+	-Wl,--start-group "$build"/{worker/runtime,auth,remote,proto,compiler,depscan,store,codec,base}/lib.a -Wl,--end-group \
 	$(pkg-config --libs libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt zlib) -lpthread
 run() { "$work/sandbox" "$build/coffer-agent" "$work/scratch" "$work/programs" "$@"; }
 

@@ -1,11 +1,11 @@
 #include "client/config.h"
 
-#include "base/conf.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "base/value.h"
-#include "client/nearest.h"
 #include "depscan/watch.h"
+#include "settings/conf.h"
+#include "settings/nearest.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -24,13 +24,13 @@ static const struct {
 	bool tree_ok;
 } settings[SETTING_COUNT] = {
 #define SETTING(id, type, dflt, tree_ok, text) {#id, #type, dflt, text, TYPE_##type, tree_ok},
-#include "client/settings.def"
+#include "client/wire/settings.def"
 #undef SETTING
 };
 
 static const char *const setting_names[SETTING_COUNT] = {
 #define SETTING(id, type, dflt, tree_ok, text) #id,
-#include "client/settings.def"
+#include "client/wire/settings.def"
 #undef SETTING
 };
 

@@ -18,7 +18,7 @@
 
 enum setting {
 #define SETTING(id, type, dflt, tree_ok, text) SETTING_##id,
-#include "client/settings.def"
+#include "client/wire/settings.def"
 #undef SETTING
 	SETTING_COUNT
 };

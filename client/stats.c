@@ -48,7 +48,7 @@ static const struct {
 #include "client/stats.def"
 #undef STAT
 #define REASON(name, text) {"not_cached_" #name, text},
-#include "depscan/reasons.def"
+#include "compiler/reasons.def"
 #undef REASON
 };
 

@@ -11,7 +11,7 @@
 #define COFFER_CLIENT_STATS_H
 
 #include "base/err.h"
-#include "depscan/reason.h"
+#include "compiler/reason.h"
 
 #include <stdint.h>
 

@@ -7,7 +7,7 @@
 #define COFFER_DEPSCAN_ABSENT_H
 
 #include "depscan/manifest.h"
-#include "depscan/places.h"
+#include "depscan/path_cache.h"
 #include "depscan/scan.h"
 #include "depscan/search.h"
 

@@ -7,8 +7,8 @@
 #ifndef COFFER_DEPSCAN_COMPILER_H
 #define COFFER_DEPSCAN_COMPILER_H
 
-#include "base/hash.h"
-#include "depscan/cmdline.h"
+#include "codec/hash.h"
+#include "compiler/cmdline.h"
 #include "depscan/files.h"
 
 struct compiler {

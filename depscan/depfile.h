@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "depscan/cmdline.h"
+#include "compiler/cmdline.h"
 
 struct depfile {
 	const char **targets; // as written, still escaped

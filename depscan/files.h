@@ -7,8 +7,8 @@
 #define COFFER_DEPSCAN_FILES_H
 
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
+#include "codec/hash.h"
 #include "depscan/scan.h"
 
 #define FILES_AGE_FLOOR_NS ((int64_t)2000000000)

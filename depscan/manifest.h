@@ -12,8 +12,8 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
+#include "codec/hash.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

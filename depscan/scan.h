@@ -12,7 +12,7 @@
 #define COFFER_DEPSCAN_SCAN_H
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "codec/hash.h"
 
 #include <stdbool.h>
 #include <stddef.h>

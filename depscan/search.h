@@ -6,7 +6,7 @@
 #define COFFER_DEPSCAN_SEARCH_H
 
 #include "depscan/compiler.h"
-#include "depscan/places.h"
+#include "depscan/path_cache.h"
 
 // A folder that is reached through a symlink: which folders count as the same depends on where it leads.
 struct search_link {

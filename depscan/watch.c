@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/path.h"
-#include "depscan/places.h"
+#include "depscan/path_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>

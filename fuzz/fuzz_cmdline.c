@@ -1,5 +1,5 @@
 // Any words after any compiler's name: the parser ends, and what it promises without a reason holds.
-#include "depscan/cmdline.h"
+#include "compiler/cmdline.h"
 
 #include <fcntl.h>
 #include <stdint.h>

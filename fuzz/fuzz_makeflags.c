@@ -1,6 +1,6 @@
 // MAKEFLAGS and command lines: any bytes. What is written must name our pool and no other, hold no second -j, and keep
 // the variables; a command line keeps its words but those of -j.
-#include "jobserver/makeflags.h"
+#include "jobserver/client/makeflags.h"
 
 #include "base/mem.h"
 

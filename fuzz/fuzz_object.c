@@ -1,5 +1,5 @@
 // Objects from a worker: whatever the bytes are, nothing beyond them is read.
-#include "client/remote/object.h"
+#include "client/farm/object.h"
 
 #include <stdint.h>
 

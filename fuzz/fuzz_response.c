@@ -1,5 +1,5 @@
 // Any text as a response file: it is split without a read past its end, and quoting the words again gives the same words.
-#include "depscan/cmdline.h"
+#include "compiler/cmdline.h"
 
 #include "base/buf.h"
 

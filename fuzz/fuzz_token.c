@@ -1,5 +1,5 @@
 // Tokens and key sets from outside. Nothing passes that the key has not signed.
-#include "remote/token.h"
+#include "auth/token.h"
 
 #include "base/mem.h"
 

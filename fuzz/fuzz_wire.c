@@ -1,6 +1,6 @@
 // Bytes from the other side of the socket: the first says which payload the rest is, or that it is a whole message. What is
 // accepted must be encoded to the very same bytes again, since a payload has one form only.
-#include "client/wire.h"
+#include "client/wire/wire.h"
 
 #include <stdlib.h>
 #include <string.h>

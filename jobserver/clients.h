@@ -10,7 +10,7 @@
 #define COFFER_JOBSERVER_CLIENTS_H
 
 #include "jobserver/books.h"
-#include "jobserver/lease.h"
+#include "jobserver/client/lease.h"
 
 #include <stddef.h>
 #include <stdint.h>

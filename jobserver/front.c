@@ -1,7 +1,7 @@
 #include "jobserver/front.h"
 
 #include "base/path.h"
-#include "jobserver/cores.h"
+#include "jobserver/client/cores.h"
 #include "jobserver/masquerade.h"
 #include "jobserver/place.h"
 #include "jobserver/progress.h"

@@ -9,7 +9,7 @@
 #ifndef COFFER_JOBSERVER_FRONT_H
 #define COFFER_JOBSERVER_FRONT_H
 
-#include "jobserver/makeflags.h"
+#include "jobserver/client/makeflags.h"
 #include "jobserver/tool.h"
 
 #include <stdint.h>

@@ -2,8 +2,8 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/path.h"
+#include "codec/hash.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 #include "jobserver/parent.h"
 
 #include "base/mem.h"
-#include "jobserver/makeflags.h"
+#include "jobserver/client/makeflags.h"
 #include "jobserver/pool.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 #include "remote/codec.h"
 
 #include "base/mem.h"
-#include "base/zstd.h"
+#include "codec/zstd.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #ifndef COFFER_REMOTE_CONN_H
 #define COFFER_REMOTE_CONN_H
 
+#include "remote/address.h"
 #include "remote/call.h"
-#include "remote/net.h"
 
 #include <nghttp2/nghttp2.h>
 

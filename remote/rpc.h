@@ -22,7 +22,7 @@ struct rpc_loop;
 struct rpc_channel;
 struct rpc_call;
 struct rpc_server;
-struct rpc_tls; // remote/tls.h
+struct rpc_tls; // remote/net/tls.h
 
 // grpc/doc/statuscodes.md
 enum rpc_code {
@@ -97,7 +97,7 @@ struct rpc_peer {
 
 // ---- client -------------------------------------------------------------------------------------------------------------
 
-// One HTTP/2 connection, for hundreds of calls at once. It does not connect again: remote/target.h does.
+// One HTTP/2 connection, for hundreds of calls at once. It does not connect again: remote/net/target.h does.
 struct rpc_channel_config {
 	struct rpc_tls *tls;       // NULL: plain text
 	const char *server_name;   // for SNI and the check of its certificate by CA; NULL: the host of the address

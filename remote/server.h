@@ -3,8 +3,8 @@
 #define COFFER_REMOTE_SERVER_H
 
 #include "base/map.h"
+#include "remote/address.h"
 #include "remote/conn.h"
-#include "remote/net.h"
 #include "remote/pool.h"
 
 struct listener {

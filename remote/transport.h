@@ -30,7 +30,7 @@ struct transport {
 	bool has_more;    // bytes may be waiting that the descriptor does not show
 };
 
-// How a connection gets TLS, without the core knowing OpenSSL: remote/tls.c embeds this as its first member.
+// How a connection gets TLS, without the core knowing OpenSSL: remote/net/tls.c embeds this as its first member.
 struct tls_setup {
 	bool is_server;
 	const char *name;          // a client's: for SNI and the check

@@ -6,7 +6,7 @@
 #ifndef COFFER_SCHEDULER_GRANTS_H
 #define COFFER_SCHEDULER_GRANTS_H
 
-#include "remote/token.h"
+#include "auth/token.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
 #ifndef COFFER_SCHEDULER_REGISTRY_H
 #define COFFER_SCHEDULER_REGISTRY_H
 
+#include "auth/token.h"
 #include "base/err.h"
-#include "remote/token.h"
 
 #include "proto/coffer.pb-c.h"
 

@@ -1,7 +1,7 @@
 #include "scheduler/route.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
+#include "codec/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>

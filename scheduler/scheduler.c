@@ -1,11 +1,11 @@
 #include "scheduler/scheduler.h"
 
-#include "base/admin.h"
 #include "base/log.h"
-#include "base/program.h"
-#include "remote/tls.h"
+#include "remote/net/tls.h"
 #include "scheduler/service.h"
 #include "scheduler/status.h"
+#include "service/admin.h"
+#include "service/program.h"
 
 #include <signal.h>
 #include <string.h>

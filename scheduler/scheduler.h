@@ -2,7 +2,7 @@
 #ifndef COFFER_SCHEDULER_SCHEDULER_H
 #define COFFER_SCHEDULER_SCHEDULER_H
 
-#include "base/options.h"
+#include "settings/options.h"
 
 enum scheduler_option {
 #define OPTION(id, type, dflt, least, most, choices, text) SCHEDULER_##id,

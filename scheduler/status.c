@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/metrics.h"
 #include "scheduler/service.h"
+#include "service/metrics.h"
 
 #include <stdio.h>
 #include <string.h>

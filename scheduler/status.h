@@ -2,7 +2,7 @@
 #ifndef COFFER_SCHEDULER_STATUS_H
 #define COFFER_SCHEDULER_STATUS_H
 
-#include "base/admin.h"
+#include "service/admin.h"
 
 #define STATUS_PAGES 3
 extern const struct admin_page status_pages[STATUS_PAGES]; // ctx is the struct service

@@ -1,9 +1,9 @@
 #include "scheduler/tenants.h"
 
-#include "base/conf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/value.h"
+#include "settings/conf.h"
 
 #include <stdlib.h>
 #include <string.h>

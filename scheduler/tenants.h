@@ -16,8 +16,8 @@
 #ifndef COFFER_SCHEDULER_TENANTS_H
 #define COFFER_SCHEDULER_TENANTS_H
 
+#include "auth/token.h"
 #include "base/err.h"
-#include "remote/token.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 #include "scheduler/trust.h"
 
+#include "auth/keys.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "remote/keys.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #ifndef COFFER_SCHEDULER_TRUST_H
 #define COFFER_SCHEDULER_TRUST_H
 
+#include "auth/token.h"
 #include "base/err.h"
-#include "remote/token.h"
 #include "scheduler/tenants.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 #include "store/blob.h"
 
 #include "base/mem.h"
-#include "base/zstd.h"
+#include "codec/zstd.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -17,7 +17,7 @@
 #define COFFER_STORE_STORE_H
 
 #include "base/buf.h"
-#include "base/hash.h"
+#include "codec/hash.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
 #ifndef COFFER_WORKER_ACCESS_H
 #define COFFER_WORKER_ACCESS_H
 
-#include "remote/token.h"
+#include "auth/token.h"
 
 struct access_config {
 	const char *jwks;   // the file

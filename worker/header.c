@@ -1,7 +1,7 @@
 #include "worker/header.h"
 
+#include "auth/token.h"
 #include "base/mem.h"
-#include "remote/token.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef COFFER_WORKER_HEADER_H
 #define COFFER_WORKER_HEADER_H
 
-#include "worker/arguments.h"
+#include "compiler/arguments.h"
 
 #include "proto/coffer.pb-c.h"
 

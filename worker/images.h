@@ -8,7 +8,7 @@
 #ifndef COFFER_WORKER_IMAGES_H
 #define COFFER_WORKER_IMAGES_H
 
-#include "worker/toolchain.h"
+#include "worker/runtime/toolchain.h"
 
 struct images;
 // `compilers` are the names of those of the host that are told to the scheduler, NULL-terminated; one that is not there is left out. What

@@ -4,8 +4,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "remote/target.h"
-#include "remote/tls.h"
+#include "remote/net/target.h"
+#include "remote/net/tls.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #define COFFER_WORKER_RESULTS_H
 
 #include "worker/key.h"
-#include "worker/packer.h"
+#include "worker/output_frame.h"
 
 struct result { // of a run that ended with 0
 	uint8_t source[32];

@@ -5,14 +5,14 @@
 
 #include "remote/rpc.h"
 #include "worker/access.h"
-#include "worker/flights.h"
 #include "worker/images.h"
 #include "worker/queue.h"
 #include "worker/results.h"
-#include "worker/runtime.h"
+#include "worker/runtime/runtime.h"
 #include "worker/sessions.h"
+#include "worker/single_flight.h"
 #include "worker/space.h"
-#include "worker/tally.h"
+#include "worker/tenant_stats.h"
 
 #include <stdatomic.h>
 

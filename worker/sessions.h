@@ -4,7 +4,7 @@
 #ifndef COFFER_WORKER_SESSIONS_H
 #define COFFER_WORKER_SESSIONS_H
 
-#include "worker/runtime.h"
+#include "worker/runtime/runtime.h"
 
 struct sessions;
 struct pooled_session;

@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/metrics.h"
+#include "service/metrics.h"
 
 #include <stdio.h>
 #include <sys/resource.h>

@@ -2,7 +2,7 @@
 #ifndef COFFER_WORKER_STATUS_H
 #define COFFER_WORKER_STATUS_H
 
-#include "base/admin.h"
+#include "service/admin.h"
 #include "worker/register.h"
 
 struct worker_status {

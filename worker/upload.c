@@ -1,7 +1,7 @@
 #include "worker/upload.h"
 
 #include "base/mem.h"
-#include "base/zstd.h"
+#include "codec/zstd.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>

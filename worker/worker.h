@@ -2,7 +2,7 @@
 #ifndef COFFER_WORKER_WORKER_H
 #define COFFER_WORKER_WORKER_H
 
-#include "base/options.h"
+#include "settings/options.h"
 
 enum worker_option {
 #define OPTION(id, type, dflt, least, most, choices, text) WORKER_##id,

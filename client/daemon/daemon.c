@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "client/daemon/farms.h"
-#include "client/daemon/job.h"
-#include "client/wire.h"
-#include "jobserver/cores.h"
+#include "client/job/job.h"
+#include "client/services/farms.h"
+#include "client/wire/wire.h"
+#include "jobserver/client/cores.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,13 +6,13 @@
 #define COFFER_CLIENT_DAEMON_DAEMON_H
 
 #include "client/config.h"
-#include "client/daemon/idle.h"
-#include "client/daemon/manifests.h"
-#include "client/daemon/record.h"
-#include "client/daemon/settings.h"
+#include "client/job/record.h"
+#include "client/services/idle.h"
+#include "client/services/manifests.h"
+#include "client/services/settings.h"
 #include "client/stats.h"
-#include "depscan/arrivals.h"
 #include "depscan/compiler.h"
+#include "depscan/directory_watch.h"
 #include "depscan/files.h"
 #include "depscan/search.h"
 #include "depscan/watch.h"

@@ -9,7 +9,7 @@ static bool is_verb(const char *word)
 {
 	static const char *const verbs[] = {
 #define VERB(name, text) #name,
-#include "client/verbs/verbs.def"
+#include "client/wire/verbs.def"
 #undef VERB
 	};
 	if (word[0] == '-')
@@ -24,7 +24,7 @@ static bool is_setting(const char *name, size_t n)
 {
 	static const char *const names[] = {
 #define SETTING(id, type, dflt, tree_ok, text) #id,
-#include "client/settings.def"
+#include "client/wire/settings.def"
 #undef SETTING
 	};
 	for (size_t i = 0; i < COUNT_OF(names); i++)

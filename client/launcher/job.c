@@ -1,5 +1,5 @@
-#include "client/env_names.h"
 #include "client/launcher/launcher.h"
+#include "client/wire/env_names.h"
 
 #include <errno.h>
 #include <fcntl.h>

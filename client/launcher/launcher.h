@@ -6,8 +6,8 @@
 #ifndef COFFER_CLIENT_LAUNCHER_LAUNCHER_H
 #define COFFER_CLIENT_LAUNCHER_LAUNCHER_H
 
-#include "client/wire.h"
-#include "jobserver/lease.h"
+#include "client/wire/wire.h"
+#include "jobserver/client/lease.h"
 
 #include <stdbool.h>
 #include <stdint.h>

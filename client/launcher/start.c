@@ -1,7 +1,7 @@
 // Starting the daemon: under a lock the launcher makes the listening socket and hands it to a detached cofferd, so that it,
 // and whoever comes next, can connect at once and need not wait until the daemon is up.
-#include "client/env_names.h"
 #include "client/launcher/launcher.h"
+#include "client/wire/env_names.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // What the environment and the files say: settings, unknown variables, other caches, the jobserver.
-#include "client/nearest.h"
 #include "client/verbs/doctor.h"
 #include "client/verbs/verbs.h"
+#include "settings/nearest.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

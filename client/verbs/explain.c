@@ -1,12 +1,12 @@
 // `coffer explain FILE|last`: why a compile was not a hit.
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/path.h"
 #include "client/verbs/format.h"
 #include "client/verbs/history.h"
 #include "client/verbs/verbs.h"
+#include "codec/hash.h"
+#include "compiler/reason.h"
 #include "depscan/linediff.h"
-#include "depscan/reason.h"
 #include "store/store.h"
 
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 // `coffer keys`: what a small site needs of keys, certificates and first files, in one command.
 #include "client/verbs/verbs.h"
 
+#include "auth/keys.h"
+#include "auth/token.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "base/value.h"
-#include "remote/keys.h"
-#include "remote/token.h"
 
 #include <errno.h>
 #include <fcntl.h>

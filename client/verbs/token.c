@@ -1,9 +1,9 @@
 // `coffer token`: tokens by hand, for workers without a certificate and to look into.
 #include "client/verbs/verbs.h"
 
+#include "auth/token.h"
 #include "base/file.h"
 #include "base/value.h"
-#include "remote/token.h"
 
 #include "proto/coffer.pb-c.h"
 

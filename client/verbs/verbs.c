@@ -1,7 +1,7 @@
 #include "client/verbs/verbs.h"
 
 #include "base/path.h"
-#include "client/nearest.h"
+#include "settings/nearest.h"
 #include "store/store.h"
 
 #include <stdarg.h>
@@ -13,13 +13,13 @@
 
 static const struct verb verbs[] = {
 #define VERB(name, text) {#name, text, verb_##name},
-#include "client/verbs/verbs.def"
+#include "client/wire/verbs.def"
 #undef VERB
 };
 
 static const char *const verb_names[] = {
 #define VERB(name, text) #name,
-#include "client/verbs/verbs.def"
+#include "client/wire/verbs.def"
 #undef VERB
 };
 

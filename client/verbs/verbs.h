@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "client/config.h"
-#include "client/wire.h"
+#include "client/wire/wire.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct verb {
 };
 
 #define VERB(name, text) int verb_##name(int argc, char **argv);
-#include "client/verbs/verbs.def"
+#include "client/wire/verbs.def"
 #undef VERB
 
 const struct verb *verb_find(const char *name); // NULL: there is none

@@ -2,7 +2,7 @@
 //
 // It stands before every command of a ninja that knows no jobserver (see spawn.c). Without an answer it goes on at once.
 // The slot lasts as long as the process that it becomes. A static program: it costs less than a millisecond.
-#include "jobserver/lease.h"
+#include "jobserver/client/lease.h"
 
 #include <errno.h>
 #include <stdio.h>

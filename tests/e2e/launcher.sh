@@ -11,13 +11,13 @@ coffer_given=${COFFER:-}
 build()
 {
 	local flags=(-std=c17 -O1 -g -D_GNU_SOURCE -DCOFFER_VERSION='"0.1.0"' -I"$here")
-	local shared=("$here"/client/wire.c "$here"/base/{buf,err,mem}.c)
+	local shared=("$here"/client/wire/wire.c "$here"/base/{buf,err,mem}.c)
 	gcc "${flags[@]}" -w "$here/tests/fake_daemon.c" "${shared[@]}" -o "$top/fake_daemon" || exit 1
 	mkdir -p "$top/bin"
 	if [ -n "$coffer_given" ]; then
 		cp "$coffer_given" "$top/bin/coffer"
 	else
-		$(command -v musl-gcc || echo gcc) -static "${flags[@]}" -w "$here"/client/launcher/*.c "${shared[@]}" \
+		$(command -v musl-gcc || echo gcc) -static "${flags[@]}" -w "$here"/client/launcher/*.c "$here"/jobserver/client/*.c "${shared[@]}" \
 			-o "$top/bin/coffer" || exit 1
 	fi
 	gcc "${flags[@]}" -w "$here/tests/fake_compiler.c" -o "$top/compiler" || exit 1

@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "proto/coffer.pb-c.h"
+#include "remote/net/tls.h"
 #include "remote/rpc.h"
-#include "remote/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,9 +8,9 @@
 // NAME is ca, cert, key, pin (hex), name, deadline (ms), authorization, encoding, size, keepalive (ms), or repeat.
 #include "base/clock.h"
 #include "base/mem.h"
+#include "remote/net/tls.h"
 #include "remote/rpc.h"
 #include "remote/timer.h"
-#include "remote/tls.h"
 #include "tests/programs/interop.pb-c.h"
 
 #include <pthread.h>

@@ -4,8 +4,8 @@
 // reads the certificate again, SIGUSR1 prints counters, SIGTERM drains and ends it.
 #include "base/log.h"
 #include "base/mem.h"
+#include "remote/net/tls.h"
 #include "remote/rpc.h"
-#include "remote/tls.h"
 #include "tests/programs/interop.pb-c.h"
 
 #include <malloc.h>

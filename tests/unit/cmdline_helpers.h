@@ -2,7 +2,7 @@
 #ifndef COFFER_TESTS_CMDLINE_HELPERS_H
 #define COFFER_TESTS_CMDLINE_HELPERS_H
 
-#include "depscan/cmdline.h"
+#include "compiler/cmdline.h"
 
 #include <check.h>
 #include <fcntl.h>

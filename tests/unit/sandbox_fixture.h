@@ -4,8 +4,8 @@
 #define COFFER_TESTS_SANDBOX_FIXTURE_H
 
 #include "remote/rpc.h"
-#include "worker/runtime.h"
-#include "worker/toolchain.h"
+#include "worker/runtime/runtime.h"
+#include "worker/runtime/toolchain.h"
 
 #include "base/file.h"
 #include "base/mem.h"

@@ -1,8 +1,8 @@
 // The operators' port, by raw bytes over a socket.
-#include "base/admin.h"
+#include "service/admin.h"
 
 #include "base/mem.h"
-#include "base/metrics.h"
+#include "service/metrics.h"
 
 #include <arpa/inet.h>
 #include <check.h>

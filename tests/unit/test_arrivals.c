@@ -1,7 +1,7 @@
 // depscan/arrivals: a stamp is another one after anything that could be an expected name has come.
 #include "base/file.h"
 #include "base/mem.h"
-#include "depscan/arrivals.h"
+#include "depscan/directory_watch.h"
 #include "depscan/watch.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
 // The words of a command line: sources, languages, values, what is refused.
 #include "tests/unit/cmdline_helpers.h"
 
-#include "depscan/options.h"
+#include "compiler/options.h"
 
 static void expect_path(const char *line, const char *word, enum word_role role, const char *path)
 {

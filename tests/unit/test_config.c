@@ -2,11 +2,11 @@
 #include "client/config.h"
 
 #include "base/buf.h"
-#include "base/conf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
-#include "client/nearest.h"
+#include "settings/conf.h"
+#include "settings/nearest.h"
 
 #include <check.h>
 #include <fcntl.h>

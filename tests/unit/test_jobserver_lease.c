@@ -1,5 +1,5 @@
 // A launcher's loan against a server that is played by the test: whatever happens there, the build goes on.
-#include "jobserver/lease.h"
+#include "jobserver/client/lease.h"
 
 #include "base/mem.h"
 

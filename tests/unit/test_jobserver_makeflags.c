@@ -1,5 +1,5 @@
 // MAKEFLAGS and the command lines of build tools: what a -j is, and what only looks like one.
-#include "jobserver/makeflags.h"
+#include "jobserver/client/makeflags.h"
 
 #include "base/mem.h"
 

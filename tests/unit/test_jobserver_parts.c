@@ -2,7 +2,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/path.h"
-#include "jobserver/cores.h"
+#include "jobserver/client/cores.h"
 #include "jobserver/masquerade.h"
 #include "jobserver/parent.h"
 #include "jobserver/place.h"

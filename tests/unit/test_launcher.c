@@ -1,6 +1,6 @@
 // Which file the launcher takes for the real compiler, and which variables travel. The rest of it is tested as a program
 // (tests/e2e/launcher.sh).
-#include "client/env_names.h"
+#include "client/wire/env_names.h"
 
 // The launcher is a program of its own, so its files are no part of what tests are linked with.
 #define base_name launcher_base_name

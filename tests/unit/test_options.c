@@ -1,11 +1,11 @@
 // What operators set: values, files, tables of options, and the lines of the log.
-#include "base/options.h"
+#include "settings/options.h"
 
-#include "base/conf.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "settings/conf.h"
 
 #include <check.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 // What goes along to another machine, and in what form.
 #include "base/file.h"
 #include "base/path.h"
-#include "client/remote/call.h"
-#include "client/remote/farm_parts.h"
-#include "client/remote/object.h"
-#include "client/remote/pace.h"
-#include "client/remote/preprocess.h"
-#include "client/remote/words.h"
+#include "client/farm/call.h"
+#include "client/farm/latency.h"
+#include "client/farm/object.h"
+#include "client/farm/parts.h"
+#include "client/farm/preprocess.h"
+#include "compiler/travel.h"
 #include "tests/unit/cmdline_helpers.h"
 
 #include <check.h>

@@ -1,8 +1,8 @@
 // Connections: addresses, TLS with authorities and pins, certificates that change, targets that connect again, limits.
+#include "auth/keys.h"
 #include "proto/health.pb-c.h"
-#include "remote/keys.h"
-#include "remote/target.h"
-#include "remote/tls.h"
+#include "remote/net/target.h"
+#include "remote/net/tls.h"
 #include "tests/unit/remote_fixture.h"
 
 #include "base/clock.h"

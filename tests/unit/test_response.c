@@ -1,5 +1,5 @@
 // Response files. Numbers in comments are those of the list of correctness traps; all of this is number 42.
-#include "depscan/cmdline.h"
+#include "compiler/cmdline.h"
 
 #include "base/file.h"
 

@@ -2,7 +2,7 @@
 #include "sandbox_fixture.h"
 
 #include "depscan/compiler.h"
-#include "worker/runtime_reply.h"
+#include "worker/runtime/reply.h"
 
 #include <zstd.h>
 

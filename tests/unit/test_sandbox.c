@@ -2,7 +2,7 @@
 // go, and what can't be set up is refused by name.
 #include "sandbox_fixture.h"
 
-#include "worker/toolchain.h"
+#include "worker/runtime/toolchain.h"
 
 #include <pthread.h>
 #include <seccomp.h>

@@ -2,7 +2,7 @@
 #include "tests/unit/cmdline_helpers.h"
 
 #include "base/file.h"
-#include "depscan/cmdline_parts.h"
+#include "compiler/cmdline_parts.h"
 
 #include <unistd.h>
 

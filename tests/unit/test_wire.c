@@ -1,5 +1,5 @@
 // The local protocol: what is sent arrives, what is malformed is refused, and where the socket is.
-#include "client/wire.h"
+#include "client/wire/wire.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // What comes into a worker and what it keeps: sources in pieces, outputs on their way out, results on disk.
-#include "worker/packer.h"
+#include "worker/output_frame.h"
 #include "worker/results.h"
 #include "worker/upload.h"
 

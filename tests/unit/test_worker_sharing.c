@@ -1,13 +1,13 @@
 // What jobs share on a worker: slots in turn, places, memory; one run for jobs with the same key; tokens and the keys they are checked by.
 #include "worker/access.h"
-#include "worker/flights.h"
 #include "worker/queue.h"
+#include "worker/single_flight.h"
 
+#include "auth/keys.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
-#include "remote/keys.h"
 
 #include <check.h>
 #include <fcntl.h>

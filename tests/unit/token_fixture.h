@@ -2,14 +2,14 @@
 #ifndef COFFER_TESTS_TOKEN_FIXTURE_H
 #define COFFER_TESTS_TOKEN_FIXTURE_H
 
-#include "remote/token.h"
+#include "auth/token.h"
 
+#include "auth/base64.h"
+#include "auth/keys.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "proto/coffer.pb-c.h"
-#include "remote/keys.h"
-#include "remote/token_base64.h"
 
 #include <check.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 //
 // Exits with the number of commands that failed.
 #include "base/mem.h"
-#include "jobserver/makeflags.h"
+#include "jobserver/client/makeflags.h"
 
 #include <fcntl.h>
 #include <poll.h>

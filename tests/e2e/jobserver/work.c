@@ -8,7 +8,7 @@
 //
 // $WORK_COUNT names a file that all map: a counter raised when a command begins to use the machine and lowered when it
 // stops, with its maximum. Both are exact at every start and end, which sampling from outside is not.
-#include "jobserver/lease.h"
+#include "jobserver/client/lease.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>

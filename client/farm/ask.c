@@ -1,0 +1,123 @@
+// What a worker is asked before it gets a job: is its compiler ours, and may anything be kept?
+#include "client/farm/parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proto/coffer.pb-c.h"
+#include "remote/loop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DESCRIBE_MS = 5000, POLICY_MS = 2000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_MS = 60000 };
+
+// ---- is its compiler ours? --------------------------------------------------------------------------------------------
+
+static const char *difference(const struct farm *f, const struct farm_compiler *c, const Coffer__V1__DescribeReply *r)
+{
+	if (strcmp(r->version, c->version) != 0)
+		return "version";
+	if (strcmp(r->target, c->target) != 0)
+		return "target";
+	if (r->defines.len != sizeof c->defines || memcmp(r->defines.data, c->defines, sizeof c->defines) != 0)
+		return "built-in definitions";
+	if ((int)r->isolation < f->isolation)
+		return "isolation";
+	return strlen(r->identity) >= FARM_IDENTITY || !*r->identity ? "identity" : NULL;
+}
+
+static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
+{
+	pthread_mutex_lock(&f->lock);
+	r->has_told_policy = true;
+	r->keep_nothing = keep_nothing;
+	pthread_mutex_unlock(&f->lock);
+}
+
+// A worker that has no such compiler does not describe it, but its policy is about what is compiled here, too.
+static void ask_policy(struct farm *f, const struct farm_seat *seat)
+{
+	Coffer__V1__StatusRequest request = COFFER__V1__STATUS_REQUEST__INIT;
+	Coffer__V1__StatusReply *reply = NULL;
+	struct rpc_call_options options = {.deadline_ms = POLICY_MS, .authorization = seat->authorization};
+	if (rpc_unary(seat->channel, "/coffer.v1.Worker/Status", &options, &request.base,
+		      &coffer__v1__status_reply__descriptor, &reply, NULL, NULL) < 0)
+		return;
+	note_policy(f, seat->route, reply->keep_nothing);
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+}
+
+int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err)
+{
+	Coffer__V1__DescribeRequest request = COFFER__V1__DESCRIBE_REQUEST__INIT;
+	Coffer__V1__DescribeReply *reply = NULL;
+	enum rpc_code code = RPC_OK;
+	request.image = f->image;
+	request.compiler = (char *)(uintptr_t)c->name;
+	request.language = (char *)(uintptr_t)c->language;
+	struct rpc_call_options options = {.deadline_ms = DESCRIBE_MS, .authorization = seat->authorization};
+	if (rpc_unary(seat->channel, "/coffer.v1.Worker/Describe", &options, &request.base,
+		      &coffer__v1__describe_reply__descriptor, &reply, &code, err) < 0) {
+		if (code != RPC_NOT_FOUND && code != RPC_INVALID_ARGUMENT && code != RPC_FAILED_PRECONDITION)
+			return -1;
+		log_warn("worker '%s' has no '%s' for us: %s", seat->worker, c->name, err->text);
+		ask_policy(f, seat);
+		return 0;
+	}
+	const char *differs = difference(f, c, reply);
+	if (differs)
+		log_warn("worker '%s' is not used for '%s': its %s is another one (here: %s, %s; there: %s, %s)",
+			 seat->worker, c->name, differs, c->version, c->target, reply->version, reply->target);
+	else
+		snprintf(seat->identity, sizeof seat->identity, "%s", reply->identity);
+	note_policy(f, seat->route, reply->keep_nothing);
+	protobuf_c_message_free_unpacked(&reply->base, NULL);
+	return !differs;
+}
+
+// ---- the operator's policy --------------------------------------------------------------------------------------------
+
+// Under the lock. Routes that are gone count: what was said is so until the same worker says something else.
+static bool has_policy(const struct farm *f, bool *keep_nothing)
+{
+	bool has = false;
+	*keep_nothing = false;
+	for (size_t i = 0; i < f->n_routes; i++) {
+		has |= f->routes[i]->has_told_policy;
+		*keep_nothing |= f->routes[i]->keep_nothing;
+	}
+	return has;
+}
+
+bool farm_keeps_nothing(struct farm *f)
+{
+	bool keep_nothing;
+	pthread_mutex_lock(&f->lock);
+	has_policy(f, &keep_nothing);
+	pthread_mutex_unlock(&f->lock);
+	return keep_nothing;
+}
+
+void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
+{
+	struct farm_seat seat;
+	struct err err = ERR_INIT;
+	int64_t limit = clock_ms() + LEARN_WAIT_MS;
+	bool keep_nothing;
+	pthread_mutex_lock(&f->lock);
+	// For the first answer. When there was none, one asks again from time to time, and holds nobody up.
+	while (f->is_learning && !f->learn_at_ms && monotonic_wait(&f->asked, &f->lock, limit))
+		;
+	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && clock_ms() >= f->learn_at_ms;
+	f->is_learning |= must_ask;
+	pthread_mutex_unlock(&f->lock);
+	if (!must_ask)
+		return;
+	if (farm_take(f, compiler, &seat, &err) == 1)
+		farm_give(f, &seat, FARM_UNUSED);
+	pthread_mutex_lock(&f->lock);
+	f->is_learning = false;
+	f->learn_at_ms = clock_ms() + LEARN_AGAIN_MS;
+	pthread_cond_broadcast(&f->asked);
+	pthread_mutex_unlock(&f->lock);
+}

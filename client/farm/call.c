@@ -1,0 +1,322 @@
+#include "client/farm/call.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "client/farm/object.h"
+#include "codec/zstd.h"
+#include "proto/coffer.pb-c.h"
+
+#include <openssl/sha.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PIECE = 64 * 1024, ASK_MS = 500, MAX_PIECES = 1 << 20 };
+
+int remote_pause_ms(const char *text)
+{
+	if (!text)
+		return 0;
+	size_t digits = strspn(text, "0123456789");
+	if (!digits || text[digits] || digits > 9)
+		return REMOTE_PAUSE_MAX_MS;
+	int ms = atoi(text);
+	return ms < 1 ? 1 : ms > REMOTE_PAUSE_MAX_MS ? REMOTE_PAUSE_MAX_MS : ms;
+}
+
+static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *seat, struct err *err)
+{
+	const struct rpc_status *s = rpc_wait_status(call);
+	seat->pause_ms = remote_pause_ms(rpc_call_metadata(call, "grpc-retry-pushback-ms"));
+	err_set(err, ERR_PEER, "%s: %s", rpc_code_name(s->code), s->text);
+	switch (s->code) {
+	case RPC_RESOURCE_EXHAUSTED:
+		return REMOTE_BUSY;
+	case RPC_ABORTED:
+		return REMOTE_CHANGED;
+	case RPC_INVALID_ARGUMENT:
+	case RPC_FAILED_PRECONDITION:
+	case RPC_OUT_OF_RANGE:
+	case RPC_UNIMPLEMENTED:
+		return REMOTE_REFUSED;
+	default:
+		return REMOTE_FAILED;
+	}
+}
+
+static size_t n_wanted(const struct remote_call *c)
+{
+	return c->output_name ? 2 : 1;
+}
+
+// 0: all is sent, or the worker wants no more. -1: the call has failed.
+static int send_text(struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
+	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
+	Coffer__V1__Output object = COFFER__V1__OUTPUT__INIT, dwo = COFFER__V1__OUTPUT__INIT, *outputs[] = {&object, &dwo};
+	object.kind = COFFER__V1__OUTPUT__KIND__OBJECT;
+	dwo.kind = COFFER__V1__OUTPUT__KIND__DWO;
+	h.image = (char *)(uintptr_t)c->image;
+	h.compiler = (char *)(uintptr_t)c->compiler;
+	h.n_arguments = c->words->n;
+	h.arguments = (char **)(uintptr_t)c->words->words;
+	h.language = (char *)(uintptr_t)c->words->language;
+	h.suffix = (char *)(uintptr_t)c->words->suffix;
+	h.source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
+	h.source_size = c->text->size;
+	h.n_outputs = n_wanted(c);
+	h.output_name = (char *)(uintptr_t)(c->output_name ? c->output_name : "");
+	h.outputs = outputs;
+	h.source_name = (char *)(uintptr_t)c->source_name;
+	h.identity = (char *)(uintptr_t)seat->identity;
+	h.keeps_nothing = c->keeps_nothing;
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_HEADER;
+	m.header = &h;
+	int sent = rpc_send(call, &m.base, err);
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
+	const struct buf *text = &c->text->compressed;
+	for (size_t at = 0; sent == 0 && at < text->len && !rpc_call_has_news(call); at += PIECE) {
+		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
+		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
+		sent = rpc_send(call, &m.base, err);
+		c->sent += n;
+	}
+	rpc_send_end(call);
+	return sent < 0 ? -1 : 0;
+}
+
+// What the worker answers, while it does.
+struct answer {
+	struct remote_call *c;
+	Coffer__V1__CompileReply *result; // the message that has it
+	ZSTD_DCtx *zstd;                  // from the first piece on: most of a call is waiting
+	uint64_t size;                    // of the object, as the result says
+	bool started;
+	bool is_lie;
+};
+
+__attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct err *err, const char *fmt, ...)
+{
+	char text[128];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	a->is_lie = true;
+	return err_set(err, ERR_FORMAT, "%s", text);
+}
+
+static int take_piece(struct answer *a, const ProtobufCBinaryData *piece, struct err *err)
+{
+	struct buf *to = &a->c->outputs;
+	if (!a->zstd)
+		a->zstd = zstd_take_unpacker();
+	ZSTD_inBuffer in = {piece->data, piece->len, 0};
+	while (in.pos < in.size) {
+		char *room = buf_room(to, PIECE);
+		if (!room)
+			return buf_check(to, "the object", err);
+		ZSTD_outBuffer out = {room, PIECE, 0};
+		size_t left = ZSTD_decompressStream(a->zstd, &out, &in);
+		if (ZSTD_isError(left))
+			return lie(a, err, "its object does not decompress: %s", ZSTD_getErrorName(left));
+		buf_grew(to, out.pos);
+		if (to->len > a->size)
+			return lie(a, err, "its object is larger than it says");
+	}
+	return 0;
+}
+
+// Until what the decompressor holds back is out.
+static int take_rest(struct answer *a, struct err *err)
+{
+	ProtobufCBinaryData none = {0};
+	for (size_t before = (size_t)-1; a->zstd && before != a->c->outputs.len;) {
+		before = a->c->outputs.len;
+		char *room = buf_room(&a->c->outputs, PIECE);
+		if (!room)
+			return buf_check(&a->c->outputs, "the object", err);
+		ZSTD_inBuffer in = {none.data, 0, 0};
+		ZSTD_outBuffer out = {room, PIECE, 0};
+		if (ZSTD_isError(ZSTD_decompressStream(a->zstd, &out, &in)))
+			return 0; // the digest decides
+		buf_grew(&a->c->outputs, out.pos);
+	}
+	return 0;
+}
+
+// What has been asked for, in that order, or nothing where it has failed.
+static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, struct err *err)
+{
+	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DWO};
+	bool is_asked_for = r->n_outputs <= n_wanted(a->c) && r->n_outputs <= COUNT_OF(kinds);
+	a->size = 0;
+	for (size_t i = 0; is_asked_for && i < r->n_outputs; i++) {
+		is_asked_for = (int)r->outputs[i]->kind == kinds[i];
+		if (r->outputs[i]->size > a->c->max_output)
+			return err_set(err, ERR_LIMIT, "an output has %llu bytes", (unsigned long long)r->outputs[i]->size);
+		a->size += r->outputs[i]->size;
+	}
+	if (!is_asked_for)
+		return lie(a, err, "it sends outputs that nobody has asked for");
+	if (a->size > a->c->max_output)
+		return err_set(err, ERR_LIMIT, "the object has %llu bytes", (unsigned long long)a->size);
+	return 0;
+}
+
+static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct err *err)
+{
+	Coffer__V1__CompileReply *r = *reply;
+	switch (r->kind_case) {
+	case COFFER__V1__COMPILE_REPLY__KIND_STARTED:
+		a->started = true;
+		return 0;
+	case COFFER__V1__COMPILE_REPLY__KIND_RESULT:
+		if (a->result)
+			return lie(a, err, "it answers twice");
+		a->result = TAKE(*reply);
+		return take_result(a, a->result->result, err);
+	case COFFER__V1__COMPILE_REPLY__KIND_PIECE:
+		if (!a->result)
+			return lie(a, err, "it sends an object before its result");
+		return take_piece(a, &r->piece, err);
+	default:
+		return lie(a, err, "it sends what nobody has asked for");
+	}
+}
+
+// 1: a message or the call's end came, or nothing did for a while (*reply is NULL); 0: the worker has ended the call well.
+static int receive(struct rpc_call *call, int64_t until, Coffer__V1__CompileReply **reply, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int64_t left = until - clock_ms();
+	int got = rpc_receive(call, &coffer__v1__compile_reply__descriptor, left > 0 ? (int)left : 0, reply, &why);
+	if (got >= 0 || why.code == ERR_TIMEOUT)
+		return got != 0;
+	return err_set(err, why.code, "%s", why.text);
+}
+
+// 1: the worker has ended the call; 0: go_on said no; -1: failed.
+static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
+{
+	int64_t end = clock_ms() + a->c->timeout_ms, ask_at = clock_ms() + ASK_MS;
+	for (int n = 0; n < MAX_PIECES; n++) {
+		Coffer__V1__CompileReply *reply = NULL;
+		int got = receive(call, ask_at, &reply, err);
+		if (got <= 0)
+			return got < 0 ? -1 : 1;
+		int taken = reply ? take_reply(a, &reply, err) : 0;
+		if (reply)
+			protobuf_c_message_free_unpacked(&reply->base, NULL);
+		if (taken < 0)
+			return -1;
+		if (clock_ms() > end)
+			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
+		if (clock_ms() < ask_at)
+			continue;
+		if (!a->c->go_on(a->c->ctx, a->started))
+			return 0;
+		ask_at = clock_ms() + ASK_MS;
+	}
+	return lie(a, err, "it sends without end");
+}
+
+static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1__CompileResult *r, struct err *err)
+{
+	const char *p = c->outputs.data ? c->outputs.data : "";
+	size_t left = c->outputs.len;
+	bool is_good = r->n_outputs == n_wanted(c);
+	for (size_t i = 0; is_good && i < r->n_outputs; i++) {
+		const Coffer__V1__Output *o = r->outputs[i];
+		uint8_t sha256[32];
+		is_good = o->size <= left && o->sha256.len == sizeof sha256;
+		if (!is_good)
+			break;
+		SHA256((const uint8_t *)p, o->size, sha256);
+		is_good = memcmp(o->sha256.data, sha256, sizeof sha256) == 0;
+		if (is_good && object_check(c->target, p, o->size, err) < 0)
+			return REMOTE_LIED;
+		p += o->size;
+		left -= o->size;
+	}
+	if (!is_good || left) {
+		err_set(err, ERR_FORMAT, "its object is not what it says of it");
+		return REMOTE_LIED;
+	}
+	c->n_object = r->outputs[0]->size;
+	return REMOTE_DONE;
+}
+
+static enum remote_outcome judge(struct answer *a, struct err *err)
+{
+	struct remote_call *c = a->c;
+	if (!a->result) {
+		err_set(err, ERR_FORMAT, "it has ended without a result");
+		return REMOTE_LIED;
+	}
+	const Coffer__V1__CompileResult *r = a->result->result;
+	if (r->limit && r->limit[0]) {
+		err_set(err, ERR_LIMIT, "the job ran into the worker's limit '%s'", r->limit);
+		return REMOTE_REFUSED;
+	}
+	c->exit_status = r->exit_status;
+	c->has_messages = r->out.len || r->err.len;
+	c->is_cached = r->cached;
+	c->wall_us = r->usage ? r->usage->wall_us : 0;
+	if (r->exit_status != 0)
+		return REMOTE_DONE;
+	if (r->source_digest.len != sizeof c->text->sha256 ||
+	    memcmp(r->source_digest.data, c->text->sha256, sizeof c->text->sha256) != 0) {
+		err_set(err, ERR_FORMAT, "it has compiled another text");
+		return REMOTE_LIED;
+	}
+	return judge_outputs(c, r, err);
+}
+
+static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct farm_seat *seat, struct err *err)
+{
+	// A worker may end the call while we still send: what it says counts.
+	bool sent = send_text(a->c, seat, call, err) == 0;
+	int got = sent ? receive_all(a, call, err) : -1;
+	if (got > 0) {
+		return take_rest(a, err) < 0 ? REMOTE_LIED : judge(a, err);
+	}
+	if (got == 0) {
+		rpc_cancel(call);
+		return REMOTE_GIVEN_UP;
+	}
+	if (rpc_call_is_cancelled(call) && !a->is_lie)
+		return outcome_of(call, seat, err);
+	rpc_cancel(call);
+	return a->is_lie ? REMOTE_LIED : err->code == ERR_LIMIT ? REMOTE_REFUSED : REMOTE_FAILED;
+}
+
+enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err)
+{
+	struct answer a = {.c = c};
+	struct rpc_call_options options = {.deadline_ms = (uint32_t)c->timeout_ms, .authorization = seat->authorization};
+	struct rpc_call *call;
+	enum remote_outcome outcome = REMOTE_FAILED;
+	int64_t began = clock_ms();
+	buf_release(&c->outputs);
+	c->outputs = (struct buf){.max = c->max_output + PIECE};
+	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
+		outcome = converse(&a, call, seat, err);
+		rpc_call_release(call);
+	}
+	if (outcome == REMOTE_DONE && !c->is_cached)
+		seat->took_ms = clock_ms() - began + 1;
+	if (outcome == REMOTE_FAILED || outcome == REMOTE_LIED)
+		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
+	if (a.result)
+		protobuf_c_message_free_unpacked(&a.result->base, NULL);
+	zstd_give_unpacker(a.zstd);
+	return outcome;
+}
+
+void remote_call_release(struct remote_call *c)
+{
+	buf_release(&c->outputs);
+}

@@ -1,0 +1,515 @@
+#include "client/farm/parts.h"
+
+#include "auth/token.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "proto/coffer.pb-c.h"
+#include "remote/loop.h"
+#include "remote/net/tls.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
+	CONNECT_MS = 3000, // to a worker
+	// While a call is open and the other side says nothing: a machine that is gone, or stands still, is found out in 30 s.
+	KEEPALIVE_MS = 10000,
+	SEND_BYTES = 4 << 20, // of a text that wait to be sent: whoever waits for an answer can look after other things
+	RETRY_MS = 5000,      // after the scheduler failed or had no route
+	BUSY_MS = 500,        // where a full worker does not say when to come again
+	FAILED_MS = 2000,     // doubled with each failure in a row
+	FAILED_MAX_MS = 60000,
+	ROUTES_MAX = 4096,
+};
+
+// ---- set-up -----------------------------------------------------------------------------------------------------------
+
+static const char *text_or_null(const struct config *c, enum setting s)
+{
+	const char *t = config_text(c, s);
+	return t && *t ? t : NULL;
+}
+
+static void forget_compilers(struct route *r)
+{
+	size_t at = 0;
+	void *identity;
+	while (map_next(&r->compilers, &at, NULL, NULL, &identity))
+		free(identity);
+	map_release(&r->compilers);
+	r->compilers = (struct map)MAP_INIT;
+}
+
+static void route_free(struct route *r)
+{
+	rpc_target_free(r->target);
+	forget_compilers(r);
+	free(r->worker);
+	free(r->address);
+	if (r->token)
+		explicit_bzero(r->token, strlen(r->token));
+	free(r->token);
+	free(r);
+}
+
+void farm_free(struct farm *f)
+{
+	if (!f)
+		return;
+	for (size_t i = 0; i < f->n_routes; i++)
+		route_free(f->routes[i]);
+	free(f->routes);
+	for (size_t i = 0; i < f->n_retired; i++)
+		rpc_target_free(f->retired[i]);
+	free(f->retired);
+	if (f->scheduler)
+		rpc_target_free(f->scheduler);
+	if (f->loop)
+		rpc_loop_stop(f->loop);
+	if (f->scheduler_tls)
+		rpc_tls_free(f->scheduler_tls);
+	if (f->worker_tls)
+		rpc_tls_free(f->worker_tls);
+	free(f->scheduler_address);
+	free(f->tenant);
+	free(f->image);
+	free(f->token_file);
+	pthread_mutex_destroy(&f->lock);
+	pthread_cond_destroy(&f->asked);
+	pthread_cond_destroy(&f->freed);
+	free(f);
+}
+
+static void set_target(struct farm *f, struct route *r, const uint8_t *pin)
+{
+	if (pin)
+		memcpy(r->pin, pin, sizeof r->pin);
+	struct rpc_channel_config config = {.tls = pin ? f->worker_tls : NULL,
+					    .pin_sha256 = pin ? r->pin : NULL,
+					    .keepalive_ms = KEEPALIVE_MS,
+					    .limits = {.send_bytes = SEND_BYTES}};
+	if (r->target) { // a thread may be connecting with it
+		f->retired = mem_realloc(f->retired, (f->n_retired + 1) * sizeof *f->retired);
+		f->retired[f->n_retired++] = r->target;
+	}
+	r->target = rpc_target_new(f->loop, r->address, &config);
+}
+
+static struct route *add_route(struct farm *f, const char *worker, const char *address, const uint8_t *pin)
+{
+	struct route *r = mem_alloc(sizeof *r);
+	r->worker = mem_strdup(worker);
+	r->address = mem_strdup(address);
+	set_target(f, r, pin);
+	f->routes = mem_realloc(f->routes, (f->n_routes + 1) * sizeof *f->routes);
+	f->routes[f->n_routes++] = r;
+	return r;
+}
+
+static int use_scheduler(struct farm *f, const struct config *c, struct err *err)
+{
+	struct rpc_tls_config tls = {.certificate = text_or_null(c, SETTING_certificate),
+				     .key = text_or_null(c, SETTING_certificate_key),
+				     .ca = text_or_null(c, SETTING_scheduler_ca)};
+	struct rpc_tls_config pinned = {0};
+	if (rpc_tls_client(&tls, &f->scheduler_tls, err) < 0 || rpc_tls_client(&pinned, &f->worker_tls, err) < 0)
+		return -1;
+	struct rpc_channel_config config = {.tls = f->scheduler_tls};
+	f->scheduler = rpc_target_new(f->loop, config_text(c, SETTING_scheduler), &config);
+	return 0;
+}
+
+static bool is_of_this_machine(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
+	       strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+}
+
+// Without a scheduler there are no tokens and no certificates: only for workers of this machine.
+static int use_workers(struct farm *f, const char *words, struct err *err)
+{
+	AUTO_FREE char *copy = mem_strdup(words);
+	char *save = NULL;
+	for (char *w = strtok_r(copy, " \t,", &save); w; w = strtok_r(NULL, " \t,", &save)) {
+		if (!is_of_this_machine(w))
+			return err_set(
+				err, ERR_USAGE,
+				"worker '%s' is another machine: those are reached through a scheduler (setting scheduler)",
+				w);
+		struct route *r = add_route(f, w, w, NULL);
+		r->slots = f->most_jobs;
+		r->is_current = true;
+	}
+	return 0;
+}
+
+int farm_open(const struct config *c, struct farm **farm, struct err *err)
+{
+	const char *scheduler = text_or_null(c, SETTING_scheduler), *workers = text_or_null(c, SETTING_worker);
+	*farm = NULL;
+	if (!scheduler && !workers)
+		return 0;
+	struct farm *f = mem_alloc(sizeof *f);
+	pthread_mutex_init(&f->lock, NULL);
+	monotonic_cond_init(&f->asked);
+	monotonic_cond_init(&f->freed);
+	f->scheduler_address = scheduler ? mem_strdup(scheduler) : NULL;
+	f->tenant = mem_strdup(config_text(c, SETTING_tenant));
+	f->image = mem_strdup(config_text(c, SETTING_image));
+	f->token_file = text_or_null(c, SETTING_token_file) ? mem_strdup(config_text(c, SETTING_token_file)) : NULL;
+	f->isolation = isolation_of_name(config_text(c, SETTING_isolation));
+	f->most_jobs = (uint32_t)config_number(c, SETTING_remote_jobs);
+	f->timeout_ms = config_number(c, SETTING_remote_timeout);
+	int done = 0;
+	if (f->isolation < 0)
+		done = err_set(err, ERR_USAGE, "isolation '%s': use none, process, sandbox or microvm",
+			       config_text(c, SETTING_isolation));
+	if (done == 0)
+		done = rpc_loop_start(&f->loop, err);
+	if (done == 0)
+		done = scheduler ? use_scheduler(f, c, err) : use_workers(f, workers, err);
+	if (done < 0) {
+		farm_free(f);
+		return -1;
+	}
+	*farm = f;
+	return 0;
+}
+
+// ---- routes -----------------------------------------------------------------------------------------------------------
+
+static struct route *find_route(struct farm *f, const Coffer__V1__Route *from)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (strcmp(f->routes[i]->worker, from->worker) == 0 && strcmp(f->routes[i]->address, from->address) == 0)
+			return f->routes[i];
+	return NULL;
+}
+
+static bool is_struck_out(const struct farm *f, const char *worker)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->has_lied && strcmp(f->routes[i]->worker, worker) == 0)
+			return true;
+	return false;
+}
+
+// Routes that are gone stay in the list: jobs may be under way there, and what a worker has done is not forgotten.
+static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		f->routes[i]->is_current = false;
+	for (size_t i = 0; i < reply->n_routes; i++) {
+		const Coffer__V1__Route *from = reply->routes[i];
+		const uint8_t *pin = from->certificate_sha256.len == 32 ? from->certificate_sha256.data : NULL;
+		struct route *r = find_route(f, from);
+		if (!pin && !is_of_this_machine(from->address))
+			continue; // plain text over a network
+		if (!r && is_struck_out(f, from->worker))
+			continue; // another address makes no other worker of it
+		if (!r && f->n_routes < ROUTES_MAX)
+			r = add_route(f, from->worker, from->address, pin);
+		if (!r)
+			continue;
+		if (pin && memcmp(r->pin, pin, sizeof r->pin) != 0)
+			set_target(f, r, pin); // its certificate was renewed
+		free(r->token);
+		r->token = mem_strdup(from->token);
+		r->slots = from->slots;
+		r->is_current = true;
+	}
+	uint32_t life = reply->lifetime_ms;
+	int64_t good_for = !reply->n_routes ? RETRY_MS : life > 1000 && life < 3600000 ? life : 30000;
+	f->fresh_until_ms = clock_ms() + good_for;
+	f->stale_at_ms = clock_ms() + 2 * good_for;
+	snprintf(f->why, sizeof f->why, "%s", reply->n_routes ? "all places are taken" : reply->reason);
+}
+
+static char *authorization(const struct farm *f)
+{
+	AUTO_BUF struct buf token = {.max = TOKEN_MAX};
+	if (!f->token_file || file_read(AT_FDCWD, f->token_file, TOKEN_MAX, &token, NULL, NULL) < 0 || !token.data)
+		return NULL;
+	AUTO_BUF struct buf b = BUF_INIT;
+	buf_addf(&b, "Bearer %.*s", (int)strcspn(token.data, "\r\n \t"), token.data);
+	return mem_strdup(b.data);
+}
+
+static int ask_scheduler(struct farm *f, Coffer__V1__RouteReply **reply, struct err *err)
+{
+	Coffer__V1__RouteRequest request = COFFER__V1__ROUTE_REQUEST__INIT;
+	AUTO_FREE char *auth = authorization(f);
+	request.tenant = f->tenant;
+	request.image = f->image;
+	request.slots = f->most_jobs;
+	request.minimum_isolation = (Coffer__V1__Isolation)f->isolation;
+	int64_t until = clock_ms() + ROUTE_MS;
+	struct rpc_channel *channel;
+	if (rpc_target_channel(f->scheduler, ROUTE_MS, &channel, err) < 0)
+		return -1;
+	int64_t left = until - clock_ms();
+	struct rpc_call_options options = {.deadline_ms = left > 1 ? (uint32_t)left : 1, .authorization = auth};
+	int done = rpc_unary(channel, "/coffer.v1.Scheduler/Route", &options, &request.base,
+			     &coffer__v1__route_reply__descriptor, reply, NULL, err);
+	rpc_channel_release(channel);
+	return done;
+}
+
+// Routes that may still do: they were good a moment ago, or it is no use to wait for others.
+static bool has_routes(const struct farm *f)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->is_current)
+			return f->ask_failed || clock_ms() < f->stale_at_ms;
+	return false;
+}
+
+// One thread asks; the others go on with what there is, or wait for its answer.
+void farm_refresh(struct farm *f)
+{
+	if (f->is_asking) {
+		int64_t limit = clock_ms() + ROUTE_MS;
+		while (f->is_asking && !has_routes(f) && monotonic_wait(&f->asked, &f->lock, limit))
+			;
+		return;
+	}
+	Coffer__V1__RouteReply *reply = NULL;
+	struct err err = ERR_INIT;
+	f->is_asking = true;
+	pthread_mutex_unlock(&f->lock);
+	int done = ask_scheduler(f, &reply, &err);
+	pthread_mutex_lock(&f->lock);
+	f->ask_failed = done < 0;
+	if (done == 0) {
+		take_routes(f, reply);
+		protobuf_c_message_free_unpacked(&reply->base, NULL);
+	} else {
+		// What we have stays good while its tokens are: workers go on without a scheduler.
+		char why[sizeof f->why];
+		snprintf(why, sizeof why, "no routes from the scheduler: %.200s", err.text);
+		if (strcmp(why, f->why) != 0)
+			log_warn("%s", why);
+		memcpy(f->why, why, sizeof why);
+		f->fresh_until_ms = clock_ms() + RETRY_MS;
+	}
+	f->is_asking = false;
+	pthread_cond_broadcast(&f->asked);
+}
+
+static void compiler_key(const struct farm_compiler *c, char key[320])
+{
+	snprintf(key, 320, "%s\n%s\n%s\n%s", c->name, c->language, c->version, c->target);
+}
+
+static int64_t best_pace(const struct farm *f, int64_t best_ms)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i]->is_current)
+			best_ms = pace_best(best_ms, &f->routes[i]->pace);
+	return best_ms;
+}
+
+// The one with the least to do; one that is much slower than others only when they have no slot.
+static struct route *best_route(struct farm *f, const char *compiler)
+{
+	struct route *best = NULL;
+	bool best_is_slow = false;
+	int64_t now = clock_ms(), pace = best_pace(f, -1);
+	for (size_t i = 0; i < f->n_routes; i++) {
+		struct route *r = f->routes[i];
+		const char *identity = map_gets(&r->compilers, compiler);
+		if (!r->is_current || r->has_lied || r->in_flight >= r->slots || now < r->not_before_ms ||
+		    (identity && !*identity))
+			continue;
+		bool is_slow = pace_is_slow(&r->pace, pace);
+		if (!best || best_is_slow > is_slow ||
+		    (best_is_slow == is_slow &&
+		     (uint64_t)r->in_flight * best->slots < (uint64_t)best->in_flight * r->slots)) {
+			best = r;
+			best_is_slow = is_slow;
+		}
+	}
+	return best;
+}
+
+// ---- seats ------------------------------------------------------------------------------------------------------------
+
+static void pause_route(struct route *r, int64_t ms)
+{
+	int64_t until = clock_ms() + (ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
+	if (until > r->not_before_ms)
+		r->not_before_ms = until;
+}
+
+// Jobs that were under way together fail together: that is one failure.
+static void note_failure(struct farm *f, struct route *r, int asked_ms)
+{
+	if (clock_ms() >= r->not_before_ms) {
+		pause_route(r, (int64_t)FAILED_MS << (r->failures < 6 ? r->failures : 6));
+		r->failures++;
+		f->fresh_until_ms = 0; // the scheduler may know better
+	}
+	pause_route(r, asked_ms);
+}
+
+// Under all addresses that it has, or had.
+static void strike_out(struct farm *f, const char *worker, const char *why)
+{
+	bool is_known = is_struck_out(f, worker);
+	if (!is_known)
+		log_error("worker '%s' is struck out: %s; it gets no more jobs from this daemon", worker, why);
+	else
+		log_debug("worker '%s' has lied again: %s", worker, why);
+	for (size_t i = 0; i < f->n_routes && !is_known; i++) {
+		struct route *r = f->routes[i];
+		if (strcmp(r->worker, worker) != 0)
+			continue;
+		snprintf(r->lie, sizeof r->lie, "%s", why);
+		r->has_lied = true;
+	}
+}
+
+static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
+{
+	struct route *r = seat->route;
+	pthread_mutex_lock(&f->lock);
+	r->in_flight--;
+	f->in_flight--;
+	pthread_cond_signal(&f->freed);
+	if (seat->took_ms)
+		pace_note(&r->pace, seat->took_ms);
+	if (verdict == FARM_UNUSED) {
+		// It has not been asked for anything, or was not waited for.
+	} else if (verdict == FARM_DONE) {
+		r->failures = 0;
+		r->jobs++;
+		r->done_at_ms = clock_ms();
+	} else if (verdict == FARM_BUSY) {
+		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
+	} else if (verdict == FARM_FAILED) {
+		note_failure(f, r, seat->pause_ms);
+	} else if (verdict == FARM_CHANGED) {
+		forget_compilers(r);
+	} else {
+		strike_out(f, r->worker, seat->why);
+	}
+	bool is_trusted = !r->has_lied;
+	pthread_mutex_unlock(&f->lock);
+	return is_trusted;
+}
+
+bool farm_give(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
+{
+	rpc_channel_release(seat->channel);
+	if (seat->authorization)
+		explicit_bzero(seat->authorization, strlen(seat->authorization));
+	free(seat->authorization);
+	bool is_trusted = give_back(f, seat, verdict);
+	*seat = (struct farm_seat){0};
+	return is_trusted;
+}
+
+bool farm_trusts(struct farm *f, const struct farm_seat *seat)
+{
+	pthread_mutex_lock(&f->lock);
+	bool is_trusted = !seat->route->has_lied;
+	pthread_mutex_unlock(&f->lock);
+	return is_trusted;
+}
+
+char *farm_authorization(const char *token)
+{
+	return token ? mem_printf("Bearer %s", token) : NULL;
+}
+
+static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, const char *token, struct farm_seat *seat,
+		    struct err *err)
+{
+	*seat = (struct farm_seat){.route = r, .worker = r->worker};
+	if (rpc_target_channel(target, CONNECT_MS, &seat->channel, err) < 0) {
+		give_back(f, seat, FARM_FAILED);
+		return -1;
+	}
+	seat->authorization = farm_authorization(token);
+	return 0;
+}
+
+int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err)
+{
+	char key[320], identity[FARM_IDENTITY] = "";
+	compiler_key(compiler, key);
+	pthread_mutex_lock(&f->lock);
+	if (f->scheduler && clock_ms() >= f->fresh_until_ms)
+		farm_refresh(f);
+	struct route *r = f->in_flight < f->most_jobs ? best_route(f, key) : NULL;
+	if (r && map_gets(&r->compilers, key))
+		snprintf(identity, sizeof identity, "%s", (const char *)map_gets(&r->compilers, key));
+	struct rpc_target *target = r ? r->target : NULL;
+	AUTO_FREE char *token = r && r->token ? mem_strdup(r->token) : NULL;
+	if (r) {
+		r->in_flight++;
+		f->in_flight++;
+	} else {
+		err_set(err, ERR_LIMIT, "%s", f->why[0] ? f->why : "all places are taken");
+	}
+	pthread_mutex_unlock(&f->lock);
+	if (!r || sit_down(f, r, target, token, seat, err) < 0)
+		return 0;
+	int same = 1;
+	if (*identity)
+		memcpy(seat->identity, identity, sizeof identity);
+	else
+		same = farm_compare(f, seat, compiler, err);
+	if (same >= 0 && !*identity) {
+		pthread_mutex_lock(&f->lock);
+		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
+		pthread_mutex_unlock(&f->lock);
+	}
+	if (same != 1)
+		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);
+	return same == 1;
+}
+
+void farm_wait(struct farm *f, int ms)
+{
+	pthread_mutex_lock(&f->lock);
+	monotonic_wait(&f->freed, &f->lock, clock_ms() + ms);
+	pthread_mutex_unlock(&f->lock);
+}
+
+int64_t farm_last_done_ms(struct farm *f, const struct farm_seat *seat)
+{
+	pthread_mutex_lock(&f->lock);
+	int64_t ms = seat->route->jobs ? clock_ms() - seat->route->done_at_ms : INT64_MAX;
+	pthread_mutex_unlock(&f->lock);
+	return ms;
+}
+
+void farm_note_local(struct farm *f, int64_t ms)
+{
+	pthread_mutex_lock(&f->lock);
+	pace_note(&f->here, ms);
+	pthread_mutex_unlock(&f->lock);
+}
+
+int64_t farm_patience_ms(struct farm *f)
+{
+	pthread_mutex_lock(&f->lock);
+	int64_t ms = pace_patience_ms(best_pace(f, pace_best(-1, &f->here)));
+	pthread_mutex_unlock(&f->lock);
+	return ms;
+}
+
+const char *farm_image(const struct farm *f)
+{
+	return f->image;
+}
+
+int64_t farm_timeout_ms(const struct farm *f)
+{
+	return f->timeout_ms;
+}

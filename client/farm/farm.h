@@ -1,0 +1,81 @@
+// The farm as the client sees it: which workers there are, who may be asked for one more job, who has lost our trust.
+//
+// Routes come from the scheduler (Scheduler.Route) and are kept for their short life, so that one call serves hundreds of
+// jobs; or they are workers of this very machine, named by the setting `worker`. A worker is used for a compiler only when
+// it has the same one: version, target and built-in definitions are compared once (Worker.Describe).
+// Thread: any.
+#ifndef COFFER_CLIENT_FARM_FARM_H
+#define COFFER_CLIENT_FARM_FARM_H
+
+#include "base/buf.h"
+#include "client/config.h"
+#include "remote/rpc.h"
+
+struct farm;
+
+#define FARM_IDENTITY 80
+
+// What the client knows of its own compiler, to be compared with the worker's.
+struct farm_compiler {
+	const char *name;     // a base name: gcc, clang++
+	const char *language; // "c" or "c++"
+	char version[128], target[64];
+	uint8_t defines[16];
+};
+
+// NULL where the settings name no farm. A farm that can't be set up (a file can't be read) is an error, once.
+int farm_open(const struct config *config, struct farm **farm, struct err *err);
+void farm_free(struct farm *farm); // NULL is fine
+
+// A place for one job at one worker.
+struct farm_seat {
+	struct route *route;
+	struct rpc_channel *channel;
+	char *authorization;          // "Bearer …" or NULL
+	const char *worker;           // its name
+	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared
+	// To be set before farm_give, where there is something to say.
+	int64_t took_ms; // from the call to an answer that was computed for it, or until it was late; 0: neither
+	int pause_ms;    // for so long the worker wants to be left alone; 0: it has said nothing
+	char why[160];   // it failed or lied
+};
+// 1: a seat; 0: there is none now (`err` says why). Sleeps for the scheduler's answer or a connection, some seconds at most.
+int farm_take(struct farm *farm, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err);
+
+// Sleeps until a seat was given back, or the time is over.
+void farm_wait(struct farm *farm, int ms);
+
+enum farm_verdict {
+	FARM_DONE,
+	FARM_UNUSED,  // it was not asked for anything, or its answer was not waited for
+	FARM_BUSY,    // it has too much to do: not for a while
+	FARM_FAILED,  // it does not answer, or in no way that can be used
+	FARM_CHANGED, // it is no longer what it was compared as: compare again
+	FARM_LIED, // what it said about its answer was not true: it is struck out, by its name, for as long as this farm lives
+};
+// False: the worker has lied, now or in another job, so that its answer to this one is worth nothing either.
+bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
+// False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
+bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
+
+// Whether a worker of this farm has said that clients keep nothing of their jobs: then that goes for all that is compiled with these
+// settings, on whatever machine. What a worker has said last counts, also when it is gone.
+bool farm_keeps_nothing(struct farm *farm);
+// Where no worker has said anything yet: asks one, for some seconds at most and not more often than once a minute.
+void farm_learn_policy(struct farm *farm, const struct farm_compiler *compiler);
+
+// How long ago the last job ended well there; INT64_MAX: none ever has.
+int64_t farm_last_done_ms(struct farm *farm, const struct farm_seat *seat);
+
+// A compile here has taken so long: what workers are measured against.
+void farm_note_local(struct farm *farm, int64_t ms);
+// After so long a job that is away is late.
+int64_t farm_patience_ms(struct farm *farm);
+
+const char *farm_image(const struct farm *farm);
+int64_t farm_timeout_ms(const struct farm *farm);
+// For `coffer status`: a JSON object (docs/status.md). Asks the scheduler, if it is time to, and all workers; takes 2 s and a question to
+// the scheduler at most.
+void farm_status(struct farm *farm, struct buf *out);
+
+#endif

@@ -1,0 +1,71 @@
+// What the files of a farm share: farm.c (routes and seats), farm_ask.c (a worker's compiler and policy), farm_status.c (for people).
+#ifndef COFFER_CLIENT_FARM_PARTS_H
+#define COFFER_CLIENT_FARM_PARTS_H
+
+#include "base/map.h"
+#include "client/farm/farm.h"
+#include "client/farm/latency.h"
+#include "remote/net/target.h"
+
+#include <pthread.h>
+
+// What a worker has said last about how busy it is.
+struct route_load {
+	bool is_known;
+	char why_not[160]; // it could not be asked
+	uint32_t slots, running, waiting, sessions, own_running, own_waiting, own_sessions;
+	uint64_t own_answers, own_hits;
+	bool is_draining;
+	char version[32];
+};
+
+struct route {
+	char *worker, *address, *token;
+	uint8_t pin[32]; // of its certificate
+	uint32_t slots, in_flight, failures;
+	bool is_current; // in the scheduler's last answer
+	bool has_lied;
+	char lie[160];
+	bool has_told_policy, keep_nothing;
+	int64_t not_before_ms;
+	struct rpc_target *target;
+	// What it was asked about -> the identity of its compiler, ours to free; "" for another one than ours.
+	struct map compilers;
+	uint64_t jobs;
+	int64_t done_at_ms; // the last of them
+	struct pace pace;
+	struct route_load load;
+};
+
+struct farm {
+	pthread_mutex_t lock;
+	pthread_cond_t asked; // a question to the scheduler has ended
+	pthread_cond_t freed; // a seat was given back
+	bool is_asking, is_learning;
+	int64_t learn_at_ms; // when a worker may be asked for its policy again
+	struct rpc_loop *loop;
+	struct rpc_tls *scheduler_tls, *worker_tls;
+	struct rpc_target *scheduler; // NULL: workers named by the settings
+	char *scheduler_address, *tenant, *image, *token_file;
+	int isolation;
+	uint32_t most_jobs, in_flight;
+	int64_t timeout_ms;
+	int64_t fresh_until_ms, stale_at_ms; // of the routes
+	bool ask_failed;                     // the scheduler has not answered the last time
+	int64_t loads_at_ms;                 // when workers were asked how busy they are
+	struct pace here;                    // of compiles on this machine
+	char why[256];                       // there is no route
+	struct route **routes;
+	size_t n_routes;
+	struct rpc_target **retired; // of certificates that were renewed
+	size_t n_retired;
+};
+
+// Asks the scheduler for routes. The lock is held, but not while it asks; who comes meanwhile waits for the same answer.
+void farm_refresh(struct farm *f);
+// "Bearer TOKEN", to be freed; NULL without a token.
+char *farm_authorization(const char *token);
+// farm_ask.c: 1: its compiler is the same, and the seat has its identity; 0: another one; -1: it could not be asked.
+int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err);
+
+#endif

@@ -1,0 +1,311 @@
+#include "client/job/job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "client/farm/call.h"
+#include "client/job/search_snapshot.h"
+#include "client/services/farms.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	PREPROCESS_MS = 300000,
+	MOST_WORKERS = 3,
+	TELL_EVERY = 2,
+	WAIT_MS = 100,
+	BEGIN_MS = 30000, // from the call to the moment in which the worker begins, while no other job of ours ends there
+};
+
+// One compile that is to run elsewhere.
+struct away {
+	struct job *j;
+	struct farm *farm;
+	struct farm_seat seat;
+	bool is_gated, has_slot;
+	struct farm_compiler compiler;
+	struct remote_words words;
+	struct preprocess text;
+	struct remote_call call;
+	struct manifest_entry entry;
+	enum reason not_stored; // why the result will not be stored
+	unsigned asked;
+	int64_t began_ms, until_ms; // of the call to this worker; of all calls
+	const char *gave_up;        // go_on's reason why it is compiled here after all
+	bool never_began;
+};
+
+static bool tell_to_wait(void *job)
+{
+	return job_tell(job, WIRE_WAIT);
+}
+
+// As a worker is asked for its compiler.
+static const char *language_of(const struct job *j)
+{
+	return j->line.lang == LANG_CXX || j->line.lang == LANG_OBJCXX ? "c++" : "c";
+}
+
+void job_heed_policy(struct job *j, bool ask)
+{
+	struct farm *farm = j->keeping == KEEPING ? farms_find(j->d->farms, j->config) : NULL;
+	struct farm_compiler compiler;
+	const char *language = language_of(j);
+	if (!farm)
+		return;
+	if (ask && farms_compiler(j->d->farms, j->compiler, language, j->env, &compiler) == 0)
+		farm_learn_policy(farm, &compiler);
+	if (farm_keeps_nothing(farm))
+		j->keeping = KEEPING_NOT_BY_POLICY;
+}
+
+static const char *farm_words(struct away *w)
+{
+	struct job *j = w->j;
+	w->farm = farms_find(j->d->farms, j->config);
+	if (!w->farm)
+		return "there is no farm";
+	if (j->inputs_from == INPUTS_SOURCE_ONLY || j->lto)
+		return "it is preprocessed, or compiled when it is linked";
+	remote_words(&w->words, &j->arena, &j->line, j->compiler);
+	if (w->words.refused)
+		return w->words.refused;
+	if (w->words.n_native && farms_resolve_native(j->d->farms, j->compiler, j->env, &j->arena, &w->words) < 0)
+		return "what is native here is not understood";
+	if (j->seed)
+		w->words.words[w->words.n++] = job_seed_word(j);
+	const char *language = language_of(j);
+	return farms_compiler(j->d->farms, j->compiler, language, j->env, &w->compiler) < 0
+		       ? "its compiler is not understood"
+		       : NULL;
+}
+
+// Runs the preprocessor and finds out what went in, as after a compile.
+static const char *preprocess(struct away *w)
+{
+	struct job *j = w->j;
+	AUTO_CLOSE int dep_fd = memfd_create("depfile", MFD_CLOEXEC);
+	const char *maps[8] = {NULL};
+	uint32_t n = 0;
+	struct err err = ERR_INIT;
+	char depfile[64];
+	if (dep_fd < 0)
+		return "there is no memory for a depfile";
+	snprintf(depfile, sizeof depfile, "/proc/%d/fd/%d", (int)getpid(), dep_fd);
+	if (j->reproducible) {
+		job_prefix_maps(j, maps, &n);
+		w->text.roots[0] = j->root;
+		w->text.roots[1] = j->root_real;
+	}
+	bool ours = j->inputs_from == INPUTS_OUR_DEPFILE;
+	w->text.program = j->compiler->path;
+	w->text.argv = remote_preprocess_words(&j->arena, &j->line, j->compiler->path, maps, ours ? depfile : NULL);
+	w->text.envp = j->env;
+	w->text.cwd_fd = j->cwd_fd;
+	w->text.umask = j->wire.umask;
+	w->text.time_limit_ms = PREPROCESS_MS;
+	j->ways = ways_note(j);
+	job_wait_for_clock(j);
+	if (preprocess_run(&w->text, &err) < 0) {
+		log_info("cannot preprocess '%s' for another machine: %s", j->line.source, err.text);
+		return "it cannot be preprocessed";
+	}
+	if (w->text.status != 0 || w->text.has_messages)
+		return "the preprocessor has something to say";
+	w->not_stored = job_find_inputs(j, ours ? dep_fd : -1, -1, &w->entry);
+	return w->not_stored == REASON_embed ? "its assembler may read files" : NULL;
+}
+
+// A core here that is idle takes a job back that the worker has not begun, or that is late.
+static bool core_takes_it(struct away *w, bool started)
+{
+	bool is_late = clock_ms() - w->began_ms > farm_patience_ms(w->farm);
+	const char *jobserver = env_value(w->j->env, "COFFER_JOBSERVER");
+	if (!w->is_gated)
+		return is_late && jobserver && *jobserver && idle_take(&w->j->d->idle, jobserver);
+	if (!started || is_late)
+		w->has_slot = slots_try(&w->j->d->slots, is_late ? 0 : 1);
+	return w->has_slot;
+}
+
+// While it waits: is the launcher still there, does the job get on, and is the worker still to be believed?
+static bool go_on(void *ctx, bool started)
+{
+	struct away *w = ctx;
+	if (w->asked++ % TELL_EVERY == 0 && !job_tell(w->j, WIRE_REMOTE))
+		w->gave_up = "its launcher has gone";
+	else if (core_takes_it(w, started))
+		w->gave_up = "a core here was idle first";
+	else
+		w->never_began =
+			!started && clock_ms() - w->began_ms > BEGIN_MS && farm_last_done_ms(w->farm, &w->seat) > BEGIN_MS;
+	return !w->gave_up && !w->never_began && farm_trusts(w->farm, &w->seat);
+}
+
+static enum farm_verdict verdict_of(const struct away *w, enum remote_outcome o)
+{
+	switch (o) {
+	case REMOTE_BUSY:
+		return FARM_BUSY;
+	case REMOTE_FAILED:
+		return FARM_FAILED;
+	case REMOTE_CHANGED:
+		return FARM_CHANGED;
+	case REMOTE_LIED:
+		return FARM_LIED;
+	case REMOTE_GIVEN_UP:
+		return w->never_began ? FARM_FAILED : FARM_UNUSED;
+	default:
+		return FARM_DONE;
+	}
+}
+
+// A seat at a worker, or a core here: whichever is free first.
+static const char *find_place(struct away *w)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	for (int waited = 0; farm_take(w->farm, &w->compiler, &w->seat, &err) != 1; waited += WAIT_MS) {
+		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
+			log_debug("'%s' stays here: %s", j->line.source, err.text);
+			return "no worker is free";
+		}
+		w->has_slot = slots_try(&j->d->slots, 0);
+		if (w->has_slot)
+			return "a core here was idle first";
+		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
+			return "its launcher has gone";
+		farm_wait(w->farm, WAIT_MS);
+	}
+	return NULL;
+}
+
+static enum remote_outcome call_worker(struct away *w)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	char worker[64];
+	snprintf(worker, sizeof worker, "%s", w->seat.worker);
+	w->began_ms = clock_ms();
+	w->never_began = false;
+	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
+	enum remote_outcome o = remote_compile(&w->call, &w->seat, &err);
+	int64_t took = clock_ms() - w->began_ms;
+	if (o == REMOTE_GIVEN_UP && took > farm_patience_ms(w->farm))
+		w->seat.took_ms = took; // and it would have been more
+	stats_add(j->d->stats, STAT_remote_lies, o == REMOTE_LIED);
+	// What a worker says that has lied in another job meanwhile is worth nothing.
+	if (!farm_give(w->farm, &w->seat, verdict_of(w, o)) && o == REMOTE_DONE) {
+		err_set(&err, ERR_PEER, "it has lied in another job");
+		o = REMOTE_FAILED;
+	}
+	if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
+		log_info("worker '%s' did not compile '%s': %s", worker, j->line.source, err.text);
+	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED)
+		stats_add(j->d->stats, STAT_remote_failed, 1);
+	return o;
+}
+
+// One worker after the other, until one has compiled it.
+static const char *call_workers(struct away *w)
+{
+	struct job *j = w->j;
+	w->call = (struct remote_call){.image = farm_image(w->farm),
+				       .compiler = w->compiler.name,
+				       .target = w->compiler.target,
+				       .words = &w->words,
+				       .text = &w->text,
+				       .source_name = path_base(j->line.source),
+				       .output_name = j->line.dwo ? j->line.output : NULL,
+				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
+				       .keeps_nothing = j->keeping != KEEPING,
+				       .go_on = go_on,
+				       .ctx = w};
+	w->until_ms = clock_ms() + farm_timeout_ms(w->farm);
+	for (int i = 0; i < MOST_WORKERS && (i == 0 || clock_ms() < w->until_ms); i++) {
+		const char *stays = i ? find_place(w) : NULL;
+		if (stays)
+			return stays;
+		switch (call_worker(w)) {
+		case REMOTE_DONE:
+			return NULL;
+		case REMOTE_REFUSED:
+			return "no worker would take it";
+		case REMOTE_GIVEN_UP:
+			if (w->gave_up)
+				return w->gave_up;
+			break;
+		default:
+			break;
+		}
+	}
+	return "no worker has compiled it";
+}
+
+// The compiler's messages are about the text that the user wrote: with any of them it compiles here once more.
+static const char *deliver(struct away *w)
+{
+	struct job *j = w->j;
+	struct err err = ERR_INIT;
+	const struct wire_done done = {0};
+	if (w->call.exit_status != 0 || w->call.has_messages) {
+		stats_add(j->d->stats, STAT_remote_messages, 1);
+		return "the compiler has something to say";
+	}
+	// Whoever waits no longer has compiled by itself, and may have changed its files since.
+	if (!job_tell(j, WIRE_REMOTE))
+		return "its launcher has gone";
+	if (job_write_outputs(j, &w->call.outputs, w->call.n_object, &err) < 0) {
+		log_info("cannot write '%s': %s", j->line.output, err.text);
+		return "its outputs cannot be written";
+	}
+	job_send_done(j, &done);
+	j->is_answered = true;
+	j->wall_us = w->call.wall_us;
+	stats_add(j->d->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
+	return NULL;
+}
+
+static const char *send_away(struct away *w)
+{
+	struct job *j = w->j;
+	const char *stays = farm_words(w);
+	if (!stays)
+		stays = find_place(w);
+	if (stays)
+		return stays;
+	job_heed_policy(j, false);
+	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	stays = preprocess(w);
+	if (entered)
+		slots_leave(&j->d->slots);
+	if (stays)
+		farm_give(w->farm, &w->seat, FARM_UNUSED);
+	else if (!job_tell(j, WIRE_REMOTE))
+		stays = "its launcher has gone";
+	else
+		stays = call_workers(w);
+	stats_add(j->d->stats, STAT_remote_bytes_sent, w->call.sent);
+	return stays ? stays : deliver(w);
+}
+
+bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum reason *reason)
+{
+	struct away w = {.j = j, .is_gated = is_gated};
+	const char *stays = send_away(&w);
+	if (stays) {
+		log_debug("'%s' is compiled here: %s", j->line.source, stays);
+		*has_slot = w.has_slot;
+		j->culprit = NULL;
+	} else {
+		*reason = w.not_stored != REASON_NONE ? w.not_stored
+						      : job_publish_outputs(j, &w.entry, &w.call.outputs, w.call.n_object);
+	}
+	preprocess_release(&w.text);
+	remote_call_release(&w.call);
+	return !stays;
+}

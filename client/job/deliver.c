@@ -1,0 +1,117 @@
+#include "client/job/job.h"
+
+#include "base/path.h"
+#include "depscan/depfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// How the compiler treats a file that is there already: what it leaves of links, modes and other names of the file.
+enum manner {
+	IN_PLACE,         // emptied and written: cc1, and everything that is text
+	REPLACED,         // a new file takes its place: clang's objects
+	REPLACED_IF_FULL, // GNU as and objcopy: a new file, but an empty one (of mktemp) is written in place
+};
+
+static enum manner manner_of(const struct job *j, enum part part)
+{
+	bool clang = j->compiler->family == FAMILY_CLANG;
+	if (part == PART_OBJECT && clang)
+		return REPLACED;
+	if ((part == PART_OBJECT && j->line.assembles) || (part == PART_DWO && !clang))
+		return REPLACED_IF_FULL;
+	return IN_PLACE;
+}
+
+// A new file has the caller's umask and appears whole. (Renaming it over an old one would be slower than removing that
+// first: ext4 then starts writing to the disk at once.)
+static int write_output(const struct job *j, const char *path, enum manner manner, const void *p, size_t n, struct err *err)
+{
+	mode_t mode = 0666 & ~(mode_t)j->wire.umask;
+	struct stat st;
+	bool there = fstatat(j->cwd_fd, path, &st, 0) == 0;
+	bool replaced = manner == REPLACED || (manner == REPLACED_IF_FULL && there && st.st_size != 0);
+	if (replaced || (!there && fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)) {
+		unlinkat(j->cwd_fd, path, 0);
+		return file_write_atomic(j->cwd_fd, path, p, n, mode, err);
+	}
+	AUTO_CLOSE int fd = openat(j->cwd_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
+	if (fd < 0)
+		return err_errno(err, "cannot write '%s'", path);
+	return file_write_fd(fd, p, n, err);
+}
+
+int job_write_outputs(const struct job *j, const struct buf *outputs, size_t n_object, struct err *err)
+{
+	if (j->line.dwo &&
+	    write_output(j, j->line.dwo, manner_of(j, PART_DWO), outputs->data + n_object, outputs->len - n_object, err) < 0)
+		return -1;
+	return write_output(j, j->line.output, manner_of(j, PART_OBJECT), outputs->data, n_object, err);
+}
+
+static int write_depfile(const struct job *j, const struct manifest_entry *e, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf text = BUF_INIT;
+	const char **deps = arena_alloc(&a, e->n_inputs * sizeof *deps);
+	struct depfile d = {.targets = j->line.dep_targets,
+			    .n_targets = j->line.n_dep_targets,
+			    .deps = deps,
+			    .phony = j->line.dep_phony,
+			    .phony_spaced = e->dep_spaced,
+			    .main_dep = e->dep_main};
+	for (uint32_t i = 0; i < e->n_inputs; i++)
+		if (e->inputs[i].flags & INPUT_IN_DEPFILE)
+			deps[d.n_deps++] = job_real_path(j, &a, e->inputs[i].name);
+	depfile_write(&d, j->compiler->family, &text);
+	return write_output(j, j->line.depfile, IN_PLACE, text.data, text.len, err);
+}
+
+// The parts of a result: {u32 which, u32 length} each, then their bytes.
+static int read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err)
+{
+	struct rd r = RD(result->data, result->len);
+	uint32_t n = rd_u32(&r), which[PART_COUNT] = {0}, length[PART_COUNT] = {0};
+	if (n > PART_COUNT)
+		r.bad = true;
+	for (uint32_t i = 0; i < n && !r.bad; i++) {
+		which[i] = rd_u32(&r);
+		length[i] = rd_u32(&r);
+		if (which[i] >= PART_COUNT)
+			r.bad = true;
+	}
+	for (uint32_t i = 0; i < n && !r.bad; i++) {
+		data[which[i]] = rd_bytes(&r, length[i]);
+		size[which[i]] = length[i];
+	}
+	return r.bad ? err_set(err, ERR_FORMAT, "a result does not parse") : 0;
+}
+
+int job_deliver(struct job *j, const struct manifest_entry *entry, const struct buf *result, struct wire_done *messages,
+		struct err *err)
+{
+	const void *data[PART_COUNT] = {0};
+	size_t size[PART_COUNT] = {0};
+	if (read_parts(result, data, size, err) < 0)
+		return -1;
+	for (enum part p = 0; p < PART_STDOUT; p++)
+		if (!job_output_name(j, p) != !data[p])
+			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
+	// The object last: where another output can't be written, the compiler does not get so far either.
+	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0)
+		return -1;
+	for (enum part p = PART_STDOUT; p-- > 0;) {
+		const char *name = job_output_name(j, p);
+		if (name && write_output(j, name, manner_of(j, p), data[p], size[p], err) < 0)
+			return -1;
+	}
+	messages->out = data[PART_STDOUT];
+	messages->n_out = (uint32_t)size[PART_STDOUT];
+	messages->errs = data[PART_STDERR];
+	messages->n_errs = (uint32_t)size[PART_STDERR];
+	return 0;
+}

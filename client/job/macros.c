@@ -1,0 +1,194 @@
+#include "client/job/inputs.h"
+
+#include "base/file.h"
+
+#include <string.h>
+
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+// "-DNAME=1", "NAME(x)=x" behind -D, "-Wp,-DNAME"
+static bool word_defines(const char *word, const char *name)
+{
+	size_t n = strlen(name);
+	for (const char *p = word; (p = strstr(p, name)); p++) {
+		bool begins = p == word || (p - word >= 2 && p[-1] == 'D' && p[-2] == '-');
+		if (begins && (p[n] == '\0' || p[n] == '=' || p[n] == '(' || p[n] == ','))
+			return true;
+	}
+	return false;
+}
+
+static bool is_defined_in_words(const struct job *j, const char *name)
+{
+	for (unsigned i = 0; i < j->line.n_words; i++)
+		if (j->line.words[i].role != WORD_SEARCH && i != j->line.source_word &&
+		    word_defines(j->line.words[i].text, name))
+			return true;
+	return false;
+}
+
+static const char *language_of(const struct job *j)
+{
+	switch (j->line.lang) {
+	case LANG_C:
+		return "c";
+	case LANG_CXX:
+		return "c++";
+	case LANG_OBJC:
+		return "objective-c";
+	case LANG_OBJCXX:
+		return "objective-c++";
+	default:
+		return NULL;
+	}
+}
+
+// Could the compiler define it by itself? Not only names with an underscore: with -std=gnu… there are linux, unix, and on
+// some machines more. *value: what stands behind the name, up to the end of the line; NULL where the compiler did not say.
+static bool is_builtin(struct inputs *in, const char *name, const char **value)
+{
+	const char *language = language_of(in->j);
+	*value = NULL;
+	if (!in->builtin.len && language) {
+		const char *const more[] = {"-E", "-dM", "-x", language, "/dev/null", NULL};
+		struct child c;
+		if (inputs_ask_compiler(in, more, &c))
+			buf_add(&in->builtin, c.out.data, c.out.len);
+		child_release(&c);
+	}
+	const char *line = arena_printf(&in->j->arena, "#define %s", name);
+	for (const char *p = in->builtin.data; p && (p = strstr(p, line)); p++)
+		if (p[strlen(line)] == ' ' || p[strlen(line)] == '(') {
+			*value = p + strlen(line);
+			return true;
+		}
+	return !in->builtin.len;
+}
+
+static bool is_defined_in_texts(const struct inputs *in, const char *name)
+{
+	const struct job *j = in->j;
+	for (uint32_t i = 0; i < in->n; i++)
+		if (files_may_define(j->d->files, j->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
+			return true;
+	return false;
+}
+
+// Is there a definition anywhere for a macro that an include names? Without one the directive is dead.
+static bool is_defined(struct inputs *in, const char *name)
+{
+	const char *value;
+	return is_defined_in_words(in->j, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
+}
+
+bool macros_in_includes(struct inputs *in)
+{
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct scan *s = &in->list[i].facts.scan;
+		for (unsigned k = 0; k < s->n_includes; k++)
+			if (s->includes[k].form == INCLUDE_MACRO && !s->includes[k].probe &&
+			    is_defined(in, s->includes[k].name))
+				return true;
+	}
+	return false;
+}
+
+// What a macro may be, as single words, each with its NUL, if that is all it can be; else false. None: it is none.
+static bool word_values(struct inputs *in, const char *name, struct buf *values)
+{
+	const struct job *j = in->j;
+	const char *builtin;
+	if (is_defined_in_words(j, name))
+		return false;
+	if (is_builtin(in, name, &builtin)) {
+		size_t n = builtin && *builtin == ' ' ? strspn(builtin + 1, WORD) : 0;
+		if (!n || builtin[1 + n] != '\n')
+			return false;
+		buf_add(values, builtin + 1, n);
+		buf_addc(values, '\0');
+	}
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct input *input = &in->list[i];
+		AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
+		if (files_may_define(j->d->files, j->cwd_fd, input->path, &input->facts.digest, name) &&
+		    (file_read(j->cwd_fd, input->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0 ||
+		     !scan_values(text.data, text.len, name, values)))
+			return false;
+	}
+	return true;
+}
+
+static void add_probe(struct inputs *in, struct input *i, const char *name)
+{
+	struct scan *s = &i->facts.scan;
+	struct include *list = arena_alloc(&in->j->arena, (s->n_includes + 1) * sizeof *list);
+	memcpy(list, s->includes, s->n_includes * sizeof *list);
+	list[s->n_includes++] = (struct include){.name = name, .form = INCLUDE_ANGLED, .probe = true};
+	s->includes = list;
+	i->probes_added = true;
+}
+
+// <fcntl.h>, where a header says `#define fcntl fcntl64`: that name is asked for as well, and what becomes of fcntl64. The
+// word from `at` may be a macro, and words behind it if it is none. False if it can't be told.
+static bool add_expanded(struct inputs *in, struct input *i, const char *name, size_t at)
+{
+	enum { MOST = 64 };
+	// A compiler takes the name apart as it does other text: other characters may be blanks, comments or parts of words.
+	if (name[strspn(name, WORD "./-+")] || strstr(name, "//"))
+		return false;
+	while (name[at]) {
+		AUTO_BUF struct buf values = BUF_INIT;
+		size_t n = strcspn(name + at, "./-+");
+		const char *word = arena_strndup(&in->j->arena, name + at, n);
+		if (n && !word_values(in, word, &values))
+			return false;
+		for (const char *v = values.data; v && v < values.data + values.len; v += strlen(v) + 1) {
+			if (strcmp(v, word) == 0)
+				continue;
+			const char *other = arena_printf(&in->j->arena, "%.*s%s%s", (int)at, name, v, name + at + n);
+			add_probe(in, i, other);
+			if (++in->n_probes > MOST || !add_expanded(in, i, other, at))
+				return false;
+		}
+		at += n + (name[at + n] != '\0');
+	}
+	return true;
+}
+
+// What a macro like `#define HAS(x) __has_include(x)` asks for is known only where it is asked by name, on the line of
+// an #if, and what may be a macro in that name is known.
+static bool find_wrapped(struct inputs *in, const char *wrapper, struct input *i)
+{
+	const struct scan *s = &i->facts.scan;
+	const struct job *j = in->j;
+	if (files_may_ask(j->d->files, j->cwd_fd, i->path, &i->facts.digest, wrapper))
+		return false;
+	for (unsigned k = 0, n = s->n_includes; k < n; k++)
+		if (s->includes[k].wrapped && s->includes[k].form == INCLUDE_ANGLED &&
+		    !add_expanded(in, i, s->includes[k].name, 0))
+			return false;
+	return true;
+}
+
+bool macros_in_probes(struct inputs *in)
+{
+	struct map known = MAP_INIT;
+	bool added = false;
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct scan *s = &in->list[i].facts.scan;
+		for (unsigned k = 0; k < s->n_includes; k++) {
+			const struct include *inc = &s->includes[k];
+			if (inc->form != INCLUDE_MACRO || !inc->probe || map_puts(&known, inc->name, in))
+				continue;
+			for (uint32_t l = 0; l < in->n && in->reason == REASON_NONE; l++)
+				if (!find_wrapped(in, inc->name, &in->list[l])) {
+					in->reason = REASON_unknown_probe;
+					in->j->culprit = in->list[l].path;
+				}
+		}
+	}
+	for (uint32_t i = 0; i < in->n; i++)
+		added |= in->list[i].probes_added;
+	map_release(&known);
+	return in->reason == REASON_NONE && added;
+}

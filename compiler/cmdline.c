@@ -1,0 +1,335 @@
+#include "compiler/cmdline.h"
+
+#include "compiler/cmdline_parts.h"
+
+#include <string.h>
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static bool is_mode(enum reason r)
+{
+	return r == REASON_information || r == REASON_preprocess_only || r == REASON_no_output;
+}
+
+void parser_refuse(struct parser *p, enum reason reason, const char *word)
+{
+	if (is_mode(reason) && p->mode == REASON_NONE) {
+		p->mode = reason;
+		p->mode_word = word;
+	} else if (!is_mode(reason) && p->refusal == REASON_NONE) {
+		p->refusal = reason;
+		p->refusal_word = word;
+	}
+}
+
+static void add_name(struct parser *p, const char ***list, unsigned *n, const char *name)
+{
+	if (!*list)
+		*list = arena_alloc(p->arena, p->c->n_words * sizeof **list); // no more names than words
+	(*list)[(*n)++] = name;
+}
+
+void parser_add_extra(struct parser *p, const char *file)
+{
+	add_name(p, &p->c->extra_inputs, &p->c->n_extra_inputs, file);
+}
+
+void parser_add_forced(struct parser *p, const char *file)
+{
+	add_name(p, &p->c->forced, &p->c->n_forced, file);
+}
+
+// ---- words ----------------------------------------------------------------------------------------------------------
+
+static void take_input(struct parser *p, unsigned i)
+{
+	if (p->n_inputs++)
+		return;
+	p->c->source = p->c->words[i].text;
+	p->c->source_word = i;
+	p->source_language = p->language;
+	p->source_language_seen = p->language_seen;
+}
+
+// gcc takes `--foo` for -ffoo and knows some more spellings of that kind.
+static const char *gcc_spelling(struct parser *p, const char *word)
+{
+	static const char *const spellings[][2] = {
+		{"--machine-no-", "-mno-"}, {"--machine=no-", "-mno-"}, {"--machine-", "-m"}, {"--machine=", "-m"},
+		{"--warn-no-", "-Wno-"},    {"--warn-", "-W"},          {"--debug=", "-g"},   {"--optimize=", "-O"},
+		{"--std=", "-std="},        {"--no-", "-fno-"},         {"--", "-f"},
+	};
+	for (size_t i = 0; i < COUNT_OF(spellings); i++)
+		if (begins(word, spellings[i][0]))
+			return arena_printf(p->arena, "%s%s", spellings[i][1], word + strlen(spellings[i][0]));
+	return word;
+}
+
+// Families whose words stand alone unless the table knows better.
+static bool is_of_known_family(const char *word)
+{
+	static const char *const families[] = {"-f", "-W", "-m", "-O", "-g", "-std", "-p"};
+	for (size_t i = 0; i < COUNT_OF(families); i++)
+		if (begins(word, families[i]))
+			return true;
+	return false;
+}
+
+static void take_unlisted(struct parser *p, unsigned i, const char *spelling)
+{
+	struct cmdline *c = p->c;
+	struct word *w = &c->words[i];
+	if (begins(spelling, "-m")) {
+		// The machine chooses among header folders: -m32, -mthumb, -mabi=…
+		w->role = WORD_SEARCH;
+		w->prefix = (unsigned)strlen(w->text);
+	} else if (!is_of_known_family(spelling) && i + 1 < c->n_words && c->words[i + 1].text[0] != '-') {
+		parser_refuse(p, REASON_option_unknown, w->text);
+	}
+}
+
+// Returns how many of the following words belong to the option.
+static unsigned take_option(struct parser *p, unsigned i)
+{
+	struct cmdline *c = p->c;
+	const char *text = c->words[i].text, *spelling = text, *value = NULL;
+	unsigned n_next = 0;
+	const struct option *o = option_find(p->family, text, &value, &n_next);
+
+	if (!o && p->family == FAMILY_GCC && begins(text, "--")) {
+		spelling = gcc_spelling(p, text);
+		o = option_find(p->family, spelling, &value, &n_next);
+	}
+	if (!o) {
+		take_unlisted(p, i, spelling);
+		return 0;
+	}
+	if (n_next > c->n_words - 1 - i) {
+		// Its value is missing; the compiler will say so.
+		parser_refuse(p, REASON_option_dangerous, text);
+		return n_next = c->n_words - 1 - i;
+	}
+	for (unsigned k = 1; k <= n_next; k++)
+		c->words[i + k].is_value = true;
+	struct use u = {.option = o, .text = text, .value = value, .word = i, .value_word = i + n_next};
+	if (n_next)
+		u.value = c->words[i + n_next].text;
+	else
+		u.prefix = (unsigned)(strlen(text) - (value ? strlen(value) : 0));
+	option_apply(p, &u);
+	return n_next;
+}
+
+static void take_words(struct parser *p)
+{
+	bool only_inputs = false;
+	for (unsigned i = 0; i < p->c->n_words; i++) {
+		const char *text = p->c->words[i].text;
+		if (only_inputs || text[0] != '-' || !text[1])
+			take_input(p, i);
+		else if (p->family == FAMILY_CLANG && strcmp(text, "--") == 0)
+			only_inputs = true;
+		else
+			i += take_option(p, i);
+	}
+	if (p->cc1_pending)
+		parser_refuse(p, REASON_option_dangerous, p->cc1_pending);
+}
+
+// ---- the source -----------------------------------------------------------------------------------------------------
+
+struct language {
+	const char *name;
+	enum lang lang;
+	enum reason reason; // why not, for LANG_NONE
+	int families;       // 0: both, else 1 + the family that knows it
+};
+
+enum { ONLY_GCC = 1 + FAMILY_GCC, ONLY_CLANG = 1 + FAMILY_CLANG };
+
+// Names for -x
+static const struct language languages[] = {
+	{"c", LANG_C, REASON_NONE, 0},
+	{"c++", LANG_CXX, REASON_NONE, 0},
+	{"objective-c", LANG_OBJC, REASON_NONE, 0},
+	{"objective-c++", LANG_OBJCXX, REASON_NONE, 0},
+	{"assembler", LANG_ASM, REASON_NONE, 0},
+	{"assembler-with-cpp", LANG_ASM_CPP, REASON_NONE, 0},
+	{"cpp-output", LANG_C_CPP_OUT, REASON_NONE, 0},
+	{"c++-cpp-output", LANG_CXX_CPP_OUT, REASON_NONE, 0},
+	{"objective-c-cpp-output", LANG_C_CPP_OUT, REASON_NONE, 0},
+	{"objc-cpp-output", LANG_C_CPP_OUT, REASON_NONE, 0},
+	{"objective-c++-cpp-output", LANG_CXX_CPP_OUT, REASON_NONE, 0},
+	{"objc++-cpp-output", LANG_CXX_CPP_OUT, REASON_NONE, 0},
+	{"c-header", LANG_NONE, REASON_precompiled_header, 0},
+	{"c++-header", LANG_NONE, REASON_precompiled_header, 0},
+	{"objective-c-header", LANG_NONE, REASON_precompiled_header, 0},
+	{"objective-c++-header", LANG_NONE, REASON_precompiled_header, 0},
+	{"c++-system-header", LANG_NONE, REASON_modules, 0},
+	{"c++-user-header", LANG_NONE, REASON_modules, 0},
+	{"c++-header-unit-header", LANG_NONE, REASON_modules, 0},
+	{"c++-module", LANG_NONE, REASON_modules, 0},
+	{"c++-module-cpp-output", LANG_NONE, REASON_modules, 0},
+};
+
+static const struct language suffixes[] = {
+	{"c", LANG_C, REASON_NONE, 0},
+	{"cc", LANG_CXX, REASON_NONE, 0},
+	{"cpp", LANG_CXX, REASON_NONE, 0},
+	{"cxx", LANG_CXX, REASON_NONE, 0},
+	{"C", LANG_CXX, REASON_NONE, 0},
+	{"S", LANG_ASM_CPP, REASON_NONE, 0},
+	{"s", LANG_ASM, REASON_NONE, 0},
+	{"cp", LANG_CXX, REASON_NONE, 0},
+	{"CPP", LANG_CXX, REASON_NONE, 0},
+	{"c++", LANG_CXX, REASON_NONE, 0},
+	{"CXX", LANG_CXX, REASON_NONE, ONLY_CLANG},
+	{"C++", LANG_CXX, REASON_NONE, ONLY_CLANG},
+	{"i", LANG_C_CPP_OUT, REASON_NONE, 0},
+	{"ii", LANG_CXX_CPP_OUT, REASON_NONE, 0},
+	{"m", LANG_OBJC, REASON_NONE, 0},
+	{"mi", LANG_C_CPP_OUT, REASON_NONE, 0},
+	{"mm", LANG_OBJCXX, REASON_NONE, 0},
+	{"M", LANG_OBJCXX, REASON_NONE, 0},
+	{"mii", LANG_CXX_CPP_OUT, REASON_NONE, 0},
+	{"sx", LANG_ASM_CPP, REASON_NONE, ONLY_GCC},
+	{"asm", LANG_ASM, REASON_NONE, ONLY_CLANG},
+	{"h", LANG_NONE, REASON_precompiled_header, 0},
+	{"hh", LANG_NONE, REASON_precompiled_header, 0},
+	{"H", LANG_NONE, REASON_precompiled_header, 0},
+	{"hpp", LANG_NONE, REASON_precompiled_header, 0},
+	{"hxx", LANG_NONE, REASON_precompiled_header, 0},
+	{"hp", LANG_NONE, REASON_precompiled_header, 0},
+	{"HPP", LANG_NONE, REASON_precompiled_header, 0},
+	{"h++", LANG_NONE, REASON_precompiled_header, 0},
+	{"tcc", LANG_NONE, REASON_precompiled_header, 0},
+	{"cppm", LANG_NONE, REASON_modules, 0},
+	{"ccm", LANG_NONE, REASON_modules, 0},
+	{"cxxm", LANG_NONE, REASON_modules, 0},
+	{"c++m", LANG_NONE, REASON_modules, 0},
+	{"ixx", LANG_NONE, REASON_modules, 0},
+	{"iim", LANG_NONE, REASON_modules, 0},
+	{"pcm", LANG_NONE, REASON_modules, 0},
+};
+
+static enum lang find_language(const struct parser *p, const struct language *list, size_t n, const char *name,
+			       enum reason *reason)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0 && (!list[i].families || list[i].families == 1 + (int)p->family)) {
+			*reason = list[i].reason;
+			return list[i].lang;
+		}
+	*reason = REASON_source_type;
+	return LANG_NONE;
+}
+
+enum lang language_of(const struct parser *p, const char *file, enum reason *reason)
+{
+	if (p->source_language)
+		return find_language(p, languages, COUNT_OF(languages), p->source_language, reason);
+	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *dot = strrchr(base, '.');
+	*reason = REASON_source_type;
+	if (!dot || (dot == base && p->family == FAMILY_GCC))
+		return LANG_NONE;
+	enum lang lang = find_language(p, suffixes, COUNT_OF(suffixes), dot + 1, reason);
+	// g++ gives up its own ideas at the first -x, even at `-x none`; clang++ does not.
+	if (p->is_cxx && (p->family == FAMILY_CLANG || !p->source_language_seen)) {
+		if (strcmp(dot, ".c") == 0)
+			return LANG_CXX;
+		if (strcmp(dot, ".i") == 0)
+			return LANG_CXX_CPP_OUT;
+	}
+	return lang;
+}
+
+static bool is_device(const char *path)
+{
+	return begins(path, "/dev/") || begins(path, "/proc/");
+}
+
+static enum reason check_source(struct parser *p, const char **culprit)
+{
+	struct cmdline *c = p->c;
+	enum reason reason;
+	*culprit = c->source;
+	if (p->n_inputs > 1)
+		return REASON_several_sources;
+	if (strcmp(c->source, "-") == 0 || strcmp(c->source, "/dev/stdin") == 0 || begins(c->source, "/dev/fd/"))
+		return REASON_stdin_source;
+	if (is_device(c->source))
+		return REASON_source_type;
+	c->lang = language_of(p, c->source, &reason);
+	if (c->lang == LANG_NONE)
+		return reason;
+	// With -S the compilers do nothing to .s, and print .S preprocessed.
+	bool assembler = c->lang == LANG_ASM || c->lang == LANG_ASM_CPP;
+	return assembler && p->to_assembly ? REASON_no_output : REASON_NONE;
+}
+
+// ---- all together ---------------------------------------------------------------------------------------------------
+
+static enum reason check_outputs(const struct parser *p, const char **culprit)
+{
+	const struct cmdline *c = p->c;
+	size_t len = strlen(c->output);
+	*culprit = c->output;
+	if (len == 0 || strcmp(c->output, "-") == 0 || c->output[len - 1] == '/' || is_device(c->output))
+		return REASON_output_not_a_file;
+	if (c->dep == DEP_NONE)
+		return REASON_NONE;
+	len = strlen(c->depfile);
+	*culprit = c->depfile;
+	if (len == 0 || strcmp(c->depfile, "-") == 0 || c->depfile[len - 1] == '/' ||
+	    (is_device(c->depfile) && strcmp(c->depfile, "/dev/null") != 0))
+		return REASON_depfile_not_a_file;
+	return REASON_NONE;
+}
+
+static enum reason decide(struct parser *p, const char **culprit)
+{
+	struct cmdline *c = p->c;
+	enum reason reason;
+
+	*culprit = p->mode_word;
+	if (p->mode != REASON_NONE)
+		return p->mode;
+	if (p->n_inputs == 0)
+		return REASON_no_source;
+	if (!p->to_object && !p->to_assembly) {
+		// Headers need no -c.
+		bool header = p->n_inputs == 1 && language_of(p, c->source, &reason) == LANG_NONE &&
+			      reason == REASON_precompiled_header;
+		return header ? REASON_precompiled_header : REASON_link;
+	}
+	*culprit = p->refusal_word;
+	if (p->refusal != REASON_NONE)
+		return p->refusal;
+	if ((reason = check_source(p, culprit)) != REASON_NONE)
+		return reason;
+	if (p->record_f || p->record_g) {
+		*culprit = p->record_f ? p->record_f : p->record_g;
+		return REASON_records_command_line;
+	}
+	c->words[c->source_word].role = WORD_NOT_KEY;
+	c->assembles = !p->to_assembly; // -S wins over -c
+	outputs_name(p);
+	*culprit = p->refusal_word;
+	return p->refusal != REASON_NONE ? p->refusal : check_outputs(p, culprit);
+}
+
+void cmdline_parse(struct cmdline *c, struct arena *a, enum compiler_family family, bool is_cxx_driver, int cwd_fd,
+		   const char *const *argv)
+{
+	struct parser p = {.c = c, .arena = a, .family = family, .is_cxx = is_cxx_driver, .cwd_fd = cwd_fd};
+	*c = (struct cmdline){.reason = REASON_NONE};
+	if (!response_expand(&p, argv))
+		return;
+	take_words(&p);
+	c->reason = decide(&p, &c->culprit);
+	if (c->reason == REASON_NONE)
+		c->culprit = NULL;
+}

@@ -1,0 +1,322 @@
+#include "compiler/cmdline_parts.h"
+
+#include <string.h>
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *s, const char *with)
+{
+	size_t n = strlen(s), m = strlen(with);
+	return n >= m && strcmp(s + n - m, with) == 0;
+}
+
+static void set_role(struct parser *p, const struct use *u, enum word_role role)
+{
+	p->c->words[u->value_word].role = role;
+	p->c->words[u->value_word].prefix = u->prefix;
+}
+
+// Neither the option nor its value counts for the object.
+static void set_not_key(struct parser *p, const struct use *u)
+{
+	p->c->words[u->word].role = WORD_NOT_KEY;
+	p->c->words[u->value_word].role = WORD_NOT_KEY;
+}
+
+// ---- actions that only note something -------------------------------------------------------------------------------
+
+#define NOTE(name, field, what)                                         \
+	static void apply_##name(struct parser *p, const struct use *u) \
+	{                                                               \
+		(void)u;                                                \
+		p->field = what;                                        \
+	}
+NOTE(object, to_object, true)
+NOTE(assembly, to_assembly, true)
+NOTE(llvm_output, llvm_output, true)
+NOTE(no_split_dwarf, split, SPLIT_NONE)
+NOTE(compilation_dir, compilation_dir, true)
+NOTE(coverage, coverage, true)
+NOTE(notes, notes, true)
+NOTE(no_notes, notes, false)
+NOTE(counters, counters, true)
+NOTE(counters_place, counters_place, u->text)
+NOTE(cwd, c->needs_cwd, true)
+NOTE(stack_usage, c->stack_usage, true)
+NOTE(no_lto, lto, false)
+NOTE(comments, c->any_comment_matters, true)
+NOTE(seed, c->has_random_seed, true)
+NOTE(record_f, record_f, u->text)
+NOTE(no_record_f, record_f, NULL)
+NOTE(record_g, record_g, u->text)
+NOTE(no_record_g, record_g, NULL)
+#undef NOTE
+
+// ---- actions that look at the value ---------------------------------------------------------------------------------
+
+static void apply_keep(struct parser *p, const struct use *u)
+{
+	(void)p;
+	(void)u;
+}
+
+static void apply_path(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_KEY_PATH);
+}
+
+static void apply_search(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_SEARCH);
+	// A header map in the place of a folder: a file that no depfile lists.
+	if (u->value && ends(u->value, ".hmap"))
+		parser_refuse(p, REASON_option_dangerous, u->text);
+}
+
+static void apply_forced(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_KEY_PATH);
+	parser_add_forced(p, u->value);
+}
+
+static void apply_map(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_MAP);
+	p->c->has_prefix_map = true;
+}
+
+static void apply_extra(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_KEY_PATH);
+	if (!u->value[0] || strcmp(u->value, "-") == 0)
+		parser_refuse(p, REASON_option_dangerous, u->text);
+	else
+		parser_add_extra(p, u->value);
+}
+
+static void apply_refuse(struct parser *p, const struct use *u)
+{
+	parser_refuse(p, u->option->reason, u->text);
+}
+
+static void apply_output(struct parser *p, const struct use *u)
+{
+	set_not_key(p, u);
+	// The compilers differ in what they do with two of them.
+	if (p->c->output_given && strcmp(p->c->output, u->value) != 0)
+		parser_refuse(p, REASON_option_dangerous, u->text);
+	p->c->output = u->value;
+	p->c->output_given = true;
+	p->output_word = u->word;
+	p->output_value = u->value_word;
+}
+
+static void apply_language(struct parser *p, const struct use *u)
+{
+	p->language = strcmp(u->value, "none") == 0 ? NULL : u->value;
+	p->language_seen = true;
+}
+
+// The short spellings stay in the key as words; the long ones are known to the caller by `dep` only.
+static void note_dep(struct parser *p, const struct use *u, bool *asked)
+{
+	*asked = true;
+	if (begins(u->text, "--"))
+		p->c->words[u->word].role = WORD_NOT_KEY;
+}
+
+static void apply_dep_all(struct parser *p, const struct use *u)
+{
+	note_dep(p, u, &p->dep_all);
+}
+
+static void apply_dep_user(struct parser *p, const struct use *u)
+{
+	note_dep(p, u, &p->dep_user);
+}
+
+static void apply_dep_file(struct parser *p, const struct use *u)
+{
+	set_not_key(p, u);
+	p->dep_file = u->value; // the last one counts
+	p->dep_word = u->text;
+}
+
+static void add_target(struct parser *p, const struct use *u, bool quoted)
+{
+	set_not_key(p, u);
+	if (!p->targets)
+		p->targets = arena_alloc(p->arena, p->c->n_words * sizeof *p->targets);
+	p->targets[p->n_targets++] = (struct dep_target){u->value, quoted};
+	p->dep_word = u->text;
+}
+
+static void apply_dep_target(struct parser *p, const struct use *u)
+{
+	add_target(p, u, false);
+}
+
+static void apply_dep_quoted(struct parser *p, const struct use *u)
+{
+	add_target(p, u, true);
+}
+
+static void apply_dep_phony(struct parser *p, const struct use *u)
+{
+	p->c->dep_phony = true;
+	p->dep_word = u->text;
+}
+
+static void apply_xarch(struct parser *p, const struct use *u)
+{
+	if (!option_is_harmless(p, u->value))
+		parser_refuse(p, REASON_option_dangerous, u->text);
+}
+
+// The driver looks for it before all else, and the last one counts.
+static void apply_driver_mode(struct parser *p, const struct use *u)
+{
+	bool cxx = strcmp(u->value, "g++") == 0;
+	if ((!cxx && strcmp(u->value, "gcc") != 0) || (p->mode_given && cxx != p->is_cxx))
+		parser_refuse(p, REASON_option_dangerous, u->text);
+	p->is_cxx = cxx;
+	p->mode_given = true;
+}
+
+static void apply_arch(struct parser *p, const struct use *u)
+{
+	set_role(p, u, WORD_SEARCH);
+	p->c->words[u->value_word].prefix = (unsigned)strlen(u->value);
+	if (p->arch && strcmp(p->arch, u->value) != 0)
+		parser_refuse(p, REASON_several_archs, u->text);
+	p->arch = u->value;
+}
+
+static void apply_debug(struct parser *p, const struct use *u)
+{
+	// They shape the debug information but do not ask for it.
+	static const char *const no_level[] = {
+		"no-",
+		"z",
+		"column-info",
+		"record-",
+		"pubnames",
+		"gnu-pubnames",
+		"strict-dwarf",
+		"as-loc",
+		"variable-location-views",
+		"inline-points",
+		"statement-frontiers",
+		"describe-dies",
+		"internal-reset-location-views",
+		"dwarf32",
+		"dwarf64",
+	};
+	static const char *const off[] = {"0", "gdb0", "stabs0", "stabs+0", "coff0", "xcoff0", "xcoff+0", "vms0"};
+	const char *v = u->value ? u->value : "";
+	for (size_t i = 0; i < COUNT_OF(no_level); i++)
+		if (begins(v, no_level[i]))
+			return;
+	p->c->debug_info = true;
+	for (size_t i = 0; i < COUNT_OF(off); i++)
+		if (strcmp(v, off[i]) == 0)
+			p->c->debug_info = false;
+}
+
+static void apply_split_dwarf(struct parser *p, const struct use *u)
+{
+	p->split = u->value && strcmp(u->value, "single") == 0 ? SPLIT_SINGLE : SPLIT_FILE;
+}
+
+static void apply_lto(struct parser *p, const struct use *u)
+{
+	p->lto = true;
+	if (u->value && strcmp(u->value, "jobserver") == 0)
+		parser_refuse(p, REASON_lto_jobserver, u->text);
+}
+
+static void apply_fallthrough(struct parser *p, const struct use *u)
+{
+	if (strcmp(u->value, "1") == 0)
+		p->c->any_comment_matters = true;
+}
+
+// Nothing but the word in the key. Workers ask for these (compiler/arguments.c).
+static void apply_color(struct parser *p, const struct use *u)
+{
+	(void)p, (void)u;
+}
+static void apply_color_choice(struct parser *p, const struct use *u)
+{
+	apply_color(p, u);
+}
+
+static void apply_profile(struct parser *p, const struct use *u)
+{
+	const char *v = u->value;
+	// In a folder it would be default.profdata.
+	if (!v[0] || ends(v, "/") || strcmp(v, ".") == 0 || strcmp(v, "..") == 0 || ends(v, "/.") || ends(v, "/.."))
+		parser_refuse(p, REASON_profile_use, u->text);
+	else
+		apply_extra(p, u);
+}
+
+static void apply_sections(struct parser *p, const struct use *u)
+{
+	static const char list[] = "list=";
+	if (!begins(u->value, list))
+		return;
+	struct use file = *u;
+	file.value += strlen(list);
+	file.prefix += (unsigned)strlen(list);
+	apply_extra(p, &file);
+}
+
+static void apply_format(struct parser *p, const struct use *u)
+{
+	if (ends(u->value, "-file"))
+		parser_refuse(p, REASON_side_files, u->text);
+}
+
+static void apply_opt_info(struct parser *p, const struct use *u)
+{
+	if (u->value && strchr(u->value, '='))
+		parser_refuse(p, REASON_dump_files, u->text);
+}
+
+void option_apply(struct parser *p, const struct use *u)
+{
+	typedef void (*apply_fn)(struct parser * p, const struct use *u);
+	static const apply_fn functions[OPTION_ACTION_COUNT] = {
+#define ACTION(name) apply_##name,
+		OPTION_ACTIONS(ACTION)
+#undef ACTION
+	};
+	functions[u->option->action](p, u);
+}
+
+bool option_is_harmless(const struct parser *p, const char *word)
+{
+	// What is handed on unseen must not be able to name a file.
+	static const char *const suspicious[] = {"/",     "file",   "path", "dir",    "list",   "dump",
+						 "print", "module", "stat", "plugin", "output", "override"};
+	static const char *const families[] = {"-f", "-W", "-m", "-O", "-D", "-U", "-std="};
+	const char *value;
+	unsigned n_next;
+	bool known = false;
+
+	for (size_t i = 0; i < COUNT_OF(families); i++)
+		known |= begins(word, families[i]) && word[2];
+	if (!known)
+		return false;
+	if (begins(word, "-D") || begins(word, "-U"))
+		return true;
+	for (size_t i = 0; i < COUNT_OF(suspicious); i++)
+		if (strstr(word, suspicious[i]))
+			return false;
+	const struct option *o = option_find(p->family, word, &value, &n_next);
+	return !o || (o->action == OPTION_keep && n_next == 0);
+}

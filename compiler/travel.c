@@ -1,0 +1,229 @@
+#include "compiler/travel.h"
+
+#include <string.h>
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static bool is_in(const char *t, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(t, list[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool begins_in(const char *t, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (begins(t, list[i]))
+			return true;
+	return false;
+}
+
+// The preprocessor has used it, or it says what we say ourselves.
+static bool is_used_up(const char *t)
+{
+	static const char *const whole[] = {"-c", "-pipe", "-nostdinc", "-nostdinc++", "-undef", "-H", "--"};
+	static const char *const begun[] = {"-D",       "-U",      "-I",         "-M",       "-o",      "-x",
+					    "-isystem", "-iquote", "-idirafter", "-include", "-imacros"};
+	return is_in(t, whole, COUNT_OF(whole)) || begins_in(t, begun, COUNT_OF(begun));
+}
+
+// Options that read files, write others, ask what machine this is, or read the text in another way than it now has.
+static bool is_bound_to_here(const char *t)
+{
+	static const char *const begun[] = {"-fplugin",
+					    "-fprofile",
+					    "-fauto-profile",
+					    "-fdump",
+					    "-fmodule",
+					    "-fdirectives-only",
+					    "-fpch",
+					    "-fpreproc",
+					    "-finput-charset",
+					    "-flto",
+					    "-fthinlto",
+					    "-fcoverage",
+					    "-fsanitize-black",
+					    "-fsanitize-ignore",
+					    "-fsave-optimization",
+					    "-fopt-info",
+					    "-fxray",
+					    "-fdiagnostics-format",
+					    "-fbranch-prob",
+					    "-ftest-coverage",
+					    "-fcallgraph-info",
+					    "-fstack-usage",
+					    "-fdebug-prefix",
+					    "-ffile-prefix",
+					    "-fmacro-prefix",
+					    "-frecord-",
+					    "-fembed",
+					    "-fuse-ld",
+					    "-fworking-directory",
+					    "-fno-working-directory",
+					    "-gmodules",
+					    "-gembed",
+					    "-ggdb3",
+					    "-g3",
+					    "-gdwarf-4-3"};
+	const char *equals = strchr(t, '=');
+	return begins_in(t, begun, COUNT_OF(begun)) || (equals && strcmp(equals, "=native") == 0) || strchr(t, '/') ||
+	       (begins(t, "-W") && (t[2] != '\0' && t[3] == ','));
+}
+
+static bool is_for_compiling(const char *t)
+{
+	static const char *const whole[] = {"-ansi", "-w", "-pthread", "-p", "-pg"};
+	static const char *const begun[] = {"-O", "-std=", "-f", "-m", "-g", "-W", "-pedantic"};
+	return is_in(t, whole, COUNT_OF(whole)) || begins_in(t, begun, COUNT_OF(begun));
+}
+
+static bool is_native(const char *t)
+{
+	return strcmp(t, "-march=native") == 0 || strcmp(t, "-mtune=native") == 0 || strcmp(t, "-mcpu=native") == 0;
+}
+
+unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room)
+{
+	unsigned n = 0;
+	const char *line = strstr(verbose, "/cc1 ");
+	if (!line)
+		line = strstr(verbose, "/cc1plus ");
+	if (!line)
+		return 0;
+	char *words = arena_strndup(a, line, strcspn(line, "\n")), *save = NULL;
+	for (char *t = strtok_r(words, " ", &save); t && n < room; t = strtok_r(NULL, " ", &save)) {
+		if (begins(t, "-m") && strcmp(t, "-mrelax") != 0)
+			out[n++] = t;
+		else if (strcmp(t, "--param") == 0 && (t = strtok_r(NULL, " ", &save)))
+			out[n++] = arena_printf(a, "--param=%s",
+						t[0] == '"' ? arena_strndup(a, t + 1, strcspn(t + 1, "\"")) : t);
+	}
+	return n;
+}
+
+void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n)
+{
+	const char **words = arena_alloc(a, (w->n + n + 2) * sizeof *words);
+	memcpy(words, w->words, w->native_at * sizeof *words);
+	memcpy(words + w->native_at, meaning, n * sizeof *words);
+	memcpy(words + w->native_at + n, w->words + w->native_at, (w->n - w->native_at) * sizeof *words);
+	w->words = words;
+	w->n += n;
+}
+
+// A worker makes it below a folder of its own.
+bool remote_output_name(const char *output, const char *dwo)
+{
+	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
+	size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - output) : strlen(output);
+	if (strlen(output) > REMOTE_OUTPUT_NAME || begins(output, "source."))
+		return false;
+	for (const char *part = output; part; part = strchr(part, '/')) {
+		part += part != output;
+		size_t n = strspn(part, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-._");
+		if (n == 0 || n > 128 || part[0] == '.' || part[0] == '-' || (part[n] && part[n] != '/'))
+			return false;
+	}
+	return strncmp(dwo, output, stem) == 0 && strcmp(dwo + stem, ".dwo") == 0;
+}
+
+static const char *refuse_outputs(const struct cmdline *l, const struct compiler *c)
+{
+	if (!l->assembles)
+		return "it makes assembler text";
+	// -fstack-usage tells columns, which are others in preprocessed text.
+	if (l->coverage_notes || l->stack_usage || (l->split_dwarf && !l->dwo))
+		return "it writes further files";
+	if (l->dwo && !remote_output_name(l->output, l->dwo))
+		return "its object names a file whose name can't be the same there";
+	if (l->n_extra_inputs)
+		return "its options name files";
+	if (l->has_prefix_map)
+		return "it has prefix maps of its own";
+	if (l->dep_wp)
+		return "its depfile is asked for by -Wp";
+	if (c->family == FAMILY_CLANG && (l->lang == LANG_OBJC || l->lang == LANG_OBJCXX))
+		return "clang's Objective-C has the name of its source in the object";
+	// clang puts checksums of the sources into debug information, which preprocessed text has lost.
+	if (c->family == FAMILY_CLANG && l->debug_info)
+		return "clang's debug information has checksums of the sources";
+	return NULL;
+}
+
+void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *l, const struct compiler *compiler)
+{
+	*w = (struct remote_words){.refused = refuse_outputs(l, compiler)};
+	switch (l->lang) {
+	case LANG_C:
+		w->language = "cpp-output";
+		w->suffix = ".i";
+		break;
+	case LANG_CXX:
+		w->language = "c++-cpp-output";
+		w->suffix = ".ii";
+		break;
+	case LANG_OBJC:
+		w->language = "objective-c-cpp-output";
+		w->suffix = ".mi";
+		break;
+	case LANG_OBJCXX:
+		w->language = "objective-c++-cpp-output";
+		w->suffix = ".mii";
+		break;
+	default:
+		// An assembler's macros can spell .incbin in ways that no search of the text finds.
+		w->refused = "it is assembler, or preprocessed already";
+	}
+	w->words = arena_alloc(a, (l->n_words + 1) * sizeof *w->words);
+	for (unsigned i = 0, next; i < l->n_words && !w->refused; i = next) {
+		const char *t = l->words[i].text;
+		for (next = i + 1; next < l->n_words && l->words[next].is_value; next++)
+			;
+		if (i == l->source_word || l->words[i].role == WORD_NOT_KEY || is_used_up(t))
+			continue;
+		if (compiler->family == FAMILY_GCC && is_native(t) && w->n_native < COUNT_OF(w->native)) {
+			if (!w->n_native)
+				w->native_at = w->n;
+			w->native[w->n_native++] = t;
+			continue;
+		}
+		if (next > i + 1 || is_bound_to_here(t) || !is_for_compiling(t))
+			w->refused = arena_printf(a, "'%s' may mean something else there", t);
+		w->words[w->n++] = t;
+	}
+}
+
+const char **remote_preprocess_words(struct arena *a, const struct cmdline *l, const char *argv0, const char *const *extra,
+				     const char *depfile)
+{
+	static const char *const dropped[] = {"-o", "-MF", "-MT", "-MQ"};
+	const char **argv = arena_alloc(a, (l->n_words + 2 * l->n_dep_targets + 32) * sizeof *argv);
+	unsigned n = 0;
+	argv[n++] = argv0;
+	for (; *extra; extra++)
+		argv[n++] = *extra;
+	argv[n++] = "-E";
+	if (l->dep == DEP_NONE)
+		argv[n++] = "-MD";
+	argv[n++] = "-MF";
+	argv[n++] = depfile ? depfile : l->depfile;
+	for (unsigned i = 0; i < l->n_dep_targets; i++) {
+		argv[n++] = "-MT";
+		argv[n++] = l->dep_targets[i];
+	}
+	for (unsigned i = 0, next; i < l->n_words; i = next) {
+		const char *t = l->words[i].text;
+		for (next = i + 1; next < l->n_words && l->words[next].is_value; next++)
+			;
+		if (begins_in(t, dropped, COUNT_OF(dropped)) || strcmp(t, "-c") == 0 || strcmp(t, "--") == 0)
+			continue;
+		for (unsigned k = i; k < next; k++)
+			argv[n++] = l->words[k].text;
+	}
+	return argv;
+}

@@ -1,0 +1,36 @@
+// Which words of a compile go along to another machine: those that say how preprocessed text is compiled. What the
+// preprocessor has used already (-I, -D, -include…) stays here; what may read a file or mean something else there keeps the
+// whole compile here.
+#ifndef COFFER_COMPILER_TRAVEL_H
+#define COFFER_COMPILER_TRAVEL_H
+
+#include "compiler/cmdline.h"
+#include "depscan/compiler.h"
+
+struct remote_words {
+	const char **words; // in the arena
+	unsigned n;
+	const char *language; // of the preprocessed text, for -x
+	const char *suffix;
+	const char *native[3]; // gcc's -march=native and -mtune=native, taken out of `words`: what they mean is asked here
+	unsigned n_native, native_at; // where in `words` their meaning belongs
+	const char *refused;          // why the compile stays here, or NULL
+};
+void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *line, const struct compiler *compiler);
+
+// Whether a worker can make an object and its .dwo under their names, of which the object has one in it: relative, plain.
+enum { REMOTE_OUTPUT_NAME = 512 };
+bool remote_output_name(const char *output, const char *dwo);
+
+// The words of a `cc1` line that say what machine it is for: "-march=…", "-m…", "--param l1-cache-size=32" as "--param=…".
+// At most `room`; 0 if there is no such line.
+unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room);
+// Puts them where the native words stood.
+void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n);
+
+// The command that preprocesses: the user's words without -c and -o, what `extra` holds before them (NULL-terminated), and
+// the depfile by its full name. `depfile` NULL: the user's own.
+const char **remote_preprocess_words(struct arena *a, const struct cmdline *line, const char *argv0,
+				     const char *const *extra, const char *depfile);
+
+#endif

@@ -1,0 +1,178 @@
+#include "depscan/path_cache.h"
+
+#include "base/path.h"
+#include "depscan/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PLACES_MAX = 30000 }; // about 200 bytes each; past that they are forgotten
+
+struct shared_places {
+	atomic_uint refs;
+	pthread_mutex_t lock;
+	struct places places;
+	atomic_size_t bytes; // as of the last places_end()
+};
+
+struct shared_places *places_new(void)
+{
+	struct shared_places *s = mem_alloc(sizeof *s);
+	atomic_store(&s->refs, 1);
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+struct shared_places *places_ref(struct shared_places *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+static void forget(struct places *p)
+{
+	map_release(&p->known);
+	map_release(&p->answers);
+	arena_release(&p->arena);
+}
+
+void places_unref(struct shared_places *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	forget(&s->places);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+struct places *places_begin(struct shared_places *s, int cwd_fd)
+{
+	pthread_mutex_lock(&s->lock);
+	struct places *p = &s->places;
+	if (p->known.n > PLACES_MAX)
+		forget(p);
+	p->cwd_fd = cwd_fd;
+	p->job++;
+	return p;
+}
+
+void places_end(struct shared_places *s)
+{
+	enum { KEY_BYTES = 64 }; // of a map's key on the heap, more or less
+	struct places *p = &s->places;
+	p->cwd_fd = -1;
+	atomic_store(&s->bytes, p->arena.total + (p->known.cap + p->answers.cap) * sizeof(struct map_slot) +
+					(p->known.n + p->answers.n) * KEY_BYTES);
+	pthread_mutex_unlock(&s->lock);
+}
+
+size_t places_bytes(struct shared_places *s)
+{
+	return atomic_load(&s->bytes);
+}
+
+struct place *places_get(struct places *p, const char *tidy)
+{
+	struct place *place = map_gets(&p->known, tidy);
+	if (place)
+		return place;
+	place = arena_alloc(&p->arena, sizeof *place);
+	place->path = arena_strdup(&p->arena, tidy);
+	map_puts(&p->known, place->path, place);
+	if (strcmp(tidy, ".") != 0 && strcmp(tidy, "/") != 0)
+		place->parent = places_get(p, path_dir(&p->arena, tidy));
+	return place;
+}
+
+// "D/" PLACES_ANY ".gch": absent where no name in D ends so.
+static void look_for_any(struct places *p, struct place *place)
+{
+	const char *suffix = path_base(place->path) + strlen(PLACES_ANY);
+	const char *dir = place->parent ? place->parent->path : ".";
+	place->presence = places_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
+	place->looked = p->job;
+}
+
+bool places_any_ends(int cwd_fd, const char *dir, const char *suffix)
+{
+	int fd = openat(cwd_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	DIR *d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return true;
+	}
+	bool found = false;
+	size_t n = strlen(suffix);
+	for (const struct dirent *e; !found && (e = readdir(d));) {
+		size_t len = strlen(e->d_name);
+		found = len > n && strcmp(e->d_name + len - n, suffix) == 0;
+	}
+	closedir(d);
+	return found;
+}
+
+static void look(struct places *p, struct place *place)
+{
+	struct stat st;
+	struct file_id before = place->id;
+	if (strncmp(path_base(place->path), PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+		look_for_any(p, place);
+		return;
+	}
+	bool there = fstatat(p->cwd_fd, place->path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	place->is_link = there && S_ISLNK(st.st_mode);
+	if (place->is_link)
+		there = fstatat(p->cwd_fd, place->path, &st, 0) == 0;
+	place->id = there ? file_id_of(&st) : (struct file_id){0};
+	place->presence = there                                 ? S_ISDIR(st.st_mode) ? PLACE_FOLDER : PLACE_FILE
+			  : errno == ENOENT || errno == ENOTDIR ? PLACE_ABSENT
+								: PLACE_UNCLEAR;
+	int64_t floor = clock_now_ns() - FILES_AGE_FLOOR_NS;
+	bool young = place->id.mtime_ns > floor || place->id.ctime_ns > floor;
+	if (!file_id_equal(&place->id, &before) || (place->presence == PLACE_FOLDER && young))
+		place->changed = p->job;
+	place->looked = p->job;
+}
+
+// A folder is looked at once in a job; what stands in a folder that has not changed is as it was. What is not there has
+// nothing in it until something appears above it.
+void place_refresh(struct places *p, struct place *place)
+{
+	if (place->looked == p->job)
+		return;
+	if (!place->looked || !place->parent || place->is_link || place->presence >= PLACE_FOLDER) {
+		look(p, place);
+		return;
+	}
+	place_refresh(p, place->parent);
+	if (place->parent->changed >= place->looked)
+		look(p, place);
+	else
+		place->looked = p->job;
+}
+
+struct place *places_look(struct places *p, const char *tidy)
+{
+	struct place *place = places_get(p, tidy);
+	place_refresh(p, place);
+	return place;
+}
+
+struct place *place_anchor(struct places *p, struct place *absent)
+{
+	struct place *dir = absent->parent;
+	for (; dir && dir->parent; dir = dir->parent) {
+		place_refresh(p, dir);
+		if (dir->presence == PLACE_FOLDER)
+			break;
+	}
+	return dir;
+}

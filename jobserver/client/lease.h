@@ -1,0 +1,71 @@
+// A launcher's loan: while a compile waits for another machine, the slot it was started with is lent out.
+//
+// The story of a launcher: lease_open(); before it waits for the other machine lease_remote() ('R'); when the result is
+// written lease_return() ('L', then waits for 'G'), and only then does it end or compile here; lease_close(). A result
+// from the cache lends nothing. Whatever goes wrong (no front end, it ended, silence for longer than it promised) means
+// "go on": a lease never fails a build. It can be taken again after lease_return().
+//
+// On the wire (a unix stream socket): both sides open with a greeting of LEASE_HELLO_SIZE bytes; then the launcher sends
+// single bytes and the server answers 'L' with 'G' when it said LEASE_WILL_GO. The other roles: a gate asks for a slot by
+// its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text, "limit N local N …".
+//
+// Environment, set by the front end for what it starts: COFFER_JOBSERVER is the socket, COFFER_JOBSERVER_AUTH what
+// MAKEFLAGS must still say for us to be in that pool (absent behind a gate), COFFER_SLOT the slot a gate got.
+// Without a front end, see lend.h. Needs no library: it is built into the launcher. Thread: any, a lease belongs to one.
+#ifndef COFFER_JOBSERVER_CLIENT_LEASE_H
+#define COFFER_JOBSERVER_CLIENT_LEASE_H
+
+#include "base/err.h"
+#include "jobserver/client/lend.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lease {
+	int fd;           // the front end, or -1
+	bool on_loan;     // between lease_remote() and lease_return()
+	bool will_go;     // the server answers 'L'
+	int64_t limit_ms; // how long lease_return() waits at most
+	struct lend lend; // the make around us, where there is no front end
+};
+#define LEASE_INIT                             \
+	{                                      \
+		-1, false, false, 0, LEND_INIT \
+	}
+
+// 1: there is something to lend to; 0: there is not; -1: there should be, but it cannot be used. In all three cases the
+// other functions may be called.
+int lease_open(struct lease *l, struct err *err);
+void lease_remote(struct lease *l);
+// true: we were let go (or had lent nothing); false: the time was over or the server gone.
+bool lease_return(struct lease *l);
+void lease_close(struct lease *l);
+
+// Asks the front end for a slot for this very process, which then becomes the command: it ends with the process. Waits
+// as long as it takes. 1: granted, *slot is its number; 0: there is no gate around us; -1: it broke, go on without.
+int lease_gate(uint32_t *slot, struct err *err);
+
+// Asks the front end at that socket how many of its slots no local command uses. -1: it does not say. A second at most.
+long lease_idle_slots(const char *path);
+
+enum { LEASE_HELLO_SIZE = 12, LEASE_LIMIT_S = 20 };
+enum lease_role {
+	LEASE_SERVER = 's',
+	LEASE_LAUNCHER = 'l',
+	LEASE_LEFT = 'x', // a launcher below a make that does not use the pool: it lends nothing, and the user is told once
+	LEASE_GATE = 'g',
+	LEASE_QUERY = 'q',
+};
+enum { LEASE_WILL_GO = 1 };
+enum { LEASE_MSG_REMOTE = 'R', LEASE_MSG_RETURN = 'L', LEASE_MSG_GO = 'G' };
+
+struct lease_hello {
+	enum lease_role role;
+	uint8_t flags;   // LEASE_WILL_GO, from the server
+	uint8_t limit_s; // from the server: go on when 'G' has not come for so long
+	uint32_t slot;   // from a launcher behind a gate: $COFFER_SLOT; to a gate: its number; else 0
+};
+void lease_put_hello(uint8_t out[LEASE_HELLO_SIZE], const struct lease_hello *h);
+bool lease_get_hello(struct lease_hello *h, const uint8_t in[LEASE_HELLO_SIZE]); // false: not this protocol or version
+
+#endif

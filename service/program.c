@@ -1,0 +1,31 @@
+#include "service/program.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+
+static int show_help(const struct option_table *t)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	options_help(t, &text);
+	fputs(text.data, stdout);
+	return 0;
+}
+
+int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,
+		  sigset_t *signals)
+{
+	struct err err = ERR_INIT;
+	int rc = options_load(o, t, argc, argv, NULL, NULL, &err);
+	if (rc != 0)
+		return rc > 0 ? show_help(t) : options_fail(t, &err);
+	log_set_level((enum log_level)option_number(o, log.level));
+	log_set_format((enum log_format)option_number(o, log.format));
+	sigemptyset(signals);
+	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigprocmask(SIG_BLOCK, signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return -1;
+}

@@ -1,0 +1,19 @@
+// What the long-running programs of the operator begin with: options, the log, signals. Thread: main, before any other.
+#ifndef COFFER_SERVICE_PROGRAM_H
+#define COFFER_SERVICE_PROGRAM_H
+
+#include "settings/options.h"
+
+#include <signal.h>
+
+// Which of a program's options say how it logs.
+struct program_log {
+	int level, format;
+};
+
+// Loads the options, sets the log, and blocks SIGHUP, SIGTERM and SIGINT, so that they come to sigwaitinfo() with `signals`;
+// SIGPIPE is ignored. Returns -1 to go on, else the exit status: help was asked for, or an error was said.
+int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,
+		  sigset_t *signals);
+
+#endif

@@ -1,0 +1,433 @@
+#include "worker/runtime/runtime.h"
+
+#include "auth/token.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/tree.h"
+#include "proto/coffer.pb-c.h"
+#include "remote/rpc.h"
+#include "worker/runtime/parts.h"
+#include "worker/runtime/reply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { DEFAULT_JOBS = 1024, MAX_JOBS = 8192, PIECE = 64 * 1024, GRACE_MS = 30000 };
+#define EXEC_PATH "/coffer.v1.Agent/Exec"
+
+struct runtime_session {
+	struct runtime *runtime;
+	struct toolchain *toolchain;
+	struct place place;
+	struct limits limits;
+	struct rpc_channel *channel;
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	struct running *running; // calls of runtime_session_exec that are under way
+	bool is_closing;
+};
+
+struct running {
+	struct rpc_call *call;
+	struct running *next, **link; // `link`: what points to it
+};
+
+// ---- runtimes -------------------------------------------------------------------------------------------------------
+
+static int check(const struct runtime *r, const struct runtime_config *c, struct err *err)
+{
+	if (!r->kind)
+		return err_set(err, ERR_USAGE, "there is no runtime '%s'", isolation_name((int)r->isolation));
+	if (r->agent < 0)
+		return err_errno(err, "cannot open the agent '%s'", c->agent);
+	if (faccessat(r->agent, "", X_OK, AT_EMPTY_PATH) < 0)
+		return err_errno(err, "cannot run the agent '%s'", c->agent);
+	if (r->isolation == ISOLATION_PROCESS && (!c->folder || c->folder[0] != '/' || strlen(c->folder) > 180))
+		return err_set(err, ERR_USAGE,
+			       "the runtime 'process' needs the absolute name of a folder for scratch files");
+	if (r->isolation == ISOLATION_PROCESS && access(c->folder, W_OK | X_OK) < 0)
+		return err_errno(err, "cannot write to '%s'", c->folder);
+	if (r->jobs > MAX_JOBS)
+		return err_set(err, ERR_USAGE, "at most %d jobs at once in one session", MAX_JOBS);
+	if (c->cgroups_required && r->cgroups.version == CGROUP_NONE)
+		return err_set(err, ERR_ACCESS, "cannot set up cgroups: %s", r->cgroups.reason);
+	return limits_check(&r->limits, err);
+}
+
+int runtime_new(enum isolation kind, const struct runtime_config *c, struct runtime **runtime, struct err *err)
+{
+	struct runtime *r = mem_alloc(sizeof *r);
+	r->isolation = kind;
+	r->kind = kind == ISOLATION_PROCESS ? &runtime_process : kind == ISOLATION_SANDBOX ? &runtime_sandbox : NULL;
+	r->loop = c->loop;
+	r->folder = c->folder ? mem_strdup(c->folder) : NULL;
+	r->toolchain = c->toolchain;
+	r->limits = limits_with_defaults(&c->limits);
+	r->jobs = c->jobs ? c->jobs : DEFAULT_JOBS;
+	r->session_memory_bytes = c->session_memory_bytes;
+	r->agent = open(c->agent, O_PATH | O_CLOEXEC);
+	cgroup_find_home(&r->cgroups);
+	if (check(r, c, err) < 0) {
+		runtime_free(r);
+		return -1;
+	}
+	if (r->kind->prepare)
+		r->kind->prepare(r);
+	*runtime = r;
+	return 0;
+}
+
+enum isolation runtime_isolation(const struct runtime *r)
+{
+	return r->isolation;
+}
+
+void runtime_free(struct runtime *r)
+{
+	if (!r)
+		return;
+	mem_close_cleanup(&r->agent);
+	free(r->folder);
+	free(r);
+}
+
+// ---- sessions -------------------------------------------------------------------------------------------------------
+
+static bool has_ended(pid_t pid, int within_ms)
+{
+	AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return fd >= 0 && poll(&p, 1, within_ms) == 1;
+}
+
+static void place_close(struct place *p)
+{
+	mem_close_cleanup(&p->fd);
+	// In a sandbox it is the first process of its namespace, and all others die with it. Under `process` it ends its jobs by
+	// itself when the connection is closed.
+	if (p->pid > 0 && (!p->folder || !has_ended(p->pid, GRACE_MS)))
+		kill(p->pid, SIGKILL);
+	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	cgroup_close(&p->cgroup);
+	if (p->folder)
+		tree_remove(AT_FDCWD, p->folder);
+	free(TAKE(p->folder));
+}
+
+static int connect_agent(struct runtime_session *s, struct err *err)
+{
+	struct rpc_channel_config config = {
+		.authority = "agent",
+		.limits = {.streams = s->runtime->jobs},
+	};
+	return rpc_channel_adopt(s->runtime->loop, TAKE_FD(s->place.fd), &config, &s->channel, err);
+}
+
+static void session_free(struct runtime_session *s)
+{
+	if (s->channel)
+		rpc_channel_release(s->channel);
+	place_close(&s->place);
+	toolchain_free(s->toolchain);
+	pthread_cond_destroy(&s->idle);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+int runtime_session_open(struct runtime *r, const char *tenant, const char *image, const struct limits *most,
+			 struct runtime_session **session, struct err *err)
+{
+	static atomic_uint serial;
+	struct runtime_session *s = mem_alloc(sizeof *s);
+	s->runtime = r;
+	s->place = (struct place){.fd = -1, .cgroup = CGROUP_INIT};
+	s->limits = most ? limits_lower(&r->limits, most) : r->limits;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->idle, NULL);
+	if (limits_check(&s->limits, err) < 0 || toolchain_open(image, r->toolchain, &s->toolchain, err) < 0 ||
+	    r->kind->open(r, s->toolchain, atomic_fetch_add(&serial, 1), &s->place, err) < 0 || connect_agent(s, err) < 0) {
+		session_free(s);
+		return err_wrap(err, "no session for tenant '%s'", tenant);
+	}
+	*session = s;
+	return 0;
+}
+
+bool runtime_session_is_alive(const struct runtime_session *s)
+{
+	return rpc_channel_is_usable(s->channel);
+}
+
+const struct limits *runtime_session_limits(const struct runtime_session *s)
+{
+	return &s->limits;
+}
+
+const char *runtime_session_cgroups(const struct runtime_session *s)
+{
+	static const char *const names[] = {[CGROUP_NONE] = "none", [CGROUP_V1] = "cgroup v1", [CGROUP_V2] = "cgroup v2"};
+	return names[s->place.cgroup.version];
+}
+
+int runtime_session_pid(const struct runtime_session *s)
+{
+	return (int)s->place.pid;
+}
+
+void runtime_session_close(struct runtime_session *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->is_closing = true;
+	for (struct running *r = s->running; r; r = r->next)
+		rpc_cancel(r->call);
+	while (s->running)
+		pthread_cond_wait(&s->idle, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	session_free(s);
+}
+
+// ---- sinks and sources ----------------------------------------------------------------------------------------------
+
+static int write_buf(void *ctx, const void *p, size_t n, struct err *err)
+{
+	struct buf *b = ctx;
+	buf_add(b, p, n);
+	return buf_check(b, "what a job has written", err);
+}
+
+struct job_sink job_sink_buf(struct buf *buf)
+{
+	return (struct job_sink){write_buf, buf};
+}
+
+static int write_fd(void *ctx, const void *p, size_t n, struct err *err)
+{
+	return file_write_fd(*(const int *)ctx, p, n, err);
+}
+
+struct job_sink job_sink_fd(const int *fd)
+{
+	return (struct job_sink){write_fd, (void *)(uintptr_t)fd};
+}
+
+ssize_t job_read_bytes(void *bytes, void *to, size_t room, struct err *err)
+{
+	struct job_bytes *b = bytes;
+	size_t n = b->n < room ? b->n : room;
+	(void)err;
+	if (n)
+		memcpy(to, b->p, n);
+	b->p += n;
+	b->n -= n;
+	return (ssize_t)n;
+}
+
+void job_cancel_fire(struct job_cancel *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->fired = true;
+	if (c->call)
+		rpc_cancel(c->call);
+	pthread_mutex_unlock(&c->lock);
+}
+
+// ---- one job --------------------------------------------------------------------------------------------------------
+
+// From here on a fired cancel ends the call; `call` NULL takes that back.
+static void job_attach(const struct job *job, struct rpc_call *call)
+{
+	struct job_cancel *c = job->cancel;
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->call = call;
+	if (call && c->fired)
+		rpc_cancel(call);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static bool is_cancelled(const struct job *job)
+{
+	if (!job->cancel)
+		return false;
+	pthread_mutex_lock(&job->cancel->lock);
+	bool fired = job->cancel->fired;
+	pthread_mutex_unlock(&job->cancel->lock);
+	return fired;
+}
+
+static int send_header(struct rpc_call *call, const struct job *job, const struct limits *l, struct err *err)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	Coffer__V1__Limits limits;
+	coffer__v1__limits__init(&limits);
+	limits.wall_ms = l->wall_ms;
+	limits.cpu_s = l->cpu_s;
+	limits.memory_bytes = l->memory_bytes;
+	limits.files = l->files;
+	limits.processes = l->processes;
+	limits.file_bytes = l->file_bytes;
+	limits.scratch_bytes = l->scratch_bytes;
+	limits.message_bytes = l->message_bytes;
+	Coffer__V1__ExecHeader h;
+	coffer__v1__exec_header__init(&h);
+	h.limits = &limits;
+	h.arguments = (char **)(uintptr_t)job->arguments;
+	while (job->arguments[h.n_arguments])
+		h.n_arguments++;
+	if (job->source_name)
+		h.source_name = (char *)(uintptr_t)job->source_name;
+	h.source_packed = job->is_packed;
+	h.n_outputs = job->n_outputs;
+	h.outputs = arena_alloc(&a, (job->n_outputs + 1) * sizeof *h.outputs);
+	for (size_t i = 0; i < job->n_outputs; i++)
+		h.outputs[i] = (char *)(uintptr_t)job->outputs[i].name;
+	Coffer__V1__ExecRequest m;
+	coffer__v1__exec_request__init(&m);
+	m.kind_case = COFFER__V1__EXEC_REQUEST__KIND_HEADER;
+	m.header = &h;
+	return rpc_send(call, &m.base, err);
+}
+
+// 1: the agent wants no more of it, and says why.
+static int send_source(struct rpc_call *call, const struct job *job, struct err *err)
+{
+	if (!job->source_name || !job->read)
+		return 0;
+	AUTO_FREE uint8_t *piece = mem_realloc(NULL, PIECE);
+	for (;;) {
+		ssize_t n = job->read(job->read_ctx, piece, PIECE, err);
+		if (n <= 0)
+			return (int)n;
+		Coffer__V1__ExecRequest m;
+		coffer__v1__exec_request__init(&m);
+		m.kind_case = COFFER__V1__EXEC_REQUEST__KIND_SOURCE;
+		m.source = (ProtobufCBinaryData){(size_t)n, piece};
+		int rc = rpc_send(call, &m.base, err);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+static int receive_all(struct rpc_call *call, struct reply *reply, struct err *err)
+{
+	// The agent ends the job by itself in time; this is for an agent that hangs. Each message starts it anew, but what a job may
+	// send has its limits.
+	uint32_t wall_ms = reply->limits->wall_ms;
+	int timeout_ms = wall_ms < INT32_MAX - GRACE_MS ? (int)wall_ms + GRACE_MS : INT32_MAX;
+	Coffer__V1__ExecReply *m;
+	int rc;
+	while ((rc = rpc_receive(call, &coffer__v1__exec_reply__descriptor, timeout_ms, &m, err)) > 0) {
+		rc = reply_take(reply, m, err);
+		coffer__v1__exec_reply__free_unpacked(m, NULL);
+		if (rc < 0)
+			return -1;
+	}
+	return rc < 0 ? -1 : reply_end(reply, err);
+}
+
+// What the agent's status means to the caller.
+static enum err_code code_of(enum rpc_code code)
+{
+	switch (code) {
+	case RPC_INVALID_ARGUMENT:
+		return ERR_USAGE;
+	case RPC_RESOURCE_EXHAUSTED:
+		return ERR_LIMIT;
+	case RPC_NOT_FOUND:
+		return ERR_NOT_FOUND;
+	case RPC_ABORTED:
+		return ERR_FORMAT;
+	case RPC_FAILED_PRECONDITION:
+		return ERR_ACCESS;
+	case RPC_INTERNAL:
+		return ERR_IO;
+	default:
+		return ERR_PEER;
+	}
+}
+
+static int talk(struct rpc_call *call, const struct job *job, const struct limits *limits, struct job_result *result,
+		struct err *err)
+{
+	struct reply reply = {.job = job, .limits = limits, .result = result};
+	int rc = send_header(call, job, limits, err);
+	if (rc == 0)
+		rc = send_source(call, job, err);
+	bool is_ours = rc < 0 && !rpc_call_is_cancelled(call); // the source's reader failed
+	if (rc == 0)
+		rpc_send_end(call);
+	if (rc >= 0) {
+		rc = receive_all(call, &reply, err);
+		is_ours = rc < 0 && !rpc_call_is_cancelled(call);
+	}
+	if (rc == 0)
+		return 0;
+	if (is_ours) {
+		rpc_cancel(call);
+		return -1;
+	}
+	const struct rpc_status *status = rpc_wait_status(call);
+	if (is_cancelled(job))
+		return err_set(err, ERR_TIMEOUT, "the job was cancelled");
+	if (status->code == RPC_OK)
+		return -1; // as reply_end said
+	return err_set(err, code_of(status->code), "%s", status->text);
+}
+
+static int enter(struct runtime_session *s, struct running *r, struct err *err)
+{
+	pthread_mutex_lock(&s->lock);
+	int rc = s->is_closing ? err_set(err, ERR_PEER, "the session is closed")
+			       : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
+	if (rc >= 0) {
+		r->next = s->running;
+		r->link = &s->running;
+		if (r->next)
+			r->next->link = &r->next;
+		s->running = r;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static void leave(struct runtime_session *s, struct running *r)
+{
+	pthread_mutex_lock(&s->lock);
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+	// Before anybody may free the session, and stop the loop.
+	rpc_call_release(r->call);
+	if (!s->running)
+		pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+int runtime_session_exec(struct runtime_session *s, const struct job *job, struct job_result *result, struct err *err)
+{
+	struct limits limits = limits_lower(&s->limits, &job->limits);
+	struct running running = {NULL, NULL, NULL};
+	*result = (struct job_result){.exit_status = -1};
+	for (size_t i = 0; i < job->n_outputs; i++)
+		job->outputs[i].is_present = false;
+	if (enter(s, &running, err) < 0)
+		return -1;
+	job_attach(job, running.call);
+	int rc = talk(running.call, job, &limits, result, err);
+	job_attach(job, NULL);
+	leave(s, &running);
+	return rc;
+}
