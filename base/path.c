@@ -69,3 +69,13 @@ const char *path_below(const char *dir, const char *path)
 		return path + n;
 	return path[n] == '/' ? path + n + 1 : NULL;
 }
+
+bool path_list_is_absolute(const char *list)
+{
+	for (const char *p = list; *p == '/'; p++) {
+		p = strchr(p, ':');
+		if (!p)
+			return true;
+	}
+	return false;
+}

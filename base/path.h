@@ -14,5 +14,7 @@ char *path_join(struct arena *a, const char *dir, const char *name); // an absol
 char *path_tidy(struct arena *a, const char *path);
 // What follows `dir` and '/' in `path`; "." if both are the same; NULL if path is not in dir. Both tidy.
 const char *path_below(const char *dir, const char *path);
+// Whether a list with ':' between its names has absolute names only, and at least one.
+bool path_list_is_absolute(const char *list);
 
 #endif

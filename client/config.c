@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/value.h"
-#include "depscan/watch.h"
 #include "settings/conf.h"
 #include "settings/nearest.h"
 
@@ -100,7 +99,7 @@ static const char *parse_value(enum setting s, const char *text, int64_t *number
 	if (s == SETTING_log_level)
 		return value_parse(VALUE_CHOICE, "error|warn|info|debug", text, number) ? "error, warn, info or debug"
 											: NULL;
-	if (s == SETTING_watched_folders && !watch_folders_valid(text))
+	if (s == SETTING_watched_folders && *text && strcmp(text, "off") != 0 && !path_list_is_absolute(text))
 		return "absolute folders with ':' between them, or off";
 	if (settings[s].type == TYPE_path && *text && *text != '/')
 		return "an absolute path";

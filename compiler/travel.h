@@ -5,7 +5,7 @@
 #define COFFER_COMPILER_TRAVEL_H
 
 #include "compiler/cmdline.h"
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
 
 struct remote_words {
 	const char **words; // in the arena

@@ -162,6 +162,16 @@ int files_digest(struct files *f, int dirfd, const char *path, struct digest *di
 	return 0;
 }
 
+static int digest_for(void *files, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err)
+{
+	return files_digest(files, dirfd, path, digest, st, err);
+}
+
+struct digester files_digester(struct files *f)
+{
+	return (struct digester){digest_for, f};
+}
+
 int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err)
 {
 	struct stat st;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "compiler/compiler.h"
 #include "depscan/scan.h"
 
 #define FILES_AGE_FLOOR_NS ((int64_t)2000000000)
@@ -28,6 +29,7 @@ struct file_facts {
 // The digest of a file as it is now. `st`, if not NULL, is filled in. 0, or -1: ERR_NOT_FOUND, ERR_FORMAT (not a regular
 // file), ERR_LIMIT, ...
 int files_digest(struct files *f, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err);
+struct digester files_digester(struct files *f); // for who knows of no files (compiler/compiler.h)
 // The digest and the scan of the text.
 int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err);
 // Could the text of this file define the macro (scan_may_define)? True when it can't be read.

@@ -5,7 +5,7 @@
 #ifndef COFFER_DEPSCAN_SEARCH_H
 #define COFFER_DEPSCAN_SEARCH_H
 
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
 #include "depscan/path_cache.h"
 
 // A folder that is reached through a symlink: which folders count as the same depends on where it leads.

@@ -417,18 +417,6 @@ static bool is_off(const char *folders)
 	return !folders[0] || strcmp(folders, "off") == 0;
 }
 
-bool watch_folders_valid(const char *folders)
-{
-	if (is_off(folders))
-		return true;
-	for (const char *p = folders; *p == '/'; p++) {
-		p = strchr(p, ':');
-		if (!p)
-			return true;
-	}
-	return false;
-}
-
 static void take_roots(struct watch *w, const char *folders)
 {
 	w->roots = arena_alloc(&w->arena, (strlen(folders) + 1) * sizeof *w->roots);

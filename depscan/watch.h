@@ -42,7 +42,6 @@ struct watch;
 // Text is hashed by `files`, which must outlive this.
 struct watch *watch_new(const char *folders, struct files *files);
 void watch_free(struct watch *w);
-bool watch_folders_valid(const char *folders);
 
 // The epoch now, for changes that were made before the call. 0: nothing is watched. `w` may be NULL, here and below.
 uint64_t watch_epoch(struct watch *w);

@@ -2,7 +2,8 @@
 
 #include "base/log.h"
 #include "base/map.h"
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
+#include "depscan/files.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -29,7 +30,7 @@ struct images *images_new(const struct toolchain_config *config, const char *con
 	im->config = config;
 	im->names = compilers;
 	im->files = files_new();
-	im->compilers = compilers_new(im->files);
+	im->compilers = compilers_new(files_digester(im->files));
 	pthread_mutex_init(&im->lock, NULL);
 	return im;
 }

@@ -2,7 +2,7 @@
 //
 // What a worker says it has ("images" towards the scheduler), and what a client may ask for:
 //   sha256:<64 hex digits>   an image of that digest
-//   host:<32 hex digits>     the host's compiler of that very identity (depscan/compiler.h): the same bytes as the client's own
+//   host:<32 hex digits>     the host's compiler of that very identity (compiler/compiler.h): the same bytes as the client's own
 //   host:any                 the host's compilers, whatever they are; the client compares with Worker.Describe
 // Thread: any.
 #ifndef COFFER_WORKER_IMAGES_H

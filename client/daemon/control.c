@@ -1,29 +1,35 @@
-// What the daemon says of itself to `coffer status`, `doctor` and `stop`.
-#include "client/job/job.h"
+// A connection's first message: a compile (client/job/job.h), or a question or order of `coffer status`, `doctor` and `stop`.
+#include "client/daemon/daemon.h"
 
 #include "base/json.h"
+#include "base/log.h"
+#include "client/job/job.h"
 #include "client/services/farms.h"
+#include "client/wire/wire.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 // Lines "NAME VALUE".
-const char *status_lines(struct job *j)
+static const char *status_lines(const struct daemon *d, struct arena *a)
 {
-	return arena_printf(&j->arena, "version %s\npid %d\ncache %s\n", COFFER_VERSION, (int)getpid(), j->d->cache_dir);
+	return arena_printf(a, "version %s\npid %d\ncache %s\n", COFFER_VERSION, (int)getpid(), d->services.cache_dir);
 }
 
 // The farm of whoever asks is among the answers before any job was for it: `environment` has "NAME=value" lines.
-static void find_farm(struct job *j, const char *environment)
+static void find_farm(struct services *s, struct arena *a, const char *environment)
 {
 	enum { MOST = 256 };
-	const char **env = arena_alloc(&j->arena, (MOST + 1) * sizeof *env);
+	const char **env = arena_alloc(a, (MOST + 1) * sizeof *env);
 	unsigned n = 0;
 	for (const char *line = environment; *line && n < MOST; line += strcspn(line, "\n"), line += *line == '\n')
-		env[n++] = arena_strndup(&j->arena, line, strcspn(line, "\n"));
-	const struct config *config = settings_find(j->d->settings, env, NULL, NULL, NULL);
+		env[n++] = arena_strndup(a, line, strcspn(line, "\n"));
+	const struct config *config = settings_find(s->settings, env, NULL, NULL, NULL);
 	if (config)
-		farms_find(j->d->farms, config);
+		farms_find(s->farms, config);
 }
 
 static void add_counters(struct buf *b, const struct stats *stats)
@@ -38,29 +44,69 @@ static void add_counters(struct buf *b, const struct stats *stats)
 	buf_addc(b, '}');
 }
 
-const char *status_json(struct job *j, const char *environment)
+static const char *status_json(struct daemon *d, struct arena *a, const char *environment)
 {
-	struct daemon *d = j->d;
+	struct services *s = &d->services;
 	struct buf b = BUF_INIT;
 	unsigned slots, used, waiting;
-	find_farm(j, environment);
-	slots_look(&d->slots, &slots, &used, &waiting);
+	find_farm(s, a, environment);
+	slots_look(&s->slots, &slots, &used, &waiting);
 	buf_addc(&b, '{');
 	json_add_field(&b, "version", COFFER_VERSION);
 	json_add_number(&b, "pid", (int)getpid());
-	json_add_field(&b, "cache", d->cache_dir);
+	json_add_field(&b, "cache", s->cache_dir);
 	json_add_number(&b, "jobs", atomic_load(&d->busy) - 1); // but for this question
 	json_add_number(&b, "threads", atomic_load(&d->threads));
-	json_add_number(&b, "watched", watch_count(d->watch));
+	json_add_number(&b, "watched", watch_count(s->watch));
 	json_add_number(&b, "local_slots", slots);
 	json_add_number(&b, "local_running", used);
 	json_add_number(&b, "local_waiting", waiting);
-	add_counters(&b, d->stats);
+	add_counters(&b, s->stats);
 	json_add_name(&b, "farms");
 	buf_addc(&b, '[');
-	farms_status(d->farms, &b);
+	farms_status(s->farms, &b);
 	buf_adds(&b, "]}\n");
-	const char *text = arena_strndup(&j->arena, b.data, b.len);
+	const char *text = arena_strndup(a, b.data, b.len);
 	buf_release(&b);
 	return text;
+}
+
+static void answer(int sock, const char *text)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	wire_put_text(&b, text);
+	wire_send(sock, WIRE_TEXT, &b, NULL, 0, NULL);
+}
+
+static void serve_control(struct daemon *d, int sock, const struct wire_msg *m)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *what = wire_get_text(&a, &m->payload, NULL);
+	if (what && strcmp(what, "status") == 0) {
+		answer(sock, status_lines(d, &a));
+	} else if (what && strncmp(what, STATUS_JSON, strlen(STATUS_JSON)) == 0) {
+		answer(sock, status_json(d, &a, what + strlen(STATUS_JSON)));
+	} else if (what && strcmp(what, "stop") == 0) {
+		answer(sock, "stopping");
+		atomic_store(&d->stopping, true);
+		kill(getpid(), SIGTERM);
+	} else {
+		answer(sock, "unknown request");
+	}
+}
+
+void serve_launcher(struct daemon *d, int sock)
+{
+	AUTO_MSG struct wire_msg m = WIRE_MSG_INIT;
+	struct err err = ERR_INIT;
+	struct timeval limit = {.tv_sec = DAEMON_RECV_S};
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	if (wire_recv(sock, &m, &err) < 0)
+		log_debug("a launcher said nothing: %s", err.text);
+	else if (m.type == WIRE_CONTROL)
+		serve_control(d, sock, &m);
+	else if (m.type == WIRE_JOB)
+		job_serve(&d->services, sock, &m);
+	else
+		log_warn("a message of type %d was not expected", (int)m.type);
 }

@@ -2,10 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "client/job/job.h"
-#include "client/services/farms.h"
-#include "client/wire/wire.h"
-#include "jobserver/client/cores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +63,7 @@ static void *serve(void *arg)
 		int threads = atomic_load(&d->threads);
 		if (busy >= threads && threads < (int)DAEMON_MAX_THREADS)
 			start_thread(d);
-		job_serve(d, sock);
+		serve_launcher(d, sock);
 		close(sock);
 		atomic_store(&d->last_work_ns, clock_ns());
 		busy = atomic_fetch_sub(&d->busy, 1) - 1;
@@ -93,62 +89,20 @@ static void raise_limits(void)
 	umask(0);                // each output gets its launcher's umask
 }
 
-static int look_around(struct daemon *d, struct err *err)
-{
-	struct stat ns, root;
-	if (stat("/proc/self/ns/mnt", &ns) < 0 || stat("/", &root) < 0)
-		return err_errno(err, "cannot look at '/proc/self/ns/mnt'");
-	d->mount_ns = ns.st_ino;
-	d->root_dev = root.st_dev;
-	d->root_ino = root.st_ino;
-	return 0;
-}
-
-static int set_up(struct daemon *d, const struct config *config, struct err *err)
-{
-	static struct arena forever;
-	d->cache_dir = config_cache_dir(&forever, process_env, NULL);
-	if (!d->cache_dir)
-		return err_set(err, ERR_NOT_FOUND, "no cache folder is known: set HOME or COFFER_CACHE_DIR");
-	if (look_around(d, err) < 0)
-		return -1;
-	d->store = store_open(d->cache_dir, (uint64_t)config_number(config, SETTING_max_size),
-			      (int)config_number(config, SETTING_compression), err);
-	if (!d->store)
-		log_error("no cache, every compile is left alone: %s", err->text);
-	d->stats = stats_open(d->cache_dir, err);
-	if (!d->stats)
-		log_warn("no statistics: %s", err->text);
-	d->files = files_new();
-	d->watch = watch_new(config_text(config, SETTING_watched_folders), d->files);
-	d->arrivals = d->watch ? arrivals_new() : NULL;
-	d->compilers = compilers_new(d->files);
-	d->searches = searches_new();
-	d->manifests = manifests_new(d->store);
-	d->settings = settings_cache_new();
-	d->journal = journal_open(d->cache_dir);
-	d->farms = farms_new();
-	int64_t jobs = config_number(config, SETTING_local_jobs);
-	idle_init(&d->idle);
-	slots_init(&d->slots, jobs > 0 ? (unsigned)jobs : cores_available());
-	atomic_store(&d->last_work_ns, clock_ns());
-	return 0;
-}
-
 // ---- the main thread ------------------------------------------------------------------------------------------------
 
 static void keep_house(struct daemon *d)
 {
 	uint64_t removed = 0;
 	struct err err = ERR_INIT;
-	const struct config *config = settings_find(d->settings, (const char *const *)environ, NULL, NULL, NULL);
+	const struct config *config = settings_find(d->services.settings, (const char *const *)environ, NULL, NULL, NULL);
 	if (config)
-		store_set_limit(d->store, (uint64_t)config_number(config, SETTING_max_size));
-	if (!store_is_over(d->store))
+		store_set_limit(d->services.store, (uint64_t)config_number(config, SETTING_max_size));
+	if (!store_is_over(d->services.store))
 		return;
-	if (store_evict_some(d->store, &removed, &err) < 0)
+	if (store_evict_some(d->services.store, &removed, &err) < 0)
 		log_warn("cannot make room in the cache: %s", err.text);
-	stats_add(d->stats, STAT_evicted, removed);
+	stats_add(d->services.stats, STAT_evicted, removed);
 }
 
 // Which file launchers connect to; 0: none.
@@ -179,7 +133,7 @@ static void run(struct daemon *d, int64_t idle_ms)
 		struct pollfd fd = {.fd = signals, .events = POLLIN};
 		if (poll(&fd, 1, HOUSEKEEPING_MS) > 0)
 			break;
-		if (d->store)
+		if (d->services.store)
 			keep_house(d);
 		else if (clock_ns() - started > NO_CACHE_NS)
 			break; // the next daemon may find the cache in order
@@ -249,11 +203,12 @@ int daemon_main(int argc, char **argv)
 			return 1;
 	}
 	set_log_level(&config);
-	if (set_up(d, &config, &err) < 0) {
+	if (services_open(&d->services, &config, &err) < 0) {
 		log_error("cannot start: %s", err.text);
 		return 1;
 	}
-	log_info("coffer %s serves '%s'", COFFER_VERSION, d->cache_dir);
+	log_info("coffer %s serves '%s'", COFFER_VERSION, d->services.cache_dir);
+	atomic_store(&d->last_work_ns, clock_ns());
 	int64_t idle_ms = config_number(&config, SETTING_idle_timeout);
 	config_release(&config);
 	run(d, idle_ms);

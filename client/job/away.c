@@ -1,10 +1,13 @@
-#include "client/job/job.h"
+#include "client/job/away.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "client/farm/call.h"
-#include "client/job/search_snapshot.h"
+#include "client/job/command.h"
+#include "client/job/deliver.h"
+#include "client/job/inputs.h"
+#include "client/job/publish.h"
 #include "client/services/farms.h"
 
 #include <stdio.h>
@@ -32,7 +35,7 @@ struct away {
 	struct preprocess text;
 	struct remote_call call;
 	struct manifest_entry entry;
-	enum reason not_stored; // why the result will not be stored
+	struct refusal not_stored; // why the result will not be stored
 	unsigned asked;
 	int64_t began_ms, until_ms; // of the call to this worker; of all calls
 	const char *gave_up;        // go_on's reason why it is compiled here after all
@@ -47,17 +50,17 @@ static bool tell_to_wait(void *job)
 // As a worker is asked for its compiler.
 static const char *language_of(const struct job *j)
 {
-	return j->line.lang == LANG_CXX || j->line.lang == LANG_OBJCXX ? "c++" : "c";
+	return j->plan.line.lang == LANG_CXX || j->plan.line.lang == LANG_OBJCXX ? "c++" : "c";
 }
 
-void job_heed_policy(struct job *j, bool ask)
+void away_heed_policy(struct job *j, bool ask)
 {
-	struct farm *farm = j->keeping == KEEPING ? farms_find(j->d->farms, j->config) : NULL;
+	struct farm *farm = j->keeping == KEEPING ? farms_find(j->plan.services->farms, j->plan.config) : NULL;
 	struct farm_compiler compiler;
 	const char *language = language_of(j);
 	if (!farm)
 		return;
-	if (ask && farms_compiler(j->d->farms, j->compiler, language, j->env, &compiler) == 0)
+	if (ask && farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &compiler) == 0)
 		farm_learn_policy(farm, &compiler);
 	if (farm_keeps_nothing(farm))
 		j->keeping = KEEPING_NOT_BY_POLICY;
@@ -66,20 +69,21 @@ void job_heed_policy(struct job *j, bool ask)
 static const char *farm_words(struct away *w)
 {
 	struct job *j = w->j;
-	w->farm = farms_find(j->d->farms, j->config);
+	w->farm = farms_find(j->plan.services->farms, j->plan.config);
 	if (!w->farm)
 		return "there is no farm";
-	if (j->inputs_from == INPUTS_SOURCE_ONLY || j->lto)
+	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto)
 		return "it is preprocessed, or compiled when it is linked";
-	remote_words(&w->words, &j->arena, &j->line, j->compiler);
+	remote_words(&w->words, &j->arena, &j->plan.line, j->plan.compiler);
 	if (w->words.refused)
 		return w->words.refused;
-	if (w->words.n_native && farms_resolve_native(j->d->farms, j->compiler, j->env, &j->arena, &w->words) < 0)
+	if (w->words.n_native &&
+	    farms_resolve_native(j->plan.services->farms, j->plan.compiler, j->plan.env, &j->arena, &w->words) < 0)
 		return "what is native here is not understood";
-	if (j->seed)
-		w->words.words[w->words.n++] = job_seed_word(j);
+	if (j->plan.seed)
+		w->words.words[w->words.n++] = command_seed(&j->plan);
 	const char *language = language_of(j);
-	return farms_compiler(j->d->farms, j->compiler, language, j->env, &w->compiler) < 0
+	return farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0
 		       ? "its compiler is not understood"
 		       : NULL;
 }
@@ -96,39 +100,39 @@ static const char *preprocess(struct away *w)
 	if (dep_fd < 0)
 		return "there is no memory for a depfile";
 	snprintf(depfile, sizeof depfile, "/proc/%d/fd/%d", (int)getpid(), dep_fd);
-	if (j->reproducible) {
-		job_prefix_maps(j, maps, &n);
-		w->text.roots[0] = j->root;
-		w->text.roots[1] = j->root_real;
+	if (j->plan.reproducible) {
+		command_prefix_maps(&j->plan, maps, &n);
+		w->text.roots[0] = j->plan.root;
+		w->text.roots[1] = j->plan.root_real;
 	}
-	bool ours = j->inputs_from == INPUTS_OUR_DEPFILE;
-	w->text.program = j->compiler->path;
-	w->text.argv = remote_preprocess_words(&j->arena, &j->line, j->compiler->path, maps, ours ? depfile : NULL);
-	w->text.envp = j->env;
-	w->text.cwd_fd = j->cwd_fd;
+	bool ours = j->plan.inputs_from == INPUTS_OUR_DEPFILE;
+	w->text.program = j->plan.compiler->path;
+	w->text.argv =
+		remote_preprocess_words(&j->arena, &j->plan.line, j->plan.compiler->path, maps, ours ? depfile : NULL);
+	w->text.envp = j->plan.env;
+	w->text.cwd_fd = j->plan.cwd_fd;
 	w->text.umask = j->wire.umask;
 	w->text.time_limit_ms = PREPROCESS_MS;
-	j->ways = ways_note(j);
-	job_wait_for_clock(j);
+	baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	if (preprocess_run(&w->text, &err) < 0) {
-		log_info("cannot preprocess '%s' for another machine: %s", j->line.source, err.text);
+		log_info("cannot preprocess '%s' for another machine: %s", j->plan.line.source, err.text);
 		return "it cannot be preprocessed";
 	}
 	if (w->text.status != 0 || w->text.has_messages)
 		return "the preprocessor has something to say";
-	w->not_stored = job_find_inputs(j, ours ? dep_fd : -1, -1, &w->entry);
-	return w->not_stored == REASON_embed ? "its assembler may read files" : NULL;
+	w->not_stored = inputs_find(&j->plan, &j->baseline, ours ? dep_fd : -1, -1, &w->entry);
+	return w->not_stored.reason == REASON_embed ? "its assembler may read files" : NULL;
 }
 
 // A core here that is idle takes a job back that the worker has not begun, or that is late.
 static bool core_takes_it(struct away *w, bool started)
 {
 	bool is_late = clock_ms() - w->began_ms > farm_patience_ms(w->farm);
-	const char *jobserver = env_value(w->j->env, "COFFER_JOBSERVER");
+	const char *jobserver = env_value(w->j->plan.env, "COFFER_JOBSERVER");
 	if (!w->is_gated)
-		return is_late && jobserver && *jobserver && idle_take(&w->j->d->idle, jobserver);
+		return is_late && jobserver && *jobserver && idle_take(&w->j->plan.services->idle, jobserver);
 	if (!started || is_late)
-		w->has_slot = slots_try(&w->j->d->slots, is_late ? 0 : 1);
+		w->has_slot = slots_try(&w->j->plan.services->slots, is_late ? 0 : 1);
 	return w->has_slot;
 }
 
@@ -171,10 +175,10 @@ static const char *find_place(struct away *w)
 	struct err err = ERR_INIT;
 	for (int waited = 0; farm_take(w->farm, &w->compiler, &w->seat, &err) != 1; waited += WAIT_MS) {
 		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
-			log_debug("'%s' stays here: %s", j->line.source, err.text);
+			log_debug("'%s' stays here: %s", j->plan.line.source, err.text);
 			return "no worker is free";
 		}
-		w->has_slot = slots_try(&j->d->slots, 0);
+		w->has_slot = slots_try(&j->plan.services->slots, 0);
 		if (w->has_slot)
 			return "a core here was idle first";
 		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
@@ -197,16 +201,16 @@ static enum remote_outcome call_worker(struct away *w)
 	int64_t took = clock_ms() - w->began_ms;
 	if (o == REMOTE_GIVEN_UP && took > farm_patience_ms(w->farm))
 		w->seat.took_ms = took; // and it would have been more
-	stats_add(j->d->stats, STAT_remote_lies, o == REMOTE_LIED);
+	stats_add(j->plan.services->stats, STAT_remote_lies, o == REMOTE_LIED);
 	// What a worker says that has lied in another job meanwhile is worth nothing.
 	if (!farm_give(w->farm, &w->seat, verdict_of(w, o)) && o == REMOTE_DONE) {
 		err_set(&err, ERR_PEER, "it has lied in another job");
 		o = REMOTE_FAILED;
 	}
 	if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
-		log_info("worker '%s' did not compile '%s': %s", worker, j->line.source, err.text);
+		log_info("worker '%s' did not compile '%s': %s", worker, j->plan.line.source, err.text);
 	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED)
-		stats_add(j->d->stats, STAT_remote_failed, 1);
+		stats_add(j->plan.services->stats, STAT_remote_failed, 1);
 	return o;
 }
 
@@ -219,9 +223,9 @@ static const char *call_workers(struct away *w)
 				       .target = w->compiler.target,
 				       .words = &w->words,
 				       .text = &w->text,
-				       .source_name = path_base(j->line.source),
-				       .output_name = j->line.dwo ? j->line.output : NULL,
-				       .max_output = (size_t)config_number(j->config, SETTING_max_output),
+				       .source_name = path_base(j->plan.line.source),
+				       .output_name = j->plan.line.dwo ? j->plan.line.output : NULL,
+				       .max_output = (size_t)config_number(j->plan.config, SETTING_max_output),
 				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
 				       .ctx = w};
@@ -253,20 +257,20 @@ static const char *deliver(struct away *w)
 	struct err err = ERR_INIT;
 	const struct wire_done done = {0};
 	if (w->call.exit_status != 0 || w->call.has_messages) {
-		stats_add(j->d->stats, STAT_remote_messages, 1);
+		stats_add(j->plan.services->stats, STAT_remote_messages, 1);
 		return "the compiler has something to say";
 	}
 	// Whoever waits no longer has compiled by itself, and may have changed its files since.
 	if (!job_tell(j, WIRE_REMOTE))
 		return "its launcher has gone";
-	if (job_write_outputs(j, &w->call.outputs, w->call.n_object, &err) < 0) {
-		log_info("cannot write '%s': %s", j->line.output, err.text);
+	if (deliver_outputs(&j->plan, &w->call.outputs, w->call.n_object, &err) < 0) {
+		log_info("cannot write '%s': %s", j->plan.line.output, err.text);
 		return "its outputs cannot be written";
 	}
 	job_send_done(j, &done);
 	j->is_answered = true;
 	j->wall_us = w->call.wall_us;
-	stats_add(j->d->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
+	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
 	return NULL;
 }
 
@@ -278,34 +282,47 @@ static const char *send_away(struct away *w)
 		stays = find_place(w);
 	if (stays)
 		return stays;
-	job_heed_policy(j, false);
-	bool entered = w->is_gated && slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	away_heed_policy(j, false);
+	bool entered = w->is_gated && slots_enter(&j->plan.services->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
 	stays = preprocess(w);
 	if (entered)
-		slots_leave(&j->d->slots);
+		slots_leave(&j->plan.services->slots);
 	if (stays)
 		farm_give(w->farm, &w->seat, FARM_UNUSED);
 	else if (!job_tell(j, WIRE_REMOTE))
 		stays = "its launcher has gone";
 	else
 		stays = call_workers(w);
-	stats_add(j->d->stats, STAT_remote_bytes_sent, w->call.sent);
+	stats_add(j->plan.services->stats, STAT_remote_bytes_sent, w->call.sent);
 	return stays ? stays : deliver(w);
 }
 
-bool job_compile_remotely(struct job *j, bool is_gated, bool *has_slot, enum reason *reason)
+static struct refusal publish_it(struct away *w)
 {
-	struct away w = {.j = j, .is_gated = is_gated};
+	struct job *j = w->j;
+	if (is_refused(w->not_stored))
+		return w->not_stored;
+	away_heed_policy(j, false); // another worker may have told it while this one compiled
+	if (!job_stores(j))
+		return NO_REFUSAL;
+	struct publication pub = job_publication(j);
+	struct refusal refusal = publish_from_elsewhere(&pub, &w->entry, &w->call.outputs, w->call.n_object);
+	j->result = pub.result;
+	return refusal;
+}
+
+enum where away_compile(struct job *j, enum where where, struct refusal *refusal)
+{
+	struct away w = {.j = j, .is_gated = where == AWAY_OR_WAIT};
 	const char *stays = send_away(&w);
 	if (stays) {
-		log_debug("'%s' is compiled here: %s", j->line.source, stays);
-		*has_slot = w.has_slot;
-		j->culprit = NULL;
+		log_debug("'%s' is compiled here: %s", j->plan.line.source, stays);
+		where = w.has_slot ? HERE_WITH_SLOT : w.is_gated ? WAIT_FOR_HERE : HERE;
 	} else {
-		*reason = w.not_stored != REASON_NONE ? w.not_stored
-						      : job_publish_outputs(j, &w.entry, &w.call.outputs, w.call.n_object);
+		*refusal = publish_it(&w);
+		where = DONE_AWAY;
 	}
 	preprocess_release(&w.text);
 	remote_call_release(&w.call);
-	return !stays;
+	return where;
 }

@@ -1,4 +1,4 @@
-#include "client/job/job.h"
+#include "client/job/deliver.h"
 
 #include "base/path.h"
 #include "depscan/depfile.h"
@@ -17,58 +17,59 @@ enum manner {
 	REPLACED_IF_FULL, // GNU as and objcopy: a new file, but an empty one (of mktemp) is written in place
 };
 
-static enum manner manner_of(const struct job *j, enum part part)
+static enum manner manner_of(const struct plan *p, enum part part)
 {
-	bool clang = j->compiler->family == FAMILY_CLANG;
+	bool clang = p->compiler->family == FAMILY_CLANG;
 	if (part == PART_OBJECT && clang)
 		return REPLACED;
-	if ((part == PART_OBJECT && j->line.assembles) || (part == PART_DWO && !clang))
+	if ((part == PART_OBJECT && p->line.assembles) || (part == PART_DWO && !clang))
 		return REPLACED_IF_FULL;
 	return IN_PLACE;
 }
 
 // A new file has the caller's umask and appears whole. (Renaming it over an old one would be slower than removing that
 // first: ext4 then starts writing to the disk at once.)
-static int write_output(const struct job *j, const char *path, enum manner manner, const void *p, size_t n, struct err *err)
+static int write_output(const struct plan *p, const char *path, enum manner manner, const void *bytes, size_t n,
+			struct err *err)
 {
-	mode_t mode = 0666 & ~(mode_t)j->wire.umask;
+	mode_t mode = 0666 & ~(mode_t)p->wire->umask;
 	struct stat st;
-	bool there = fstatat(j->cwd_fd, path, &st, 0) == 0;
+	bool there = fstatat(p->cwd_fd, path, &st, 0) == 0;
 	bool replaced = manner == REPLACED || (manner == REPLACED_IF_FULL && there && st.st_size != 0);
-	if (replaced || (!there && fstatat(j->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)) {
-		unlinkat(j->cwd_fd, path, 0);
-		return file_write_atomic(j->cwd_fd, path, p, n, mode, err);
+	if (replaced || (!there && fstatat(p->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)) {
+		unlinkat(p->cwd_fd, path, 0);
+		return file_write_atomic(p->cwd_fd, path, bytes, n, mode, err);
 	}
-	AUTO_CLOSE int fd = openat(j->cwd_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
+	AUTO_CLOSE int fd = openat(p->cwd_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, mode);
 	if (fd < 0)
 		return err_errno(err, "cannot write '%s'", path);
-	return file_write_fd(fd, p, n, err);
+	return file_write_fd(fd, bytes, n, err);
 }
 
-int job_write_outputs(const struct job *j, const struct buf *outputs, size_t n_object, struct err *err)
+int deliver_outputs(const struct plan *p, const struct buf *outputs, size_t n_object, struct err *err)
 {
-	if (j->line.dwo &&
-	    write_output(j, j->line.dwo, manner_of(j, PART_DWO), outputs->data + n_object, outputs->len - n_object, err) < 0)
+	if (p->line.dwo &&
+	    write_output(p, p->line.dwo, manner_of(p, PART_DWO), outputs->data + n_object, outputs->len - n_object, err) < 0)
 		return -1;
-	return write_output(j, j->line.output, manner_of(j, PART_OBJECT), outputs->data, n_object, err);
+	return write_output(p, p->line.output, manner_of(p, PART_OBJECT), outputs->data, n_object, err);
 }
 
-static int write_depfile(const struct job *j, const struct manifest_entry *e, struct err *err)
+static int write_depfile(const struct plan *p, const struct manifest_entry *e, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_BUF struct buf text = BUF_INIT;
 	const char **deps = arena_alloc(&a, e->n_inputs * sizeof *deps);
-	struct depfile d = {.targets = j->line.dep_targets,
-			    .n_targets = j->line.n_dep_targets,
+	struct depfile d = {.targets = p->line.dep_targets,
+			    .n_targets = p->line.n_dep_targets,
 			    .deps = deps,
-			    .phony = j->line.dep_phony,
+			    .phony = p->line.dep_phony,
 			    .phony_spaced = e->dep_spaced,
 			    .main_dep = e->dep_main};
 	for (uint32_t i = 0; i < e->n_inputs; i++)
 		if (e->inputs[i].flags & INPUT_IN_DEPFILE)
-			deps[d.n_deps++] = job_real_path(j, &a, e->inputs[i].name);
-	depfile_write(&d, j->compiler->family, &text);
-	return write_output(j, j->line.depfile, IN_PLACE, text.data, text.len, err);
+			deps[d.n_deps++] = plan_real_path(p, &a, e->inputs[i].name);
+	depfile_write(&d, p->compiler->family, &text);
+	return write_output(p, p->line.depfile, IN_PLACE, text.data, text.len, err);
 }
 
 // The parts of a result: {u32 which, u32 length} each, then their bytes.
@@ -91,22 +92,22 @@ static int read_parts(const struct buf *result, const void *data[PART_COUNT], si
 	return r.bad ? err_set(err, ERR_FORMAT, "a result does not parse") : 0;
 }
 
-int job_deliver(struct job *j, const struct manifest_entry *entry, const struct buf *result, struct wire_done *messages,
-		struct err *err)
+int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result,
+		struct wire_done *messages, struct err *err)
 {
 	const void *data[PART_COUNT] = {0};
 	size_t size[PART_COUNT] = {0};
 	if (read_parts(result, data, size, err) < 0)
 		return -1;
-	for (enum part p = 0; p < PART_STDOUT; p++)
-		if (!job_output_name(j, p) != !data[p])
+	for (enum part part = 0; part < PART_STDOUT; part++)
+		if (!plan_output_name(p, part) != !data[part])
 			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
 	// The object last: where another output can't be written, the compiler does not get so far either.
-	if (j->line.dep != DEP_NONE && write_depfile(j, entry, err) < 0)
+	if (p->line.dep != DEP_NONE && write_depfile(p, entry, err) < 0)
 		return -1;
-	for (enum part p = PART_STDOUT; p-- > 0;) {
-		const char *name = job_output_name(j, p);
-		if (name && write_output(j, name, manner_of(j, p), data[p], size[p], err) < 0)
+	for (enum part part = PART_STDOUT; part-- > 0;) {
+		const char *name = plan_output_name(p, part);
+		if (name && write_output(p, name, manner_of(p, part), data[part], size[part], err) < 0)
 			return -1;
 	}
 	messages->out = data[PART_STDOUT];

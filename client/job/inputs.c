@@ -1,4 +1,5 @@
 #include "client/job/inputs.h"
+#include "client/job/macros.h"
 #include "client/job/search_snapshot.h"
 
 #include "base/path.h"
@@ -17,7 +18,7 @@ static struct input *append(struct inputs *in)
 {
 	if (in->n == in->cap) {
 		in->cap = in->cap ? in->cap * 2 : 256;
-		struct input *list = arena_alloc(&in->j->arena, in->cap * sizeof *list);
+		struct input *list = arena_alloc(in->plan->arena, in->cap * sizeof *list);
 		if (in->n)
 			memcpy(list, in->list, in->n * sizeof *list);
 		in->list = list;
@@ -29,27 +30,28 @@ static struct input *append(struct inputs *in)
 // compiler may have read something else.
 static const struct scan *add(struct inputs *in, const char *path, uint32_t flags)
 {
-	struct job *j = in->j;
+	const struct plan *p = in->plan;
 	if (map_puts(&in->known, path, in))
 		return NULL;
 	struct input *i = append(in);
 	struct err err = ERR_INIT;
 	*i = (struct input){.path = path, .flags = flags};
-	if (files_facts(j->d->files, j->cwd_fd, path, &j->arena, &i->facts, &err) < 0)
-		in->reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
-			     : err.code == ERR_LIMIT ? REASON_input_too_large
-						     : REASON_input_changed;
-	else if (i->facts.id.mtime_ns >= j->start_ns || i->facts.id.ctime_ns >= j->start_ns)
-		in->reason = REASON_input_changed;
+	enum reason reason = REASON_NONE;
+	if (files_facts(p->services->files, p->cwd_fd, path, p->arena, &i->facts, &err) < 0)
+		reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
+			 : err.code == ERR_LIMIT ? REASON_input_too_large
+						 : REASON_input_changed;
+	else if (i->facts.id.mtime_ns >= in->baseline->start_ns || i->facts.id.ctime_ns >= in->baseline->start_ns)
+		reason = REASON_input_changed;
 	else if (in->n >= MANIFEST_MAX_INPUTS)
-		in->reason = REASON_too_many_inputs;
-	if (in->reason != REASON_NONE) {
-		j->culprit = path;
+		reason = REASON_too_many_inputs;
+	if (reason != REASON_NONE) {
+		in->refusal = refuse(reason, path);
 		return NULL;
 	}
 	in->n++;
 	// In the arena of the facts, not in the list: the list moves as it grows.
-	struct scan *scan = arena_alloc(&j->arena, sizeof *scan);
+	struct scan *scan = arena_alloc(p->arena, sizeof *scan);
 	*scan = i->facts.scan;
 	return scan;
 }
@@ -80,7 +82,7 @@ static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
 		uint64_t key[2] = {input->facts.id.dev, input->facts.id.ino};
 		if (!input->facts.scan.once && !imports)
 			continue;
-		const char *name = path_tidy(&in->j->arena, input->path);
+		const char *name = path_tidy(in->plan->arena, input->path);
 		const char *other = map_put(&once, key, sizeof key, (void *)(uintptr_t)name);
 		found = other && strcmp(other, name) != 0;
 		*culprit = input->path;
@@ -89,38 +91,38 @@ static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
 	return found;
 }
 
-static bool parse_fd(struct job *j, int fd, struct depfile *d)
+static bool parse_fd(const struct plan *p, int fd, struct depfile *d)
 {
 	struct buf text = BUF_INIT;
 	bool ok = lseek(fd, 0, SEEK_SET) == 0 && file_read_fd(fd, DEPFILE_MAX, &text, NULL) == 0 &&
-		  depfile_parse(d, &j->arena, text.data ? text.data : "", text.len, NULL) == 0;
+		  depfile_parse(d, p->arena, text.data ? text.data : "", text.len, NULL) == 0;
 	buf_release(&text);
 	return ok;
 }
 
 // The user's depfile is taken apart only if we can put it together again, byte for byte.
-static bool parse_users(struct job *j, struct depfile *d)
+static bool parse_users(const struct plan *p, struct depfile *d)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
 	AUTO_BUF struct buf again = BUF_INIT;
-	if (file_read(j->cwd_fd, j->line.depfile, DEPFILE_MAX, &text, NULL, NULL) < 0 ||
-	    depfile_parse(d, &j->arena, text.data, text.len, NULL) < 0)
+	if (file_read(p->cwd_fd, p->line.depfile, DEPFILE_MAX, &text, NULL, NULL) < 0 ||
+	    depfile_parse(d, p->arena, text.data, text.len, NULL) < 0)
 		return false;
-	struct depfile ours = {.targets = j->line.dep_targets,
-			       .n_targets = j->line.n_dep_targets,
+	struct depfile ours = {.targets = p->line.dep_targets,
+			       .n_targets = p->line.n_dep_targets,
 			       .deps = d->deps,
 			       .n_deps = d->n_deps,
-			       .phony = j->line.dep_phony,
+			       .phony = p->line.dep_phony,
 			       .phony_spaced = d->phony_spaced,
 			       .main_dep = d->main_dep};
-	depfile_write(&ours, j->compiler->family, &again);
+	depfile_write(&ours, p->compiler->family, &again);
 	return again.len == text.len && memcmp(again.data, text.data, text.len) == 0;
 }
 
-// gcc names a header twice that it found in two ways; the rebuilt depfile shall, too.
+// gcc names a header twice that it found in two search_snapshot; the rebuilt depfile shall, too.
 static void add_again(struct inputs *in, const char *path)
 {
-	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++)
+	for (uint32_t i = 0; i < in->n && !is_refused(in->refusal); i++)
 		if (strcmp(in->list[i].path, path) == 0) {
 			*append(in) = in->list[i];
 			in->n++;
@@ -131,12 +133,12 @@ static void add_again(struct inputs *in, const char *path)
 static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *entry)
 {
 	struct depfile d = {0};
-	bool users = in->j->inputs_from != INPUTS_OUR_DEPFILE;
-	if (!(users ? parse_users(in->j, &d) : parse_fd(in->j, dep_fd, &d))) {
-		in->reason = REASON_depfile_unparsed;
+	bool users = in->plan->inputs_from != INPUTS_OUR_DEPFILE;
+	if (!(users ? parse_users(in->plan, &d) : parse_fd(in->plan, dep_fd, &d))) {
+		in->refusal = refuse(REASON_depfile_unparsed, NULL);
 		return;
 	}
-	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
+	for (unsigned i = 0; i < d.n_deps && !is_refused(in->refusal); i++)
 		if (!add(in, d.deps[i], INPUT_IN_DEPFILE))
 			add_again(in, d.deps[i]);
 	entry->dep_main = d.main_dep;
@@ -155,18 +157,18 @@ static bool is_temp_source(const char *path)
 
 static void add_assembler_inputs(struct inputs *in, int fd)
 {
-	struct job *j = in->j;
+	const struct plan *p = in->plan;
 	struct depfile d = {0};
-	if (!parse_fd(j, fd, &d)) {
-		in->reason = REASON_depfile_unparsed;
+	if (!parse_fd(p, fd, &d)) {
+		in->refusal = refuse(REASON_depfile_unparsed, NULL);
 		return;
 	}
-	in->loose = arena_alloc(&j->arena, (d.n_deps + 1) * sizeof *in->loose);
-	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++) {
+	in->loose = arena_alloc(p->arena, (d.n_deps + 1) * sizeof *in->loose);
+	for (unsigned i = 0; i < d.n_deps && !is_refused(in->refusal); i++) {
 		// It also lists names that it was only told (.file, line markers), mapped and shortened ones among them: these need
 		// not exist, or mean an input.
 		struct stat st;
-		if (is_temp_source(d.deps[i]) || fstatat(j->cwd_fd, d.deps[i], &st, 0) < 0)
+		if (is_temp_source(d.deps[i]) || fstatat(p->cwd_fd, d.deps[i], &st, 0) < 0)
 			continue;
 		struct file_id id = file_id_of(&st);
 		bool known = same_file(in, &id) != NULL;
@@ -174,17 +176,17 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 			in->loose[in->n_loose++] = d.deps[i];
 	}
 	// Its own search path (-Wa,-I) is not followed.
-	for (unsigned i = 0; i < j->line.n_words && in->n_loose; i++)
-		if (strstr(j->line.words[i].text, "-Wa,") || strcmp(j->line.words[i].text, "-Xassembler") == 0)
-			in->reason = REASON_embed;
+	for (unsigned i = 0; i < p->line.n_words && in->n_loose; i++)
+		if (strstr(p->line.words[i].text, "-Wa,") || strcmp(p->line.words[i].text, "-Xassembler") == 0)
+			in->refusal = refuse(REASON_embed, in->loose[0]);
 }
 
 // ---- what is forced in ----------------------------------------------------------------------------------------------
 
-static unsigned forced_includes(struct job *j, struct include **out)
+static unsigned forced_includes(const struct plan *p, struct include **out)
 {
-	const struct cmdline *l = &j->line;
-	*out = arena_alloc(&j->arena, (l->n_forced + 1) * sizeof **out);
+	const struct cmdline *l = &p->line;
+	*out = arena_alloc(p->arena, (l->n_forced + 1) * sizeof **out);
 	// glibc's hook, which gcc includes by itself.
 	(*out)[0] = (struct include){.name = "stdc-predef.h", .form = INCLUDE_ANGLED};
 	for (unsigned i = 0; i < l->n_forced; i++)
@@ -196,13 +198,13 @@ static unsigned forced_includes(struct job *j, struct include **out)
 
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c)
 {
-	struct job *j = in->j;
-	const struct cmdline *l = &j->line;
+	const struct plan *p = in->plan;
+	const struct cmdline *l = &p->line;
 	unsigned n = 0, n_more = 0;
 	while (more[n_more])
 		n_more++;
-	const char **argv = arena_alloc(&j->arena, (l->n_words + n_more + 2) * sizeof *argv);
-	argv[n++] = j->compiler->path;
+	const char **argv = arena_alloc(p->arena, (l->n_words + n_more + 2) * sizeof *argv);
+	argv[n++] = p->compiler->path;
 	for (unsigned i = 0; i < l->n_words; i++) {
 		const char *t = l->words[i].text;
 		if (l->words[i].role != WORD_NOT_KEY && i != l->source_word && strcmp(t, "-c") != 0 &&
@@ -211,29 +213,29 @@ bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struc
 	}
 	memcpy(argv + n, more, n_more * sizeof *more);
 	*c = (struct child){
-		.argv = argv, .envp = j->env, .cwd_fd = j->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
+		.argv = argv, .envp = p->env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
 	return child_run(c, NULL) == 0 && c->status == 0 && c->out.data;
 }
 
 // The full list by the compiler's own `-M`: where -MMD left out system headers and includes have computed names.
 static void add_by_compiler(struct inputs *in)
 {
-	struct job *j = in->j;
-	const char *const more[] = {"-M", j->line.source, NULL};
+	const struct plan *p = in->plan;
+	const char *const more[] = {"-M", p->line.source, NULL};
 	struct child c;
 	struct depfile d = {0};
-	bool ok = inputs_ask_compiler(in, more, &c) && depfile_parse(&d, &j->arena, c.out.data, c.out.len, NULL) == 0;
+	bool ok = inputs_ask_compiler(in, more, &c) && depfile_parse(&d, p->arena, c.out.data, c.out.len, NULL) == 0;
 	child_release(&c);
 	if (!ok)
-		in->reason = REASON_depfile_unparsed;
-	for (unsigned i = 0; i < d.n_deps && in->reason == REASON_NONE; i++)
+		in->refusal = refuse(REASON_depfile_unparsed, NULL);
+	for (unsigned i = 0; i < d.n_deps && !is_refused(in->refusal); i++)
 		add(in, d.deps[i], 0);
 }
 
 static bool read_reached(void *ctx, const char *path, struct absent_input *out)
 {
 	struct inputs *in = ctx;
-	const struct scan *scan = in->reason == REASON_NONE ? add(in, path, 0) : NULL;
+	const struct scan *scan = !is_refused(in->refusal) ? add(in, path, 0) : NULL;
 	if (scan)
 		*out = (struct absent_input){path, in->list[in->n - 1].facts.digest, scan};
 	return scan != NULL;
@@ -245,10 +247,10 @@ static bool read_reached(void *ctx, const char *path, struct absent_input *out)
 static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st)
 {
 	struct inputs *in = ctx;
-	struct job *j = in->j;
+	const struct plan *p = in->plan;
 	struct file_id id = file_id_of(st);
 	struct digest digest;
-	if (id.ctime_ns >= j->start_ns)
+	if (id.ctime_ns >= in->baseline->start_ns)
 		return false;
 	const struct input *same = same_file(in, &id);
 	if (same) {
@@ -260,7 +262,7 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 	bool same_size = false;
 	for (uint32_t i = 0; i < in->n && !same_size; i++)
 		same_size = in->list[i].facts.id.size == id.size;
-	if (id.size == 0 || !same_size || files_digest(j->d->files, j->cwd_fd, path, &digest, NULL, NULL) < 0)
+	if (id.size == 0 || !same_size || files_digest(p->services->files, p->cwd_fd, path, &digest, NULL, NULL) < 0)
 		return true;
 	for (uint32_t i = 0; i < in->n; i++)
 		if (digest_equal(&in->list[i].facts.digest, &digest))
@@ -270,9 +272,9 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 
 static struct absent_input *for_absent(const struct inputs *in)
 {
-	struct absent_input *list = arena_alloc(&in->j->arena, (in->n + 1) * sizeof *list);
+	struct absent_input *list = arena_alloc(in->plan->arena, (in->n + 1) * sizeof *list);
 	for (uint32_t i = 0; i < in->n; i++) {
-		struct scan *scan = arena_alloc(&in->j->arena, sizeof *scan);
+		struct scan *scan = arena_alloc(in->plan->arena, sizeof *scan);
 		*scan = in->list[i].facts.scan;
 		list[i] = (struct absent_input){.path = in->list[i].path, .scan = scan};
 		if (!in->list[i].probes_added)
@@ -281,82 +283,90 @@ static struct absent_input *for_absent(const struct inputs *in)
 	return list;
 }
 
-static void fill_links(struct job *j, const struct search *search, struct manifest_entry *e)
+static void fill_links(const struct plan *p, const struct search *search, struct manifest_entry *e)
 {
-	e->links = arena_alloc(&j->arena, (search->n_links + 1) * sizeof *e->links);
+	e->links = arena_alloc(p->arena, (search->n_links + 1) * sizeof *e->links);
 	e->n_links = search->n_links;
 	for (unsigned i = 0; i < search->n_links; i++)
-		e->links[i] = (struct manifest_link){job_canonical_path(j, search->links[i].dir),
-						     job_canonical_path(j, search->links[i].real)};
+		e->links[i] = (struct manifest_link){plan_canonical_path(p, search->links[i].dir),
+						     plan_canonical_path(p, search->links[i].real)};
+}
+
+static void refuse_doubtful(struct inputs *in, const char *path)
+{
+	const char *suffix = path_ext(path);
+	bool precompiled = strcmp(suffix, ".gch") == 0 || strcmp(suffix, ".pch") == 0;
+	in->refusal = refuse(precompiled ? REASON_precompiled_header : REASON_input_changed, path);
+}
+
+// Adds what one answer shows to be missing: files behind computed includes, further names of inputs, names that macros ask for.
+// True: something was added that may reach more.
+static bool add_missing(struct inputs *in, struct absent_query *q, const struct absent_answer *answer)
+{
+	bool had_macros = q->macros, is_computed = q->read && answer->computed;
+	if (is_refused(in->refusal))
+		return false;
+	q->macros = had_macros || macros_in_includes(in);
+	if (is_computed || q->macros != had_macros) {
+		if (q->read)
+			add_by_compiler(in); // then the list is complete, and nothing is to be read again
+		q->read = NULL;
+		return true;
+	}
+	if (answer->doubtful)
+		refuse_doubtful(in, answer->doubtful);
+	for (uint32_t i = 0; i < answer->n_further && !is_refused(in->refusal); i++)
+		add(in, answer->further[i], INPUT_NO_CODE);
+	bool asked = in->n_probes != 0;
+	if (is_refused(in->refusal) || asked || !macros_in_probes(in))
+		return false;
+	q->read = NULL;
+	return true;
 }
 
 static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
 {
-	struct job *j = in->j;
+	const struct plan *p = in->plan;
 	struct include *forced;
-	if (!j->ways) {
-		in->reason = REASON_compiler_probe;
+	const char *culprit;
+	if (!in->baseline->search) {
+		in->refusal = refuse(REASON_compiler_probe, NULL);
 		return;
 	}
-	const struct search *search = ways_search(j->ways);
-	fill_links(j, search, entry);
-	struct absent_query q = {.cwd_fd = j->cwd_fd, .search = search};
-	q.gch = j->compiler->family == FAMILY_GCC || j->line.n_forced;
-	q.pch = j->compiler->family == FAMILY_CLANG && j->line.n_forced;
-	q.loose = in->loose;
-	q.n_loose = in->n_loose;
-	q.n_forced = forced_includes(j, &forced);
+	const struct search *search = search_snapshot_search(in->baseline->search);
+	fill_links(p, search, entry);
+	struct absent_query q = {.cwd_fd = p->cwd_fd,
+				 .search = search,
+				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
+				 .pch = p->compiler->family == FAMILY_CLANG && p->line.n_forced,
+				 .loose = in->loose,
+				 .n_loose = in->n_loose,
+				 .n_forced = forced_includes(p, &forced),
+				 .read = p->inputs_from == INPUTS_USER_MMD ? read_reached : NULL,
+				 .unread = is_rightly_unread,
+				 .ctx = in};
 	q.forced = forced;
-	q.inputs = for_absent(in);
-	q.n_inputs = in->n;
-	if (j->inputs_from == INPUTS_USER_MMD)
-		q.read = read_reached;
-	q.unread = is_rightly_unread;
-	q.ctx = in;
-	absent_find(&q, &j->arena, answer);
-	q.macros = in->reason == REASON_NONE && macros_in_includes(in);
-	if (in->reason == REASON_NONE && (q.macros || (q.read && answer->computed))) {
-		if (q.read)
-			add_by_compiler(in);
-		q.read = NULL;
+	do {
 		q.inputs = for_absent(in);
 		q.n_inputs = in->n;
-		absent_find(&q, &j->arena, answer);
-	}
-	if (answer->doubtful && in->reason == REASON_NONE) {
-		const char *suffix = path_ext(answer->doubtful);
-		bool precompiled = strcmp(suffix, ".gch") == 0 || strcmp(suffix, ".pch") == 0;
-		in->reason = precompiled ? REASON_precompiled_header : REASON_input_changed;
-		j->culprit = answer->doubtful;
-	}
-	for (uint32_t i = 0; i < answer->n_further && in->reason == REASON_NONE; i++)
-		add(in, answer->further[i], INPUT_NO_CODE);
-	if (in->reason == REASON_NONE && macros_in_probes(in)) {
-		// Nothing is to be read again: the list is complete.
-		q.read = NULL;
-		q.inputs = for_absent(in);
-		q.n_inputs = in->n;
-		absent_find(&q, &j->arena, answer);
-	}
-	const char *culprit;
-	if (in->reason == REASON_NONE && is_once_by_two_names(in, &culprit)) {
-		in->reason = REASON_pragma;
-		j->culprit = culprit;
-	}
+		absent_find(&q, p->arena, answer);
+	} while (add_missing(in, &q, answer));
+	if (!is_refused(in->refusal) && is_once_by_two_names(in, &culprit))
+		in->refusal = refuse(REASON_pragma, culprit);
 }
 
 // ---- what the texts use ---------------------------------------------------------------------------------------------
 
 // Where the assembler does not list what it reads: could pieces of this text make an .incbin that the scanner has not seen?
 // Texts of the system are taken as they are.
-static bool may_hide_incbin(const struct job *j, const struct input *i, bool assembler)
+static bool may_hide_incbin(const struct plan *p, const struct input *i, bool assembler)
 {
 	static const char *const in_c[] = {".inc", "cbin", "\".i\"", "\".in\"", "\".\""};
 	static const char *const in_assembler[] = {".macro", ".irp", ".rept", ".altmacro"};
 	if ((!assembler && !i->facts.scan.has_asm) || strncmp(i->path, "/usr/", 5) == 0)
 		return false;
 	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
-	if (file_read(j->cwd_fd, i->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
+	if (file_read(p->cwd_fd, i->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
 		return true;
 	const char *const *pieces = assembler ? in_assembler : in_c;
 	size_t n = assembler ? COUNT_OF(in_assembler) : COUNT_OF(in_c);
@@ -366,20 +376,20 @@ static bool may_hide_incbin(const struct job *j, const struct input *i, bool ass
 	return false;
 }
 
-static enum reason check_text(const struct job *j, const struct input *i, bool assembler_listed)
+static enum reason check_text(const struct plan *p, const struct input *i, bool assembler_listed)
 {
 	const struct scan *s = &i->facts.scan;
-	bool assembler = j->line.lang == LANG_ASM || j->line.lang == LANG_ASM_CPP;
+	bool assembler = p->line.lang == LANG_ASM || p->line.lang == LANG_ASM_CPP;
 	if (s->pragma_dependency || s->odd_pragma)
 		return REASON_pragma;
 	if (s->unknown_probe)
 		return REASON_unknown_probe;
 	// With -std=c++20 clang takes `import` without another word.
-	if (s->modules && j->compiler->family == FAMILY_CLANG && j->line.lang == LANG_CXX &&
+	if (s->modules && p->compiler->family == FAMILY_CLANG && p->line.lang == LANG_CXX &&
 	    strncmp(i->path, "/usr/", 5) != 0)
 		return REASON_modules;
 	if (s->embed || (!assembler_listed &&
-			 (s->incbin || s->asm_include || (assembler && s->asm_parts) || may_hide_incbin(j, i, assembler))))
+			 (s->incbin || s->asm_include || (assembler && s->asm_parts) || may_hide_incbin(p, i, assembler))))
 		return REASON_embed;
 	return REASON_NONE;
 }
@@ -395,104 +405,85 @@ static const char *definition(const struct cmdline *l, unsigned i)
 
 static void check_texts(struct inputs *in, bool assembler_listed, struct manifest_entry *entry)
 {
-	struct job *j = in->j;
+	const struct plan *p = in->plan;
 	bool dated = false, stamped = false;
-	for (uint32_t i = 0; i < in->n && in->reason == REASON_NONE; i++) {
+	const char *dater = NULL;
+	for (uint32_t i = 0; i < in->n && !is_refused(in->refusal); i++) {
 		const struct scan *s = &in->list[i].facts.scan;
 		if (s->date || s->time || s->timestamp)
-			j->culprit = in->list[i].path;
+			dater = in->list[i].path;
 		dated |= s->date || s->time;
 		stamped |= s->timestamp;
-		in->reason = check_text(j, &in->list[i], assembler_listed);
-		if (in->reason != REASON_NONE)
-			j->culprit = in->list[i].path;
+		in->refusal = refuse(check_text(p, &in->list[i], assembler_listed), in->list[i].path);
 	}
-	for (unsigned i = 0; i < j->line.n_words; i++) {
-		const char *t = definition(&j->line, i);
+	for (unsigned i = 0; i < p->line.n_words; i++) {
+		const char *t = definition(&p->line, i);
 		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__") || strstr(t, "##");
 		stamped |= strstr(t, "__TIMESTAMP__") != NULL;
 		if (!assembler_listed && strstr(t, "incbin"))
-			in->reason = REASON_embed;
+			in->refusal = refuse(REASON_embed, t);
 	}
-	if (stamped || (dated && digest_is_zero(&j->time_context)))
-		in->reason = REASON_time_macros;
+	if (stamped || (dated && digest_is_zero(&p->time_context)))
+		in->refusal = refuse(REASON_time_macros, dater);
 	else if (dated)
-		entry->time_context = j->time_context;
+		entry->time_context = p->time_context;
 }
 
 // ---- the entry ------------------------------------------------------------------------------------------------------
 
-void job_keep_text(struct job *j, const char *path, const struct digest *digest)
-{
-	enum { MOST = 4 << 20 };
-	struct stat st;
-	if (j->keeping != KEEPING || !config_bool(j->config, SETTING_keep_texts) || !files_first_time(j->d->files, digest) ||
-	    store_has(j->d->store, STORE_TEXT, digest))
-		return;
-	AUTO_BUF struct buf text = BUF_INIT;
-	if (file_read(j->cwd_fd, path, MOST, &text, &st, NULL) < 0)
-		return;
-	struct digest now = digest_of(text.data, text.len);
-	struct store_part part = {text.data, text.len};
-	if (digest_equal(&now, digest))
-		store_put(j->d->store, STORE_TEXT, &now, &part, 1, NULL);
-}
-
 static void fill_inputs(const struct inputs *in, struct manifest_entry *e)
 {
-	struct job *j = in->j;
-	e->inputs = arena_alloc(&j->arena, in->n * sizeof *e->inputs);
+	const struct plan *p = in->plan;
+	e->inputs = arena_alloc(p->arena, in->n * sizeof *e->inputs);
 	e->n_inputs = in->n;
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct input *from = &in->list[i];
-		e->inputs[i] = (struct manifest_input){.name = job_canonical_path(j, from->path),
+		e->inputs[i] = (struct manifest_input){.name = plan_canonical_path(p, from->path),
 						       .digest = from->facts.digest,
 						       .code = from->facts.scan.code,
 						       .flags = from->flags};
-		job_keep_text(j, from->path, &from->facts.digest);
 	}
 }
 
-static void fill_names(struct job *j, const struct absent_answer *answer, struct manifest_entry *e)
+static void fill_names(const struct plan *p, const struct absent_answer *answer, struct manifest_entry *e)
 {
-	e->absent = arena_alloc(&j->arena, answer->n_groups * sizeof *e->absent);
+	e->absent = arena_alloc(p->arena, answer->n_groups * sizeof *e->absent);
 	e->n_absent = answer->n_groups;
 	for (uint32_t i = 0; i < answer->n_groups; i++) {
 		e->absent[i] = answer->groups[i];
-		e->absent[i].dir = job_canonical_path(j, answer->groups[i].dir);
+		e->absent[i].dir = plan_canonical_path(p, answer->groups[i].dir);
 	}
-	e->present = arena_alloc(&j->arena, answer->n_present * sizeof *e->present);
+	e->present = arena_alloc(p->arena, answer->n_present * sizeof *e->present);
 	e->n_present = answer->n_present;
 	for (uint32_t i = 0; i < answer->n_present; i++)
-		e->present[i] = job_canonical_path(j, answer->present[i]);
+		e->present[i] = plan_canonical_path(p, answer->present[i]);
 }
 
-enum reason job_find_inputs(struct job *j, int dep_fd, int asm_dep_fd, struct manifest_entry *entry)
+struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
+			   struct manifest_entry *entry)
 {
-	struct inputs in = {.j = j};
+	struct inputs in = {.plan = p, .baseline = b};
 	struct absent_answer answer = {0};
-	if (j->inputs_from == INPUTS_SOURCE_ONLY)
-		add(&in, j->line.source, 0);
+	if (p->inputs_from == INPUTS_SOURCE_ONLY)
+		add(&in, p->line.source, 0);
 	else
 		add_depfile(&in, dep_fd, entry);
-	if (in.reason == REASON_NONE && asm_dep_fd >= 0)
+	if (!is_refused(in.refusal) && asm_dep_fd >= 0)
 		add_assembler_inputs(&in, asm_dep_fd);
-	if (in.reason == REASON_NONE && (j->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))
+	if (!is_refused(in.refusal) && (p->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))
 		follow_includes(&in, &answer, entry);
-	for (unsigned i = 0; i < j->line.n_extra_inputs && in.reason == REASON_NONE; i++)
-		add(&in, j->line.extra_inputs[i], INPUT_NO_CODE);
-	if (in.reason == REASON_NONE)
+	for (unsigned i = 0; i < p->line.n_extra_inputs && !is_refused(in.refusal); i++)
+		add(&in, p->line.extra_inputs[i], INPUT_NO_CODE);
+	if (!is_refused(in.refusal))
 		check_texts(&in, asm_dep_fd >= 0, entry);
-	for (uint32_t i = 0; i < in.n && in.reason == REASON_NONE && j->ways; i++)
-		if (ways_moved(j->ways, in.list[i].path)) {
-			in.reason = REASON_input_changed;
-			j->culprit = in.list[i].path;
-		}
-	if (in.reason == REASON_NONE) {
+	for (uint32_t i = 0; i < in.n && !is_refused(in.refusal) && b->search; i++)
+		if (search_snapshot_moved(b->search, in.list[i].path))
+			in.refusal = refuse(REASON_input_changed, in.list[i].path);
+	if (!is_refused(in.refusal)) {
 		fill_inputs(&in, entry);
-		fill_names(j, &answer, entry);
+		fill_names(p, &answer, entry);
 	}
 	map_release(&in.known);
 	buf_release(&in.builtin);
-	return in.reason;
+	return in.refusal;
 }

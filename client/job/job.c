@@ -1,9 +1,11 @@
 #include "client/job/job.h"
-#include "client/job/search_snapshot.h"
-#include "client/services/farms.h"
 
-#include "base/file.h"
 #include "base/log.h"
+#include "client/job/away.h"
+#include "client/job/command.h"
+#include "client/job/deliver.h"
+#include "client/job/publish.h"
+#include "client/services/farms.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -28,17 +30,6 @@ void job_send_done(struct job *j, const struct wire_done *done)
 	wire_send(j->sock, WIRE_DONE, &b, NULL, 0, NULL);
 }
 
-static int receive(struct job *j, const struct wire_msg *m, struct err *err)
-{
-	if (wire_get_job(&j->wire, &j->arena, &m->payload, err) < 0)
-		return -1;
-	if (m->n_fds < 1)
-		return err_set(err, ERR_FORMAT, "a job came without its working directory");
-	j->cwd_fd = m->fds[0];
-	j->env = j->wire.env;
-	return 0;
-}
-
 // True if the launcher is our own user and sees the same files. Anything else is run untouched.
 static enum reason check_peer(const struct job *j)
 {
@@ -49,10 +40,10 @@ static enum reason check_peer(const struct job *j)
 	char path[64];
 	struct stat ns, root;
 	snprintf(path, sizeof path, "/proc/%d/ns/mnt", peer.pid);
-	if (stat(path, &ns) < 0 || ns.st_ino != j->d->mount_ns)
+	if (stat(path, &ns) < 0 || ns.st_ino != j->plan.services->mount_ns)
 		return REASON_mount_namespace;
 	snprintf(path, sizeof path, "/proc/%d/root", peer.pid);
-	if (stat(path, &root) < 0 || root.st_dev != j->d->root_dev || root.st_ino != j->d->root_ino)
+	if (stat(path, &root) < 0 || root.st_dev != j->plan.services->root_dev || root.st_ino != j->plan.services->root_ino)
 		return REASON_mount_namespace;
 	return REASON_NONE;
 }
@@ -60,8 +51,32 @@ static enum reason check_peer(const struct job *j)
 // Behind coffer's own front end the jobserver sees to the cores; a compiler that starts coffer again has its slot already.
 static bool is_gated(const struct job *j)
 {
-	const char *depth = env_value(j->env, "COFFER_DEPTH");
-	return (!depth || atoi(depth) <= 1) && !env_value(j->env, "COFFER_JOBSERVER") && !env_value(j->env, "COFFER_GATE");
+	const char *depth = env_value(j->plan.env, "COFFER_DEPTH");
+	return (!depth || atoi(depth) <= 1) && !env_value(j->plan.env, "COFFER_JOBSERVER") &&
+	       !env_value(j->plan.env, "COFFER_GATE");
+}
+
+// Behind a farm one core is kept free for preprocessing: compile here while another core is idle, and send what cannot start
+// here to the farm if it may go.
+static enum where choose_where(const struct job *j)
+{
+	struct services *s = j->plan.services;
+	bool has_farm = farms_find(s->farms, j->plan.config) != NULL;
+	if (!is_gated(j))
+		return has_farm ? AWAY : HERE;
+	if (slots_try(&s->slots, has_farm ? 1 : 0))
+		return HERE_WITH_SLOT;
+	return has_farm ? AWAY_OR_WAIT : WAIT_FOR_HERE;
+}
+
+bool job_stores(const struct job *j)
+{
+	return !config_bool(j->plan.config, SETTING_read_only) && j->keeping == KEEPING;
+}
+
+struct publication job_publication(const struct job *j)
+{
+	return (struct publication){.plan = &j->plan, .is_crowded = lookup_is_crowded(&j->lookup), .wall_us = j->wall_us};
 }
 
 bool job_tell(struct job *j, enum wire_type what)
@@ -74,9 +89,9 @@ static bool tell_to_wait(void *job)
 	return job_tell(job, WIRE_WAIT);
 }
 
-// The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the words and
+// The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the command and
 // take what came of it.
-static enum reason compile_in_launcher(struct job *j)
+static struct refusal compile_in_launcher(struct job *j)
 {
 	struct wire_run run = {0};
 	AUTO_BUF struct buf b = BUF_INIT;
@@ -84,45 +99,92 @@ static enum reason compile_in_launcher(struct job *j)
 	struct err err = ERR_INIT;
 	struct wire_result result;
 
-	job_make_command(j, &run);
-	if (!j->ways)
-		j->ways = ways_note(j);
-	job_wait_for_clock(j);
+	command_make(&j->plan, &run);
+	baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	wire_put_run(&b, &run);
 	struct timeval forever = {0};
 	setsockopt(j->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
 	if (wire_send(j->sock, WIRE_RUN, &b, NULL, 0, &err) < 0 || wire_recv(j->sock, &answer, &err) < 0 ||
 	    answer.type != WIRE_RESULT || wire_get_result(&result, &answer.payload, &err) < 0) {
 		log_debug("a launcher went away during its compile: %s", err.text);
-		return REASON_compile_killed;
+		return refuse(REASON_compile_killed, NULL);
 	}
 	j->wall_us = result.wall_us;
 	int status = (int)result.status;
 	if (WIFSIGNALED(status))
-		return REASON_compile_killed;
+		return refuse(REASON_compile_killed, NULL);
 	if (WEXITSTATUS(status) != 0)
-		return REASON_compile_failed;
-	return job_publish(j, &result, answer.fds);
+		return refuse(REASON_compile_failed, NULL);
+	away_heed_policy(j, true);
+	if (!job_stores(j))
+		return NO_REFUSAL;
+	struct publication pub = job_publication(j);
+	struct refusal refusal = publish(&pub, &j->baseline, &result, answer.fds);
+	j->result = pub.result;
+	return refusal;
 }
 
-static enum reason compile(struct job *j)
+// Compiles here, once there is a core for it.
+static struct refusal compile_here(struct job *j, enum where where)
 {
-	enum reason reason = REASON_NONE;
-	// A core that is idle compiles, but for one that preprocesses for a farm; what comes then goes elsewhere, if it may.
-	bool gated = is_gated(j);
-	struct farm *farm = farms_find(j->d->farms, j->config);
-	bool entered = gated && slots_try(&j->d->slots, farm ? 1 : 0);
-	if (!entered && job_compile_remotely(j, gated, &entered, &reason))
-		return reason;
-	if (gated && !entered)
-		entered = slots_enter(&j->d->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
-	reason = compile_in_launcher(j);
-	if (entered)
-		slots_leave(&j->d->slots);
+	struct services *s = j->plan.services;
+	if (where == WAIT_FOR_HERE && slots_enter(&s->slots, SLOTS_LIMIT_MS, tell_to_wait, j))
+		where = HERE_WITH_SLOT;
+	struct refusal refusal = compile_in_launcher(j);
+	if (where == HERE_WITH_SLOT)
+		slots_leave(&s->slots);
+	struct farm *farm = farms_find(s->farms, j->plan.config);
 	if (farm && j->wall_us)
 		farm_note_local(farm, (int64_t)j->wall_us / 1000);
-	return reason;
+	return refusal;
 }
+
+static struct refusal compile(struct job *j)
+{
+	struct refusal refusal = NO_REFUSAL;
+	enum where where = choose_where(j);
+	if (where == AWAY || where == AWAY_OR_WAIT)
+		where = away_compile(j, where, &refusal);
+	return where == DONE_AWAY ? refusal : compile_here(j, where);
+}
+
+// ---- the record -----------------------------------------------------------------------------------------------------
+
+// Where nothing is kept no argument, variable or file is written down either.
+static void record(const struct job *j, enum outcome outcome, struct refusal refusal)
+{
+	const struct plan *p = &j->plan;
+	const struct cause kept_nothing = {.kind = j->keeping == KEEPING_NOT ? CAUSE_PARANOID : CAUSE_POLICY};
+	bool is_miss = outcome == OUTCOME_MISS, is_not_cached = outcome == OUTCOME_NOT_CACHED;
+	struct journal_record r = {.outcome = outcome,
+				   .reason = refusal.reason,
+				   .cwd = p->cwd ? p->cwd : j->wire.cwd,
+				   .source = p->line.source,
+				   .output = p->line.output,
+				   .wall_us = j->wall_us};
+	if (is_not_cached && j->keeping == KEEPING)
+		r.culprit = refusal.culprit;
+	if (is_not_cached && !p->line.source && j->wire.n_argv)
+		r.command = j->wire.argv[0];
+	if (!is_not_cached && j->keeping == KEEPING) {
+		r.unit = &p->unit_key;
+		r.key = &p->manifest_key;
+		r.result = &j->result;
+	}
+	if (is_miss && j->keeping != KEEPING)
+		r.cause = &kept_nothing;
+	else if (j->keeping == KEEPING && j->lookup.cause.kind != CAUSE_NONE && (is_miss || is_not_cached))
+		r.cause = &j->lookup.cause;
+	journal_add(p->services->journal, &r);
+}
+
+static void not_cached(struct job *j, struct refusal refusal)
+{
+	stats_add_reason(j->plan.services->stats, refusal.reason);
+	record(j, OUTCOME_NOT_CACHED, refusal);
+}
+
+// ---- the story of one compile ---------------------------------------------------------------------------------------
 
 static bool hit(struct job *j)
 {
@@ -130,108 +192,93 @@ static bool hit(struct job *j)
 	AUTO_BUF struct buf result = {.max = STORE_MAX_BLOB};
 	struct wire_done done = {0};
 	struct err err = ERR_INIT;
+	struct services *s = j->plan.services;
 
 	if (j->keeping != KEEPING)
 		return false; // why is said when the job is recorded
-	if (config_bool(j->config, SETTING_recache)) {
-		j->cause.kind = CAUSE_RECACHE;
+	if (config_bool(j->plan.config, SETTING_recache)) {
+		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
-	if (job_look_up(j, &entry, &result) != 1)
+	if (lookup_find(&j->lookup, &entry, &result) != 1)
 		return false;
-	if (job_deliver(j, &entry, &result, &done, &err) < 0) {
-		log_info("cannot write the outputs of '%s': %s", j->line.source, err.text);
-		j->outcome = OUTCOME_MISS;
+	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
+		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);
 		return false;
 	}
 	j->wall_us = entry.wall_us;
 	j->result = entry.result;
-	stats_add(j->d->stats, j->outcome == OUTCOME_DIRECT_HIT ? STAT_direct_hits : STAT_preprocessed_hits, 1);
-	stats_add(j->d->stats, STAT_time_saved_us, entry.wall_us);
-	stats_add(j->d->stats, STAT_bytes_read, result.len);
+	stats_add(s->stats, j->lookup.outcome == OUTCOME_DIRECT_HIT ? STAT_direct_hits : STAT_preprocessed_hits, 1);
+	stats_add(s->stats, STAT_time_saved_us, entry.wall_us);
+	stats_add(s->stats, STAT_bytes_read, result.len);
 	job_send_done(j, &done);
-	journal_add(j->d->journal, j);
+	record(j, j->lookup.outcome, NO_REFUSAL);
 	return true;
 }
 
-static void not_cached(struct job *j, enum reason reason)
+// What is not cached is told no more of than it may be either: `keeping` is known before anything is recorded.
+static struct refusal understand(struct job *j)
 {
-	j->outcome = OUTCOME_NOT_CACHED;
-	j->reason = reason;
-	stats_add_reason(j->d->stats, reason);
-	journal_add(j->d->journal, j);
+	struct plan *p = &j->plan;
+	struct refusal refusal = {check_peer(j), NULL};
+	if (!is_refused(refusal))
+		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
+	if (!p->config)
+		return is_refused(refusal) ? refusal : refuse(REASON_configuration, NULL);
+	if (config_bool(p->config, SETTING_paranoid))
+		j->keeping = KEEPING_NOT;
+	away_heed_policy(j, false);
+	return refusal;
 }
 
-// The story of one compile.
 static void serve_compile(struct job *j)
 {
-	stats_add(j->d->stats, STAT_compiles, 1);
-	enum reason reason = check_peer(j);
-	if (reason == REASON_NONE)
-		reason = j->d->store ? job_understand(j) : REASON_store_failed;
-	// Of what is not cached the journal says no more than it may either.
-	if (!j->config) {
-		reason = reason == REASON_NONE ? REASON_configuration : reason;
-	} else {
-		if (config_bool(j->config, SETTING_paranoid))
-			j->keeping = KEEPING_NOT;
-		job_heed_policy(j, false);
-	}
-	if (reason != REASON_NONE) {
-		not_cached(j, reason);
-		send_text(j, WIRE_EXEC, reason_name(reason));
+	struct services *s = j->plan.services;
+	stats_add(s->stats, STAT_compiles, 1);
+	struct refusal refusal = understand(j);
+	if (is_refused(refusal)) {
+		not_cached(j, refusal);
+		send_text(j, WIRE_EXEC, reason_name(refusal.reason));
 		return;
 	}
 	bool is_hit = hit(j);
-	stats_add(j->d->stats, STAT_corrupt, store_take_corrupt(j->d->store));
+	stats_add(s->stats, STAT_corrupt, store_take_corrupt(s->store));
 	if (is_hit)
 		return;
-	j->outcome = OUTCOME_MISS;
-	reason = compile(j);
-	if (reason == REASON_NONE) {
-		stats_add(j->d->stats, STAT_misses, 1);
-		stats_add(j->d->stats, STAT_time_compiling_us, j->wall_us);
-		journal_add(j->d->journal, j);
+	refusal = compile(j);
+	if (is_refused(refusal)) {
+		not_cached(j, refusal);
 	} else {
-		not_cached(j, reason);
+		stats_add(s->stats, STAT_misses, 1);
+		stats_add(s->stats, STAT_time_compiling_us, j->wall_us);
+		record(j, OUTCOME_MISS, NO_REFUSAL);
 	}
 	if (!j->is_answered)
 		wire_send(j->sock, WIRE_RELEASED, NULL, NULL, 0, NULL);
 }
 
-static void serve_control(struct job *j, const struct wire_msg *m)
+static int receive(struct job *j, const struct wire_msg *m, struct err *err)
 {
-	const char *what = wire_get_text(&j->arena, &m->payload, NULL);
-	if (what && strcmp(what, "status") == 0) {
-		send_text(j, WIRE_TEXT, status_lines(j));
-	} else if (what && strncmp(what, STATUS_JSON, strlen(STATUS_JSON)) == 0) {
-		send_text(j, WIRE_TEXT, status_json(j, what + strlen(STATUS_JSON)));
-	} else if (what && strcmp(what, "stop") == 0) {
-		send_text(j, WIRE_TEXT, "stopping");
-		atomic_store(&j->d->stopping, true);
-		kill(getpid(), SIGTERM);
-	} else {
-		send_text(j, WIRE_TEXT, "unknown request");
-	}
+	if (wire_get_job(&j->wire, &j->arena, &m->payload, err) < 0)
+		return -1;
+	if (m->n_fds < 1)
+		return err_set(err, ERR_FORMAT, "a job came without its working directory");
+	j->plan.cwd_fd = m->fds[0];
+	j->plan.env = j->wire.env;
+	return 0;
 }
 
-void job_serve(struct daemon *d, int sock)
+void job_serve(struct services *services, int sock, const struct wire_msg *m)
 {
-	struct job j = {.d = d, .sock = sock, .cwd_fd = -1};
-	AUTO_MSG struct wire_msg m = WIRE_MSG_INIT;
+	struct job j = {.sock = sock};
 	struct err err = ERR_INIT;
-	struct timeval limit = {.tv_sec = DAEMON_RECV_S};
-
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-	if (wire_recv(sock, &m, &err) < 0)
-		log_debug("a launcher said nothing: %s", err.text);
-	else if (m.type == WIRE_CONTROL)
-		serve_control(&j, &m);
-	else if (m.type == WIRE_JOB && receive(&j, &m, &err) == 0)
+	j.plan = (struct plan){.services = services, .arena = &j.arena, .wire = &j.wire, .cwd_fd = -1};
+	j.lookup.plan = &j.plan;
+	if (receive(&j, m, &err) == 0)
 		serve_compile(&j);
 	else
 		log_warn("a message was not understood: %s", err.text);
-	manifest_unref(j.manifest);
-	ways_release(j.ways);
+	lookup_release(&j.lookup);
+	baseline_release(&j.baseline);
 	arena_release(&j.arena);
 }

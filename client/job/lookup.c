@@ -1,7 +1,9 @@
-#include "client/job/job.h"
+#include "client/job/lookup.h"
 
 #include "base/map.h"
 #include "base/path.h"
+#include "client/job/texts.h"
+#include "client/job/variants.h"
 #include "depscan/path_cache.h"
 
 #include <errno.h>
@@ -19,53 +21,55 @@ struct memo {
 	struct map digests; // name -> struct digest in the job's arena; zero: can't be read
 };
 
-static const struct digest *digest_now(struct job *j, struct memo *memo, const char *name)
+static const struct digest *digest_now(const struct plan *p, struct memo *memo, const char *name)
 {
 	struct digest *d = memo ? map_gets(&memo->digests, name) : NULL;
 	if (d)
 		return d;
-	d = arena_alloc(&j->arena, sizeof *d);
-	if (files_digest(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, name), d, NULL, NULL) < 0)
+	d = arena_alloc(p->arena, sizeof *d);
+	if (files_digest(p->services->files, p->cwd_fd, plan_real_path(p, p->arena, name), d, NULL, NULL) < 0)
 		*d = (struct digest){0};
 	if (memo)
 		map_puts(&memo->digests, name, d);
 	return d;
 }
 
-static void note_date(struct job *j, const struct file_id *id)
+static void note_date(struct lookup *l, const struct file_id *id)
 {
-	if (id->ctime_ns > j->newest_input_ns)
-		j->newest_input_ns = id->ctime_ns;
+	if (id->ctime_ns > l->newest_input_ns)
+		l->newest_input_ns = id->ctime_ns;
 }
 
 // What is at an absolute path, without a look as long as nothing has changed there. WATCHED_REFUSED: look yourself.
-static enum watched_state state_now(const struct job *j, const char *path, const struct watched **known)
+static enum watched_state state_now(struct lookup *l, const char *path, const struct watched **known)
 {
-	if (!j->epoch || path[0] != '/')
+	const struct plan *p = l->plan;
+	if (!l->epoch || path[0] != '/')
 		return WATCHED_REFUSED;
-	if (!watched_holds(*known, j->epoch))
-		*known = watch_look(j->d->watch, j->epoch, path);
+	if (!watched_holds(*known, l->epoch))
+		*known = watch_look(p->services->watch, l->epoch, path);
 	return *known ? (*known)->state : WATCHED_REFUSED;
 }
 
 // In the usual case a watch, or one look at the file's identity, is enough.
-static bool input_matches(struct job *j, struct memo *memo, struct manifest_input *in)
+static bool input_matches(struct lookup *l, struct memo *memo, struct manifest_input *in)
 {
-	enum watched_state state = state_now(j, in->name, &in->watched);
+	const struct plan *p = l->plan;
+	enum watched_state state = state_now(l, in->name, &in->watched);
 	if (state == WATCHED_ABSENT)
 		return false;
 	if (state == WATCHED_FILE) {
-		note_date(j, &in->watched->id);
+		note_date(l, &in->watched->id);
 		return digest_equal(&in->watched->digest, &in->digest);
 	}
 	struct stat st;
-	if (fstatat(j->cwd_fd, job_real_path(j, &j->arena, in->name), &st, 0) < 0)
+	if (fstatat(p->cwd_fd, plan_real_path(p, p->arena, in->name), &st, 0) < 0)
 		return false;
 	struct file_id id = file_id_of(&st);
-	note_date(j, &id);
+	note_date(l, &id);
 	if (file_id_equal(&id, &in->seen))
 		return true;
-	if (!digest_equal(digest_now(j, memo, in->name), &in->digest))
+	if (!digest_equal(digest_now(p, memo, in->name), &in->digest))
 		return false;
 	int64_t floor = clock_now_ns() - FILES_AGE_FLOOR_NS;
 	if (id.mtime_ns < floor && id.ctime_ns < floor)
@@ -73,29 +77,30 @@ static bool input_matches(struct job *j, struct memo *memo, struct manifest_inpu
 	return true;
 }
 
-static bool inputs_match(struct job *j, struct memo *memo, struct manifest_entry *e)
+static bool inputs_match(struct lookup *l, struct memo *memo, struct manifest_entry *e)
 {
 	bool match = true;
-	pthread_mutex_lock(&j->manifest->lock);
+	pthread_mutex_lock(&l->manifest->lock);
 	for (uint32_t i = 0; i < e->n_inputs && match; i++)
-		match = input_matches(j, memo, &e->inputs[i]);
-	pthread_mutex_unlock(&j->manifest->lock);
+		match = input_matches(l, memo, &e->inputs[i]);
+	pthread_mutex_unlock(&l->manifest->lock);
 	return match;
 }
 
-static bool context_matches(const struct job *j, const struct manifest_entry *e)
+static bool context_matches(const struct plan *p, const struct manifest_entry *e)
 {
-	struct digest place = digest_of(j->root, strlen(j->root));
-	return (digest_is_zero(&e->messages_context) || digest_equal(&e->messages_context, &j->messages_context)) &&
-	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &j->time_context)) &&
+	struct digest place = digest_of(p->root, strlen(p->root));
+	return (digest_is_zero(&e->messages_context) || digest_equal(&e->messages_context, &p->messages_context)) &&
+	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &p->time_context)) &&
 	       (digest_is_zero(&e->place_context) || digest_equal(&e->place_context, &place));
 }
 
 // lstat(), by a watch where that is possible; else `watched` becomes false.
-static int look_at(const struct job *j, const char *path, struct stat *st, bool *watched)
+static int look_at(struct lookup *l, const char *path, struct stat *st, bool *watched)
 {
+	const struct plan *p = l->plan;
 	const struct watched *known = NULL;
-	switch (*watched ? state_now(j, path, &known) : WATCHED_REFUSED) {
+	switch (*watched ? state_now(l, path, &known) : WATCHED_REFUSED) {
 	case WATCHED_ABSENT:
 		errno = ENOENT;
 		return -1;
@@ -107,122 +112,163 @@ static int look_at(const struct job *j, const char *path, struct stat *st, bool 
 		break;
 	}
 	*watched = false;
-	return fstatat(j->cwd_fd, path, st, AT_SYMLINK_NOFOLLOW);
+	return fstatat(p->cwd_fd, path, st, AT_SYMLINK_NOFOLLOW);
 }
 
 // The same for a name that begins with PLACES_ANY: whether there is one like it.
-static bool any_appeared(const struct job *j, const char *path, bool *watched)
+static bool any_appeared(struct lookup *l, const char *path, bool *watched)
 {
+	const struct plan *p = l->plan;
 	const struct watched *known = NULL;
 	const char *base = path_base(path);
-	if (*watched && state_now(j, path, &known) == WATCHED_ABSENT)
+	if (*watched && state_now(l, path, &known) == WATCHED_ABSENT)
 		return false;
 	*watched = false;
 	AUTO_FREE char *dir = mem_strndup(path, (size_t)(base - path));
-	return places_any_ends(j->cwd_fd, dir, base + strlen(PLACES_ANY));
+	return places_any_ends(p->cwd_fd, dir, base + strlen(PLACES_ANY));
 }
 
-// The name in the group that exists now, or NULL. Under the manifest's lock.
-static const char *appeared_in(const struct job *j, struct absent_group *g, const char *dir)
+// A directory with names that must be absent, as it is now.
+struct group_now {
+	const char *dir;
+	struct stat st;
+	struct file_id id;
+	uint64_t stamp; // of the directory watch; 0: it tells nothing
+	bool watched;   // nothing can appear in it without a change of epoch
+	bool is_old;    // its own dates tell of every later change
+	bool complete;  // and of everything that may appear
+};
+
+// Where the directory, or the news of it, is as it was when the names were last looked for, none of them has come.
+static bool is_unchanged(struct lookup *l, struct absent_group *g, struct group_now *now)
+{
+	const struct plan *p = l->plan;
+	int64_t clock = clock_now_ns();
+	now->id = file_id_of(&now->st);
+	if (g->checked_trusted && file_id_equal(&now->id, &g->checked)) {
+		g->epoch = now->watched ? l->epoch : 0;
+		return true;
+	}
+	now->is_old = clock - now->id.mtime_ns > FILES_AGE_FLOOR_NS && clock - now->id.ctime_ns > FILES_AGE_FLOOR_NS;
+	// A directory that changes all the time: a build writes its outputs there.
+	if (!now->is_old || g->checked.ino)
+		now->stamp = arrivals_stamp(p->services->arrivals, p->cwd_fd, now->dir, &now->st);
+	if (now->stamp && g->stamp == now->stamp)
+		return true;
+	if (!arrivals_expect(p->services->arrivals, now->stamp, g->names, g->n_names))
+		now->stamp = 0;
+	return false;
+}
+
+// Whether there is something at this path where a header could be read from.
+static bool is_present(struct lookup *l, char *path, struct group_now *now)
 {
 	struct stat st;
-	int64_t now = clock_now_ns();
-	if (j->epoch && g->epoch == j->epoch)
-		return NULL;
-	// The folder, and later each name. (One in the build tree is another folder for another job.)
-	bool watched = j->epoch && g->dir[0] == '/' && watch_folder(j->d->watch, dir);
-	if (fstatat(j->cwd_fd, dir[0] ? dir : ".", &st, 0) < 0)
-		return NULL;
-	if (!S_ISDIR(st.st_mode))
-		return ".";
-	struct file_id id = file_id_of(&st);
-	if (g->checked_trusted && file_id_equal(&id, &g->checked)) {
-		g->epoch = watched ? j->epoch : 0;
-		return NULL;
-	}
-	// A folder that changes all the time: a build writes its outputs there.
-	bool old = now - id.mtime_ns > FILES_AGE_FLOOR_NS && now - id.ctime_ns > FILES_AGE_FLOOR_NS;
-	uint64_t stamp = !old || g->checked.ino ? arrivals_stamp(j->d->arrivals, j->cwd_fd, dir[0] ? dir : ".", &st) : 0;
-	if (stamp && g->stamp == stamp)
-		return NULL;
-	if (!arrivals_expect(j->d->arrivals, stamp, g->names, g->n_names))
-		stamp = 0;
+	size_t n = strlen(path);
+	bool directory_allowed = path[n - 1] == '/';
+	if (directory_allowed)
+		path[n - 1] = '\0';
+	if (look_at(l, path, &st, &now->watched) < 0)
+		return false;
+	now->complete &= !S_ISLNK(st.st_mode); // what it leads to changes elsewhere
+	bool dangling = S_ISLNK(st.st_mode) && fstatat(l->plan->cwd_fd, path, &st, 0) < 0 && errno == ENOENT;
+	return !dangling && !(directory_allowed && S_ISDIR(st.st_mode));
+}
+
+// Is the first directory of "sub/x.h" missing? Else the group's own directory does not tell of all that may appear.
+static bool lacks_subdirectory(struct lookup *l, char *path, size_t end, struct group_now *now)
+{
+	struct stat st;
+	path[end] = '\0';
+	bool lacks = look_at(l, path, &st, &now->watched) < 0 && errno == ENOENT;
+	path[end] = '/';
+	now->complete &= lacks;
+	return lacks;
+}
+
+static const char *first_present(struct lookup *l, const struct absent_group *g, const char *dir, struct group_now *now)
+{
 	char path[4096];
 	size_t n = dir[0] ? (size_t)snprintf(path, sizeof path, "%s/", dir) : 0;
-	bool complete = true;    // the folder's own identity tells of everything that may appear
-	const char *gone = NULL; // the name whose subfolder is not there, and that subfolder's length: sorted, others follow
+	const char *gone = NULL; // the name whose subdirectory is not there, and that one's length: sorted, others follow
 	size_t gone_len = 0;
 	for (uint32_t i = 0; i < g->n_names; i++) {
-		const char *name = g->names[i], *slash = strchr(name, '/');
+		const char *name = g->names[i], *slash = strchr(name, '/'), *base = path_base(name);
 		if (n + strlen(name) >= sizeof path)
 			return name;
 		if (gone && strncmp(name, gone, gone_len) == 0)
 			continue;
 		strcpy(path + n, name);
-		if (slash && slash[1]) {
-			path[n + (size_t)(slash - name)] = '\0';
-			if (look_at(j, path, &st, &watched) < 0 && errno == ENOENT) {
-				gone = name;
-				gone_len = (size_t)(slash - name) + 1;
-				continue;
-			}
-			complete = false;
-			path[n + (size_t)(slash - name)] = '/';
-		}
-		const char *base = path_base(name);
-		if (strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
-			if (any_appeared(j, path, &watched))
-				return name;
-			stamp = 0;
+		if (slash && slash[1] && lacks_subdirectory(l, path, n + (size_t)(slash - name), now)) {
+			gone = name;
+			gone_len = (size_t)(slash - name) + 1;
 			continue;
 		}
-		bool folder_allowed = name[strlen(name) - 1] == '/';
-		if (folder_allowed)
-			path[n + strlen(name) - 1] = '\0';
-		if (look_at(j, path, &st, &watched) == 0) {
-			complete &= !S_ISLNK(st.st_mode); // what it leads to changes elsewhere
-			bool dangling = S_ISLNK(st.st_mode) && fstatat(j->cwd_fd, path, &st, 0) < 0 && errno == ENOENT;
-			if (!dangling && !(folder_allowed && S_ISDIR(st.st_mode)))
-				return name;
-		}
+		bool is_any = strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0;
+		if (is_any ? any_appeared(l, path, &now->watched) : is_present(l, path, now))
+			return name;
+		if (is_any)
+			now->stamp = 0;
 	}
-	g->checked = id;
-	g->checked_trusted = complete && old;
-	g->epoch = watched ? j->epoch : 0;
-	g->stamp = complete ? stamp : 0;
+	return NULL;
+}
+
+// The name in the group that exists now, or NULL. Under the manifest's lock.
+static const char *appeared_in(struct lookup *l, struct absent_group *g, const char *dir)
+{
+	const struct plan *p = l->plan;
+	struct group_now now = {.dir = dir[0] ? dir : ".", .complete = true};
+	if (l->epoch && g->epoch == l->epoch)
+		return NULL;
+	// First the directory, later each name. (One in the build tree is another directory for another job.)
+	now.watched = l->epoch && g->dir[0] == '/' && watch_folder(p->services->watch, dir);
+	if (fstatat(p->cwd_fd, now.dir, &now.st, 0) < 0)
+		return NULL;
+	if (!S_ISDIR(now.st.st_mode))
+		return ".";
+	if (is_unchanged(l, g, &now))
+		return NULL;
+	const char *name = first_present(l, g, dir, &now);
+	if (name)
+		return name;
+	g->checked = now.id;
+	g->checked_trusted = now.complete && now.is_old;
+	g->epoch = now.watched ? l->epoch : 0;
+	g->stamp = now.complete ? now.stamp : 0;
 	return NULL;
 }
 
 // True if every name that must be absent is, and every one that must be present too; else the cause is noted if asked for.
-static bool names_hold(struct job *j, struct manifest_entry *e, struct cause *cause)
+static bool names_hold(struct lookup *l, struct manifest_entry *e, struct cause *cause)
 {
+	const struct plan *p = l->plan;
 	const char *found = NULL, *dir = NULL;
-	pthread_mutex_lock(&j->manifest->lock);
+	pthread_mutex_lock(&l->manifest->lock);
 	for (uint32_t i = 0; i < e->n_absent && !found; i++) {
-		dir = job_real_path(j, &j->arena, e->absent[i].dir);
-		found = appeared_in(j, &e->absent[i], dir);
+		dir = plan_real_path(p, p->arena, e->absent[i].dir);
+		found = appeared_in(l, &e->absent[i], dir);
 	}
-	pthread_mutex_unlock(&j->manifest->lock);
+	pthread_mutex_unlock(&l->manifest->lock);
 	if (found && cause) {
 		cause->kind = CAUSE_APPEARED;
-		cause_add(cause, path_join(&j->arena, dir, found), NULL, "present");
+		cause_add(cause, path_join(p->arena, dir, found), NULL, "present");
 	}
 	for (uint32_t i = 0; i < e->n_links && !found; i++) {
-		const char *name = job_real_path(j, &j->arena, e->links[i].dir);
-		char *real = search_real_path(&j->arena, j->cwd_fd, name);
-		if (real && strcmp(job_canonical_path(j, real), e->links[i].real) == 0)
+		const char *name = plan_real_path(p, p->arena, e->links[i].dir);
+		char *real = search_real_path(p->arena, p->cwd_fd, name);
+		if (real && strcmp(plan_canonical_path(p, real), e->links[i].real) == 0)
 			continue;
 		found = name;
 		if (cause) {
 			cause->kind = CAUSE_LINK;
-			cause_add(cause, name, job_real_path(j, &j->arena, e->links[i].real), real);
+			cause_add(cause, name, plan_real_path(p, p->arena, e->links[i].real), real);
 		}
 	}
 	for (uint32_t i = 0; i < e->n_present && !found; i++) {
-		const char *name = job_real_path(j, &j->arena, e->present[i]);
+		const char *name = plan_real_path(p, p->arena, e->present[i]);
 		const struct watched *known = NULL;
-		enum watched_state state = state_now(j, name, &known);
-		if (state == WATCHED_FILE || state == WATCHED_FOLDER || faccessat(j->cwd_fd, name, F_OK, 0) == 0)
+		enum watched_state state = state_now(l, name, &known);
+		if (state == WATCHED_FILE || state == WATCHED_FOLDER || faccessat(p->cwd_fd, name, F_OK, 0) == 0)
 			continue;
 		found = name;
 		if (cause) {
@@ -233,24 +279,26 @@ static bool names_hold(struct job *j, struct manifest_entry *e, struct cause *ca
 	return !found;
 }
 
-static int take_result(struct job *j, const struct manifest_entry *e, struct buf *result)
+static int take_result(struct lookup *l, const struct manifest_entry *e, struct buf *result)
 {
-	if (store_get(j->d->store, STORE_RESULT, &e->result, result, NULL) == 1)
+	const struct plan *p = l->plan;
+	if (store_get(p->services->store, STORE_RESULT, &e->result, result, NULL) == 1)
 		return 1;
-	j->cause.kind = CAUSE_EVICTED;
+	l->cause.kind = CAUSE_EVICTED;
 	return 0;
 }
 
-static int direct(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+static int direct(struct lookup *l, struct memo *memo, struct manifest_entry *entry, struct buf *result)
 {
-	struct manifest *m = j->manifest;
+	const struct plan *p = l->plan;
+	struct manifest *m = l->manifest;
 	for (uint32_t i = 0; i < m->n_entries; i++) {
 		struct manifest_entry *e = &m->entries[i];
-		if (!inputs_match(j, i ? memo : NULL, e) || !context_matches(j, e) || !names_hold(j, e, NULL))
+		if (!inputs_match(l, i ? memo : NULL, e) || !context_matches(p, e) || !names_hold(l, e, NULL))
 			continue;
-		if (take_result(j, e, result)) {
+		if (take_result(l, e, result)) {
 			*entry = *e;
-			j->outcome = OUTCOME_DIRECT_HIT;
+			l->outcome = OUTCOME_DIRECT_HIT;
 			return 1;
 		}
 	}
@@ -259,37 +307,38 @@ static int direct(struct job *j, struct memo *memo, struct manifest_entry *entry
 
 // A source whose text changes with every compile (a configure script's conftest.c) fills its manifest with variants that
 // push each other out. Each text has a manifest of its own then.
-static int direct_by_text(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+static int direct_by_text(struct lookup *l, struct memo *memo, struct manifest_entry *entry, struct buf *result)
 {
+	const struct plan *p = l->plan;
 	struct digest key;
-	if (!job_is_crowded(j) || job_text_key(j, &key) < 0)
+	if (!lookup_is_crowded(l) || lookup_text_key(p, &key) < 0)
 		return 0;
-	struct manifest *all = j->manifest;
-	j->manifest = manifests_get(j->d->manifests, &key);
-	int found = j->manifest ? direct(j, memo, entry, result) : 0;
+	struct manifest *all = l->manifest;
+	l->manifest = manifests_get(p->services->manifests, &key);
+	int found = l->manifest ? direct(l, memo, entry, result) : 0;
 	if (!found) {
-		manifest_unref(j->manifest);
-		j->manifest = all;
+		manifest_unref(l->manifest);
+		l->manifest = all;
 	} else {
 		manifest_unref(all);
 	}
 	return found;
 }
 
-bool job_is_crowded(const struct job *j)
+bool lookup_is_crowded(const struct lookup *l)
 {
-	return j->manifest && j->manifest->n_entries >= config_number(j->config, SETTING_max_manifest_entries) / 4;
+	return l->manifest && l->manifest->n_entries >= config_number(l->plan->config, SETTING_max_manifest_entries) / 4;
 }
 
-int job_text_key(struct job *j, struct digest *key)
+int lookup_text_key(const struct plan *p, struct digest *key)
 {
 	struct digest text;
-	if (files_digest(j->d->files, j->cwd_fd, j->line.source, &text, NULL, NULL) < 0)
+	if (files_digest(p->services->files, p->cwd_fd, p->line.source, &text, NULL, NULL) < 0)
 		return -1;
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	hasher_str(&h, "by text");
-	hasher_digest(&h, &j->manifest_key);
+	hasher_digest(&h, &p->manifest_key);
 	hasher_digest(&h, &text);
 	*key = hasher_end(&h);
 	return 0;
@@ -297,60 +346,65 @@ int job_text_key(struct job *j, struct digest *key)
 
 // ---- without a match: how far is the nearest entry? -------------------------------------------------------------------
 
-static uint32_t count_differences(struct job *j, struct memo *memo, const struct manifest_entry *e)
+static uint32_t count_differences(struct lookup *l, struct memo *memo, const struct manifest_entry *e)
 {
+	const struct plan *p = l->plan;
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < e->n_inputs; i++)
-		n += !digest_equal(digest_now(j, memo, e->inputs[i].name), &e->inputs[i].digest);
+		n += !digest_equal(digest_now(p, memo, e->inputs[i].name), &e->inputs[i].digest);
 	return n;
 }
 
 // True if every file that differs does so in comments only; `now` gets the inputs as they are.
-static bool differs_in_comments(struct job *j, struct memo *memo, const struct manifest_entry *e, struct manifest_input *now)
+static bool differs_in_comments(struct lookup *l, struct memo *memo, const struct manifest_entry *e,
+				struct manifest_input *now)
 {
+	const struct plan *p = l->plan;
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		const struct manifest_input *in = &e->inputs[i];
 		struct file_facts facts;
 		now[i] = *in;
-		if (digest_equal(digest_now(j, memo, in->name), &in->digest))
+		if (digest_equal(digest_now(p, memo, in->name), &in->digest))
 			continue;
 		if ((in->flags & INPUT_NO_CODE) ||
-		    files_facts(j->d->files, j->cwd_fd, job_real_path(j, &j->arena, in->name), &j->arena, &facts, NULL) <
-			    0 ||
+		    files_facts(p->services->files, p->cwd_fd, plan_real_path(p, p->arena, in->name), p->arena, &facts,
+				NULL) < 0 ||
 		    !digest_equal(&facts.scan.code, &in->code))
 			return false;
 		now[i].digest = facts.digest;
-		job_keep_text(j, job_real_path(j, &j->arena, in->name), &facts.digest);
+		texts_keep(p, plan_real_path(p, p->arena, in->name), &facts.digest);
 	}
 	return true;
 }
 
-static int by_code(struct job *j, struct memo *memo, struct manifest_entry *e, struct manifest_entry *entry,
+static int by_code(struct lookup *l, struct memo *memo, struct manifest_entry *e, struct manifest_entry *entry,
 		   struct buf *result)
 {
+	const struct plan *p = l->plan;
 	// Messages quote the source with its comments.
-	if (!j->code_counts || !digest_is_zero(&e->messages_context) || !context_matches(j, e))
+	if (!p->code_counts || !digest_is_zero(&e->messages_context) || !context_matches(p, e))
 		return 0;
-	struct manifest_input *now = arena_alloc(&j->arena, e->n_inputs * sizeof *now);
-	if (!differs_in_comments(j, memo, e, now) || !names_hold(j, e, NULL) || !take_result(j, e, result))
+	struct manifest_input *now = arena_alloc(p->arena, e->n_inputs * sizeof *now);
+	if (!differs_in_comments(l, memo, e, now) || !names_hold(l, e, NULL) || !take_result(l, e, result))
 		return 0;
 	*entry = *e;
 	entry->inputs = now;
-	j->outcome = OUTCOME_PREPROCESSED_HIT;
-	if (!config_bool(j->config, SETTING_read_only))
-		manifests_add(j->d->manifests, &j->manifest_key, entry,
-			      (size_t)config_number(j->config, SETTING_max_manifest_entries), NULL);
+	l->outcome = OUTCOME_PREPROCESSED_HIT;
+	if (!config_bool(p->config, SETTING_read_only))
+		manifests_add(p->services->manifests, &p->manifest_key, entry,
+			      (size_t)config_number(p->config, SETTING_max_manifest_entries), NULL);
 	return 1;
 }
 
-static void explain_entry(struct job *j, struct memo *memo, struct manifest_entry *e)
+static void explain_entry(struct lookup *l, struct memo *memo, struct manifest_entry *e)
 {
-	struct cause *c = &j->cause;
+	const struct plan *p = l->plan;
+	struct cause *c = &l->cause;
 	if (c->kind == CAUSE_EVICTED)
 		return;
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		const struct manifest_input *in = &e->inputs[i];
-		const struct digest *now = digest_now(j, memo, in->name);
+		const struct digest *now = digest_now(p, memo, in->name);
 		if (digest_equal(now, &in->digest))
 			continue;
 		char was[DIGEST_HEX], is[DIGEST_HEX];
@@ -358,28 +412,28 @@ static void explain_entry(struct job *j, struct memo *memo, struct manifest_entr
 		digest_hex(now, is);
 		bool gone = digest_is_zero(now);
 		c->kind = gone ? CAUSE_VANISHED : CAUSE_INPUT;
-		cause_add(c, job_real_path(j, &j->arena, in->name), arena_strdup(&j->arena, was),
-			  gone ? NULL : arena_strdup(&j->arena, is));
+		cause_add(c, plan_real_path(p, p->arena, in->name), arena_strdup(p->arena, was),
+			  gone ? NULL : arena_strdup(p->arena, is));
 	}
-	if (c->n_all || !names_hold(j, e, c))
+	if (c->n_all || !names_hold(l, e, c))
 		return;
-	if (!digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &j->time_context))
+	if (!digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &p->time_context))
 		c->kind = CAUSE_TIME;
-	else if (!digest_is_zero(&e->messages_context) && !digest_equal(&e->messages_context, &j->messages_context))
+	else if (!digest_is_zero(&e->messages_context) && !digest_equal(&e->messages_context, &p->messages_context))
 		c->kind = CAUSE_MESSAGES;
 	else
 		c->kind = CAUSE_PLACE;
 }
 
-static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entry, struct buf *result)
+static int nearest(struct lookup *l, struct memo *memo, struct manifest_entry *entry, struct buf *result)
 {
-	struct manifest *m = j->manifest;
+	struct manifest *m = l->manifest;
 	struct manifest_entry *best = NULL;
 	uint32_t least = UINT32_MAX;
 	for (uint32_t i = 0; i < m->n_entries && i < COMPARED_ENTRIES; i++) {
 		struct manifest_entry *e = &m->entries[i];
-		uint32_t n = count_differences(j, memo, e);
-		if (n && by_code(j, memo, e, entry, result))
+		uint32_t n = count_differences(l, memo, e);
+		if (n && by_code(l, memo, e, entry, result))
 			return 1;
 		if (n < least) {
 			least = n;
@@ -387,25 +441,31 @@ static int nearest(struct job *j, struct memo *memo, struct manifest_entry *entr
 		}
 	}
 	if (best)
-		explain_entry(j, memo, best);
+		explain_entry(l, memo, best);
 	return 0;
 }
 
-int job_look_up(struct job *j, struct manifest_entry *entry, struct buf *result)
+int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *result)
 {
-	j->epoch = watch_epoch(j->d->watch);
-	arrivals_read(j->d->arrivals);
-	j->manifest = manifests_get(j->d->manifests, &j->manifest_key);
-	if (!j->manifest) {
-		unit_compare(j, j->d->store, &j->arena, &j->cause);
+	const struct plan *p = l->plan;
+	l->epoch = watch_epoch(p->services->watch);
+	arrivals_read(p->services->arrivals);
+	l->manifest = manifests_get(p->services->manifests, &p->manifest_key);
+	if (!l->manifest) {
+		variants_compare(p, p->services->store, p->arena, &l->cause);
 		return 0;
 	}
 	struct memo memo = {MAP_INIT};
-	int found = direct(j, &memo, entry, result);
+	int found = direct(l, &memo, entry, result);
 	if (!found)
-		found = direct_by_text(j, &memo, entry, result);
+		found = direct_by_text(l, &memo, entry, result);
 	if (!found)
-		found = nearest(j, &memo, entry, result);
+		found = nearest(l, &memo, entry, result);
 	map_release(&memo.digests);
 	return found;
+}
+
+void lookup_release(struct lookup *l)
+{
+	manifest_unref(l->manifest);
 }

@@ -1,4 +1,4 @@
-#include "client/job/inputs.h"
+#include "client/job/macros.h"
 
 #include "base/file.h"
 
@@ -18,18 +18,18 @@ static bool word_defines(const char *word, const char *name)
 	return false;
 }
 
-static bool is_defined_in_words(const struct job *j, const char *name)
+static bool is_defined_in_words(const struct plan *p, const char *name)
 {
-	for (unsigned i = 0; i < j->line.n_words; i++)
-		if (j->line.words[i].role != WORD_SEARCH && i != j->line.source_word &&
-		    word_defines(j->line.words[i].text, name))
+	for (unsigned i = 0; i < p->line.n_words; i++)
+		if (p->line.words[i].role != WORD_SEARCH && i != p->line.source_word &&
+		    word_defines(p->line.words[i].text, name))
 			return true;
 	return false;
 }
 
-static const char *language_of(const struct job *j)
+static const char *language_of(const struct plan *p)
 {
-	switch (j->line.lang) {
+	switch (p->line.lang) {
 	case LANG_C:
 		return "c";
 	case LANG_CXX:
@@ -47,7 +47,7 @@ static const char *language_of(const struct job *j)
 // some machines more. *value: what stands behind the name, up to the end of the line; NULL where the compiler did not say.
 static bool is_builtin(struct inputs *in, const char *name, const char **value)
 {
-	const char *language = language_of(in->j);
+	const char *language = language_of(in->plan);
 	*value = NULL;
 	if (!in->builtin.len && language) {
 		const char *const more[] = {"-E", "-dM", "-x", language, "/dev/null", NULL};
@@ -56,7 +56,7 @@ static bool is_builtin(struct inputs *in, const char *name, const char **value)
 			buf_add(&in->builtin, c.out.data, c.out.len);
 		child_release(&c);
 	}
-	const char *line = arena_printf(&in->j->arena, "#define %s", name);
+	const char *line = arena_printf(in->plan->arena, "#define %s", name);
 	for (const char *p = in->builtin.data; p && (p = strstr(p, line)); p++)
 		if (p[strlen(line)] == ' ' || p[strlen(line)] == '(') {
 			*value = p + strlen(line);
@@ -67,9 +67,9 @@ static bool is_builtin(struct inputs *in, const char *name, const char **value)
 
 static bool is_defined_in_texts(const struct inputs *in, const char *name)
 {
-	const struct job *j = in->j;
+	const struct plan *p = in->plan;
 	for (uint32_t i = 0; i < in->n; i++)
-		if (files_may_define(j->d->files, j->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
+		if (files_may_define(p->services->files, p->cwd_fd, in->list[i].path, &in->list[i].facts.digest, name))
 			return true;
 	return false;
 }
@@ -78,7 +78,7 @@ static bool is_defined_in_texts(const struct inputs *in, const char *name)
 static bool is_defined(struct inputs *in, const char *name)
 {
 	const char *value;
-	return is_defined_in_words(in->j, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
+	return is_defined_in_words(in->plan, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
 }
 
 bool macros_in_includes(struct inputs *in)
@@ -96,9 +96,9 @@ bool macros_in_includes(struct inputs *in)
 // What a macro may be, as single words, each with its NUL, if that is all it can be; else false. None: it is none.
 static bool word_values(struct inputs *in, const char *name, struct buf *values)
 {
-	const struct job *j = in->j;
+	const struct plan *p = in->plan;
 	const char *builtin;
-	if (is_defined_in_words(j, name))
+	if (is_defined_in_words(p, name))
 		return false;
 	if (is_builtin(in, name, &builtin)) {
 		size_t n = builtin && *builtin == ' ' ? strspn(builtin + 1, WORD) : 0;
@@ -110,8 +110,8 @@ static bool word_values(struct inputs *in, const char *name, struct buf *values)
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct input *input = &in->list[i];
 		AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
-		if (files_may_define(j->d->files, j->cwd_fd, input->path, &input->facts.digest, name) &&
-		    (file_read(j->cwd_fd, input->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0 ||
+		if (files_may_define(p->services->files, p->cwd_fd, input->path, &input->facts.digest, name) &&
+		    (file_read(p->cwd_fd, input->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0 ||
 		     !scan_values(text.data, text.len, name, values)))
 			return false;
 	}
@@ -121,7 +121,7 @@ static bool word_values(struct inputs *in, const char *name, struct buf *values)
 static void add_probe(struct inputs *in, struct input *i, const char *name)
 {
 	struct scan *s = &i->facts.scan;
-	struct include *list = arena_alloc(&in->j->arena, (s->n_includes + 1) * sizeof *list);
+	struct include *list = arena_alloc(in->plan->arena, (s->n_includes + 1) * sizeof *list);
 	memcpy(list, s->includes, s->n_includes * sizeof *list);
 	list[s->n_includes++] = (struct include){.name = name, .form = INCLUDE_ANGLED, .probe = true};
 	s->includes = list;
@@ -139,13 +139,13 @@ static bool add_expanded(struct inputs *in, struct input *i, const char *name, s
 	while (name[at]) {
 		AUTO_BUF struct buf values = BUF_INIT;
 		size_t n = strcspn(name + at, "./-+");
-		const char *word = arena_strndup(&in->j->arena, name + at, n);
+		const char *word = arena_strndup(in->plan->arena, name + at, n);
 		if (n && !word_values(in, word, &values))
 			return false;
 		for (const char *v = values.data; v && v < values.data + values.len; v += strlen(v) + 1) {
 			if (strcmp(v, word) == 0)
 				continue;
-			const char *other = arena_printf(&in->j->arena, "%.*s%s%s", (int)at, name, v, name + at + n);
+			const char *other = arena_printf(in->plan->arena, "%.*s%s%s", (int)at, name, v, name + at + n);
 			add_probe(in, i, other);
 			if (++in->n_probes > MOST || !add_expanded(in, i, other, at))
 				return false;
@@ -160,8 +160,8 @@ static bool add_expanded(struct inputs *in, struct input *i, const char *name, s
 static bool find_wrapped(struct inputs *in, const char *wrapper, struct input *i)
 {
 	const struct scan *s = &i->facts.scan;
-	const struct job *j = in->j;
-	if (files_may_ask(j->d->files, j->cwd_fd, i->path, &i->facts.digest, wrapper))
+	const struct plan *p = in->plan;
+	if (files_may_ask(p->services->files, p->cwd_fd, i->path, &i->facts.digest, wrapper))
 		return false;
 	for (unsigned k = 0, n = s->n_includes; k < n; k++)
 		if (s->includes[k].wrapped && s->includes[k].form == INCLUDE_ANGLED &&
@@ -180,15 +180,13 @@ bool macros_in_probes(struct inputs *in)
 			const struct include *inc = &s->includes[k];
 			if (inc->form != INCLUDE_MACRO || !inc->probe || map_puts(&known, inc->name, in))
 				continue;
-			for (uint32_t l = 0; l < in->n && in->reason == REASON_NONE; l++)
-				if (!find_wrapped(in, inc->name, &in->list[l])) {
-					in->reason = REASON_unknown_probe;
-					in->j->culprit = in->list[l].path;
-				}
+			for (uint32_t l = 0; l < in->n && !is_refused(in->refusal); l++)
+				if (!find_wrapped(in, inc->name, &in->list[l]))
+					in->refusal = refuse(REASON_unknown_probe, in->list[l].path);
 		}
 	}
 	for (uint32_t i = 0; i < in->n; i++)
 		added |= in->list[i].probes_added;
 	map_release(&known);
-	return in->reason == REASON_NONE && added;
+	return !is_refused(in->refusal) && added;
 }

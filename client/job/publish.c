@@ -1,4 +1,8 @@
-#include "client/job/job.h"
+#include "client/job/publish.h"
+#include "client/job/inputs.h"
+#include "client/job/lookup.h"
+#include "client/job/texts.h"
+#include "client/job/variants.h"
 
 #include "base/log.h"
 
@@ -6,30 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *job_output_name(const struct job *j, enum part part)
-{
-	switch (part) {
-	case PART_OBJECT:
-		return j->line.output;
-	case PART_DWO:
-		return j->line.dwo;
-	case PART_GCNO:
-		return j->line.gcno;
-	case PART_SU:
-		return j->line.su;
-	default:
-		return NULL;
-	}
-}
-
 // Follows from all that the result depends on, so that the same compile has the same key wherever it ran. The names that
 // must be absent or present are part of it: with __has_include two results can have the same inputs.
-struct digest job_result_key(const struct job *j, const struct manifest_entry *e)
+static struct digest result_key(const struct plan *p, const struct manifest_entry *e)
 {
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	hasher_str(&h, "coffer result 2");
-	hasher_digest(&h, &j->manifest_key);
+	hasher_digest(&h, &p->manifest_key);
 	hasher_digest(&h, &e->messages_context);
 	hasher_digest(&h, &e->time_context);
 	hasher_digest(&h, &e->place_context);
@@ -56,128 +44,126 @@ struct outputs {
 
 static void outputs_release(struct outputs *o)
 {
-	for (int p = 0; p < PART_COUNT; p++)
-		buf_release(&o->parts[p]);
+	for (int part = 0; part < PART_COUNT; part++)
+		buf_release(&o->parts[part]);
 }
 
-static enum reason read_outputs(const struct job *j, const int fds[WIRE_MAX_FDS], struct outputs *o)
+static enum reason read_outputs(const struct plan *p, const int fds[WIRE_MAX_FDS], struct outputs *o)
 {
 	struct err err = ERR_INIT;
-	size_t most = (size_t)config_number(j->config, SETTING_max_output);
-	for (enum part p = 0; p < PART_STDOUT; p++) {
-		const char *name = job_output_name(j, p);
+	size_t most = (size_t)config_number(p->config, SETTING_max_output);
+	for (enum part part = 0; part < PART_STDOUT; part++) {
+		const char *name = plan_output_name(p, part);
 		if (!name)
 			continue;
-		o->has[p] = true;
-		if (file_read(j->cwd_fd, name, most, &o->parts[p], NULL, &err) < 0)
+		o->has[part] = true;
+		if (file_read(p->cwd_fd, name, most, &o->parts[part], NULL, &err) < 0)
 			return err.code == ERR_LIMIT ? REASON_output_too_large : REASON_output_missing;
 	}
 	for (int i = 0; i < 2; i++) {
-		enum part p = PART_STDOUT + (enum part)i;
-		if (lseek(fds[i], 0, SEEK_SET) < 0 || file_read_fd(fds[i], most, &o->parts[p], &err) < 0)
+		enum part part = PART_STDOUT + (enum part)i;
+		if (lseek(fds[i], 0, SEEK_SET) < 0 || file_read_fd(fds[i], most, &o->parts[part], &err) < 0)
 			return REASON_messages_too_large;
-		o->has[p] = o->parts[p].len > 0;
+		o->has[part] = o->parts[part].len > 0;
 	}
 	return REASON_NONE;
 }
 
 // Some compilers put absolute names into the object whatever the maps say.
-static bool names_the_tree(const struct job *j, const struct outputs *o)
+static bool names_the_tree(const struct plan *p, const struct outputs *o)
 {
-	const char *names[] = {j->root, j->root_real};
-	for (int p = 0; p < PART_STDOUT; p++)
+	const char *names[] = {p->root, p->root_real};
+	for (int part = 0; part < PART_STDOUT; part++)
 		for (size_t i = 0; i < COUNT_OF(names); i++)
-			if (o->has[p] && names[i] && o->parts[p].len &&
-			    memmem(o->parts[p].data, o->parts[p].len, names[i], strlen(names[i])))
+			if (o->has[part] && names[i] && o->parts[part].len &&
+			    memmem(o->parts[part].data, o->parts[part].len, names[i], strlen(names[i])))
 				return true;
 	return false;
 }
 
-static int store_result(const struct job *j, const struct digest *key, const struct outputs *o, struct err *err)
+static int store_result(const struct plan *p, const struct digest *key, const struct outputs *o, struct err *err)
 {
 	AUTO_BUF struct buf head = BUF_INIT;
 	struct store_part parts[PART_COUNT + 1];
 	size_t n = 1, bytes = 0;
 	uint32_t count = 0;
-	for (int p = 0; p < PART_COUNT; p++)
-		count += o->has[p];
+	for (int part = 0; part < PART_COUNT; part++)
+		count += o->has[part];
 	buf_add_u32(&head, count);
-	for (int p = 0; p < PART_COUNT; p++) {
-		if (!o->has[p])
+	for (int part = 0; part < PART_COUNT; part++) {
+		const struct buf *bytes_of = &o->parts[part];
+		if (!o->has[part])
 			continue;
-		buf_add_u32(&head, (uint32_t)p);
-		buf_add_u32(&head, (uint32_t)o->parts[p].len);
-		parts[n++] = (struct store_part){o->parts[p].data ? o->parts[p].data : "", o->parts[p].len};
-		bytes += o->parts[p].len;
+		buf_add_u32(&head, (uint32_t)part);
+		buf_add_u32(&head, (uint32_t)bytes_of->len);
+		parts[n++] = (struct store_part){bytes_of->data ? bytes_of->data : "", bytes_of->len};
+		bytes += bytes_of->len;
 	}
 	parts[0] = (struct store_part){head.data, head.len};
-	if (config_bool(j->config, SETTING_recache))
-		store_remove(j->d->store, STORE_RESULT, key);
-	if (store_put(j->d->store, STORE_RESULT, key, parts, n, err) < 0)
+	if (config_bool(p->config, SETTING_recache))
+		store_remove(p->services->store, STORE_RESULT, key);
+	if (store_put(p->services->store, STORE_RESULT, key, parts, n, err) < 0)
 		return -1;
-	stats_add(j->d->stats, STAT_stored, 1);
-	stats_add(j->d->stats, STAT_bytes_written, bytes);
+	stats_add(p->services->stats, STAT_stored, 1);
+	stats_add(p->services->stats, STAT_bytes_written, bytes);
 	return 0;
 }
 
-static enum reason store_all(struct job *j, struct manifest_entry *e, const struct outputs *o)
+// The result first: a manifest never names what was not published.
+static enum reason store_all(struct publication *pub, struct manifest_entry *e, const struct outputs *o)
 {
 	struct err err = ERR_INIT;
-	e->result = job_result_key(j, e);
-	e->made_at = clock_now_ns() / 1000000000;
-	e->wall_us = j->wall_us;
-	j->result = e->result;
-	// The result first: a manifest never names what was not published.
-	size_t most = (size_t)config_number(j->config, SETTING_max_manifest_entries);
+	const struct plan *p = pub->plan;
+	struct manifests *manifests = p->services->manifests;
+	size_t most = (size_t)config_number(p->config, SETTING_max_manifest_entries);
 	struct digest text;
-	if (store_result(j, &e->result, o, &err) < 0 ||
-	    manifests_add(j->d->manifests, &j->manifest_key, e, most, &err) < 0 ||
-	    (job_is_crowded(j) && job_text_key(j, &text) == 0 && manifests_add(j->d->manifests, &text, e, most, &err) < 0)) {
+	e->result = result_key(p, e);
+	e->made_at = clock_now_ns() / 1000000000;
+	e->wall_us = pub->wall_us;
+	pub->result = e->result;
+	if (store_result(p, &e->result, o, &err) < 0 || manifests_add(manifests, &p->manifest_key, e, most, &err) < 0 ||
+	    (pub->is_crowded && lookup_text_key(p, &text) == 0 && manifests_add(manifests, &text, e, most, &err) < 0)) {
 		log_warn("cannot store a result: %s", err.text);
 		return REASON_store_failed;
 	}
-	unit_remember(j, j->d->store);
+	variants_remember(p, p->services->store);
 	return REASON_NONE;
 }
 
-static enum reason publish_outputs(struct job *j, struct manifest_entry *entry, const struct outputs *o)
+static struct refusal publish_outputs(struct publication *pub, struct manifest_entry *entry, const struct outputs *o)
 {
+	const struct plan *p = pub->plan;
 	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
-		entry->messages_context = j->messages_context;
-	if (j->reproducible && names_the_tree(j, o))
-		entry->place_context = digest_of(j->root, strlen(j->root));
-	return store_all(j, entry, o);
+		entry->messages_context = p->messages_context;
+	if (p->reproducible && names_the_tree(p, o))
+		entry->place_context = digest_of(p->root, strlen(p->root));
+	for (uint32_t i = 0; i < entry->n_inputs; i++)
+		texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest);
+	return refuse(store_all(pub, entry, o), NULL);
 }
 
-static bool stores_nothing(const struct job *j)
-{
-	return config_bool(j->config, SETTING_read_only) || j->keeping != KEEPING;
-}
-
-enum reason job_publish(struct job *j, const struct wire_result *r, int fds[WIRE_MAX_FDS])
+struct refusal publish(struct publication *pub, const struct baseline *b, const struct wire_result *r, const int *fds)
 {
 	struct manifest_entry entry = {0};
 	__attribute__((cleanup(outputs_release))) struct outputs outputs = {0};
-
-	job_heed_policy(j, true);
-	if (stores_nothing(j))
-		return REASON_NONE;
 	if (r->overflow)
-		return REASON_messages_too_large;
+		return refuse(REASON_messages_too_large, NULL);
 	int next = 2;
 	int dep_fd = r->has & RUN_DEPFILE ? fds[next++] : -1;
 	int asm_dep_fd = r->has & RUN_ASM_DEPFILE ? fds[next++] : -1;
-	enum reason reason = read_outputs(j, fds, &outputs);
-	if (reason == REASON_NONE)
-		reason = job_find_inputs(j, dep_fd, asm_dep_fd, &entry);
-	return reason != REASON_NONE ? reason : publish_outputs(j, &entry, &outputs);
+	enum reason reason = read_outputs(pub->plan, fds, &outputs);
+	if (reason != REASON_NONE)
+		return refuse(reason, NULL);
+	struct refusal refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
+	return is_refused(refusal) ? refusal : publish_outputs(pub, &entry, &outputs);
 }
 
-enum reason job_publish_outputs(struct job *j, struct manifest_entry *entry, const struct buf *all, size_t n_object)
+struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct buf *all,
+				      size_t n_object)
 {
-	struct outputs outputs = {.parts[PART_OBJECT] = *all, .has[PART_OBJECT] = true, .has[PART_DWO] = j->line.dwo};
-	job_heed_policy(j, false); // another worker may have told it while this one compiled
+	struct outputs outputs = {
+		.parts[PART_OBJECT] = *all, .has[PART_OBJECT] = true, .has[PART_DWO] = pub->plan->line.dwo};
 	outputs.parts[PART_OBJECT].len = n_object;
 	outputs.parts[PART_DWO] = (struct buf){.data = all->data + n_object, .len = all->len - n_object};
-	return stores_nothing(j) ? REASON_NONE : publish_outputs(j, entry, &outputs);
+	return publish_outputs(pub, entry, &outputs);
 }

@@ -3,15 +3,17 @@
 #ifndef COFFER_CLIENT_JOB_SEARCH_SNAPSHOT_H
 #define COFFER_CLIENT_JOB_SEARCH_SNAPSHOT_H
 
-#include "client/job/job.h"
+#include "client/job/plan.h"
 
-struct ways;
+struct search_snapshot;
 
 // Asks where the compiler will look, and looks there. NULL if it does not tell. In the job's arena.
-struct ways *ways_note(struct job *j);
-const struct search *ways_search(const struct ways *w);
+struct search_snapshot *search_snapshot_take(const struct plan *p);
+const struct search *search_snapshot_search(const struct search_snapshot *s);
+// The compiler begins: what changes from `start_ns` on, by the clock of file dates, counts as moved.
+void search_snapshot_starts(struct search_snapshot *s, int64_t start_ns);
 // Has any folder or link on the way to this input been replaced since? Each folder is looked at once.
-bool ways_moved(struct ways *w, const char *input);
-void ways_release(struct ways *w); // NULL is fine
+bool search_snapshot_moved(struct search_snapshot *s, const char *input);
+void search_snapshot_release(struct search_snapshot *s); // NULL is fine
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "client/farm/farm.h"
 #include "compiler/cmdline.h"
+#include "compiler/compiler.h"
 #include "compiler/travel.h"
-#include "depscan/compiler.h"
 
 struct farms;
 struct farms *farms_new(void);

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "codec/hash.h"
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 // Which programs pass for compilers.
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
+#include "depscan/files.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@ static struct files *files;
 static void setup(void)
 {
 	files = files_new();
-	cs = compilers_new(files);
+	cs = compilers_new(files_digester(files));
 }
 
 static void teardown(void)

@@ -106,6 +106,18 @@ static void check_user_refused(const char *text, int line, const char *part)
 
 // ---- values -------------------------------------------------------------------------------------------------------
 
+START_TEST(watched_folders_are_absolute_names)
+{
+	static const char *const good[] = {"", "off", "/", "/usr/include", "/usr/include:/opt/x/", "/usr//lib/../include"};
+	static const char *const bad[] = {"usr",      ":",  "/usr:", ":/usr",      "/usr::/lib",
+					  "/usr:lib", "on", "OFF",   "/usr /lib:x"};
+	for (size_t i = 0; i < COUNT_OF(good); i++)
+		ck_assert_int_eq(load_set(arena_printf(&arena, "watched_folders=%s", good[i])), 0);
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		ck_assert_int_eq(load_set(arena_printf(&arena, "watched_folders=%s", bad[i])), -1);
+}
+END_TEST
+
 START_TEST(defaults_hold_without_any_file)
 {
 	ck_assert_int_eq(load(NULL, in_folder("tree"), NULL), 0);
@@ -515,6 +527,7 @@ static Suite *suite(void)
 	tcase_add_test(t, switches_take_all_usual_words);
 	tcase_add_test(t, numbers_out_of_range_are_refused);
 	tcase_add_test(t, log_levels_are_four_words);
+	tcase_add_test(t, watched_folders_are_absolute_names);
 	tcase_add_test(t, a_path_is_absolute_or_empty);
 	tcase_add_test(t, an_endless_value_is_refused);
 	tcase_add_test(t, a_message_quotes_only_a_short_printable_line);

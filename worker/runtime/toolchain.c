@@ -1,7 +1,7 @@
 #include "worker/runtime/toolchain.h"
 
 #include "base/path.h"
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
 
 #include <dirent.h>
 #include <errno.h>

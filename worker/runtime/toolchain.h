@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 struct runtime_session;
-struct compilers; // depscan/compiler.h
+struct compilers; // compiler/compiler.h
 
 struct toolchain_config {
 	const char *images; // the folder of unpacked images, or NULL: there are none
@@ -53,7 +53,7 @@ bool toolchain_is_host(const struct toolchain *toolchain);
 const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchain, size_t *n);
 
 // What stands for the toolchain in keys: the image's digest, or "host:" and a digest over the compiler of that name and all it
-// runs (depscan/compiler.h). Looked up in TOOLCHAIN_PATH. `compilers` may be NULL for images.
+// runs (compiler/compiler.h). Looked up in TOOLCHAIN_PATH. `compilers` may be NULL for images.
 #define TOOLCHAIN_IDENTITY 80
 int toolchain_identity(const struct toolchain *toolchain, struct compilers *compilers, const char *compiler,
 		       char identity[TOOLCHAIN_IDENTITY], struct err *err);

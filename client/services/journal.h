@@ -1,18 +1,15 @@
 // The journal: one line of JSON for every compile, for `coffer explain`. <cache>/v1/journal.jsonl, at most
 // JOURNAL_MAX_BYTES, then it is renamed to journal.1.jsonl and begun anew. Schema: docs/explain.md. Thread: any.
-#ifndef COFFER_CLIENT_JOB_RECORD_H
-#define COFFER_CLIENT_JOB_RECORD_H
+#ifndef COFFER_CLIENT_SERVICES_JOURNAL_H
+#define COFFER_CLIENT_SERVICES_JOURNAL_H
 
-#include "base/err.h"
 #include "base/mem.h"
 #include "codec/hash.h"
-#include "store/store.h"
+#include "compiler/reason.h"
 
 #include <stdint.h>
 
 #define JOURNAL_MAX_BYTES ((int64_t)16 << 20)
-
-struct job;
 
 // Why a look-up did not hit, compared with the nearest earlier compile of the same translation unit.
 enum cause_kind {
@@ -48,14 +45,23 @@ struct cause {
 };
 void cause_add(struct cause *c, const char *name, const char *was, const char *now);
 
+enum outcome { OUTCOME_NOT_CACHED, OUTCOME_DIRECT_HIT, OUTCOME_PREPROCESSED_HIT, OUTCOME_MISS };
+
+// One compile. What is NULL is not told.
+struct journal_record {
+	enum outcome outcome;
+	enum reason reason;  // of OUTCOME_NOT_CACHED
+	const char *culprit; // what gave the reason
+	const char *cwd;     // never NULL
+	const char *source, *output, *command;
+	uint64_t wall_us; // of the compile, now or when it was stored
+	const struct digest *unit, *key, *result;
+	const struct cause *cause;
+};
+
 struct journal;
 struct journal *journal_open(const char *cache_dir);
 void journal_close(struct journal *jl);
-void journal_add(struct journal *jl, const struct job *j);
-
-// The last arguments, environment and toolchain under which a translation unit was compiled (a few variants of them).
-// Compares the job with the nearest of them and fills in `c`; remembers the job as the newest.
-void unit_compare(const struct job *j, struct store *s, struct arena *a, struct cause *c);
-void unit_remember(const struct job *j, struct store *s);
+void journal_add(struct journal *jl, const struct journal_record *r);
 
 #endif

@@ -1,4 +1,4 @@
-#include "depscan/compiler.h"
+#include "compiler/compiler.h"
 
 #include "base/child.h"
 #include "base/map.h"
@@ -37,12 +37,17 @@ struct refusal {
 };
 
 struct compilers {
-	struct files *files;
+	struct digester digester;
 	pthread_mutex_t lock;
 	struct map by_call; // digest of path, name and environment -> struct known_compiler
 	struct known_compiler *retired;
 	struct map refused; // the same digest -> struct refusal
 };
+
+static int digest_file(const struct compilers *cs, const char *path, struct digest *digest, struct stat *st, struct err *err)
+{
+	return cs->digester.digest(cs->digester.files, AT_FDCWD, path, digest, st, err);
+}
 
 const char *env_value(const char *const *env, const char *name)
 {
@@ -295,7 +300,7 @@ static int digest_parts(struct probe *p, const char *answer)
 		struct stat st;
 		if (part->absent || part->folder)
 			continue;
-		if (files_digest(p->cs->files, AT_FDCWD, part->path, &part->digest, &st, p->err) < 0)
+		if (digest_file(p->cs, part->path, &part->digest, &st, p->err) < 0)
 			return -1;
 		part->id = file_id_of(&st);
 		hasher_str(&h, part->path);
@@ -351,8 +356,7 @@ static bool is_part_unchanged(struct compilers *cs, const struct part *part)
 	struct file_id id = file_id_of(&st);
 	if (file_id_equal(&id, &part->id))
 		return true;
-	return !part->folder && files_digest(cs->files, AT_FDCWD, part->path, &now, NULL, NULL) == 0 &&
-	       digest_equal(&now, &part->digest);
+	return !part->folder && digest_file(cs, part->path, &now, NULL, NULL) == 0 && digest_equal(&now, &part->digest);
 }
 
 static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)
@@ -382,10 +386,10 @@ static struct digest call_key(const char *path, const char *name, const char *co
 	return hasher_end(&h);
 }
 
-struct compilers *compilers_new(struct files *files)
+struct compilers *compilers_new(struct digester digester)
 {
 	struct compilers *cs = mem_alloc(sizeof *cs);
-	cs->files = files;
+	cs->digester = digester;
 	pthread_mutex_init(&cs->lock, NULL);
 	return cs;
 }

@@ -4,12 +4,14 @@
 // cc1plus, the assembler, configuration files and their shared libraries. It is checked by file identity at every use; when anything
 // changed, the compiler is asked again. Scripts and other caches are not accepted: nobody can tell what they would run.
 // Thread: any.
-#ifndef COFFER_DEPSCAN_COMPILER_H
-#define COFFER_DEPSCAN_COMPILER_H
+#ifndef COFFER_COMPILER_COMPILER_H
+#define COFFER_COMPILER_COMPILER_H
 
+#include "base/file.h"
 #include "codec/hash.h"
 #include "compiler/cmdline.h"
-#include "depscan/files.h"
+
+#include <sys/stat.h>
 
 struct compiler {
 	char *path; // the driver, as it was found
@@ -27,8 +29,15 @@ const char *env_value(const char *const *env, const char *name);
 // The same environment for helper runs whose output is parsed: messages in English.
 const char *const *env_for_probe(struct arena *a, const char *const *env);
 
+// Who knows the digests of files (depscan/files.h): asked for each part of a compiler. 0, or -1 with ERR_NOT_FOUND and the like;
+// `st`, if not NULL, is filled in.
+struct digester {
+	int (*digest)(void *files, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err);
+	void *files;
+};
+
 struct compilers;
-struct compilers *compilers_new(struct files *files);
+struct compilers *compilers_new(struct digester digester);
 void compilers_free(struct compilers *cs);
 
 // The compiler, or NULL with *reason set (compiler_unknown, compiler_script, compiler_probe) and, for a probe that

@@ -1,0 +1,52 @@
+#include "client/job/baseline.h"
+
+#include "base/path.h"
+#include "client/job/search_snapshot.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static int64_t newest_date(const struct plan *p, int64_t newest)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *const names[] = {p->line.source, path_dir(&a, p->line.source), "."};
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct stat st;
+		if (fstatat(p->cwd_fd, names[i], &st, 0) < 0)
+			continue;
+		struct file_id id = file_id_of(&st);
+		newest = id.ctime_ns > newest ? id.ctime_ns : newest;
+	}
+	return newest;
+}
+
+static int64_t wait_for_clock(const struct plan *p, int64_t newest_input_ns)
+{
+	enum { STEP_NS = 500000, MOST_STEPS = 40 };
+	int64_t newest = newest_date(p, newest_input_ns), start = 0;
+	for (int i = 0; i < MOST_STEPS; i++) {
+		struct timespec now, step = {0, STEP_NS};
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		start = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+		// Not at all for dates in the future: waiting does not help there.
+		if (start > newest || newest - start > (int64_t)STEP_NS * MOST_STEPS)
+			break;
+		nanosleep(&step, NULL);
+	}
+	return start;
+}
+
+void baseline_take(struct baseline *b, const struct plan *p, int64_t newest_input_ns)
+{
+	search_snapshot_release(b->search);
+	b->search = search_snapshot_take(p);
+	b->start_ns = wait_for_clock(p, newest_input_ns);
+	if (b->search)
+		search_snapshot_starts(b->search, b->start_ns);
+}
+
+void baseline_release(struct baseline *b)
+{
+	search_snapshot_release(b->search);
+}

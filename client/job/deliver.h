@@ -1,0 +1,16 @@
+// Writes the outputs of a compile that was not run here, in the manner of the compiler that would have written them.
+// Thread: the job's.
+#ifndef COFFER_CLIENT_JOB_DELIVER_H
+#define COFFER_CLIENT_JOB_DELIVER_H
+
+#include "client/job/plan.h"
+#include "depscan/manifest.h"
+
+// A hit: writes the outputs of the result and rebuilds the depfile; -1 when something can't be written (the compiler then
+// runs and meets the same trouble). The messages are returned as pointers into `result`.
+int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result,
+		struct wire_done *messages, struct err *err);
+// What another machine has made: an object of n_object bytes and, where the compile has one, the .dwo behind it.
+int deliver_outputs(const struct plan *p, const struct buf *outputs, size_t n_object, struct err *err);
+
+#endif

@@ -1,0 +1,41 @@
+// The inputs of one compile as they are gathered (inputs.c), and what macros make of the names that they include and ask for
+// (macros.c). For nobody else. Thread: the job's.
+#ifndef COFFER_CLIENT_JOB_MACROS_H
+#define COFFER_CLIENT_JOB_MACROS_H
+
+#include "base/child.h"
+#include "base/map.h"
+#include "client/job/baseline.h"
+#include "client/job/plan.h"
+#include "depscan/files.h"
+
+struct input {
+	const char *path; // as the compiler names it
+	struct file_facts facts;
+	uint32_t flags;    // INPUT_*
+	bool probes_added; // the scan has names that are not in the text: macros of others make them
+};
+
+struct inputs {
+	const struct plan *plan;
+	const struct baseline *baseline;
+	struct input *list;
+	uint32_t n, cap;
+	struct map known;   // path -> anything
+	const char **loose; // those that the assembler opened
+	uint32_t n_loose;
+	unsigned n_probes;  // added so, of all
+	struct buf builtin; // what the compiler defines by itself, once it was asked
+	struct refusal refusal;
+};
+
+// Runs the compiler with the plan's arguments, without its source and its outputs, and with `more`. The caller releases `c`.
+bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c);
+
+// Is there an `#include NAME` whose macro may be defined?
+bool macros_in_includes(struct inputs *in);
+// `#if HAS(<x.h>)` behind `#define HAS(x) __has_include(x)`: refuses (unknown_probe) where it can't be told what is
+// asked for. True if names that macros make were added to the scans, so that absent names are to be found again.
+bool macros_in_probes(struct inputs *in);
+
+#endif

@@ -1,0 +1,61 @@
+// What a launcher has asked for, understood: compiler, arguments, names and keys. Const once it is made, so that nothing that is
+// in a key can change under a job. Everything lives in the job's arena. Thread: the job's.
+#ifndef COFFER_CLIENT_JOB_PLAN_H
+#define COFFER_CLIENT_JOB_PLAN_H
+
+#include "client/services/services.h"
+#include "client/wire/wire.h"
+#include "compiler/cmdline.h"
+#include "compiler/refusal.h"
+
+// How the list of inputs of a compile is learned.
+enum inputs_from {
+	INPUTS_SOURCE_ONLY,  // nothing is included: .s, .i
+	INPUTS_OUR_DEPFILE,  // -MD into a memory file, added by us
+	INPUTS_USER_DEPFILE, // the user's -MD
+	INPUTS_USER_MMD,     // the user's -MMD, and what the scanner reaches beyond it
+};
+
+struct plan {
+	// What the launcher sent.
+	struct services *services;
+	struct arena *arena;
+	const struct wire_job *wire;
+	const char *const *env; // the launcher's, filtered
+	int cwd_fd;
+
+	// What it means.
+	const struct config *config; // NULL: the settings could not be read
+	const struct compiler *compiler;
+	struct cmdline line;
+	const char *cwd;        // tidy, as the compiler will name it
+	const char *root;       // the build tree, tidy
+	const char *root_real;  // the same without symlinks, or NULL if it is the same text
+	bool reproducible;      // prefix maps are added, names below the root are canonical
+	bool seed;              // -frandom-seed is added
+	bool lto;               // -flto: the object is the compiler's own language, compressed
+	const char *source;     // canonical name
+	const char **canonical; // the arguments that count, as they stand in the key
+	unsigned n_canonical;
+	const char **key_env; // "NAME=value" of the environment that is in the key
+	unsigned n_key_env;
+	struct digest manifest_key;
+	struct digest unit_key; // the translation unit whatever its arguments: for explanations
+	struct digest messages_context;
+	struct digest time_context; // zero: SOURCE_DATE_EPOCH is not set
+	bool code_counts;           // comments can't change the result: preprocessed hits are possible
+	enum inputs_from inputs_from;
+};
+
+// Settings, compiler, command line, names, keys. The first part of `p`, what the launcher sent, is filled in already. A refusal:
+// what follows from it for the record may be there (config, cwd, line.source), and the rest is not promised.
+struct refusal plan_make(struct plan *p);
+
+const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest
+const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back
+
+// Outputs of a compile by their place in the result blob.
+enum part { PART_OBJECT, PART_DWO, PART_GCNO, PART_SU, PART_STDOUT, PART_STDERR, PART_COUNT };
+const char *plan_output_name(const struct plan *p, enum part part); // NULL: this compile has no such output
+
+#endif

@@ -1,0 +1,23 @@
+// Stores what a compile has made: outputs, inputs, and the manifest that names them. Thread: the job's.
+#ifndef COFFER_CLIENT_JOB_PUBLISH_H
+#define COFFER_CLIENT_JOB_PUBLISH_H
+
+#include "client/job/baseline.h"
+#include "client/job/plan.h"
+#include "depscan/manifest.h"
+
+struct publication {
+	const struct plan *plan;
+	bool is_crowded;      // the manifest has many entries (lookup_is_crowded)
+	uint64_t wall_us;     // of the compile
+	struct digest result; // filled in
+};
+
+// After the compiler has run here. `fds` as in WIRE_RESULT.
+struct refusal publish(struct publication *pub, const struct baseline *b, const struct wire_result *r, const int *fds);
+// What another machine has made without messages: an object of n_object bytes and, where the compile has one, the .dwo behind it.
+// `entry` has the inputs.
+struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct buf *outputs,
+				      size_t n_object);
+
+#endif

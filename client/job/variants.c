@@ -1,0 +1,204 @@
+#include "client/job/variants.h"
+
+#include <string.h>
+
+enum { UNIT_FORMAT = 1, VARIANTS = 6, WORDS_MAX = 65536 };
+
+struct variant {
+	struct digest key; // manifest key
+	struct digest toolchain;
+	const char *compiler; // its description and path
+	const char **words, **env;
+	uint32_t n_words, n_env;
+};
+
+static const char **get_strings(struct rd *r, struct arena *a, uint32_t *n)
+{
+	*n = rd_u32(r);
+	if (*n > WORDS_MAX || (size_t)*n * 4 > rd_left(r))
+		r->bad = true;
+	if (r->bad)
+		*n = 0;
+	const char **list = arena_alloc(a, (*n + 1) * sizeof *list);
+	for (uint32_t i = 0; i < *n; i++) {
+		size_t len;
+		const char *s = rd_str(r, &len);
+		list[i] = arena_strndup(a, s ? s : "", len);
+	}
+	return list;
+}
+
+static void get_digest(struct rd *r, struct digest *d)
+{
+	const void *p = rd_bytes(r, sizeof d->b);
+	if (p)
+		memcpy(d->b, p, sizeof d->b);
+}
+
+static unsigned variants_load(const struct plan *p, struct store *s, struct arena *a, struct variant v[VARIANTS])
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	if (store_get(s, STORE_UNIT, &p->unit_key, &b, NULL) != 1)
+		return 0;
+	struct rd r = RD(b.data, b.len);
+	uint32_t n = rd_u32(&r) == UNIT_FORMAT ? rd_u32(&r) : 0;
+	if (n > VARIANTS)
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t one;
+		v[i] = (struct variant){0};
+		get_digest(&r, &v[i].key);
+		get_digest(&r, &v[i].toolchain);
+		v[i].compiler = get_strings(&r, a, &one)[0];
+		v[i].words = get_strings(&r, a, &v[i].n_words);
+		v[i].env = get_strings(&r, a, &v[i].n_env);
+	}
+	return r.bad ? 0 : n;
+}
+
+static struct variant variant_of(const struct plan *p, struct arena *a)
+{
+	return (struct variant){.key = p->manifest_key,
+				.toolchain = p->compiler->identity,
+				.compiler = arena_printf(a, "%s (%s)", p->compiler->path, p->compiler->description),
+				.words = p->canonical,
+				.n_words = p->n_canonical,
+				.env = p->key_env,
+				.n_env = p->n_key_env};
+}
+
+static void put_strings(struct buf *b, const char *const *list, uint32_t n)
+{
+	buf_add_u32(b, n);
+	for (uint32_t i = 0; i < n; i++)
+		buf_add_str(b, list[i]);
+}
+
+void variants_remember(const struct plan *p, struct store *s)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf b = BUF_INIT;
+	struct variant v[VARIANTS + 1] = {variant_of(p, &a)};
+	unsigned n = variants_load(p, s, &a, v + 1) + 1, kept = 1;
+	// Known under the same key already: nothing that could be told apart later has changed.
+	for (unsigned i = 1; i < n; i++) {
+		if (digest_equal(&v[i].key, &p->manifest_key))
+			return;
+	}
+	kept = n > VARIANTS ? VARIANTS : n;
+	buf_add_u32(&b, UNIT_FORMAT);
+	buf_add_u32(&b, kept);
+	for (unsigned i = 0; i < kept; i++) {
+		buf_add(&b, v[i].key.b, sizeof v[i].key.b);
+		buf_add(&b, v[i].toolchain.b, sizeof v[i].toolchain.b);
+		put_strings(&b, &v[i].compiler, 1);
+		put_strings(&b, v[i].words, v[i].n_words);
+		put_strings(&b, v[i].env, v[i].n_env);
+	}
+	struct store_part part = {b.data, b.len};
+	store_put(s, STORE_UNIT, &p->unit_key, &part, 1, NULL);
+}
+
+// Which words of one list the other has not, each word as often as it stands there.
+static unsigned missing_words(const struct variant *in, const struct variant *from, struct arena *a, const char **out)
+{
+	bool *used = arena_alloc(a, from->n_words + 1);
+	unsigned n = 0;
+	for (uint32_t i = 0; i < in->n_words; i++) {
+		uint32_t k = 0;
+		while (k < from->n_words && (used[k] || strcmp(from->words[k], in->words[i]) != 0))
+			k++;
+		if (k < from->n_words)
+			used[k] = true;
+		else if (n < CAUSE_MAX_CHANGES)
+			out[n++] = in->words[i];
+	}
+	return n;
+}
+
+static unsigned distance(const struct variant *x, const struct variant *y, struct arena *a)
+{
+	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
+	return missing_words(x, y, a, gone) + missing_words(y, x, a, come);
+}
+
+// "-O2" and "-O3", "-DX=1" and "-DX=2": words for one thing are shown as was and now.
+static bool same_subject(const char *x, const char *y)
+{
+	if (strncmp(x, "-D", 2) == 0 || strncmp(x, "-f", 2) == 0 || strncmp(x, "-m", 2) == 0 || strncmp(x, "-s", 2) == 0) {
+		size_t n = strcspn(x, "=");
+		return n == strcspn(y, "=") && strncmp(x, y, n) == 0;
+	}
+	return strncmp(x, y, 2) == 0 && (x[1] == 'O' || x[1] == 'g');
+}
+
+static void compare_words(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
+{
+	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
+	unsigned n_gone = missing_words(was, now, a, gone), n_come = missing_words(now, was, a, come);
+	for (unsigned i = 0; i < n_gone; i++) {
+		unsigned k = 0;
+		while (k < n_come && (!come[k] || !same_subject(gone[i], come[k])))
+			k++;
+		cause_add(c, NULL, gone[i], k < n_come ? come[k] : NULL);
+		if (k < n_come)
+			come[k] = NULL;
+	}
+	for (unsigned k = 0; k < n_come; k++)
+		if (come[k])
+			cause_add(c, NULL, NULL, come[k]);
+}
+
+static const char *variable(const char *const *env, uint32_t n, const char *assignment)
+{
+	size_t len = strcspn(assignment, "=") + 1;
+	for (uint32_t i = 0; i < n; i++)
+		if (strncmp(env[i], assignment, len) == 0)
+			return env[i] + len;
+	return NULL;
+}
+
+static void compare_environment(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
+{
+	for (uint32_t i = 0; i < now->n_env; i++) {
+		const char *before = variable(was->env, was->n_env, now->env[i]);
+		const char *after = strchr(now->env[i], '=') + 1;
+		if (!before || strcmp(before, after) != 0)
+			cause_add(c, arena_strndup(a, now->env[i], strcspn(now->env[i], "=")), before, after);
+	}
+	for (uint32_t i = 0; i < was->n_env; i++)
+		if (!variable(now->env, now->n_env, was->env[i]))
+			cause_add(c, arena_strndup(a, was->env[i], strcspn(was->env[i], "=")), strchr(was->env[i], '=') + 1,
+				  NULL);
+}
+
+void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c)
+{
+	struct variant v[VARIANTS], now = variant_of(p, a);
+	unsigned n = variants_load(p, s, a, v), best = 0;
+	c->kind = CAUSE_FIRST;
+	if (!n)
+		return;
+	for (unsigned i = 1; i < n; i++)
+		if (distance(&v[i], &now, a) < distance(&v[best], &now, a))
+			best = i;
+	if (digest_equal(&v[best].key, &p->manifest_key)) {
+		c->kind = CAUSE_EVICTED;
+		return;
+	}
+	compare_words(&v[best], &now, a, c);
+	c->kind = CAUSE_ARGUMENTS;
+	if (c->n_all)
+		return;
+	compare_environment(&v[best], &now, a, c);
+	c->kind = CAUSE_ENVIRONMENT;
+	if (c->n_all)
+		return;
+	if (!digest_equal(&v[best].toolchain, &now.toolchain)) {
+		c->kind = CAUSE_TOOLCHAIN;
+		cause_add(c, NULL, v[best].compiler, now.compiler);
+		return;
+	}
+	// The same words in another order, or in another folder with settings that keep it in the key.
+	c->kind = CAUSE_ARGUMENTS;
+}

@@ -1,0 +1,15 @@
+// The last arguments, environments and toolchains under which a translation unit was compiled: a few variants of them, kept in
+// the store, so that a miss can be compared with the nearest. Thread: any.
+#ifndef COFFER_CLIENT_JOB_VARIANTS_H
+#define COFFER_CLIENT_JOB_VARIANTS_H
+
+#include "client/job/plan.h"
+#include "client/services/journal.h"
+#include "store/store.h"
+
+// Compares the plan with the nearest variant and fills in `c`.
+void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c);
+// Remembers the plan as the newest variant.
+void variants_remember(const struct plan *p, struct store *s);
+
+#endif

@@ -1,0 +1,49 @@
+#include "client/services/services.h"
+
+#include "base/log.h"
+#include "client/services/farms.h"
+#include "client/services/journal.h"
+#include "jobserver/client/cores.h"
+
+#include <sys/stat.h>
+
+static int look_around(struct services *s, struct err *err)
+{
+	struct stat ns, root;
+	if (stat("/proc/self/ns/mnt", &ns) < 0 || stat("/", &root) < 0)
+		return err_errno(err, "cannot look at '/proc/self/ns/mnt'");
+	s->mount_ns = ns.st_ino;
+	s->root_dev = root.st_dev;
+	s->root_ino = root.st_ino;
+	return 0;
+}
+
+int services_open(struct services *s, const struct config *config, struct err *err)
+{
+	static struct arena forever;
+	s->cache_dir = config_cache_dir(&forever, process_env, NULL);
+	if (!s->cache_dir)
+		return err_set(err, ERR_NOT_FOUND, "no cache folder is known: set HOME or COFFER_CACHE_DIR");
+	if (look_around(s, err) < 0)
+		return -1;
+	s->store = store_open(s->cache_dir, (uint64_t)config_number(config, SETTING_max_size),
+			      (int)config_number(config, SETTING_compression), err);
+	if (!s->store)
+		log_error("no cache, every compile is left alone: %s", err->text);
+	s->stats = stats_open(s->cache_dir, err);
+	if (!s->stats)
+		log_warn("no statistics: %s", err->text);
+	s->files = files_new();
+	s->watch = watch_new(config_text(config, SETTING_watched_folders), s->files);
+	s->arrivals = s->watch ? arrivals_new() : NULL;
+	s->compilers = compilers_new(files_digester(s->files));
+	s->searches = searches_new();
+	s->manifests = manifests_new(s->store);
+	s->settings = settings_cache_new();
+	s->journal = journal_open(s->cache_dir);
+	s->farms = farms_new();
+	int64_t jobs = config_number(config, SETTING_local_jobs);
+	idle_init(&s->idle);
+	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
+	return 0;
+}

@@ -1,0 +1,42 @@
+// What all jobs of one daemon share. Everything here locks itself, or is const once the daemon has started.
+#ifndef COFFER_CLIENT_SERVICES_SERVICES_H
+#define COFFER_CLIENT_SERVICES_SERVICES_H
+
+#include "client/config.h"
+#include "client/services/idle.h"
+#include "client/services/manifests.h"
+#include "client/services/settings.h"
+#include "client/stats.h"
+#include "compiler/compiler.h"
+#include "depscan/directory_watch.h"
+#include "depscan/files.h"
+#include "depscan/search.h"
+#include "depscan/watch.h"
+#include "jobserver/slots.h"
+#include "store/store.h"
+
+struct farms;
+struct journal;
+
+struct services {
+	char *cache_dir;
+	struct store *store; // NULL: the cache could not be opened, and nothing is cached
+	struct stats *stats;
+	struct files *files;
+	struct compilers *compilers;
+	struct searches *searches;
+	struct watch *watch;       // NULL: no folder is watched
+	struct arrivals *arrivals; // NULL: the same
+	struct manifests *manifests;
+	struct settings_cache *settings;
+	struct journal *journal;
+	struct farms *farms;
+	struct slots slots;                    // compiles on this machine
+	struct idle idle;                      // and behind front ends
+	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
+};
+
+// Opens everything below the cache's folder. What fails is logged and left out, but for a cache folder that is not known.
+int services_open(struct services *s, const struct config *config, struct err *err);
+
+#endif
