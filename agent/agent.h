@@ -2,8 +2,8 @@
 //
 // In a sandbox session it is the first process of the session's namespaces, under `process` a plain child of the worker. It
 // serves Agent.Exec on a descriptor that it was started with, one thread for each job. Its parts from the outside to
-// the inside: exec.c (one call: header, source, run, outputs), scratch.c (the job's files), spawner.c (a small process of its
-// own that starts jobs), init.c (the first process of a job).
+// the inside: exec.c (one call: header, source, run, outputs), scratch.c (the job's files), spawner.c (a small process of
+// its own that starts jobs), init.c (the first process of a job).
 #ifndef COFFER_AGENT_AGENT_H
 #define COFFER_AGENT_AGENT_H
 
@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define AGENT_WORK "job"                          // below a job's scratch folder: where its program starts
+#define AGENT_WORK "job"                          // below a job's scratch directory: where its program starts
 #define AGENT_PATH "/usr/local/bin:/usr/bin:/bin" // where programs are looked up
 #define AGENT_SCRATCH "/tmp"                      // of a job in a sandbox
 enum { AGENT_MAX_JOBS = 8192, AGENT_SCRATCH_FILES = 16384 };
@@ -24,7 +24,7 @@ enum agent_cgroups { CGROUPS_NONE, CGROUPS_V1, CGROUPS_V2 };
 struct agent {
 	bool is_sandbox;
 	int socket;               // the connection to the worker
-	const char *scratch;      // `process`: the folder for scratch folders
+	const char *scratch;      // `process`: the directory for scratch directories
 	struct sock_fprog filter; // sandbox: seccomp's program for jobs
 	int landlock_abi;         // 0: the kernel has none
 	enum agent_cgroups cgroups;

@@ -97,8 +97,8 @@ static int set_limits(struct init *in)
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		if (set_limit(all[i].resource, all[i].soft, all[i].hard) < 0)
 			return -1;
-	// Without a namespace of its own it would count everything of this user, other jobs and the worker too. This process is
-	// one more.
+	// Without a namespace of its own it would count everything of this user, other jobs and the worker too. This process
+	// is one more.
 	return in->agent->is_sandbox ? set_limit(RLIMIT_NPROC, (uint64_t)r->processes + 1, (uint64_t)r->processes + 1) : 0;
 }
 
@@ -185,7 +185,7 @@ static void fill_environment(struct environment *e, const struct spawn_request *
 	memcpy(e->words, words, sizeof words);
 }
 
-// The program's file, as PATH says; the name itself if it is in none of its folders.
+// The program's file, as PATH says; the name itself if it is in none of its directories.
 static const char *find_program(const char *name, char *file, size_t room)
 {
 	if (strchr(name, '/'))
@@ -229,7 +229,8 @@ static pid_t start_program(struct init *in)
 	return error ? -1 : pid;
 }
 
-// Sleeps until the program has ended (true), its time is over or we are told to stop (false). Reaps what is orphaned meanwhile.
+// Sleeps until the program has ended (true), its time is over or we are told to stop (false). Reaps what is orphaned
+// meanwhile.
 static bool wait_program(struct init *in, pid_t program, const sigset_t *awaited)
 {
 	int64_t end = in->slot->start_ns + (int64_t)in->request->wall_ms * 1000000;
@@ -270,7 +271,8 @@ static int kill_children(void)
 
 bool init_kill_tree(void)
 {
-	// Children of the killed become ours, and come with the next round. What forks all the time may outrun this for a while.
+	// Children of the killed become ours, and come with the next round. What forks all the time may outrun this for a
+	// while.
 	for (int round = 0; round < KILL_ROUNDS; round++) {
 		int n = kill_children();
 		if (n == 0)

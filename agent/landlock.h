@@ -1,5 +1,5 @@
 // What of the file system a job may use, as the kernel enforces it by path (landlock(7)): to read and execute everywhere, to
-// write in its scratch folder and to the devices. Thread: applies to the caller's thread and what it starts.
+// write in its scratch directory and to the devices. Thread: applies to the caller's thread and what it starts.
 #ifndef COFFER_AGENT_LANDLOCK_H
 #define COFFER_AGENT_LANDLOCK_H
 

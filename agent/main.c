@@ -23,7 +23,7 @@ enum { MAX_FILTER = 64 * 1024 };
 static const struct option options[] = {
 	{"runtime", required_argument, NULL, 'r'}, // process, sandbox
 	{"socket", required_argument, NULL, 's'},  // descriptor: the worker
-	{"scratch", required_argument, NULL, 'd'}, // process: the folder for scratch folders
+	{"scratch", required_argument, NULL, 'd'}, // process: the directory for scratch directories
 	{"filter", required_argument, NULL, 'f'},  // sandbox: descriptor of seccomp's program
 	{"cgroups", required_argument, NULL, 'c'}, // none, v1, v2
 	{"memory", required_argument, NULL, 'm'},  // descriptor of the session's cgroup

@@ -12,7 +12,7 @@ enum {
 	REQUEST_MAX_NAME = 1024
 };
 
-// A name below the scratch folder: relative, no empty part, no "." or "..".
+// A name below the scratch directory: relative, no empty part, no "." or "..".
 int request_check_name(const char *name, struct err *err);
 // ERR_USAGE names the field; every limit must be given.
 int request_check(const Coffer__V1__ExecHeader *header, struct err *err);

@@ -29,7 +29,7 @@ static int make_tmpfs(uint64_t bytes, struct err *err)
 	return root < 0 ? err_errno(err, "cannot set up the sandbox: the scratch folder") : root;
 }
 
-static int make_folder(struct scratch *s, struct err *err)
+static int make_directory(struct scratch *s, struct err *err)
 {
 	char name[32];
 	snprintf(name, sizeof name, "%d", s->slot);
@@ -52,7 +52,7 @@ int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_
 		snprintf(s->path, sizeof s->path, "%s", AGENT_SCRATCH);
 	else
 		snprintf(s->path, sizeof s->path, "%s/%d", agent->scratch, slot);
-	s->root = agent->is_sandbox ? make_tmpfs(bytes, err) : make_folder(s, err);
+	s->root = agent->is_sandbox ? make_tmpfs(bytes, err) : make_directory(s, err);
 	if (s->root < 0)
 		return -1;
 	if (mkdirat(s->root, AGENT_WORK, 0755) < 0)
@@ -87,33 +87,33 @@ int scratch_create(const struct scratch *s, const char *name, struct err *err)
 }
 
 // One part of a name, which is neither a link nor on another file system.
-static int step(int folder, const char *part, dev_t dev)
+static int step(int directory, const char *part, dev_t dev)
 {
 	struct stat st;
-	AUTO_CLOSE int next = openat(folder, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int next = openat(directory, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (next < 0 || fstat(next, &st) < 0)
 		return -1;
 	errno = S_ISLNK(st.st_mode) ? ELOOP : !S_ISDIR(st.st_mode) ? ENOTDIR : st.st_dev != dev ? EXDEV : 0;
 	return errno ? -1 : TAKE_FD(next);
 }
 
-// As openat2() with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. That one is not to be had where systemd makes the user (DynamicUser
-// takes it away together with set-user-ID bits).
+// As openat2() with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. That one is not to be had where systemd makes the user
+// (DynamicUser takes it away together with set-user-ID bits).
 static int open_beneath(int root, char *path)
 {
 	struct stat st;
-	AUTO_CLOSE int folder = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	if (folder < 0 || fstat(root, &st) < 0)
+	AUTO_CLOSE int directory = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	if (directory < 0 || fstat(root, &st) < 0)
 		return -1;
 	for (char *slash; (slash = strchr(path, '/')); path = slash + 1) {
 		*slash = '\0';
-		int next = strcmp(path, "..") == 0 ? (errno = EXDEV, -1) : step(folder, *path ? path : ".", st.st_dev);
+		int next = strcmp(path, "..") == 0 ? (errno = EXDEV, -1) : step(directory, *path ? path : ".", st.st_dev);
 		if (next < 0)
 			return -1;
-		close(folder);
-		folder = next;
+		close(directory);
+		directory = next;
 	}
-	int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat last;
 	if (fd >= 0 && fstat(fd, &last) == 0 && last.st_dev != st.st_dev) {
 		close(fd);
@@ -127,7 +127,7 @@ int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *s
 {
 	char path[2048];
 	in_work(path, sizeof path, name);
-	// Not even a symbolic link within the folder: no compiler answers with one.
+	// Not even a symbolic link within the directory: no compiler answers with one.
 	AUTO_CLOSE int opened = open_beneath(s->root, path);
 	if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;

@@ -1,5 +1,5 @@
-// The files of one job: a fresh folder, in a sandbox a fresh tmpfs that the job alone will see, with the source in it; and
-// afterwards the outputs, read with suspicion. Thread: a scratch belongs to one thread.
+// The files of one job: a fresh directory, in a sandbox a fresh tmpfs that the job alone will see, with the source in it;
+// and afterwards the outputs, read with suspicion. Thread: a scratch belongs to one thread.
 #ifndef COFFER_AGENT_SCRATCH_H
 #define COFFER_AGENT_SCRATCH_H
 
@@ -10,7 +10,7 @@
 struct scratch {
 	const struct agent *agent;
 	int root;       // in a sandbox a mount that is not attached anywhere yet
-	int slot;       // which names the folder of `process`
+	int slot;       // which names the directory of `process`
 	char path[256]; // as the job sees it
 	uint64_t room;  // bytes; in a sandbox the file system enforces it
 };
@@ -20,12 +20,12 @@ struct scratch {
 	}
 
 int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, struct err *err);
-// Folders that `name` (checked) needs.
+// Directories that `name` (checked) needs.
 int scratch_make_parents(const struct scratch *s, const char *name, struct err *err);
 // A new file to write, or -1.
 int scratch_create(const struct scratch *s, const char *name, struct err *err);
-// An output: 1 with *fd and its size; 0: the job has not written it; -1, ERR_FORMAT: it is a symbolic link, leads through one or is
-// no regular file.
+// An output: 1 with *fd and its size; 0: the job has not written it; -1, ERR_FORMAT: it is a symbolic link, leads through
+// one or is no regular file.
 int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *size, struct err *err);
 bool scratch_is_full(const struct scratch *s); // no bytes or no files are left (sandbox only)
 void scratch_close(struct scratch *s);         // and everything in it is gone

@@ -22,7 +22,7 @@ enum stage {
 	STAGE_RUNNING,
 	STAGE_ENDED, // `status` holds
 };
-const char *stage_name(enum stage stage); // "the mount of the scratch folder"
+const char *stage_name(enum stage stage); // "the mount of the scratch directory"
 
 struct slot {
 	enum stage stage;

@@ -1,7 +1,7 @@
-// The source of a job on its way into the scratch folder: written as it comes, or unpacked first.
+// The source of a job on its way into the scratch directory: written as it comes, or unpacked first.
 //
-// The worker has unpacked and digested the same bytes before the job got its place; what comes here is still not trusted with more than
-// the scratch space, and a window of 8 MiB.
+// The worker has unpacked and digested the same bytes before the job got its place; what comes here is still not trusted
+// with more than the scratch space, and a window of 8 MiB.
 #ifndef COFFER_AGENT_SOURCE_H
 #define COFFER_AGENT_SOURCE_H
 

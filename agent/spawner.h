@@ -1,8 +1,8 @@
 // Starts jobs: a small process of one thread, forked from the agent before it has any other thread.
 //
-// A fork of the agent itself would copy the mappings of hundreds of threads and hand each job a copy of the others' sources; a
-// fork of the spawner is cheap and has nothing in it. The jobs' first processes are children of the agent (CLONE_PARENT), so
-// it waits for them itself.
+// A fork of the agent itself would copy the mappings of hundreds of threads and hand each job a copy of the others' sources;
+// a fork of the spawner is cheap and has nothing in it. The jobs' first processes are children of the agent (CLONE_PARENT),
+// so it waits for them itself.
 #ifndef COFFER_AGENT_SPAWNER_H
 #define COFFER_AGENT_SPAWNER_H
 
@@ -16,21 +16,22 @@ struct spawn_request {
 	unsigned n_arguments;
 	uint32_t wall_ms, cpu_s, files, processes;
 	uint64_t memory_bytes, file_bytes;
-	char scratch[256]; // the scratch folder's name, as the job sees it
+	char scratch[256]; // the scratch directory's name, as the job sees it
 };
-// Descriptors of a job: the scratch folder (in a sandbox: a mount that is nowhere yet), stdout, stderr.
+// Descriptors of a job: the scratch directory (in a sandbox: a mount that is nowhere yet), stdout, stderr.
 enum { SPAWN_SCRATCH, SPAWN_OUT, SPAWN_ERR, SPAWN_FDS };
 
 // Called once, on the main thread while it is the only one.
 int spawner_start(struct agent *agent, struct err *err);
 void spawner_stop(struct spawner *spawner); // it ends by itself then
-// What is known of a new job: its first process, which the caller must wait for, and the reading ends of its stdout and stderr.
+// What is known of a new job: its first process, which the caller must wait for, and the reading ends of its stdout and
+// stderr.
 struct spawned {
 	pid_t pid;
 	int out, errs;
 };
-// `scratch`: the folder, or in a sandbox the mount. Thread: any. Of those that call at the same time one after the other opens
-// descriptors, so that each job needs three and not five.
+// `scratch`: the directory, or in a sandbox the mount. Thread: any. Of those that call at the same time one after the other
+// opens descriptors, so that each job needs three and not five.
 int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments, int scratch,
 		struct spawned *spawned, struct err *err);
 

@@ -1,4 +1,5 @@
-// base64url without padding (RFC 4648 section 5, RFC 7515 appendix C), strictly: one text for each sequence of bytes. Thread: any.
+// base64url without padding (RFC 4648 section 5, RFC 7515 appendix C), strictly: one text for each sequence of bytes.
+// Thread: any.
 #ifndef COFFER_AUTH_BASE64_H
 #define COFFER_AUTH_BASE64_H
 

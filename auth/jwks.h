@@ -1,7 +1,8 @@
 // Sets of public keys (RFC 7517), by which tokens are checked. Two keys in a set are how one is changed for another.
 //
 // Taken are P-256 keys for ES256, Ed25519 keys for EdDSA and RSA keys of 2048 to 8192 bits for RS256; what else an identity
-// provider's set holds (other curves, keys for encryption, secrets) is skipped. Thread: any; a set is read-only once it is there.
+// provider's set holds (other curves, keys for encryption, secrets) is skipped. Thread: any; a set is read-only once it is
+// there.
 #ifndef COFFER_AUTH_JWKS_H
 #define COFFER_AUTH_JWKS_H
 

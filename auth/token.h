@@ -1,16 +1,18 @@
 // Tokens: JWTs (RFC 7519) that say who may do what where, for a short time.
 //
 // The scheduler makes them with one P-256 key (ES256), whose public half is in a key set (auth/jwks.h) that workers have:
-//   route     tenant may run jobs on an image at one worker: {iss, aud: worker, sub: tenant, image, isolation, slots, use: "route",
+//   route     tenant may run jobs on an image at one worker: {iss, aud: worker, sub: tenant, image, isolation, slots, use:
+// "route",
 //             iat, nbf, exp, jti}; a few minutes
 //   register  a worker of that name may register: {iss, aud: iss, sub: worker, use: "register", iat, nbf, exp, jti}
 // Users may show tokens of the site's identity provider instead (ES256, RS256 or EdDSA), of which one claim says who it is.
 //
-// What is checked follows RFC 8725: the key decides on the algorithm and not the token (so neither "none" nor HS256 with a public
-// key as its secret), there is one exact key, exp must be there, issuer, audience and use must be right, "crit" is refused,
-// lengths are bounded, "typ" is "JWT" or "at+jwt" if it is there. Clocks may differ by TOKEN_SKEW_S. Errors are constant texts: until the signature has been found right it is
-// the same for everything, so that nobody learns from it. (JSON is jansson's, signatures are OpenSSL's. libjwt 1.10 would read the
-// PEM of the key for each token again, which takes OpenSSL 3 several times as long as the signature.) Thread: any.
+// What is checked follows RFC 8725: the key decides on the algorithm and not the token (so neither "none" nor HS256 with a
+// public key as its secret), there is one exact key, exp must be there, issuer, audience and use must be right, "crit" is
+// refused, lengths are bounded, "typ" is "JWT" or "at+jwt" if it is there. Clocks may differ by TOKEN_SKEW_S. Errors are
+// constant texts: until the signature has been found right it is the same for everything, so that nobody learns from it.
+// (JSON is jansson's, signatures are OpenSSL's. libjwt 1.10 would read the PEM of the key for each token again, which takes
+// OpenSSL 3 several times as long as the signature.) Thread: any.
 #ifndef COFFER_AUTH_TOKEN_H
 #define COFFER_AUTH_TOKEN_H
 

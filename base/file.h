@@ -21,7 +21,7 @@ static inline bool file_id_equal(const struct file_id *a, const struct file_id *
 }
 int64_t clock_now_ns(void); // CLOCK_REALTIME, comparable with file times
 
-// Reads a regular file to the end; a folder, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT.
+// Reads a regular file to the end; a directory, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT.
 // `st` (may be NULL) is the state of the very file that was read.
 int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err);
 int file_read_fd(int fd, size_t max, struct buf *out, struct err *err); // from the current position to the end

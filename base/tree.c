@@ -19,7 +19,7 @@ struct removal {
 	int error;
 };
 
-static void empty_folder(struct removal *r, int fd, int depth);
+static void empty_directory(struct removal *r, int fd, int depth);
 
 static void remove_entry(struct removal *r, int dir, const char *name, int depth)
 {
@@ -43,13 +43,13 @@ static void remove_entry(struct removal *r, int dir, const char *name, int depth
 		r->error = errno;
 		return;
 	}
-	empty_folder(r, fd, depth + 1);
+	empty_directory(r, fd, depth + 1);
 	if (unlinkat(dir, name, AT_REMOVEDIR) < 0)
 		r->error = errno;
 }
 
 // Takes over fd.
-static void empty_folder(struct removal *r, int fd, int depth)
+static void empty_directory(struct removal *r, int fd, int depth)
 {
 	DIR *d = fdopendir(fd);
 	if (!d) {
@@ -79,7 +79,7 @@ int tree_remove(int parent, const char *name)
 		int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return -1;
-		empty_folder(&r, fd, 0);
+		empty_directory(&r, fd, 0);
 	} while (r.n_moved > moved);
 	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
 		return 0;

@@ -1,6 +1,7 @@
-// What each level of zstd makes of texts, and how long it takes: `levels FILE...` prints a line `LEVEL PACKED_BYTES PACK_MS UNPACK_MS`
-// for each level, over all files. Compresses as the client does (pieces of 128 KiB, a context that is used again, the size not known
-// before the end) and unpacks as the worker does (32 KiB at a time). CPU of this process, the least of ROUNDS for each file.
+// What each level of zstd makes of texts, and how long it takes: `levels FILE...` prints a line `LEVEL PACKED_BYTES PACK_MS
+// UNPACK_MS` for each level, over all files. Compresses as the client does (pieces of 128 KiB, a context that is used again,
+// the size not known before the end) and unpacks as the worker does (32 KiB at a time). CPU of this process, the least of
+// ROUNDS for each file.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,8 +1,9 @@
-// What a sandbox costs: the same program, which does nothing, run plainly, by bwrap, and in sessions of both runtimes, in turn.
-// Prints for each the median and the least of the wall time, and the CPU of everything that took part, in microseconds.
+// What a sandbox costs: the same program, which does nothing, run plainly, by bwrap, and in sessions of both runtimes, in
+// turn. Prints for each the median and the least of the wall time, and the CPU of everything that took part, in
+// microseconds.
 //
-//     sandbox AGENT SCRATCH-FOLDER PROGRAM-FOLDER ROUNDS    (PROGRAM-FOLDER has the static program "stub")
-//     sandbox AGENT SCRATCH-FOLDER PROGRAM-FOLDER at-once RUNTIME JOBS SECONDS
+//     sandbox AGENT SCRATCH-DIRECTORY PROGRAM-DIRECTORY ROUNDS    (PROGRAM-DIRECTORY has the static program "stub")
+//     sandbox AGENT SCRATCH-DIRECTORY PROGRAM-DIRECTORY at-once RUNTIME JOBS SECONDS
 #include "base/mem.h"
 #include "remote/rpc.h"
 #include "worker/runtime/runtime.h"
@@ -157,13 +158,13 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 2;
 	AUTO_FREE char *extra = mem_printf("%s:/opt/bench", argv[3]);
-	const char *const folders[] = {extra, NULL};
-	struct toolchain_config toolchain = {.extra = folders};
+	const char *const directories[] = {extra, NULL};
+	struct toolchain_config toolchain = {.extra = directories};
 	if (rpc_loop_start(&loop, &err) < 0)
 		die("loop", &err);
 	for (int i = 0; i < 2; i++) {
 		struct runtime_config config = {
-			.loop = loop, .agent = argv[1], .folder = argv[2], .toolchain = &toolchain, .jobs = 8192};
+			.loop = loop, .agent = argv[1], .directory = argv[2], .toolchain = &toolchain, .jobs = 8192};
 		if (runtime_new(i ? ISOLATION_SANDBOX : ISOLATION_PROCESS, &config, &runtimes[i], &err) < 0 ||
 		    runtime_session_open(runtimes[i], "bench", "host", NULL, &sessions[i], &err) < 0)
 			die("session", &err);

@@ -1,5 +1,5 @@
-// A compiler that sleeps and uses no CPU: what a farm takes with it is the farm's own time. Sleeps for COFFER_SLEEP_MS, or a second,
-// and writes an object of a few bytes.
+// A compiler that sleeps and uses no CPU: what a farm takes with it is the farm's own time. Sleeps for COFFER_SLEEP_MS, or a
+// second, and writes an object of a few bytes.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -72,7 +72,7 @@ bool setting_tree_ok(enum setting s);
 const char *setting_env_name(struct arena *a, enum setting s); // "COFFER_MAX_SIZE"
 const char *process_env(void *unused, const char *name);       // an env_fn over our own environment
 
-// The cache folder by environment alone (COFFER_CACHE_DIR, XDG_CACHE_HOME/coffer, HOME/.cache/coffer), or NULL: the
+// The cache directory by environment alone (COFFER_CACHE_DIR, XDG_CACHE_HOME/coffer, HOME/.cache/coffer), or NULL: the
 // launcher needs it before any file is read, so it is not a setting of coffer.conf. Names that are not absolute do not
 // count, since launcher and daemon have different working directories.
 char *config_cache_dir(struct arena *a, env_fn env, void *ctx);
@@ -80,9 +80,9 @@ char *config_cache_dir(struct arena *a, env_fn env, void *ctx);
 // The user's file by environment alone, as described above, or NULL.
 char *config_user_file(struct arena *a, env_fn env, void *ctx);
 
-// The build tree that the absolute folder `cwd` is in, and whose .coffer.conf counts: the nearest folder at or above `cwd`,
-// but not "/", with .git, .hg, .svn or .jj, else `cwd`. (The setting `root` is known only later and changes what is mapped,
-// not which file is read.)
+// The build tree that the absolute directory `cwd` is in, and whose .coffer.conf counts: the nearest directory at or above
+// `cwd`, but not "/", with .git, .hg, .svn or .jj, else `cwd`. (The setting `root` is known only later and changes what is
+// mapped, not which file is read.)
 char *config_find_tree(struct arena *a, const char *cwd);
 
 #endif

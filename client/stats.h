@@ -1,9 +1,9 @@
-// Counters of one cache folder: a mapped file (<cache>/v1/stats), raised by atomic adds, so that a killed daemon loses
-// none and `coffer stats` reads them without asking anybody. Shared by all daemons on the folder.
+// Counters of one cache directory: a mapped file (<cache>/v1/stats), raised by atomic adds, so that a killed daemon loses
+// none and `coffer stats` reads them without asking anybody. Shared by all daemons on the directory.
 //
 // The file names each counter, so that versions with other counters share it: unknown names are kept as they are. It is
 // 32 KiB, allocated at once (a full disk must not become a SIGBUS), and never shrinks. A file that is not ours is begun
-// anew. On a read-only folder the counters can be read, and what is added is forgotten at the end.
+// anew. On a read-only directory the counters can be read, and what is added is forgotten at the end.
 //
 // Every compile is counted once in `compiles` and once in one of direct_hits, preprocessed_hits, misses or not_cached;
 // a compile in not_cached is also counted under its reason. Thread: any.
@@ -24,7 +24,7 @@ enum stat_counter {
 };
 
 struct stats;
-struct stats *stats_open(const char *cache_dir, struct err *err); // makes the folder and the file; NULL on failure
+struct stats *stats_open(const char *cache_dir, struct err *err); // makes the directory and the file; NULL on failure
 void stats_close(struct stats *s);
 void stats_add(struct stats *s, enum stat_counter c, uint64_t n); // s may be NULL: counts nothing
 void stats_add_reason(struct stats *s, enum reason r); // `not_cached` and the reason's own; nothing for REASON_NONE
@@ -39,7 +39,7 @@ const char *stats_name(enum stat_counter c); // "direct_hits", "not_cached_link"
 const char *stats_text(enum stat_counter c); // for people
 
 // A launcher that can't reach the daemon can't count, so it appends one byte to <runtime dir>/lost (wire_find_place
-// knows the folder) and compiles. This moves those into `compiles`, `not_cached` and the reason daemon_lost, and empties
+// knows the directory) and compiles. This moves those into `compiles`, `not_cached` and the reason daemon_lost, and empties
 // the file. For the daemon at its start and for `coffer stats`. A file that is absent or strange is no lost compile.
 #define STATS_LOST_FILE "lost"
 void stats_take_lost(struct stats *s, const char *runtime_dir);

@@ -28,7 +28,7 @@ void parser_refuse(struct parser *p, enum reason reason, const char *word)
 static void add_name(struct parser *p, const char ***list, unsigned *n, const char *name)
 {
 	if (!*list)
-		*list = arena_alloc(p->arena, p->c->n_words * sizeof **list); // no more names than words
+		*list = arena_alloc(p->arena, p->c->n_arguments * sizeof **list); // no more names than words
 	(*list)[(*n)++] = name;
 }
 
@@ -48,8 +48,8 @@ static void take_input(struct parser *p, unsigned i)
 {
 	if (p->n_inputs++)
 		return;
-	p->c->source = p->c->words[i].text;
-	p->c->source_word = i;
+	p->c->source = p->c->arguments[i].text;
+	p->c->source_argument = i;
 	p->source_language = p->language;
 	p->source_language_seen = p->language_seen;
 }
@@ -81,12 +81,12 @@ static bool is_of_known_family(const char *word)
 static void take_unlisted(struct parser *p, unsigned i, const char *spelling)
 {
 	struct cmdline *c = p->c;
-	struct word *w = &c->words[i];
+	struct argument *w = &c->arguments[i];
 	if (begins(spelling, "-m")) {
-		// The machine chooses among header folders: -m32, -mthumb, -mabi=…
-		w->role = WORD_SEARCH;
+		// The machine chooses among header directories: -m32, -mthumb, -mabi=…
+		w->role = ARGUMENT_SEARCH;
 		w->prefix = (unsigned)strlen(w->text);
-	} else if (!is_of_known_family(spelling) && i + 1 < c->n_words && c->words[i + 1].text[0] != '-') {
+	} else if (!is_of_known_family(spelling) && i + 1 < c->n_arguments && c->arguments[i + 1].text[0] != '-') {
 		parser_refuse(p, REASON_option_unknown, w->text);
 	}
 }
@@ -95,7 +95,7 @@ static void take_unlisted(struct parser *p, unsigned i, const char *spelling)
 static unsigned take_option(struct parser *p, unsigned i)
 {
 	struct cmdline *c = p->c;
-	const char *text = c->words[i].text, *spelling = text, *value = NULL;
+	const char *text = c->arguments[i].text, *spelling = text, *value = NULL;
 	unsigned n_next = 0;
 	const struct option *o = option_find(p->family, text, &value, &n_next);
 
@@ -107,16 +107,16 @@ static unsigned take_option(struct parser *p, unsigned i)
 		take_unlisted(p, i, spelling);
 		return 0;
 	}
-	if (n_next > c->n_words - 1 - i) {
+	if (n_next > c->n_arguments - 1 - i) {
 		// Its value is missing; the compiler will say so.
 		parser_refuse(p, REASON_option_dangerous, text);
-		return n_next = c->n_words - 1 - i;
+		return n_next = c->n_arguments - 1 - i;
 	}
 	for (unsigned k = 1; k <= n_next; k++)
-		c->words[i + k].is_value = true;
+		c->arguments[i + k].is_value = true;
 	struct use u = {.option = o, .text = text, .value = value, .word = i, .value_word = i + n_next};
 	if (n_next)
-		u.value = c->words[i + n_next].text;
+		u.value = c->arguments[i + n_next].text;
 	else
 		u.prefix = (unsigned)(strlen(text) - (value ? strlen(value) : 0));
 	option_apply(p, &u);
@@ -126,8 +126,8 @@ static unsigned take_option(struct parser *p, unsigned i)
 static void take_words(struct parser *p)
 {
 	bool only_inputs = false;
-	for (unsigned i = 0; i < p->c->n_words; i++) {
-		const char *text = p->c->words[i].text;
+	for (unsigned i = 0; i < p->c->n_arguments; i++) {
+		const char *text = p->c->arguments[i].text;
 		if (only_inputs || text[0] != '-' || !text[1])
 			take_input(p, i);
 		else if (p->family == FAMILY_CLANG && strcmp(text, "--") == 0)
@@ -314,7 +314,7 @@ static enum reason decide(struct parser *p, const char **culprit)
 		*culprit = p->record_f ? p->record_f : p->record_g;
 		return REASON_records_command_line;
 	}
-	c->words[c->source_word].role = WORD_NOT_KEY;
+	c->arguments[c->source_argument].role = ARGUMENT_NOT_KEY;
 	c->assembles = !p->to_assembly; // -S wins over -c
 	outputs_name(p);
 	*culprit = p->refusal_word;

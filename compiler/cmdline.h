@@ -29,17 +29,17 @@ enum lang {
 enum dep_style { DEP_NONE, DEP_ALL /* -MD */, DEP_USER /* -MMD: no system headers */ };
 
 // The words of a command line after @file expansion. `origin` says how a word counts:
-enum word_role {
-	WORD_KEY,      // verbatim in the key
-	WORD_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path. It names a
-	// file or a folder, but does not change where headers are looked for
-	WORD_SEARCH,  // as WORD_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
-	WORD_NOT_KEY, // has no effect on the object: outputs, depfile names and targets, the source itself
-	WORD_MAP,     // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
+enum argument_role {
+	ARGUMENT_KEY, // verbatim in the key
+	ARGUMENT_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path. It names a
+	// file or a directory, but does not change where headers are looked for
+	ARGUMENT_SEARCH, // as ARGUMENT_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
+	ARGUMENT_NOT_KEY, // has no effect on the object: outputs, depfile names and targets, the source itself
+	ARGUMENT_MAP,     // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
 };
-struct word {
+struct argument {
 	const char *text;
-	enum word_role role;
+	enum argument_role role;
 	unsigned
 		prefix; // for paths: where in `text` the path begins (0 if the word is the path, its length if there is none)
 	bool is_value;  // it is the value of the option before it, whatever it looks like
@@ -54,11 +54,11 @@ struct cmdline {
 	const char *output; // as given by -o, or the compiler's default name
 	bool output_given;  // -o was there
 
-	struct word *words; // argv[1..] with response files expanded (unchanged words where there were none)
-	unsigned n_words;
-	unsigned source_word; // index into words
+	struct argument *arguments; // argv[1..] with response files expanded (unchanged words where there were none)
+	unsigned n_arguments;
+	unsigned source_argument; // index into words
 
-	// Depfile asked for by the user. `dep` belongs into the key: -Wp,-MD,file and -Wp,-MMD,file are WORD_NOT_KEY.
+	// Depfile asked for by the user. `dep` belongs into the key: -Wp,-MD,file and -Wp,-MMD,file are ARGUMENT_NOT_KEY.
 	enum dep_style dep;
 	const char *depfile;      // its name: -MF, or the default by -o or source; NULL without one
 	const char **dep_targets; // as they stand in the rule and in its order: -MQ and the default are escaped for make

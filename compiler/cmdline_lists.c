@@ -57,7 +57,7 @@ static bool take_depfile(struct parser *p, const struct use *u, unsigned n, cons
 		parser_refuse(p, REASON_depfile_ambiguous, u->text);
 	p->dep_wp = all ? DEP_ALL : DEP_USER;
 	p->dep_wp_file = items[1];
-	p->c->words[u->word].role = WORD_NOT_KEY;
+	p->c->arguments[u->word].role = ARGUMENT_NOT_KEY;
 	return true;
 }
 
@@ -278,9 +278,9 @@ static bool is_harmless_llvm(const char *value)
 }
 
 // For the option's name, too: who leaves out the value must leave out both.
-static void set_pair_role(struct parser *p, const struct use *u, enum word_role role)
+static void set_pair_role(struct parser *p, const struct use *u, enum argument_role role)
 {
-	struct word *name = &p->c->words[p->cc1_word], *value = &p->c->words[u->value_word];
+	struct argument *name = &p->c->arguments[p->cc1_word], *value = &p->c->arguments[u->value_word];
 	name->role = value->role = role;
 	name->prefix = (unsigned)strlen(name->text);
 	value->prefix = u->prefix;
@@ -290,14 +290,14 @@ static void take_cc1_value(struct parser *p, const struct use *u, enum cc1_kind 
 {
 	switch (kind) {
 	case CC1_SEARCH_VALUE:
-		set_pair_role(p, u, WORD_SEARCH);
+		set_pair_role(p, u, ARGUMENT_SEARCH);
 		break;
 	case CC1_FORCED_VALUE:
-		set_pair_role(p, u, WORD_KEY_PATH);
+		set_pair_role(p, u, ARGUMENT_KEY_PATH);
 		parser_add_forced(p, u->value);
 		break;
 	case CC1_EXTRA_VALUE:
-		set_pair_role(p, u, WORD_KEY_PATH);
+		set_pair_role(p, u, ARGUMENT_KEY_PATH);
 		parser_add_extra(p, u->value);
 		break;
 	case CC1_LLVM_VALUE:

@@ -13,17 +13,17 @@ static bool ends(const char *s, const char *with)
 	return n >= m && strcmp(s + n - m, with) == 0;
 }
 
-static void set_role(struct parser *p, const struct use *u, enum word_role role)
+static void set_role(struct parser *p, const struct use *u, enum argument_role role)
 {
-	p->c->words[u->value_word].role = role;
-	p->c->words[u->value_word].prefix = u->prefix;
+	p->c->arguments[u->value_word].role = role;
+	p->c->arguments[u->value_word].prefix = u->prefix;
 }
 
 // Neither the option nor its value counts for the object.
 static void set_not_key(struct parser *p, const struct use *u)
 {
-	p->c->words[u->word].role = WORD_NOT_KEY;
-	p->c->words[u->value_word].role = WORD_NOT_KEY;
+	p->c->arguments[u->word].role = ARGUMENT_NOT_KEY;
+	p->c->arguments[u->value_word].role = ARGUMENT_NOT_KEY;
 }
 
 // ---- actions that only note something -------------------------------------------------------------------------------
@@ -65,32 +65,32 @@ static void apply_keep(struct parser *p, const struct use *u)
 
 static void apply_path(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_KEY_PATH);
+	set_role(p, u, ARGUMENT_KEY_PATH);
 }
 
 static void apply_search(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_SEARCH);
-	// A header map in the place of a folder: a file that no depfile lists.
+	set_role(p, u, ARGUMENT_SEARCH);
+	// A header map in the place of a directory: a file that no depfile lists.
 	if (u->value && ends(u->value, ".hmap"))
 		parser_refuse(p, REASON_option_dangerous, u->text);
 }
 
 static void apply_forced(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_KEY_PATH);
+	set_role(p, u, ARGUMENT_KEY_PATH);
 	parser_add_forced(p, u->value);
 }
 
 static void apply_map(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_MAP);
+	set_role(p, u, ARGUMENT_MAP);
 	p->c->has_prefix_map = true;
 }
 
 static void apply_extra(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_KEY_PATH);
+	set_role(p, u, ARGUMENT_KEY_PATH);
 	if (!u->value[0] || strcmp(u->value, "-") == 0)
 		parser_refuse(p, REASON_option_dangerous, u->text);
 	else
@@ -125,7 +125,7 @@ static void note_dep(struct parser *p, const struct use *u, bool *asked)
 {
 	*asked = true;
 	if (begins(u->text, "--"))
-		p->c->words[u->word].role = WORD_NOT_KEY;
+		p->c->arguments[u->word].role = ARGUMENT_NOT_KEY;
 }
 
 static void apply_dep_all(struct parser *p, const struct use *u)
@@ -149,7 +149,7 @@ static void add_target(struct parser *p, const struct use *u, bool quoted)
 {
 	set_not_key(p, u);
 	if (!p->targets)
-		p->targets = arena_alloc(p->arena, p->c->n_words * sizeof *p->targets);
+		p->targets = arena_alloc(p->arena, p->c->n_arguments * sizeof *p->targets);
 	p->targets[p->n_targets++] = (struct dep_target){u->value, quoted};
 	p->dep_word = u->text;
 }
@@ -188,8 +188,8 @@ static void apply_driver_mode(struct parser *p, const struct use *u)
 
 static void apply_arch(struct parser *p, const struct use *u)
 {
-	set_role(p, u, WORD_SEARCH);
-	p->c->words[u->value_word].prefix = (unsigned)strlen(u->value);
+	set_role(p, u, ARGUMENT_SEARCH);
+	p->c->arguments[u->value_word].prefix = (unsigned)strlen(u->value);
 	if (p->arch && strcmp(p->arch, u->value) != 0)
 		parser_refuse(p, REASON_several_archs, u->text);
 	p->arch = u->value;
@@ -257,7 +257,7 @@ static void apply_color_choice(struct parser *p, const struct use *u)
 static void apply_profile(struct parser *p, const struct use *u)
 {
 	const char *v = u->value;
-	// In a folder it would be default.profdata.
+	// In a directory it would be default.profdata.
 	if (!v[0] || ends(v, "/") || strcmp(v, ".") == 0 || strcmp(v, "..") == 0 || ends(v, "/.") || ends(v, "/.."))
 		parser_refuse(p, REASON_profile_use, u->text);
 	else

@@ -115,10 +115,10 @@ static void forget_depfile(struct parser *p)
 	struct cmdline *c = p->c;
 	c->dep = DEP_NONE;
 	c->dep_phony = false;
-	for (unsigned i = 0; i < c->n_words; i++) {
+	for (unsigned i = 0; i < c->n_arguments; i++) {
 		bool output = c->output_given && (i == p->output_word || i == p->output_value);
-		if (c->words[i].role == WORD_NOT_KEY && i != c->source_word && !output)
-			c->words[i].role = WORD_KEY;
+		if (c->arguments[i].role == ARGUMENT_NOT_KEY && i != c->source_argument && !output)
+			c->arguments[i].role = ARGUMENT_KEY;
 	}
 }
 

@@ -112,12 +112,12 @@ bool specs_are_harmless(struct arena *a, const char *text, size_t len)
 	return !in_section;
 }
 
-// gcc looks for relative names in its own folders first.
+// gcc looks for relative names in its own directories first.
 void apply_specs(struct parser *p, const struct use *u)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
-	p->c->words[u->value_word].role = WORD_KEY_PATH;
-	p->c->words[u->value_word].prefix = u->prefix;
+	p->c->arguments[u->value_word].role = ARGUMENT_KEY_PATH;
+	p->c->arguments[u->value_word].prefix = u->prefix;
 	if (u->value[0] == '/' && file_read(AT_FDCWD, u->value, SPECS_MAX, &text, NULL, NULL) == 0 && text.data &&
 	    specs_are_harmless(p->arena, text.data, text.len))
 		parser_add_extra(p, u->value);

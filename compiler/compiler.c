@@ -17,8 +17,8 @@ struct part {
 	char *path;
 	struct file_id id;
 	struct digest digest;
-	bool absent; // must not exist: it would be found before the one that was
-	bool folder; // nothing may be added to it or taken away
+	bool absent;    // must not exist: it would be found before the one that was
+	bool directory; // nothing may be added to it or taken away
 	struct part *next;
 };
 
@@ -94,13 +94,13 @@ static void add_part(struct probe *p, const char *path, bool absent)
 	p->k->parts = part;
 }
 
-static void add_folder(struct probe *p, const char *path)
+static void add_directory(struct probe *p, const char *path)
 {
 	struct stat st;
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		return;
 	add_part(p, path, false);
-	p->k->parts->folder = true;
+	p->k->parts->directory = true;
 	p->k->parts->id = file_id_of(&st);
 }
 
@@ -222,7 +222,7 @@ static void add_gcc_installations(struct probe *p, const char *answer)
 {
 	static const char found[] = "Found candidate GCC installation: ";
 	for (const char *at = answer; (at = strstr(at, found)); at++)
-		add_folder(p, path_dir(&p->k->arena, word_after(&p->k->arena, at, found)));
+		add_directory(p, path_dir(&p->k->arena, word_after(&p->k->arena, at, found)));
 }
 
 // What `cc -v` says tells the family, version and target. The line with the driver's own words is left out: it names paths.
@@ -298,7 +298,7 @@ static int digest_parts(struct probe *p, const char *answer)
 	hasher_str(&h, answer);
 	for (struct part *part = p->k->parts; part; part = part->next) {
 		struct stat st;
-		if (part->absent || part->folder)
+		if (part->absent || part->directory)
 			continue;
 		if (digest_file(p->cs, part->path, &part->digest, &st, p->err) < 0)
 			return -1;
@@ -356,7 +356,7 @@ static bool is_part_unchanged(struct compilers *cs, const struct part *part)
 	struct file_id id = file_id_of(&st);
 	if (file_id_equal(&id, &part->id))
 		return true;
-	return !part->folder && digest_file(cs, part->path, &now, NULL, NULL) == 0 && digest_equal(&now, &part->digest);
+	return !part->directory && digest_file(cs, part->path, &now, NULL, NULL) == 0 && digest_equal(&now, &part->digest);
 }
 
 static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)

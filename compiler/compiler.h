@@ -1,9 +1,9 @@
 // Which compiler this really is: a digest over the driver and the programs and libraries that it runs.
 //
 // The identity covers the name it is called by, its version text, its target, and the contents of the driver, cc1,
-// cc1plus, the assembler, configuration files and their shared libraries. It is checked by file identity at every use; when anything
-// changed, the compiler is asked again. Scripts and other caches are not accepted: nobody can tell what they would run.
-// Thread: any.
+// cc1plus, the assembler, configuration files and their shared libraries. It is checked by file identity at every use; when
+// anything changed, the compiler is asked again. Scripts and other caches are not accepted: nobody can tell what they would
+// run. Thread: any.
 #ifndef COFFER_COMPILER_COMPILER_H
 #define COFFER_COMPILER_COMPILER_H
 
@@ -29,8 +29,8 @@ const char *env_value(const char *const *env, const char *name);
 // The same environment for helper runs whose output is parsed: messages in English.
 const char *const *env_for_probe(struct arena *a, const char *const *env);
 
-// Who knows the digests of files (depscan/files.h): asked for each part of a compiler. 0, or -1 with ERR_NOT_FOUND and the like;
-// `st`, if not NULL, is filled in.
+// Who knows the digests of files (depscan/files.h): asked for each part of a compiler. 0, or -1 with ERR_NOT_FOUND and the
+// like; `st`, if not NULL, is filled in.
 struct digester {
 	int (*digest)(void *files, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err);
 	void *files;

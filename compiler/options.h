@@ -55,7 +55,7 @@
 	X(color)        /* -fdiagnostics-color and its kin */                                               \
 	X(color_choice) /* -fdiagnostics-color=WHEN */                                                      \
 	X(seed)         /* -frandom-seed= */                                                                \
-	X(profile)      /* the value names a profile, or a folder with one */                               \
+	X(profile)      /* the value names a profile, or a directory with one */                            \
 	X(sections)     /* -fbasic-block-sections=list=FILE */                                              \
 	X(format)       /* -fdiagnostics-format=: some leave files */                                       \
 	X(opt_info)     /* -fopt-info: leaves a file if there is a '=' */                                   \

@@ -82,7 +82,7 @@ enum { FILE_COST = 256 };
 
 struct expansion {
 	struct parser *p;
-	unsigned room;  // of p->c->words
+	unsigned room;  // of p->c->arguments
 	size_t n_bytes; // of all response files so far
 };
 
@@ -96,15 +96,15 @@ static bool give_up(struct expansion *x, enum reason reason, const char *word)
 static bool add_word(struct expansion *x, const char *text)
 {
 	struct cmdline *c = x->p->c;
-	if (c->n_words == CMDLINE_MAX_WORDS)
+	if (c->n_arguments == CMDLINE_MAX_WORDS)
 		return give_up(x, REASON_arguments_too_long, NULL);
-	if (c->n_words == x->room) {
-		struct word *more = arena_alloc(x->p->arena, 2 * x->room * sizeof *more);
-		memcpy(more, c->words, x->room * sizeof *more);
-		c->words = more;
+	if (c->n_arguments == x->room) {
+		struct argument *more = arena_alloc(x->p->arena, 2 * x->room * sizeof *more);
+		memcpy(more, c->arguments, x->room * sizeof *more);
+		c->arguments = more;
 		x->room *= 2;
 	}
-	c->words[c->n_words++].text = text;
+	c->arguments[c->n_arguments++].text = text;
 	return true;
 }
 
@@ -144,6 +144,6 @@ bool response_expand(struct parser *p, const char *const *argv)
 	while (n < CMDLINE_MAX_WORDS && argv[n])
 		n++;
 	struct expansion x = {.p = p, .room = n + 1};
-	p->c->words = arena_alloc(p->arena, x.room * sizeof *p->c->words);
+	p->c->arguments = arena_alloc(p->arena, x.room * sizeof *p->c->arguments);
 	return expand(&x, argv[0] ? argv + 1 : argv, 0);
 }

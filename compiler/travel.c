@@ -87,7 +87,7 @@ static bool is_native(const char *t)
 	return strcmp(t, "-march=native") == 0 || strcmp(t, "-mtune=native") == 0 || strcmp(t, "-mcpu=native") == 0;
 }
 
-unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room)
+unsigned travel_native(const char *verbose, struct arena *a, const char **out, unsigned room)
 {
 	unsigned n = 0;
 	const char *line = strstr(verbose, "/cc1 ");
@@ -106,18 +106,18 @@ unsigned remote_native_words(const char *verbose, struct arena *a, const char **
 	return n;
 }
 
-void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n)
+void travel_resolve_native(struct travel_arguments *w, struct arena *a, const char *const *meaning, unsigned n)
 {
 	const char **words = arena_alloc(a, (w->n + n + 2) * sizeof *words);
-	memcpy(words, w->words, w->native_at * sizeof *words);
+	memcpy(words, w->arguments, w->native_at * sizeof *words);
 	memcpy(words + w->native_at, meaning, n * sizeof *words);
-	memcpy(words + w->native_at + n, w->words + w->native_at, (w->n - w->native_at) * sizeof *words);
-	w->words = words;
+	memcpy(words + w->native_at + n, w->arguments + w->native_at, (w->n - w->native_at) * sizeof *words);
+	w->arguments = words;
 	w->n += n;
 }
 
-// A worker makes it below a folder of its own.
-bool remote_output_name(const char *output, const char *dwo)
+// A worker makes it below a directory of its own.
+bool travel_output_name(const char *output, const char *dwo)
 {
 	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
 	size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - output) : strlen(output);
@@ -139,7 +139,7 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 	// -fstack-usage tells columns, which are others in preprocessed text.
 	if (l->coverage_notes || l->stack_usage || (l->split_dwarf && !l->dwo))
 		return "it writes further files";
-	if (l->dwo && !remote_output_name(l->output, l->dwo))
+	if (l->dwo && !travel_output_name(l->output, l->dwo))
 		return "its object names a file whose name can't be the same there";
 	if (l->n_extra_inputs)
 		return "its options name files";
@@ -155,9 +155,9 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 	return NULL;
 }
 
-void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *l, const struct compiler *compiler)
+void travel_arguments(struct travel_arguments *w, struct arena *a, const struct cmdline *l, const struct compiler *compiler)
 {
-	*w = (struct remote_words){.refused = refuse_outputs(l, compiler)};
+	*w = (struct travel_arguments){.refused = refuse_outputs(l, compiler)};
 	switch (l->lang) {
 	case LANG_C:
 		w->language = "cpp-output";
@@ -179,12 +179,12 @@ void remote_words(struct remote_words *w, struct arena *a, const struct cmdline 
 		// An assembler's macros can spell .incbin in ways that no search of the text finds.
 		w->refused = "it is assembler, or preprocessed already";
 	}
-	w->words = arena_alloc(a, (l->n_words + 1) * sizeof *w->words);
-	for (unsigned i = 0, next; i < l->n_words && !w->refused; i = next) {
-		const char *t = l->words[i].text;
-		for (next = i + 1; next < l->n_words && l->words[next].is_value; next++)
+	w->arguments = arena_alloc(a, (l->n_arguments + 1) * sizeof *w->arguments);
+	for (unsigned i = 0, next; i < l->n_arguments && !w->refused; i = next) {
+		const char *t = l->arguments[i].text;
+		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
-		if (i == l->source_word || l->words[i].role == WORD_NOT_KEY || is_used_up(t))
+		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY || is_used_up(t))
 			continue;
 		if (compiler->family == FAMILY_GCC && is_native(t) && w->n_native < COUNT_OF(w->native)) {
 			if (!w->n_native)
@@ -194,15 +194,15 @@ void remote_words(struct remote_words *w, struct arena *a, const struct cmdline 
 		}
 		if (next > i + 1 || is_bound_to_here(t) || !is_for_compiling(t))
 			w->refused = arena_printf(a, "'%s' may mean something else there", t);
-		w->words[w->n++] = t;
+		w->arguments[w->n++] = t;
 	}
 }
 
-const char **remote_preprocess_words(struct arena *a, const struct cmdline *l, const char *argv0, const char *const *extra,
-				     const char *depfile)
+const char **travel_preprocess(struct arena *a, const struct cmdline *l, const char *argv0, const char *const *extra,
+			       const char *depfile)
 {
 	static const char *const dropped[] = {"-o", "-MF", "-MT", "-MQ"};
-	const char **argv = arena_alloc(a, (l->n_words + 2 * l->n_dep_targets + 32) * sizeof *argv);
+	const char **argv = arena_alloc(a, (l->n_arguments + 2 * l->n_dep_targets + 32) * sizeof *argv);
 	unsigned n = 0;
 	argv[n++] = argv0;
 	for (; *extra; extra++)
@@ -216,14 +216,14 @@ const char **remote_preprocess_words(struct arena *a, const struct cmdline *l, c
 		argv[n++] = "-MT";
 		argv[n++] = l->dep_targets[i];
 	}
-	for (unsigned i = 0, next; i < l->n_words; i = next) {
-		const char *t = l->words[i].text;
-		for (next = i + 1; next < l->n_words && l->words[next].is_value; next++)
+	for (unsigned i = 0, next; i < l->n_arguments; i = next) {
+		const char *t = l->arguments[i].text;
+		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
 		if (begins_in(t, dropped, COUNT_OF(dropped)) || strcmp(t, "-c") == 0 || strcmp(t, "--") == 0)
 			continue;
 		for (unsigned k = i; k < next; k++)
-			argv[n++] = l->words[k].text;
+			argv[n++] = l->arguments[k].text;
 	}
 	return argv;
 }

@@ -7,8 +7,8 @@
 #include "compiler/cmdline.h"
 #include "compiler/compiler.h"
 
-struct remote_words {
-	const char **words; // in the arena
+struct travel_arguments {
+	const char **arguments; // in the arena
 	unsigned n;
 	const char *language; // of the preprocessed text, for -x
 	const char *suffix;
@@ -16,21 +16,22 @@ struct remote_words {
 	unsigned n_native, native_at; // where in `words` their meaning belongs
 	const char *refused;          // why the compile stays here, or NULL
 };
-void remote_words(struct remote_words *w, struct arena *a, const struct cmdline *line, const struct compiler *compiler);
+void travel_arguments(struct travel_arguments *w, struct arena *a, const struct cmdline *line,
+		      const struct compiler *compiler);
 
 // Whether a worker can make an object and its .dwo under their names, of which the object has one in it: relative, plain.
 enum { REMOTE_OUTPUT_NAME = 512 };
-bool remote_output_name(const char *output, const char *dwo);
+bool travel_output_name(const char *output, const char *dwo);
 
 // The words of a `cc1` line that say what machine it is for: "-march=…", "-m…", "--param l1-cache-size=32" as "--param=…".
 // At most `room`; 0 if there is no such line.
-unsigned remote_native_words(const char *verbose, struct arena *a, const char **out, unsigned room);
+unsigned travel_native(const char *verbose, struct arena *a, const char **out, unsigned room);
 // Puts them where the native words stood.
-void remote_words_resolve(struct remote_words *w, struct arena *a, const char *const *meaning, unsigned n);
+void travel_resolve_native(struct travel_arguments *w, struct arena *a, const char *const *meaning, unsigned n);
 
 // The command that preprocesses: the user's words without -c and -o, what `extra` holds before them (NULL-terminated), and
 // the depfile by its full name. `depfile` NULL: the user's own.
-const char **remote_preprocess_words(struct arena *a, const struct cmdline *line, const char *argv0,
-				     const char *const *extra, const char *depfile);
+const char **travel_preprocess(struct arena *a, const struct cmdline *line, const char *argv0, const char *const *extra,
+			       const char *depfile);
 
 #endif

@@ -24,7 +24,7 @@ struct way {
 	uint64_t made; // 0: not yet
 };
 
-// The ways of all includes of one text in one folder.
+// The ways of all includes of one text in one directory.
 struct text_ways {
 	struct way **ways;
 	uint32_t n;
@@ -37,11 +37,11 @@ struct group {
 
 struct finder {
 	const struct absent_query *q;
-	struct places *p;
+	struct path_cache *p;
 	struct arena *a;
 	struct absent_input *files; // the query's inputs and, with q->read, what they reach
 	uint32_t n_files, cap_files;
-	struct map groups; // folder -> struct group
+	struct map groups; // directory -> struct group
 	struct list present, further;
 	const char *doubtful;
 };
@@ -63,7 +63,7 @@ static void list_add(struct arena *a, struct list *l, const char *name)
 
 static bool is_any(const struct place *p)
 {
-	return strncmp(path_base(p->path), PLACES_ANY, strlen(PLACES_ANY)) == 0;
+	return strncmp(path_base(p->path), PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0;
 }
 
 // A place as it is now. A file that is no input is shown to the caller, once.
@@ -83,7 +83,7 @@ static void look(struct finder *f, struct place *place)
 
 static struct place *place_at(struct finder *f, const char *dir, const char *rest)
 {
-	return places_get(f->p, path_tidy(f->a, path_join(f->a, dir, rest)));
+	return path_cache_get(f->p, path_tidy(f->a, path_join(f->a, dir, rest)));
 }
 
 static void note_name(struct finder *f, const char *dir, const char *name)
@@ -102,7 +102,7 @@ static const char *name_below(const struct place *dir, const char *path)
 	return !dir || strcmp(dir->path, ".") == 0 ? path : path_below(dir->path, path);
 }
 
-// Notes that a place is absent, as a name in the deepest folder that exists: where "D/sys" is none, "sys/h.h" in D.
+// Notes that a place is absent, as a name in the deepest directory that exists: where "D/sys" is none, "sys/h.h" in D.
 static void note_absent(struct finder *f, struct place *place)
 {
 	if (place->listed_job == f->p->job)
@@ -112,7 +112,7 @@ static void note_absent(struct finder *f, struct place *place)
 	note_name(f, dir ? dir->path : ".", name_below(dir, place->path));
 }
 
-// What is a folder, or may become one, must not become a file: a name with a '/' at its end.
+// What is a directory, or may become one, must not become a file: a name with a '/' at its end.
 static void note_no_file(struct finder *f, struct place *place)
 {
 	if (place->presence == PLACE_FILE || place->listed_job == f->p->job)
@@ -122,11 +122,11 @@ static void note_no_file(struct finder *f, struct place *place)
 	note_name(f, dir ? dir->path : ".", arena_printf(f->a, "%s/", name_below(dir, place->path)));
 }
 
-// The compiler warns of a file among the folders of its search. One that has a group is looked at with its names.
+// The compiler warns of a file among the directories of its search. One that has a group is looked at with its names.
 static void note_no_files(struct finder *f, const char *const *dirs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct place *dir = places_look(f->p, path_tidy(f->a, dirs[i]));
+		struct place *dir = path_cache_look(f->p, path_tidy(f->a, dirs[i]));
 		if (!map_gets(&f->groups, dir->path) && dir->parent)
 			note_no_file(f, dir);
 	}
@@ -158,8 +158,8 @@ static enum presence add_step(struct finder *f, struct way *w, const char *dir, 
 }
 
 // gcc takes x.h.gch in place of x.h without a word in the depfile, even where there is no x.h. What is in it, and whether
-// it is taken, can't be told. The folders of the system, which have hundreds of names and hardly ever change, are asked for
-// any such file at once.
+// it is taken, can't be told. The directories of the system, which have hundreds of names and hardly ever change, are asked
+// for any such file at once.
 static void add_precompiled(struct finder *f, struct way *w, const char *dir, const char *name)
 {
 	const char *suffixes[] = {f->q->gch ? ".gch" : NULL, f->q->pch ? ".pch" : NULL};
@@ -167,9 +167,9 @@ static void add_precompiled(struct finder *f, struct way *w, const char *dir, co
 		if (!suffixes[i])
 			continue;
 		const char *file = arena_printf(f->a, "%s%s", name, suffixes[i]);
-		const char *folder = path_dir(f->a, path_join(f->a, dir, name));
-		if (strncmp(folder, "/usr/", 5) != 0 ||
-		    add_step(f, w, folder, arena_printf(f->a, PLACES_ANY "%s", suffixes[i]), true) != PLACE_ABSENT)
+		const char *directory = path_dir(f->a, path_join(f->a, dir, name));
+		if (strncmp(directory, "/usr/", 5) != 0 ||
+		    add_step(f, w, directory, arena_printf(f->a, PATH_CACHE_ANY "%s", suffixes[i]), true) != PLACE_ABSENT)
 			add_step(f, w, dir, file, true);
 	}
 }
@@ -184,7 +184,7 @@ static void make_way(struct finder *f, struct way *w, const struct include *inc,
 	bool absolute = inc->name[0] == '/';
 	w->n = 0;
 	w->made = f->p->job;
-	// Folders of the search that do not exist: where in the order they would stand is not told, so they come first.
+	// Directories of the search that do not exist: where in the order they would stand is not told, so they come first.
 	for (unsigned i = 0; i < s->n_missing && !absolute; i++)
 		add_step(f, w, s->missing[i], inc->name, false);
 	unsigned n = absolute ? 1 : n_own + n_quoted + s->n_angled;
@@ -246,7 +246,7 @@ static void follow(struct finder *f, struct way *w, const struct include *inc, c
 		} else if (w->steps[i].precompiled) {
 			if (!is_any(place))
 				f->doubtful = place->path;
-		} else if (place->presence == PLACE_FOLDER) {
+		} else if (place->presence == PLACE_DIRECTORY) {
 			note_no_file(f, place);
 		} else if (i >= n_missing && inc->probe) {
 			if (place->input_job != f->p->job && place->present_job != f->p->job)
@@ -258,7 +258,7 @@ static void follow(struct finder *f, struct way *w, const struct include *inc, c
 	}
 }
 
-// The same include from the same folder is one way.
+// The same include from the same directory is one way.
 static struct way *way_of(struct finder *f, const struct include *inc, const char *includer_dir)
 {
 	bool own = inc->form == INCLUDE_QUOTED;
@@ -314,8 +314,8 @@ static bool is_computed(const struct finder *f, const struct scan *scan)
 	return false;
 }
 
-// A file whose name we do not know (it came from a macro, or from the assembler): for each folder of the search that its
-// path lies in, the folders before that one, the working directory, and those of the texts that compute names.
+// A file whose name we do not know (it came from a macro, or from the assembler): for each directory of the search that its
+// path lies in, the directories before that one, the working directory, and those of the texts that compute names.
 static void follow_unknown(struct finder *f, const char *path)
 {
 	const struct search *s = f->q->search;
@@ -365,13 +365,13 @@ static void take_inputs(struct finder *f)
 	f->files = arena_alloc(f->a, f->cap_files * sizeof *f->files);
 	for (unsigned i = 0; i < f->n_files; i++) {
 		f->files[i] = f->q->inputs[i];
-		places_get(f->p, path_tidy(f->a, f->files[i].path))->input_job = f->p->job;
+		path_cache_get(f->p, path_tidy(f->a, f->files[i].path))->input_job = f->p->job;
 	}
 }
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out)
 {
-	struct finder f = {.q = q, .p = places_begin(q->search->places, q->cwd_fd), .a = a};
+	struct finder f = {.q = q, .p = path_cache_begin(q->search->places, q->cwd_fd), .a = a};
 	*out = (struct absent_answer){0};
 	take_inputs(&f);
 	for (unsigned i = 0; i < q->n_forced; i++)
@@ -390,6 +390,6 @@ void absent_find(const struct absent_query *q, struct arena *a, struct absent_an
 	note_no_files(&f, q->search->quoted, q->search->n_quoted);
 	note_no_files(&f, q->search->angled, q->search->n_angled);
 	collect(&f, out);
-	places_end(q->search->places);
+	path_cache_end(q->search->places);
 	map_release(&f.groups);
 }

@@ -19,17 +19,17 @@ struct identity {
 	uint64_t dev, ino;
 };
 
-struct folder {
+struct directory {
 	struct identity id;
 	int wd;           // -1: refused
 	uint64_t stamp;   // 0: refused
 	struct map names; // hashes of those that are expected
 };
 
-struct arrivals {
+struct directory_watch {
 	pthread_mutex_t lock;
 	int inotify_fd;
-	struct map by_identity, by_wd, by_stamp; // struct folder; the last two without those that are refused
+	struct map by_identity, by_wd, by_stamp; // struct directory; the last two without those that are refused
 	uint64_t last_stamp;
 	size_t n_names;
 };
@@ -52,9 +52,9 @@ static bool hash_of(const char *name, uint64_t *hash)
 	return true;
 }
 
-// ---- folders, under the lock ----------------------------------------------------------------------------------------
+// ---- directories, under the lock ----------------------------------------------------------------------------------------
 
-static void give_stamp(struct arrivals *a, struct folder *f)
+static void give_stamp(struct directory_watch *a, struct directory *f)
 {
 	if (f->stamp)
 		map_del(&a->by_stamp, &f->stamp, sizeof f->stamp);
@@ -62,7 +62,7 @@ static void give_stamp(struct arrivals *a, struct folder *f)
 	map_put(&a->by_stamp, &f->stamp, sizeof f->stamp, f);
 }
 
-static void forget(struct arrivals *a, struct folder *f)
+static void forget(struct directory_watch *a, struct directory *f)
 {
 	a->n_names -= f->names.n;
 	map_del(&a->by_identity, &f->id, sizeof f->id);
@@ -74,7 +74,7 @@ static void forget(struct arrivals *a, struct folder *f)
 	free(f);
 }
 
-static void forget_all(struct arrivals *a)
+static void forget_all(struct directory_watch *a)
 {
 	size_t at = 0;
 	void *f;
@@ -84,7 +84,7 @@ static void forget_all(struct arrivals *a)
 	a->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 }
 
-static int add_watch(const struct arrivals *a, int cwd_fd, const char *dir, const struct identity *id)
+static int add_watch(const struct directory_watch *a, int cwd_fd, const char *dir, const struct identity *id)
 {
 	struct stat st;
 	char path[64];
@@ -95,12 +95,12 @@ static int add_watch(const struct arrivals *a, int cwd_fd, const char *dir, cons
 	return inotify_add_watch(a->inotify_fd, path, IN_ONLYDIR | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF);
 }
 
-static struct folder *enter(struct arrivals *a, int cwd_fd, const char *dir, const struct identity *id)
+static struct directory *enter(struct directory_watch *a, int cwd_fd, const char *dir, const struct identity *id)
 {
-	if (a->by_identity.n >= ARRIVALS_MAX_FOLDERS)
+	if (a->by_identity.n >= DIRECTORY_WATCH_MAX_DIRECTORIES)
 		forget_all(a);
-	struct folder *f = mem_alloc(sizeof *f);
-	*f = (struct folder){.id = *id, .wd = add_watch(a, cwd_fd, dir, id)};
+	struct directory *f = mem_alloc(sizeof *f);
+	*f = (struct directory){.id = *id, .wd = add_watch(a, cwd_fd, dir, id)};
 	map_put(&a->by_identity, id, sizeof *id, f);
 	if (f->wd < 0)
 		return f;
@@ -112,14 +112,14 @@ static struct folder *enter(struct arrivals *a, int cwd_fd, const char *dir, con
 // ---- news, under the lock -------------------------------------------------------------------------------------------
 
 // False: something was lost.
-static bool take_news(struct arrivals *a, const struct inotify_event *e)
+static bool take_news(struct directory_watch *a, const struct inotify_event *e)
 {
 	uint64_t hash;
-	struct folder *f = map_get(&a->by_wd, &e->wd, sizeof e->wd);
+	struct directory *f = map_get(&a->by_wd, &e->wd, sizeof e->wd);
 	if (e->mask & IN_Q_OVERFLOW)
 		return false;
 	if (!f)
-		return true; // of a folder that was forgotten
+		return true; // of a directory that was forgotten
 	if (e->mask & (IN_DELETE_SELF | IN_UNMOUNT | IN_IGNORED))
 		forget(a, f);
 	else if (!e->len || !hash_of(e->name, &hash) || map_get(&f->names, &hash, sizeof hash))
@@ -127,7 +127,7 @@ static bool take_news(struct arrivals *a, const struct inotify_event *e)
 	return true;
 }
 
-void arrivals_read(struct arrivals *a)
+void directory_watch_read(struct directory_watch *a)
 {
 	_Alignas(struct inotify_event) char events[READ_BYTES];
 	ssize_t got;
@@ -149,13 +149,13 @@ void arrivals_read(struct arrivals *a)
 
 // ---- stamps ---------------------------------------------------------------------------------------------------------
 
-uint64_t arrivals_stamp(struct arrivals *a, int cwd_fd, const char *dir, const struct stat *st)
+uint64_t directory_watch_stamp(struct directory_watch *a, int cwd_fd, const char *dir, const struct stat *st)
 {
 	if (!a)
 		return 0;
 	struct identity id = {st->st_dev, st->st_ino};
 	pthread_mutex_lock(&a->lock);
-	struct folder *f = map_get(&a->by_identity, &id, sizeof id);
+	struct directory *f = map_get(&a->by_identity, &id, sizeof id);
 	if (!f)
 		f = enter(a, cwd_fd, dir, &id);
 	uint64_t stamp = f->stamp;
@@ -163,16 +163,16 @@ uint64_t arrivals_stamp(struct arrivals *a, int cwd_fd, const char *dir, const s
 	return stamp;
 }
 
-bool arrivals_expect(struct arrivals *a, uint64_t stamp, const char *const *names, uint32_t n)
+bool directory_watch_expect(struct directory_watch *a, uint64_t stamp, const char *const *names, uint32_t n)
 {
 	static char expected;
 	if (!a || !stamp)
 		return false;
 	pthread_mutex_lock(&a->lock);
-	if (a->n_names + n > ARRIVALS_MAX_NAMES)
+	if (a->n_names + n > DIRECTORY_WATCH_MAX_NAMES)
 		forget_all(a);
-	struct folder *f = map_get(&a->by_stamp, &stamp, sizeof stamp);
-	bool ok = f != NULL && n <= ARRIVALS_MAX_NAMES;
+	struct directory *f = map_get(&a->by_stamp, &stamp, sizeof stamp);
+	bool ok = f != NULL && n <= DIRECTORY_WATCH_MAX_NAMES;
 	for (uint32_t i = 0; ok && i < n; i++) {
 		uint64_t hash;
 		// A name that can't be hashed is one of those whose arrival always counts.
@@ -185,18 +185,18 @@ bool arrivals_expect(struct arrivals *a, uint64_t stamp, const char *const *name
 
 // ---- beginning and end ----------------------------------------------------------------------------------------------
 
-struct arrivals *arrivals_new(void)
+struct directory_watch *directory_watch_new(void)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	struct arrivals *a = mem_alloc(sizeof *a);
+	struct directory_watch *a = mem_alloc(sizeof *a);
 	a->inotify_fd = fd;
 	pthread_mutex_init(&a->lock, NULL);
 	return a;
 }
 
-void arrivals_free(struct arrivals *a)
+void directory_watch_free(struct directory_watch *a)
 {
 	if (!a)
 		return;

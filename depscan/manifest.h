@@ -5,7 +5,7 @@
 // are canonical: below the build tree they begin with PATH_TREE and are relative to it, so that checkouts share entries.
 // Entries are newest first and bounded.
 //
-// A struct manifest is immutable but for its notes on files and folders it has seen; it is shared by reference count.
+// A struct manifest is immutable but for its notes on files and directories it has seen; it is shared by reference count.
 // Thread: any; the lock guards the notes.
 #ifndef COFFER_DEPSCAN_MANIFEST_H
 #define COFFER_DEPSCAN_MANIFEST_H
@@ -41,12 +41,12 @@ struct manifest_input {
 	const struct watched *watched;
 };
 
-// Names that must not exist, below one folder ("h.h", "sys/h.h"). When the folder's own identity is unchanged since they
-// were last checked, and no subfolder of theirs was there then, nothing can have appeared. With a '/' at its end a name may
-// become a folder, but no file.
+// Names that must not exist, below one directory ("h.h", "sys/h.h"). When the directory's own identity is unchanged since
+// they were last checked, and no subdirectory of theirs was there then, nothing can have appeared. With a '/' at its end a
+// name may become a directory, but no file.
 struct absent_group {
 	const char *dir;    // canonical; "" is the working directory
-	const char **names; // sorted: those below one subfolder stand together
+	const char **names; // sorted: those below one subdirectory stand together
 	uint32_t n_names;
 	struct file_id checked; // guarded by the manifest's lock, and so are the next ones
 	bool checked_trusted;
@@ -54,7 +54,7 @@ struct absent_group {
 	uint64_t stamp; // of arrivals.h, the same
 };
 
-struct manifest_link { // a folder of the search that is reached through a symlink must still lead there
+struct manifest_link { // a directory of the search that is reached through a symlink must still lead there
 	const char *dir, *real;
 };
 
@@ -93,7 +93,8 @@ struct manifest {
 
 struct manifest *manifest_decode(const struct digest *key, const void *p, size_t n, struct err *err);
 void manifest_encode(const struct manifest_entry *entries, size_t n, struct buf *out);
-// A manifest with `fresh` in front of the entries of `old` (may be NULL), those with the same inputs left out, at most `most`.
+// A manifest with `fresh` in front of the entries of `old` (may be NULL), those with the same inputs left out, at most
+// `most`.
 struct manifest *manifest_with(const struct manifest *old, const struct digest *key, const struct manifest_entry *fresh,
 			       size_t most);
 struct manifest *manifest_ref(struct manifest *m);

@@ -12,16 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PLACES_MAX = 30000 }; // about 200 bytes each; past that they are forgotten
+enum { PATH_CACHE_MAX = 30000 }; // about 200 bytes each; past that they are forgotten
 
 struct shared_places {
 	atomic_uint refs;
 	pthread_mutex_t lock;
-	struct places places;
-	atomic_size_t bytes; // as of the last places_end()
+	struct path_cache places;
+	atomic_size_t bytes; // as of the last path_cache_end()
 };
 
-struct shared_places *places_new(void)
+struct shared_places *path_cache_new(void)
 {
 	struct shared_places *s = mem_alloc(sizeof *s);
 	atomic_store(&s->refs, 1);
@@ -29,20 +29,20 @@ struct shared_places *places_new(void)
 	return s;
 }
 
-struct shared_places *places_ref(struct shared_places *s)
+struct shared_places *path_cache_ref(struct shared_places *s)
 {
 	atomic_fetch_add(&s->refs, 1);
 	return s;
 }
 
-static void forget(struct places *p)
+static void forget(struct path_cache *p)
 {
 	map_release(&p->known);
 	map_release(&p->answers);
 	arena_release(&p->arena);
 }
 
-void places_unref(struct shared_places *s)
+void path_cache_unref(struct shared_places *s)
 {
 	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
 		return;
@@ -51,33 +51,33 @@ void places_unref(struct shared_places *s)
 	free(s);
 }
 
-struct places *places_begin(struct shared_places *s, int cwd_fd)
+struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd)
 {
 	pthread_mutex_lock(&s->lock);
-	struct places *p = &s->places;
-	if (p->known.n > PLACES_MAX)
+	struct path_cache *p = &s->places;
+	if (p->known.n > PATH_CACHE_MAX)
 		forget(p);
 	p->cwd_fd = cwd_fd;
 	p->job++;
 	return p;
 }
 
-void places_end(struct shared_places *s)
+void path_cache_end(struct shared_places *s)
 {
 	enum { KEY_BYTES = 64 }; // of a map's key on the heap, more or less
-	struct places *p = &s->places;
+	struct path_cache *p = &s->places;
 	p->cwd_fd = -1;
 	atomic_store(&s->bytes, p->arena.total + (p->known.cap + p->answers.cap) * sizeof(struct map_slot) +
 					(p->known.n + p->answers.n) * KEY_BYTES);
 	pthread_mutex_unlock(&s->lock);
 }
 
-size_t places_bytes(struct shared_places *s)
+size_t path_cache_bytes(struct shared_places *s)
 {
 	return atomic_load(&s->bytes);
 }
 
-struct place *places_get(struct places *p, const char *tidy)
+struct place *path_cache_get(struct path_cache *p, const char *tidy)
 {
 	struct place *place = map_gets(&p->known, tidy);
 	if (place)
@@ -86,20 +86,20 @@ struct place *places_get(struct places *p, const char *tidy)
 	place->path = arena_strdup(&p->arena, tidy);
 	map_puts(&p->known, place->path, place);
 	if (strcmp(tidy, ".") != 0 && strcmp(tidy, "/") != 0)
-		place->parent = places_get(p, path_dir(&p->arena, tidy));
+		place->parent = path_cache_get(p, path_dir(&p->arena, tidy));
 	return place;
 }
 
-// "D/" PLACES_ANY ".gch": absent where no name in D ends so.
-static void look_for_any(struct places *p, struct place *place)
+// "D/" PATH_CACHE_ANY ".gch": absent where no name in D ends so.
+static void look_for_any(struct path_cache *p, struct place *place)
 {
-	const char *suffix = path_base(place->path) + strlen(PLACES_ANY);
+	const char *suffix = path_base(place->path) + strlen(PATH_CACHE_ANY);
 	const char *dir = place->parent ? place->parent->path : ".";
-	place->presence = places_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
+	place->presence = path_cache_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
 	place->looked = p->job;
 }
 
-bool places_any_ends(int cwd_fd, const char *dir, const char *suffix)
+bool path_cache_any_ends(int cwd_fd, const char *dir, const char *suffix)
 {
 	int fd = openat(cwd_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -119,11 +119,11 @@ bool places_any_ends(int cwd_fd, const char *dir, const char *suffix)
 	return found;
 }
 
-static void look(struct places *p, struct place *place)
+static void look(struct path_cache *p, struct place *place)
 {
 	struct stat st;
 	struct file_id before = place->id;
-	if (strncmp(path_base(place->path), PLACES_ANY, strlen(PLACES_ANY)) == 0) {
+	if (strncmp(path_base(place->path), PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0) {
 		look_for_any(p, place);
 		return;
 	}
@@ -132,23 +132,23 @@ static void look(struct places *p, struct place *place)
 	if (place->is_link)
 		there = fstatat(p->cwd_fd, place->path, &st, 0) == 0;
 	place->id = there ? file_id_of(&st) : (struct file_id){0};
-	place->presence = there                                 ? S_ISDIR(st.st_mode) ? PLACE_FOLDER : PLACE_FILE
+	place->presence = there                                 ? S_ISDIR(st.st_mode) ? PLACE_DIRECTORY : PLACE_FILE
 			  : errno == ENOENT || errno == ENOTDIR ? PLACE_ABSENT
 								: PLACE_UNCLEAR;
 	int64_t floor = clock_now_ns() - FILES_AGE_FLOOR_NS;
 	bool young = place->id.mtime_ns > floor || place->id.ctime_ns > floor;
-	if (!file_id_equal(&place->id, &before) || (place->presence == PLACE_FOLDER && young))
+	if (!file_id_equal(&place->id, &before) || (place->presence == PLACE_DIRECTORY && young))
 		place->changed = p->job;
 	place->looked = p->job;
 }
 
-// A folder is looked at once in a job; what stands in a folder that has not changed is as it was. What is not there has
-// nothing in it until something appears above it.
-void place_refresh(struct places *p, struct place *place)
+// A directory is looked at once in a job; what stands in a directory that has not changed is as it was. What is not there
+// has nothing in it until something appears above it.
+void place_refresh(struct path_cache *p, struct place *place)
 {
 	if (place->looked == p->job)
 		return;
-	if (!place->looked || !place->parent || place->is_link || place->presence >= PLACE_FOLDER) {
+	if (!place->looked || !place->parent || place->is_link || place->presence >= PLACE_DIRECTORY) {
 		look(p, place);
 		return;
 	}
@@ -159,19 +159,19 @@ void place_refresh(struct places *p, struct place *place)
 		place->looked = p->job;
 }
 
-struct place *places_look(struct places *p, const char *tidy)
+struct place *path_cache_look(struct path_cache *p, const char *tidy)
 {
-	struct place *place = places_get(p, tidy);
+	struct place *place = path_cache_get(p, tidy);
 	place_refresh(p, place);
 	return place;
 }
 
-struct place *place_anchor(struct places *p, struct place *absent)
+struct place *place_anchor(struct path_cache *p, struct place *absent)
 {
 	struct place *dir = absent->parent;
 	for (; dir && dir->parent; dir = dir->parent) {
 		place_refresh(p, dir);
-		if (dir->presence == PLACE_FOLDER)
+		if (dir->presence == PLACE_DIRECTORY)
 			break;
 	}
 	return dir;

@@ -1,9 +1,9 @@
-// What one compiler command met where it looked: for each name whether it was absent, a file or a folder. Remembered between
-// jobs, so that a compile of hundreds of headers asks the file system for little more than what has changed.
+// What one compiler command met where it looked: for each name whether it was absent, a file or a directory. Remembered
+// between jobs, so that a compile of hundreds of headers asks the file system for little more than what has changed.
 //
-// A name is asked for anew when the folder that it stands in is another one than then, or was changed since, or was young
-// then (files.h: FILES_AGE_FLOOR_NS), and always when it is a symlink. Belongs to one search and working directory (search.h).
-// Thread: one at a time, between places_begin and places_end.
+// A name is asked for anew when the directory that it stands in is another one than then, or was changed since, or was young
+// then (files.h: FILES_AGE_FLOOR_NS), and always when it is a symlink. Belongs to one search and working directory
+// (search.h). Thread: one at a time, between path_cache_begin and path_cache_end.
 #ifndef COFFER_DEPSCAN_PATH_CACHE_H
 #define COFFER_DEPSCAN_PATH_CACHE_H
 
@@ -18,7 +18,7 @@
 enum presence {
 	PLACE_ABSENT,
 	PLACE_FILE,
-	PLACE_FOLDER,
+	PLACE_DIRECTORY,
 	PLACE_UNCLEAR, // can't be looked at: no permission, a circle of links
 };
 
@@ -31,11 +31,11 @@ struct place {
 	struct place *parent; // NULL: the working directory, or "/"
 	bool is_link;
 	uint64_t looked;  // the last job that looked
-	uint64_t changed; // of a folder: the last job that saw it changed or young
+	uint64_t changed; // of a directory: the last job that saw it changed or young
 	struct file_id id;
 };
 
-struct places {
+struct path_cache {
 	uint64_t job; // the number of this one, from 1
 	struct map known;
 	struct map answers; // for the user of this module: what was worked out from the places; in the arena
@@ -44,23 +44,23 @@ struct places {
 };
 
 // As the beginning of a name: any name that ends like this one. No file is named so.
-#define PLACES_ANY "*?"
-bool places_any_ends(int cwd_fd, const char *dir, const char *suffix); // true in doubt
+#define PATH_CACHE_ANY "*?"
+bool path_cache_any_ends(int cwd_fd, const char *dir, const char *suffix); // true in doubt
 
 struct shared_places; // for many threads; counted
-struct shared_places *places_new(void);
-struct shared_places *places_ref(struct shared_places *s);
-void places_unref(struct shared_places *s); // NULL is fine
-struct places *places_begin(struct shared_places *s, int cwd_fd);
-void places_end(struct shared_places *s);
-size_t places_bytes(struct shared_places *s); // the memory it took when it was last used
+struct shared_places *path_cache_new(void);
+struct shared_places *path_cache_ref(struct shared_places *s);
+void path_cache_unref(struct shared_places *s); // NULL is fine
+struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd);
+void path_cache_end(struct shared_places *s);
+size_t path_cache_bytes(struct shared_places *s); // the memory it took when it was last used
 
 // The place of this name, as far as it is known: not looked at.
-struct place *places_get(struct places *p, const char *tidy);
+struct place *path_cache_get(struct path_cache *p, const char *tidy);
 // The same as it is now.
-struct place *places_look(struct places *p, const char *tidy);
-void place_refresh(struct places *p, struct place *place); // makes it as it is now
-// The deepest folder above an absent place that is there; NULL: the working directory or "/".
-struct place *place_anchor(struct places *p, struct place *absent);
+struct place *path_cache_look(struct path_cache *p, const char *tidy);
+void place_refresh(struct path_cache *p, struct place *place); // makes it as it is now
+// The deepest directory above an absent place that is there; NULL: the working directory or "/".
+struct place *place_anchor(struct path_cache *p, struct place *absent);
 
 #endif

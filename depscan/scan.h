@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 enum include_form {
-	INCLUDE_QUOTED, // "x.h": the includer's folder first
+	INCLUDE_QUOTED, // "x.h": the includer's directory first
 	INCLUDE_ANGLED, // <x.h>
 	INCLUDE_MACRO,  // NAME: what a macro of this name stands for, if there is one
 };
@@ -49,12 +49,13 @@ struct scan {
 	bool odd_pragma;        // #pragma clang module, GCC pch_preprocess, include_alias: they change what is included
 	bool modules;           // import or module at the start of a line: C++20 or Objective-C modules
 	// The text without what can't change an object: comments become blanks, except those that steer warnings ("fall
-	// through" in any spelling) or that compilers warn about. Every token's line and column count. Two files with one code
-	// digest differ only in comments and trailing blanks.
+	// through" in any spelling) or that compilers warn about. Every token's line and column count. Two files with one
+	// code digest differ only in comments and trailing blanks.
 	//
 	// Only for C, C++ and Objective-C where // begins a comment: never for assembler sources, -std=c89, c90,
-	// iso9899:199409, -ansi. And not where comments or blanks reach the result another way: any diagnostics (they quote source
-	// lines), clang -g (MD5 of the files in DWARF 5), -gembed-source, -fcoverage-mapping (clang), -Wdocumentation,
+	// iso9899:199409, -ansi. And not where comments or blanks reach the result another way: any diagnostics (they quote
+	// source lines), clang -g (MD5 of the files in DWARF 5), -gembed-source, -fcoverage-mapping (clang),
+	// -Wdocumentation,
 	// -fparse-all-comments, -Wimplicit-fallthrough=1, -Wtrailing-whitespace, -Xclang -verify, -C, -CC.
 	struct digest code;
 };

@@ -2,7 +2,8 @@
 #include "depscan/scan_parts.h"
 
 // Assembler directives are named in any case, as one word, or in parts that the compiler or the assembler puts together:
-// "inc" "bin", .inc##bin, #x, .macro arguments, escapes. Of words that are pasted, two are looked for, of two letters or more.
+// "inc" "bin", .inc##bin, #x, .macro arguments, escapes. Of words that are pasted, two are looked for, of two letters or
+// more.
 
 // A comment between two string literals is followed this far.
 enum { COMMENT_LIMIT = 1024 };
@@ -102,8 +103,8 @@ static int hex_value(char c)
 	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// p is at a backslash. Puts what a string literal would have there (a blank for what is no ASCII character); returns where it
-// ends, or NULL if this is no numeric escape.
+// p is at a backslash. Puts what a string literal would have there (a blank for what is no ASCII character); returns where
+// it ends, or NULL if this is no numeric escape.
 static const char *read_escape(const char *p, const char *end, char *to)
 {
 	unsigned value = 0;

@@ -5,9 +5,9 @@
 // blanks at the ends of lines and empty lines at the end of the file are gone. Two texts with one plainer text therefore
 // mean the same.
 //
-// It must hold whatever the language version: is R"( a raw string, is ' a digit separator, is ??/ a backslash? Where that can
-// change what is a comment, the text is kept as it is up to the end of its line ("in doubt"), where all readings meet again;
-// where they might not, up to the end of the file. The steps below return where to go on, or NULL for the latter.
+// It must hold whatever the language version: is R"( a raw string, is ' a digit separator, is ??/ a backslash? Where that
+// can change what is a comment, the text is kept as it is up to the end of its line ("in doubt"), where all readings meet
+// again; where they might not, up to the end of the file. The steps below return where to go on, or NULL for the latter.
 struct code {
 	const char *text, *end;
 	const char *span; // what was read but not yet put out begins here

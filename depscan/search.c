@@ -33,7 +33,7 @@ struct searches *searches_new(void)
 
 void search_release(struct search *s)
 {
-	places_unref(TAKE(s->places));
+	path_cache_unref(TAKE(s->places));
 }
 
 static void known_free(struct known_search *k)
@@ -106,17 +106,17 @@ static bool is_beside_the_question(const char *t)
 // and its values stay together.
 static const char **question(struct arena *a, const struct compiler *c, const struct cmdline *line)
 {
-	const char **argv = arena_alloc(a, (line->n_words + 8) * sizeof *argv);
+	const char **argv = arena_alloc(a, (line->n_arguments + 8) * sizeof *argv);
 	unsigned n = 0;
 	argv[n++] = c->path;
-	for (unsigned i = 0, next; i < line->n_words; i = next) {
-		bool asks = i != line->source_word && !is_beside_the_question(line->words[i].text);
-		for (next = i; next == i || (next < line->n_words && line->words[next].is_value); next++) {
-			enum word_role role = line->words[next].role;
-			asks &= role == WORD_KEY || role == WORD_SEARCH;
+	for (unsigned i = 0, next; i < line->n_arguments; i = next) {
+		bool asks = i != line->source_argument && !is_beside_the_question(line->arguments[i].text);
+		for (next = i; next == i || (next < line->n_arguments && line->arguments[next].is_value); next++) {
+			enum argument_role role = line->arguments[next].role;
+			asks &= role == ARGUMENT_KEY || role == ARGUMENT_SEARCH;
 		}
 		for (unsigned k = i; asks && k < next; k++)
-			argv[n++] = line->words[k].text;
+			argv[n++] = line->arguments[k].text;
 	}
 	static const char *const tail[] = {"-E", "-v", "-x"};
 	for (size_t i = 0; i < COUNT_OF(tail); i++)
@@ -165,14 +165,14 @@ static void note_link(struct known_search *k, int cwd_fd, const char *dir)
 		s->links[s->n_links++] = (struct search_link){arena_strdup(&k->arena, dir), real};
 }
 
-// clang tells of a folder that has two names only the first, so the names come from the command. (Those of the environment
-// are few and seldom links.)
+// clang tells of a directory that has two names only the first, so the names come from the command. (Those of the
+// environment are few and seldom links.)
 static void note_named(struct known_search *k, int cwd_fd, const struct cmdline *line)
 {
 	static const char *const options[] = {"-isystem", "-iquote", "-idirafter", "-I", "-F"};
-	for (unsigned i = 0; i < line->n_words; i++) {
-		const char *t = line->words[i].text;
-		if (line->words[i].role != WORD_SEARCH)
+	for (unsigned i = 0; i < line->n_arguments; i++) {
+		const char *t = line->arguments[i].text;
+		if (line->arguments[i].role != ARGUMENT_SEARCH)
 			continue;
 		for (size_t o = 0; o < COUNT_OF(options); o++)
 			if (begins(t, options[o])) {
@@ -184,8 +184,8 @@ static void note_named(struct known_search *k, int cwd_fd, const struct cmdline 
 	}
 }
 
-// gcc and clang print the same form: two headings, a folder per line after one blank, and the names they ignored.
-// False if there are more folders than we keep.
+// gcc and clang print the same form: two headings, a directory per line after one blank, and the names they ignored.
+// False if there are more directories than we keep.
 static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 {
 	struct search *s = &k->search;
@@ -200,7 +200,7 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		static const char missing[] = "ignoring nonexistent directory \"";
 		static const char duplicate[] = "ignoring duplicate directory \"";
-		// Files among the folders: gcc warns and passes them over.
+		// Files among the directories: gcc warns and passes them over.
 		if (strstr(l, ": not a directory"))
 			return false;
 		if (s->n_missing == DIRS_MAX || s->n_quoted == DIRS_MAX || s->n_angled == DIRS_MAX)
@@ -245,7 +245,7 @@ static struct known_search *ask(const struct compiler *compiler, const struct cm
 	struct known_search *k = NULL;
 	if (child_run(&c, err) == 0) {
 		k = mem_alloc(sizeof *k);
-		k->search.places = places_new();
+		k->search.places = path_cache_new();
 		if (c.status != 0 || !c.errs.data || !read_answer(k, cwd_fd, c.errs.data)) {
 			err_set(err, ERR_FORMAT, "'%s' does not tell where it looks for headers", argv[0]);
 			known_free(TAKE(k));
@@ -257,7 +257,7 @@ static struct known_search *ask(const struct compiler *compiler, const struct cm
 	return k;
 }
 
-static bool are_folders(const char *const *dirs, unsigned n, int cwd_fd)
+static bool are_directories(const char *const *dirs, unsigned n, int cwd_fd)
 {
 	struct stat st;
 	for (unsigned i = 0; i < n; i++)
@@ -268,8 +268,8 @@ static bool are_folders(const char *const *dirs, unsigned n, int cwd_fd)
 
 static bool still_holds(const struct known_search *k, struct arena *a, int cwd_fd)
 {
-	if (!are_folders(k->search.quoted, k->search.n_quoted, cwd_fd) ||
-	    !are_folders(k->search.angled, k->search.n_angled, cwd_fd))
+	if (!are_directories(k->search.quoted, k->search.n_quoted, cwd_fd) ||
+	    !are_directories(k->search.angled, k->search.n_angled, cwd_fd))
 		return false;
 	for (unsigned i = 0; i < k->search.n_links; i++) {
 		const char *real = search_real_path(a, cwd_fd, k->search.links[i].dir);
@@ -310,7 +310,7 @@ static size_t bytes_of_places(const struct searches *s)
 	size_t at = 0, sum = 0;
 	void *v;
 	while (map_next(&s->known, &at, NULL, NULL, &v))
-		sum += places_bytes(((struct known_search *)v)->search.places);
+		sum += path_cache_bytes(((struct known_search *)v)->search.places);
 	return sum;
 }
 
@@ -336,7 +336,7 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 		out->quoted = copy_names(a, k->search.quoted, out->n_quoted);
 		out->angled = copy_names(a, k->search.angled, out->n_angled);
 		out->missing = copy_names(a, k->search.missing, out->n_missing);
-		out->places = places_ref(k->search.places);
+		out->places = path_cache_ref(k->search.places);
 		out->n_links = k->search.n_links;
 		out->links = arena_alloc(a, (out->n_links + 1) * sizeof *out->links);
 		for (unsigned i = 0; i < out->n_links; i++)

@@ -1,6 +1,6 @@
 // Where a compiler looks for headers: asked of the compiler itself (`-v -E`) and remembered.
 //
-// The answer holds for one compiler, environment, working directory and set of options. Folders that were named but do
+// The answer holds for one compiler, environment, working directory and set of options. Directories that were named but do
 // not exist are part of it: when one appears, the answer is asked for anew. Thread: any.
 #ifndef COFFER_DEPSCAN_SEARCH_H
 #define COFFER_DEPSCAN_SEARCH_H
@@ -8,13 +8,13 @@
 #include "compiler/compiler.h"
 #include "depscan/path_cache.h"
 
-// A folder that is reached through a symlink: which folders count as the same depends on where it leads.
+// A directory that is reached through a symlink: which directories count as the same depends on where it leads.
 struct search_link {
 	const char *dir, *real; // as named; without symlinks, absolute
 };
 
 struct search {
-	const char **quoted; // after the includer's own folder
+	const char **quoted; // after the includer's own directory
 	unsigned n_quoted;
 	const char **angled; // in order; quoted includes go through them as well
 	unsigned n_angled;
@@ -25,7 +25,7 @@ struct search {
 	struct shared_places *places; // what was met there
 };
 
-// The real name of a folder, in the arena; NULL if there is none.
+// The real name of a directory, in the arena; NULL if there is none.
 char *search_real_path(struct arena *a, int cwd_fd, const char *dir);
 
 struct searches;

@@ -27,16 +27,16 @@
 
 enum { SHARDS = 64, MAX_NAME = 1024, READ_BYTES = 16 << 10 };
 
-// A folder on the way to something watched: what may make its name, or that of the next one, lead elsewhere.
+// A directory on the way to something watched: what may make its name, or that of the next one, lead elsewhere.
 #define ON_THE_WAY                                                                                                          \
 	(IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | \
 	 IN_MOVE_SELF)
-// A folder whose entries count. IN_CLOSE_WRITE tells at least at the end of what was written through a mapping.
+// A directory whose entries count. IN_CLOSE_WRITE tells at least at the end of what was written through a mapping.
 #define ENTRIES (ON_THE_WAY | IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE)
 
-struct folder {
+struct directory {
 	char *name;   // tidy
-	int wd;       // -1: refused, until the folders are found anew
+	int wd;       // -1: refused, until the directories are found anew
 	bool entries; // watched with ENTRIES
 };
 
@@ -53,12 +53,12 @@ struct remembered { // every struct watched there ever was, since somebody may s
 struct watch {
 	struct files *files;
 	struct arena arena;
-	const char **roots; // the watched folders, tidy
+	const char **roots; // the watched directories, tidy
 	unsigned n_roots;
 	pthread_mutex_t lock; // of what follows, up to the shards
 	uint64_t epoch;
 	int inotify_fd, mounts_fd;
-	struct map by_name; // struct folder
+	struct map by_name; // struct directory
 	struct map by_wd;   // the same ones, without those that are refused
 	struct shard shards[SHARDS];
 	_Atomic(struct remembered *) remembered;
@@ -72,7 +72,7 @@ struct name {
 	size_t len;
 };
 
-// Goes one part of a path further. With `..` the name is right only while no folder in it is a symlink.
+// Goes one part of a path further. With `..` the name is right only while no directory in it is a symlink.
 static bool name_go(struct name *n, const char *part, size_t len)
 {
 	if (len == 0 || (len == 1 && part[0] == '.'))
@@ -116,12 +116,12 @@ static bool is_below_root(const struct watch *w, const struct name *n)
 
 // ---- the kernel's watches, under the lock ---------------------------------------------------------------------------
 
-static void forget_folders(struct watch *w)
+static void forget_directories(struct watch *w)
 {
 	size_t at = 0;
 	void *v;
 	while (map_next(&w->by_name, &at, NULL, NULL, &v)) {
-		struct folder *f = v;
+		struct directory *f = v;
 		free(f->name);
 		free(f);
 	}
@@ -130,12 +130,12 @@ static void forget_folders(struct watch *w)
 	w->by_name = w->by_wd = (struct map)MAP_INIT;
 }
 
-// Begins an epoch without any watch: those of now may belong to folders that have other names by now. Returns the descriptor
-// that is no longer used; it is closed outside of the lock, since that takes the kernel milliseconds.
+// Begins an epoch without any watch: those of now may belong to directories that have other names by now. Returns the
+// descriptor that is no longer used; it is closed outside of the lock, since that takes the kernel milliseconds.
 static int begin_anew(struct watch *w)
 {
 	int old = w->inotify_fd;
-	forget_folders(w);
+	forget_directories(w);
 	w->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	w->epoch++;
 	return old;
@@ -158,8 +158,8 @@ bool watch_tells_everything(int dir_fd)
 	}
 }
 
-// The number of a new watch, or -1: a symlink, no folder, not ours to read, too many watches …
-static int add_folder(struct watch *w, const char *name, bool *missing)
+// The number of a new watch, or -1: a symlink, no directory, not ours to read, too many watches …
+static int add_directory(struct watch *w, const char *name, bool *missing)
 {
 	AUTO_CLOSE int fd = open(name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	*missing = fd < 0 && errno == ENOENT;
@@ -168,21 +168,21 @@ static int add_folder(struct watch *w, const char *name, bool *missing)
 	return wd >= 0 && map_get(&w->by_wd, &wd, sizeof wd) ? -1 : wd;
 }
 
-// A folder by its name, watched from now on. Its parents are watched already, so that a change to where the name leads
+// A directory by its name, watched from now on. Its parents are watched already, so that a change to where the name leads
 // is news whether it comes before or after this. NULL: refused, or missing.
-static struct folder *enter(struct watch *w, const struct name *n, bool *missing)
+static struct directory *enter(struct watch *w, const struct name *n, bool *missing)
 {
 	const char *name = n->len ? n->text : "/";
-	struct folder *f = map_gets(&w->by_name, name);
+	struct directory *f = map_gets(&w->by_name, name);
 	if (f)
 		return f->wd >= 0 ? f : NULL;
-	if (w->by_name.n >= WATCH_MAX_FOLDERS)
+	if (w->by_name.n >= WATCH_MAX_DIRECTORIES)
 		return NULL;
-	int wd = add_folder(w, name, missing);
+	int wd = add_directory(w, name, missing);
 	if (*missing)
 		return NULL;
 	f = mem_alloc(sizeof *f);
-	*f = (struct folder){mem_strdup(name), wd, false};
+	*f = (struct directory){mem_strdup(name), wd, false};
 	map_puts(&w->by_name, name, f);
 	if (wd < 0)
 		return NULL;
@@ -190,13 +190,13 @@ static struct folder *enter(struct watch *w, const struct name *n, bool *missing
 	return f;
 }
 
-// Watches every folder on the way along the first `len` bytes of `path`, from the top down, and the entries of the last one
-// there is. True if from now on no change along this way, and none in that folder, goes unnoticed.
+// Watches every directory on the way along the first `len` bytes of `path`, from the top down, and the entries of the last
+// one there is. True if from now on no change along this way, and none in that directory, goes unnoticed.
 static bool cover(struct watch *w, const char *path, size_t len)
 {
 	struct name n = {.len = 0};
 	bool missing = false;
-	struct folder *f = enter(w, &n, &missing), *next;
+	struct directory *f = enter(w, &n, &missing), *next;
 	for (size_t at = 0, part; f && at < len; at += part + 1) {
 		part = strcspn(path + at, "/");
 		part = part < len - at ? part : len - at;
@@ -224,12 +224,12 @@ static bool cover_locked(struct watch *w, const char *path, size_t len)
 // ---- news -----------------------------------------------------------------------------------------------------------
 
 enum news {
-	NEWS_NONE,    // of no matter
-	NEWS_ENTRIES, // of files, or of a folder's mode
-	NEWS_FOLDERS, // the watched folders may not be where they were, or something was lost
+	NEWS_NONE,        // of no matter
+	NEWS_ENTRIES,     // of files, or of a directory's mode
+	NEWS_DIRECTORIES, // the watched directories may not be where they were, or something was lost
 };
 
-static bool is_known_child(const struct watch *w, const struct folder *f, const char *child)
+static bool is_known_child(const struct watch *w, const struct directory *f, const char *child)
 {
 	struct name n;
 	return name_of(&n, f->name) && name_go(&n, child, strlen(child)) && map_gets(&w->by_name, n.text);
@@ -237,12 +237,12 @@ static bool is_known_child(const struct watch *w, const struct folder *f, const 
 
 static enum news judge(const struct watch *w, const struct inotify_event *e)
 {
-	const struct folder *f = map_get(&w->by_wd, &e->wd, sizeof e->wd);
+	const struct directory *f = map_get(&w->by_wd, &e->wd, sizeof e->wd);
 	if (!f || (e->mask & (IN_Q_OVERFLOW | IN_UNMOUNT | IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)))
-		return NEWS_FOLDERS;
+		return NEWS_DIRECTORIES;
 	bool of_names = e->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
 	if (e->len && of_names && is_known_child(w, f, e->name))
-		return NEWS_FOLDERS;
+		return NEWS_DIRECTORIES;
 	return f->entries || !e->len ? NEWS_ENTRIES : NEWS_NONE;
 }
 
@@ -250,13 +250,13 @@ static enum news drain(const struct watch *w)
 {
 	_Alignas(struct inotify_event) char events[READ_BYTES];
 	enum news most = NEWS_NONE;
-	while (most != NEWS_FOLDERS) {
+	while (most != NEWS_DIRECTORIES) {
 		ssize_t got = read(w->inotify_fd, events, sizeof events);
 		if (got < 0 && errno == EAGAIN)
 			break;
 		if (got <= 0)
-			return NEWS_FOLDERS;
-		for (ssize_t at = 0; at < got && most != NEWS_FOLDERS;) {
+			return NEWS_DIRECTORIES;
+		for (ssize_t at = 0; at < got && most != NEWS_DIRECTORIES;) {
 			const struct inotify_event *e = (const void *)(events + at);
 			enum news news = judge(w, e);
 			most = news > most ? news : most;
@@ -271,17 +271,17 @@ uint64_t watch_epoch(struct watch *w)
 	if (!w)
 		return 0;
 	int unused = -1;
-	// The lock is held over one system call in the usual case. It must be: who has taken the news out of the kernel has to
-	// make them known before anybody else finds that there are none.
+	// The lock is held over one system call in the usual case. It must be: who has taken the news out of the kernel has
+	// to make them known before anybody else finds that there are none.
 	pthread_mutex_lock(&w->lock);
 	struct pollfd fds[] = {{.fd = w->inotify_fd, .events = POLLIN}, {.fd = w->mounts_fd, .events = POLLPRI}};
 	int ready = poll(fds, COUNT_OF(fds), 0);
 	enum news news = NEWS_NONE;
 	if (w->inotify_fd < 0 || ready < 0 || fds[1].revents)
-		news = NEWS_FOLDERS;
+		news = NEWS_DIRECTORIES;
 	else if (fds[0].revents)
 		news = drain(w);
-	if (news == NEWS_FOLDERS)
+	if (news == NEWS_DIRECTORIES)
 		unused = begin_anew(w);
 	else if (news == NEWS_ENTRIES)
 		w->epoch++;
@@ -304,21 +304,21 @@ static struct file_id id_of(const struct statx *sx)
 				ns_of(sx->stx_mtime), ns_of(sx->stx_ctime)};
 }
 
-// Looks, once the way there is watched. `dir` is the length of the folder's name with its slash.
+// Looks, once the way there is watched. `dir` is the length of the directory's name with its slash.
 static enum watched_state look(const char *path, size_t dir, struct file_id *id)
 {
 	struct statx sx;
 	*id = (struct file_id){0};
-	if (strncmp(path + dir, PLACES_ANY, strlen(PLACES_ANY)) == 0) {
-		AUTO_FREE char *folder = mem_strndup(path, dir);
-		bool any = places_any_ends(AT_FDCWD, folder, path + dir + strlen(PLACES_ANY));
+	if (strncmp(path + dir, PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0) {
+		AUTO_FREE char *directory = mem_strndup(path, dir);
+		bool any = path_cache_any_ends(AT_FDCWD, directory, path + dir + strlen(PATH_CACHE_ANY));
 		return any ? WATCHED_REFUSED : WATCHED_ABSENT;
 	}
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &sx) < 0)
 		return errno == ENOENT ? WATCHED_ABSENT : WATCHED_REFUSED;
 	if (S_ISDIR(sx.stx_mode))
-		return WATCHED_FOLDER;
-	// A file that is mounted over another one is written in its own folder.
+		return WATCHED_DIRECTORY;
+	// A file that is mounted over another one is written in its own directory.
 	bool tells_mounts = sx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;
 	if (!S_ISREG(sx.stx_mode) || sx.stx_nlink != 1 || !tells_mounts || (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return WATCHED_REFUSED;
@@ -377,7 +377,7 @@ const struct watched *watch_look(struct watch *w, uint64_t epoch, const char *pa
 	size_t dir = (size_t)(path_base(path) - path);
 	if (cover_locked(w, path, dir))
 		now.state = look(path, dir, &now.id);
-	if (now.state == WATCHED_FOLDER && !cover_locked(w, path, strlen(path)))
+	if (now.state == WATCHED_DIRECTORY && !cover_locked(w, path, strlen(path)))
 		now.state = WATCHED_REFUSED;
 	if (known && known->state == now.state && file_id_equal(&known->id, &now.id)) {
 		atomic_store_explicit(&known->epoch, epoch, memory_order_release);
@@ -394,7 +394,7 @@ const struct watched *watch_look(struct watch *w, uint64_t epoch, const char *pa
 	return fresh;
 }
 
-bool watch_folder(struct watch *w, const char *dir)
+bool watch_directory(struct watch *w, const char *dir)
 {
 	struct name n;
 	return w && name_of(&n, dir) && is_below_root(w, &n) && cover_locked(w, dir, strlen(dir));
@@ -412,15 +412,15 @@ unsigned watch_count(struct watch *w)
 
 // ---- beginning and end ----------------------------------------------------------------------------------------------
 
-static bool is_off(const char *folders)
+static bool is_off(const char *directories)
 {
-	return !folders[0] || strcmp(folders, "off") == 0;
+	return !directories[0] || strcmp(directories, "off") == 0;
 }
 
-static void take_roots(struct watch *w, const char *folders)
+static void take_roots(struct watch *w, const char *directories)
 {
-	w->roots = arena_alloc(&w->arena, (strlen(folders) + 1) * sizeof *w->roots);
-	for (const char *p = folders; *p; p += *p == ':') {
+	w->roots = arena_alloc(&w->arena, (strlen(directories) + 1) * sizeof *w->roots);
+	for (const char *p = directories; *p; p += *p == ':') {
 		struct name n;
 		size_t len = strcspn(p, ":");
 		if (name_of(&n, arena_strndup(&w->arena, p, len)))
@@ -429,13 +429,13 @@ static void take_roots(struct watch *w, const char *folders)
 	}
 }
 
-struct watch *watch_new(const char *folders, struct files *files)
+struct watch *watch_new(const char *directories, struct files *files)
 {
-	if (is_off(folders))
+	if (is_off(directories))
 		return NULL;
 	struct watch *w = mem_alloc(sizeof *w);
 	w->files = files;
-	take_roots(w, folders);
+	take_roots(w, directories);
 	pthread_mutex_init(&w->lock, NULL);
 	for (int i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&w->shards[i].lock, NULL);
@@ -453,7 +453,7 @@ void watch_free(struct watch *w)
 {
 	if (!w)
 		return;
-	forget_folders(w);
+	forget_directories(w);
 	mem_close_cleanup(&w->inotify_fd);
 	mem_close_cleanup(&w->mounts_fd);
 	for (struct remembered *r = w->remembered, *next; r; r = next) {

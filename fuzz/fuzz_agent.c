@@ -1,5 +1,5 @@
-// An agent that a job has taken over answers with anything: whatever it says, no more reaches the sinks than a job may write, in
-// the order and the sizes that were announced. Each message is a byte of length (times eight) and its bytes.
+// An agent that a job has taken over answers with anything: whatever it says, no more reaches the sinks than a job may
+// write, in the order and the sizes that were announced. Each message is a byte of length (times eight) and its bytes.
 #include "worker/runtime/reply.h"
 
 #include <stdlib.h>

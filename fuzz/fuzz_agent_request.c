@@ -1,4 +1,5 @@
-// What the agent is asked for: a request that it takes names nothing outside of the scratch folder, and everything has a limit.
+// What the agent is asked for: a request that it takes names nothing outside of the scratch directory, and everything has a
+// limit.
 #include "agent/request.c"
 
 #include <stdlib.h>

@@ -11,8 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REQUIRE(x) ((x) ? (void)0 : abort())
 
-// The folder is empty: every response file is missing. Absolute names are left alone.
-static int empty_folder(void)
+// The directory is empty: every response file is missing. Absolute names are left alone.
+static int empty_directory(void)
 {
 	static int fd = -1;
 	char name[] = "/tmp/coffer-fuzz-XXXXXX";
@@ -26,10 +26,10 @@ static int empty_folder(void)
 static void check(const struct cmdline *c)
 {
 	REQUIRE(c->lang != LANG_NONE && c->source && c->output && c->output[0]);
-	REQUIRE(c->source_word < c->n_words && c->words[c->source_word].text == c->source);
-	REQUIRE(c->words[c->source_word].role == WORD_NOT_KEY);
-	for (unsigned i = 0; i < c->n_words; i++)
-		REQUIRE(c->words[i].prefix <= strlen(c->words[i].text));
+	REQUIRE(c->source_argument < c->n_arguments && c->arguments[c->source_argument].text == c->source);
+	REQUIRE(c->arguments[c->source_argument].role == ARGUMENT_NOT_KEY);
+	for (unsigned i = 0; i < c->n_arguments; i++)
+		REQUIRE(c->arguments[i].prefix <= strlen(c->arguments[i].text));
 	REQUIRE((c->dep != DEP_NONE) == (c->depfile != NULL) && (c->dep != DEP_NONE) == (c->n_dep_targets != 0));
 	for (unsigned i = 0; i < c->n_dep_targets; i++)
 		REQUIRE(c->dep_targets[i]);
@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (strncmp(w, "@/", 2) != 0 && strncmp(w, "@.", 2) != 0)
 			argv[n++] = w;
 	struct cmdline c;
-	cmdline_parse(&c, &a, data[0] & 1 ? FAMILY_CLANG : FAMILY_GCC, data[0] & 2, empty_folder(), argv);
+	cmdline_parse(&c, &a, data[0] & 1 ? FAMILY_CLANG : FAMILY_GCC, data[0] & 2, empty_directory(), argv);
 	if (c.reason == REASON_NONE)
 		check(&c);
 	return 0;

@@ -1,6 +1,6 @@
-// Any messages as a call of Worker.Compile: the whole story up to the session, which can't be opened here. Each message is a byte of
-// length (times eight) and its bytes. However wild they are, the call ends with one of the statuses that docs/farm.md names, and the
-// worker is as it was before.
+// Any messages as a call of Worker.Compile: the whole story up to the session, which can't be opened here. Each message is a
+// byte of length (times eight) and its bytes. However wild they are, the call ends with one of the statuses that
+// docs/farm.md names, and the worker is as it was before.
 #include "base/mem.h"
 #include "base/tree.h"
 #include "worker/service.h"
@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 static struct worker_service service;
 static struct toolchain_config toolchain;
 static struct rpc_channel *channel;
-static char folder[] = "/tmp/coffer-fuzz-XXXXXX";
+static char directory[] = "/tmp/coffer-fuzz-XXXXXX";
 
 static void need(int rc, const struct err *err)
 {
@@ -31,7 +31,7 @@ static void need(int rc, const struct err *err)
 
 static void tidy_up(void)
 {
-	tree_remove(AT_FDCWD, folder);
+	tree_remove(AT_FDCWD, directory);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -44,28 +44,29 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	int ends[2];
 	(void)argc;
 	(void)argv;
-	if (!mkdtemp(folder))
+	if (!mkdtemp(directory))
 		abort();
 	atexit(tidy_up);
 	// An image, which the runtime `process` does not run.
-	snprintf(image, sizeof image, "%s/sha256-%064d", folder, 0);
+	snprintf(image, sizeof image, "%s/sha256-%064d", directory, 0);
 	mkdir(image, 0700);
 	strcat(image, "/rootfs");
 	mkdir(image, 0700);
 	worker_service_init(&service);
-	toolchain = (struct toolchain_config){.images = folder, .no_host = true};
+	toolchain = (struct toolchain_config){.images = directory, .no_host = true};
 	need(rpc_loop_start(&loop, &err), &err);
-	struct runtime_config runtime = {.loop = loop, .agent = "/bin/true", .folder = folder, .toolchain = &toolchain};
+	struct runtime_config runtime = {
+		.loop = loop, .agent = "/bin/true", .directory = directory, .toolchain = &toolchain};
 	need(runtime_new(ISOLATION_PROCESS, &runtime, &service.runtime, &err), &err);
 	need(access_new(&(struct access_config){.is_open = true}, &service.access, &err), &err);
 	service.name = "fuzz";
 	service.limits = (struct worker_limits){1 << 20, 1 << 20, 1000, 1000};
 	service.images = images_new(&toolchain, none);
 	service.queue = queue_new(&(struct queue_config){2, 2, 0, 4 << 20});
-	service.flights = flights_new();
-	service.tally = tally_new();
+	service.flights = single_flight_new();
+	service.tally = tenant_stats_new();
 	service.sessions = sessions_new(service.runtime, 2, 1000);
-	service.results = results_new(folder, 1 << 20);
+	service.results = results_new(directory, 1 << 20);
 	struct rpc_server_config config = {.methods = worker_methods, .n_methods = WORKER_METHODS, .arg = &service};
 	need(rpc_server_new(loop, &config, &server, &err), &err);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/coffer-fuzz-XXXXXX";
+static char directory[] = "/tmp/coffer-fuzz-XXXXXX";
 static char user_file[64], tree_file[64];
 
 static const char *fuzz_env(void *ctx, const char *name)
@@ -17,20 +17,20 @@ static const char *fuzz_env(void *ctx, const char *name)
 	return strcmp(name, "COFFER_CONFIG") == 0 ? ctx : NULL;
 }
 
-static void remove_folder(void)
+static void remove_directory(void)
 {
 	unlink(user_file);
 	unlink(tree_file);
-	rmdir(folder);
+	rmdir(directory);
 }
 
-static void make_folder(void)
+static void make_directory(void)
 {
-	if (!mkdtemp(folder))
+	if (!mkdtemp(directory))
 		abort();
-	snprintf(user_file, sizeof user_file, "%s/user.conf", folder);
-	snprintf(tree_file, sizeof tree_file, "%s/%s", folder, CONFIG_TREE_FILE);
-	atexit(remove_folder);
+	snprintf(user_file, sizeof user_file, "%s/user.conf", directory);
+	snprintf(tree_file, sizeof tree_file, "%s/%s", directory, CONFIG_TREE_FILE);
+	atexit(remove_directory);
 }
 
 static void write_file(const char *path, const uint8_t *data, size_t size)
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!user_file[0])
-		make_folder();
+		make_directory();
 	if (!size)
 		return 0;
 	bool is_tree = data[0] == 't';
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct config_source src = {
 		.env = fuzz_env,
 		.env_ctx = is_tree ? NULL : user_file,
-		.tree = is_tree ? folder : NULL,
+		.tree = is_tree ? directory : NULL,
 		.system_file = "/nonexistent",
 	};
 	struct config c;

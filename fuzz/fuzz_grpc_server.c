@@ -1,5 +1,5 @@
-// A client's bytes into a server's connection: HTTP/2, headers, messages, compression, protobuf. Whatever comes, the server lives,
-// and its memory stays in proportion.
+// A client's bytes into a server's connection: HTTP/2, headers, messages, compression, protobuf. Whatever comes, the server
+// lives, and its memory stays in proportion.
 #include "fuzz/grpc_feed.h"
 
 #include "proto/coffer.pb-c.h"

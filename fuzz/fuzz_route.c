@@ -1,5 +1,5 @@
-// What workers and clients send to the scheduler, as messages one after the other: a byte says what comes, one its length. No
-// tenant ever has more slots than its quota, and every route is of workers that may serve it.
+// What workers and clients send to the scheduler, as messages one after the other: a byte says what comes, one its length.
+// No tenant ever has more slots than its quota, and every route is of workers that may serve it.
 #include "base/mem.h"
 #include "scheduler/route.h"
 

@@ -28,7 +28,7 @@ struct run {
 	struct arena arena;
 	char *program; // argv[0]'s file
 	char *probed;  // the file of the tool whose version decides
-	char *path;    // PATH with the masquerade folder in front
+	char *path;    // PATH with the masquerade directory in front
 	bool has_parent, parent_lost;
 	struct parent parent;
 	unsigned limit;

@@ -3,8 +3,8 @@
 //
 // In order: in a pool of our own that is around us already, it only becomes the tool; else it finds out how many local
 // slots there are (the user's -j, or the jobserver around us, or the cores), which transport the tool understands, makes
-// a private folder (mode 0700, below XDG_RUNTIME_DIR, TMPDIR or /tmp) for socket and fifo, and runs the tool with
-// MAKEFLAGS, COFFER_JOBSERVER and the masquerade folder in its environment. Where anything of this cannot be had, the
+// a private directory (mode 0700, below XDG_RUNTIME_DIR, TMPDIR or /tmp) for socket and fifo, and runs the tool with
+// MAKEFLAGS, COFFER_JOBSERVER and the masquerade directory in its environment. Where anything of this cannot be had, the
 // tool runs as if it had been called with -jN. Thread: main only; it forks.
 #ifndef COFFER_JOBSERVER_FRONT_H
 #define COFFER_JOBSERVER_FRONT_H
@@ -27,8 +27,8 @@ struct front {
 	const char *probe;         // the program whose version decides ("make", "ninja", a path); it runs below argv[0]
 	bool untouched;            // no build (a clean, a version): no jobserver, only the environment
 	bool wants_summary, wants_progress;
-	const char *launcher;  // the coffer program, for the masquerade folder; NULL: none
-	const char *cache_dir; // where that folder may be made
+	const char *launcher;  // the coffer program, for the masquerade directory; NULL: none
+	const char *cache_dir; // where that directory may be made
 	const char *gate_dir;  // where coffer-gate and libcoffer-gate.so are; NULL: not installed
 	const char *const
 		*env; // NAME, VALUE pairs that are set for the tool where the user has not, NULL-terminated; or NULL

@@ -79,7 +79,7 @@ static void remove_dir(struct arena *a, const char *dir, const struct names *nam
 	rmdir(dir);
 }
 
-// Fills a temporary folder and renames it; if another was faster, its folder is the same.
+// Fills a temporary directory and renames it; if another was faster, its directory is the same.
 static int make_dir(struct arena *a, const char *dir, const struct names *names, const char *launcher, struct err *err)
 {
 	char *temp = arena_printf(a, "%s.XXXXXX", dir);

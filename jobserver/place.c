@@ -40,7 +40,7 @@ static void empty(int dir)
 		unlinkat(dir, files[i], 0);
 }
 
-// Removes one folder of ours whose owner is gone. Its lock is free then; it is taken while removing.
+// Removes one directory of ours whose owner is gone. Its lock is free then; it is taken while removing.
 static void remove_stale(int base, const char *name)
 {
 	int dir AUTO_CLOSE = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -74,7 +74,7 @@ int place_make(struct place *p, struct err *err)
 	if (!mkdtemp(dir))
 		return err_errno(err, "cannot make a folder in '%s'", base);
 	snprintf(lock, sizeof lock, "%s/lock", dir);
-	// Until the lock is held a sweep takes no notice of the folder: it has no lock file, or one that is held.
+	// Until the lock is held a sweep takes no notice of the directory: it has no lock file, or one that is held.
 	char temp[sizeof lock + 4];
 	snprintf(temp, sizeof temp, "%s.new", lock);
 	p->lock = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -1,4 +1,4 @@
-// The private folder of one build: mode 0700, with a name that fits into a socket address and into MAKEFLAGS.
+// The private directory of one build: mode 0700, with a name that fits into a socket address and into MAKEFLAGS.
 //
 // A lock file in it is held while its owner lives, so that a later build can remove what a killed one has left behind.
 // Thread: any.
@@ -17,6 +17,6 @@ struct place {
 	}
 
 int place_make(struct place *p, struct err *err);
-void place_remove(struct place *p); // the folder must hold nothing but what this made
+void place_remove(struct place *p); // the directory must hold nothing but what this made
 
 #endif

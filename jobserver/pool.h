@@ -2,7 +2,7 @@
 // Jobserver Interaction"); its value means nothing, since make writes back '+' whatever it read.
 //
 // POOL_PIPES: the tool reads from one pipe and writes into another, so that every token that comes back passes through
-// us. POOL_FIFO: one fifo in a private folder, for make 4.4 and ninja 1.14; tokens that come back land in it and may be
+// us. POOL_FIFO: one fifo in a private directory, for make 4.4 and ninja 1.14; tokens that come back land in it and may be
 // taken again before we look. All our ends are descriptions of our own, non-blocking: make shares its end with all its
 // children and sets flags on it. We keep both ends of everything open, so that nobody sees end-of-file or EPIPE.
 // Thread: one.
@@ -29,7 +29,7 @@ struct pool {
 		POOL_NONE, -1, -1, -1, -1, -1, NULL, "" \
 	}
 
-// `dir` is a private folder for the fifo; pool_close() removes the fifo, not the folder.
+// `dir` is a private directory for the fifo; pool_close() removes the fifo, not the directory.
 int pool_open(struct pool *p, enum pool_kind kind, const char *dir, struct err *err);
 void pool_close(struct pool *p);
 void pool_inherit(const struct pool *p); // in the child, before exec: lets the tool's ends through

@@ -1,6 +1,6 @@
 // The front end's loop: the jobserver of one build, from before its tool starts until the tool has ended.
 //
-// One thread and one epoll. It owns the pool of tokens, the socket for launchers (in the private folder of the build),
+// One thread and one epoll. It owns the pool of tokens, the socket for launchers (in the private directory of the build),
 // the signals, and in a foreign jobserver the tokens taken from there. Every event is first entered in the books
 // (clients.h) and then settled, so that no token is put and no launcher let go before all that is known is counted.
 //
@@ -25,7 +25,7 @@ struct server_options {
 	unsigned limit;        // local slots; in a foreign jobserver the most that are ever taken
 	unsigned cap;          // loans at most
 	enum pool_kind kind;   // POOL_NONE: a gate
-	const char *dir;       // the build's private folder
+	const char *dir;       // the build's private directory
 	struct parent *parent; // the jobserver around us, or NULL
 	// Called about five times a second and when the terminal's size changes; may be NULL.
 	void (*tick)(void *ctx, const struct server_status *st, bool resized);

@@ -388,7 +388,8 @@ int rpc_receive_bytes(struct rpc_call *call, int timeout_ms, char **p, size_t *n
 	return receive_plain(call, timeout_ms, p, n, err);
 }
 
-// protobuf-c needs up to some 150 bytes for every two that it reads: many empty fields in a large message are not worth that.
+// protobuf-c needs up to some 150 bytes for every two that it reads: many empty fields in a large message are not worth
+// that.
 struct budget {
 	size_t left;
 };

@@ -1,5 +1,5 @@
-// One call, between the thread that makes or serves it and the loop. remote/call.c is the thread's half, remote/session.c the
-// loop's; what they share is under `lock`. Neither waits for the other but in the few named places of rpc.h.
+// One call, between the thread that makes or serves it and the loop. remote/call.c is the thread's half, remote/session.c
+// the loop's; what they share is under `lock`. Neither waits for the other but in the few named places of rpc.h.
 #ifndef COFFER_REMOTE_CALL_H
 #define COFFER_REMOTE_CALL_H
 

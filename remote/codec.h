@@ -1,4 +1,5 @@
-// Compression of single messages: one frame each, without a dictionary (gRPC compression.md; gRFC A122 for zstd). Thread: any.
+// Compression of single messages: one frame each, without a dictionary (gRPC compression.md; gRFC A122 for zstd). Thread:
+// any.
 #ifndef COFFER_REMOTE_CODEC_H
 #define COFFER_REMOTE_CODEC_H
 

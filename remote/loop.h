@@ -57,8 +57,8 @@ struct rpc_loop {
 // ---- any thread ---------------------------------------------------------------------------------------------------------
 // False: it is in the mailbox already.
 bool loop_post(struct rpc_loop *loop, struct note *n);
-// Runs fn on the loop's thread and waits for its end, which comes soon, as the loop never sleeps in anything. (Runs it here, if
-// this is that thread, or if the loop has none.)
+// Runs fn on the loop's thread and waits for its end, which comes soon, as the loop never sleeps in anything. (Runs it here,
+// if this is that thread, or if the loop has none.)
 void loop_run(struct rpc_loop *loop, void (*fn)(void *arg), void *arg);
 bool loop_is_here(const struct rpc_loop *loop);
 

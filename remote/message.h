@@ -1,5 +1,5 @@
-// Messages on their way: DATA frames into messages, and messages into pieces that wait to be sent. A message is one byte of flags,
-// four of length (big-endian) and its bytes; frames cut it anywhere.
+// Messages on their way: DATA frames into messages, and messages into pieces that wait to be sent. A message is one byte of
+// flags, four of length (big-endian) and its bytes; frames cut it anywhere.
 #ifndef COFFER_REMOTE_MESSAGE_H
 #define COFFER_REMOTE_MESSAGE_H
 

@@ -1,9 +1,9 @@
 // Calls between machines: gRPC over HTTP/2, both sides (grpc/doc/PROTOCOL-HTTP2.md, RFC 9113).
 //
-// A loop thread owns sockets, TLS and HTTP/2 sessions. Whoever calls or serves is a straight function on a thread of its own,
-// which sleeps only in rpc_connect, rpc_send, rpc_receive, rpc_wait_status and rpc_server_drain; each of them ends by the deadline,
-// by its own time limit, when the call is cancelled, or when the connection is lost. What is read from a peer has a limit
-// (struct rpc_limits).
+// A loop thread owns sockets, TLS and HTTP/2 sessions. Whoever calls or serves is a straight function on a thread of its
+// own, which sleeps only in rpc_connect, rpc_send, rpc_receive, rpc_wait_status and rpc_server_drain; each of them ends by
+// the deadline, by its own time limit, when the call is cancelled, or when the connection is lost. What is read from a peer
+// has a limit (struct rpc_limits).
 //
 // Threads: every function may be called from any thread but the loop's (callbacks that say so). Of one call, one thread may
 // send while another receives; rpc_cancel and the rpc_call_is_* may come from anywhere.
@@ -52,8 +52,8 @@ struct rpc_status {
 	bool unprocessed; // the peer has certainly not begun it: it may be tried again elsewhere
 };
 
-// How messages are compressed. A wish: what the peer has not said it takes goes as RPC_IDENTITY, and so do messages that are short
-// or do not shrink. Payload that is compressed already should not wish for more.
+// How messages are compressed. A wish: what the peer has not said it takes goes as RPC_IDENTITY, and so do messages that are
+// short or do not shrink. Payload that is compressed already should not wish for more.
 enum rpc_encoding { RPC_IDENTITY, RPC_GZIP, RPC_ZSTD };
 
 // 0 stands for the default. There is no value for "without limit".
@@ -103,8 +103,8 @@ struct rpc_channel_config {
 	const char *server_name;   // for SNI and the check of its certificate by CA; NULL: the host of the address
 	const uint8_t *pin_sha256; // 32 bytes: the certificate must be that very one, and nothing else about it is checked
 	const char *authority;     // NULL: as the address
-	// HTTP/2 pings while calls are open. 0: none, as TCP's own keepalive finds a dead peer in 30 s. Less than 5 min is only for
-	// servers known to allow it. Doubled at "too_many_pings".
+	// HTTP/2 pings while calls are open. 0: none, as TCP's own keepalive finds a dead peer in 30 s. Less than 5 min is
+	// only for servers known to allow it. Doubled at "too_many_pings".
 	uint32_t keepalive_ms;
 	struct rpc_limits limits;
 };
@@ -135,22 +135,23 @@ struct rpc_call_options {
 	enum rpc_encoding encoding;
 };
 
-// path: "/coffer.v1.Worker/Compile". Does not sleep. NULL options: no deadline, nothing else. ERR_PEER: the channel is not usable.
+// path: "/coffer.v1.Worker/Compile". Does not sleep. NULL options: no deadline, nothing else. ERR_PEER: the channel is not
+// usable.
 int rpc_call_start(struct rpc_channel *channel, const char *path, const struct rpc_call_options *options,
 		   struct rpc_call **call, struct err *err);
 
 // ---- both sides ---------------------------------------------------------------------------------------------------------
 
-// 0: it is on its way (queued; sleeps while more than limits.send_bytes wait). 1, on a client: the server has ended the call and
-// wants no more; see what it says with rpc_receive. -1: the call has failed. `rpc_send(call, &m.base, err)`.
+// 0: it is on its way (queued; sleeps while more than limits.send_bytes wait). 1, on a client: the server has ended the call
+// and wants no more; see what it says with rpc_receive. -1: the call has failed. `rpc_send(call, &m.base, err)`.
 int rpc_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err);
 int rpc_send_bytes(struct rpc_call *call, const void *p, size_t n, struct err *err); // a message as bytes
 // Client: no more messages follow.
 void rpc_send_end(struct rpc_call *call);
 
-// 1: *(T **)message is the next one, free it with protobuf_c_message_free_unpacked(&m->base, NULL). 0: the peer has ended its
-// side; on a client also the call, with RPC_OK. -1: failed, or ERR_TIMEOUT after timeout_ms (-1: no limit but the call's own),
-// after which the call goes on. On a client `err` takes over code and text of a status that is not RPC_OK.
+// 1: *(T **)message is the next one, free it with protobuf_c_message_free_unpacked(&m->base, NULL). 0: the peer has ended
+// its side; on a client also the call, with RPC_OK. -1: failed, or ERR_TIMEOUT after timeout_ms (-1: no limit but the call's
+// own), after which the call goes on. On a client `err` takes over code and text of a status that is not RPC_OK.
 // A message that does not parse ends the call.
 int rpc_receive(struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor, int timeout_ms, void *message,
 		struct err *err);
@@ -174,9 +175,9 @@ bool rpc_call_is_cancelled(const struct rpc_call *call);
 // For threads that wait on something else, as a child. The descriptor becomes readable when rpc_call_is_cancelled does; it
 // belongs to the call. -1 with err when there is none to be had.
 int rpc_call_cancel_fd(struct rpc_call *call, struct err *err);
-// Calls fn once: on the loop's thread, in rpc_cancel, or here and now if the call is cancelled already. fn must not sleep, nor use
-// the call but for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns. Hold no lock
-// that fn takes while you call rpc_cancel or this.
+// Calls fn once: on the loop's thread, in rpc_cancel, or here and now if the call is cancelled already. fn must not sleep,
+// nor use the call but for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns.
+// Hold no lock that fn takes while you call rpc_cancel or this.
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *arg), void *arg);
 
 // Client: sleeps until the call has ended, dropping messages that nobody took. The result lives as long as the call.
@@ -193,8 +194,8 @@ int rpc_unary(struct rpc_channel *channel, const char *path, const struct rpc_ca
 
 struct rpc_method {
 	const char *path; // "/package.Service/Method"
-	// Serves one call, on a thread of its own, and ends it with rpc_finish or rpc_reply. When it returns the call is gone.
-	// It must come back soon after the call is cancelled.
+	// Serves one call, on a thread of its own, and ends it with rpc_finish or rpc_reply. When it returns the call is
+	// gone. It must come back soon after the call is cancelled.
 	void (*serve)(struct rpc_call *call, void *arg);
 };
 
@@ -202,7 +203,8 @@ struct rpc_server_config {
 	const struct rpc_method *methods; // must live as long as the server
 	size_t n_methods;
 	void *arg; // for serve, admit and leave
-	// Before serve, on the call's own thread: who is it, and may it have one more? 0, or -1 after an rpc_finish. May be NULL.
+	// Before serve, on the call's own thread: who is it, and may it have one more? 0, or -1 after an rpc_finish. May be
+	// NULL.
 	int (*admit)(struct rpc_call *call, void *arg);
 	// After serve, for each call that was admitted. May be NULL.
 	void (*leave)(struct rpc_call *call, void *arg);
@@ -213,17 +215,18 @@ struct rpc_server_config {
 int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config, struct rpc_server **server,
 		   struct err *err);
 #define RPC_ADDRESS_MAX 256
-// "host:port" (port 0: any free one), "[v6]:port", "unix:PATH" (mode 0600; a dead socket there is replaced). As often as wanted.
-// tls NULL: plain text. `bound` (may be NULL) is the address with its port.
+// "host:port" (port 0: any free one), "[v6]:port", "unix:PATH" (mode 0600; a dead socket there is replaced). As often as
+// wanted. tls NULL: plain text. `bound` (may be NULL) is the address with its port.
 int rpc_server_listen(struct rpc_server *server, const char *address, struct rpc_tls *tls, char bound[RPC_ADDRESS_MAX],
 		      struct err *err);
 int rpc_server_adopt(struct rpc_server *server, int fd, struct err *err); // takes it over, also when it fails
 // "" is the whole server; services are known from the methods' paths and serve from the start.
 void rpc_server_set_health(struct rpc_server *server, const char *service, bool is_serving);
-// Sleeps until no connection is left (0) or timeout_ms is over (-1; a negative time is no limit). For who serves an adopted one.
+// Sleeps until no connection is left (0) or timeout_ms is over (-1; a negative time is no limit). For who serves an adopted
+// one.
 int rpc_server_wait_gone(struct rpc_server *server, int timeout_ms);
-// Takes no more connections, tells clients to go elsewhere (GOAWAY, twice), lets open calls end. Sleeps until then or grace_ms
-// are over: returns how many calls are left.
+// Takes no more connections, tells clients to go elsewhere (GOAWAY, twice), lets open calls end. Sleeps until then or
+// grace_ms are over: returns how many calls are left.
 size_t rpc_server_drain(struct rpc_server *server, int grace_ms);
 // Cuts every connection, waits until the serving functions have returned.
 void rpc_server_free(struct rpc_server *server);

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define MAX_FRAME_SIZE (64u << 10)
-// While a call has this much or less unread, the peer gets room for more at once, so that short messages need no word about it.
+// While a call has this much or less unread, the peer gets room for more at once, so that short messages need no word about
+// it.
 #define FREE_UNREAD ((size_t)16 << 10)
 // A header list this many times larger than allowed is no mistake.
 #define HEADER_BOMB 16

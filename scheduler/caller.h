@@ -12,8 +12,8 @@ struct caller {
 	char worker[TOKEN_NAME_MAX + 1]; // by a worker's token; "" without
 };
 
-// A user, by certificate or the identity provider's token; or a worker, by certificate or a token of ours. -1: it is nobody, or
-// the token that it shows is not good, and the text may be told to it.
+// A user, by certificate or the identity provider's token; or a worker, by certificate or a token of ours. -1: it is nobody,
+// or the token that it shows is not good, and the text may be told to it.
 int caller_of_user(struct caller *caller, struct rpc_call *call, const struct trust *trust,
 		   const struct service_config *config, struct err *err);
 int caller_of_worker(struct caller *caller, struct rpc_call *call, const struct trust *trust,

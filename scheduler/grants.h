@@ -1,8 +1,8 @@
 // Who has been told to use how many slots of which workers, and until when: a ledger, since the scheduler sees no jobs.
 //
-// A client is one connection. Its latest route for an image takes the place of the one before; a route ends by itself after its
-// lifetime. A client that got nothing is in the ledger, too: what it wanted counts when the others ask again, so that they make
-// room. Times as in scheduler/registry.h. Thread: guard it yourself.
+// A client is one connection. Its latest route for an image takes the place of the one before; a route ends by itself after
+// its lifetime. A client that got nothing is in the ledger, too: what it wanted counts when the others ask again, so that
+// they make room. Times as in scheduler/registry.h. Thread: guard it yourself.
 #ifndef COFFER_SCHEDULER_GRANTS_H
 #define COFFER_SCHEDULER_GRANTS_H
 

@@ -152,7 +152,8 @@ static void count_uses(const struct registry *registry, const struct grants *gra
 
 static uint64_t room_at(const struct worker *w, const struct use *use)
 {
-	// Jobs that nobody in the ledger stands for: those of routes that have ended, or from before a restart of the scheduler.
+	// Jobs that nobody in the ledger stands for: those of routes that have ended, or from before a restart of the
+	// scheduler.
 	uint64_t busy = (uint64_t)w->running + w->waiting;
 	busy = busy > use->own ? busy - use->own : 0;
 	uint64_t tenants = use->tenants + 1 + (busy > use->others);

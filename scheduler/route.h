@@ -1,12 +1,12 @@
 // The decision: which workers a client may use, and how many slots of each. A pure function of registry, ledger and time.
 //
-// A tenant's clients share its quota: one that comes while others have it all waits until they ask again (a route's lifetime),
-// and then they get equal parts, less for who wants less. Tenants share a worker, and a tenant's clients share the tenant's part
-// of it: whoever is alone there gets all; a new one gets at once its equal part or what is free, whichever is more, so that a
-// worker may be promised more than it has for a route's lifetime (it answers RESOURCE_EXHAUSTED then, and is fair itself).
-// A tenant is sent to the same workers again while they have room, for the sake of their caches: each has its own order of
-// the workers (rendezvous hashing), of which come so many that there is room for twice what is asked for; among these the
-// slots are spread by room.
+// A tenant's clients share its quota: one that comes while others have it all waits until they ask again (a route's
+// lifetime), and then they get equal parts, less for who wants less. Tenants share a worker, and a tenant's clients share
+// the tenant's part of it: whoever is alone there gets all; a new one gets at once its equal part or what is free, whichever
+// is more, so that a worker may be promised more than it has for a route's lifetime (it answers RESOURCE_EXHAUSTED then, and
+// is fair itself). A tenant is sent to the same workers again while they have room, for the sake of their caches: each has
+// its own order of the workers (rendezvous hashing), of which come so many that there is room for twice what is asked for;
+// among these the slots are spread by room.
 #ifndef COFFER_SCHEDULER_ROUTE_H
 #define COFFER_SCHEDULER_ROUTE_H
 

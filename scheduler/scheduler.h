@@ -12,8 +12,8 @@ enum scheduler_option {
 };
 extern const struct option_table scheduler_options;
 
-// Serves until SIGTERM or SIGINT. SIGHUP reads tenants, keys and certificates again; if one of them is bad, the old ones stay and
-// the log says so. Returns the exit status: 0, 1 when it cannot start, 2 for wrong words.
+// Serves until SIGTERM or SIGINT. SIGHUP reads tenants, keys and certificates again; if one of them is bad, the old ones
+// stay and the log says so. Returns the exit status: 0, 1 when it cannot start, 2 for wrong words.
 int scheduler_main(int argc, char **argv);
 
 #endif

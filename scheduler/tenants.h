@@ -55,7 +55,8 @@ struct identity {
 	size_t n_claims;
 };
 
-// The tenant `wanted` ("": the only one) of the caller. NULL with ERR_ACCESS, whose text does not tell whether the name exists.
+// The tenant `wanted` ("": the only one) of the caller. NULL with ERR_ACCESS, whose text does not tell whether the name
+// exists.
 const struct tenant *tenants_choose(const struct tenants *tenants, const struct identity *caller, const char *wanted,
 				    struct err *err);
 bool tenant_may_use_image(const struct tenant *tenant, const char *image);

@@ -1,7 +1,8 @@
 // Files with `name = value` lines, read through inih without what inih takes silently.
 //
 // '#' and ';' begin a comment line, blanks and ';' a comment behind a value; `[section]` lines only where the caller takes
-// them. A file has at most 1 MiB, a line at most 198 bytes. An error is one line that begins with "FILE:LINE: ". Thread: any.
+// them. A file has at most 1 MiB, a line at most 198 bytes. An error is one line that begins with "FILE:LINE: ". Thread:
+// any.
 #ifndef COFFER_SETTINGS_CONF_H
 #define COFFER_SETTINGS_CONF_H
 

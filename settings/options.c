@@ -18,8 +18,8 @@ struct load {
 	const struct option_table *t;
 	option_env_fn env;
 	void *env_ctx;
-	const char *folder; // where names of files that are being read begin
-	int source;         // counts files, variables and flags, so that lists know what they add to
+	const char *directory; // where names of files that are being read begin
+	int source;            // counts files, variables and flags, so that lists know what they add to
 	int *list_source;
 	const char *config; // what --config says
 };
@@ -96,7 +96,7 @@ static int set_value(struct load *l, int id, const char *text, const char *origi
 	if (d->type == VALUE_LIST && add_words(l, id, text, &v, err) < 0)
 		return -1;
 	if (d->type == VALUE_PATH && *text)
-		v.text = path_tidy(a, path_join(a, l->folder, text));
+		v.text = path_tidy(a, path_join(a, l->directory, text));
 	l->o->values[id] = v;
 	return 0;
 }
@@ -137,12 +137,12 @@ static int load_file(struct load *l, struct err *err)
 		named = l->env(l->env_ctx, variable_of(a, l->t, "config"));
 	if (named && !*named)
 		return 0;
-	const char *cwd = l->folder, *file = named ? path_tidy(a, path_join(a, cwd, named)) : l->t->file;
+	const char *cwd = l->directory, *file = named ? path_tidy(a, path_join(a, cwd, named)) : l->t->file;
 	l->source++;
-	l->folder = path_dir(a, file);
+	l->directory = path_dir(a, file);
 	struct err why = ERR_INIT;
 	int rc = conf_read(file, false, take_line, l, &why);
-	l->folder = cwd;
+	l->directory = cwd;
 	if (rc == 0 || (!named && why.code == ERR_NOT_FOUND))
 		return 0;
 	if (err)
@@ -240,7 +240,8 @@ int options_load(struct options *o, const struct option_table *t, int argc, char
 {
 	*o = (struct options){.arena = ARENA_INIT};
 	AUTO_FREE char *cwd = getcwd(NULL, 0);
-	struct load l = {.o = o, .t = t, .env = env ? env : option_process_env, .env_ctx = ctx, .folder = cwd ? cwd : "/"};
+	struct load l = {
+		.o = o, .t = t, .env = env ? env : option_process_env, .env_ctx = ctx, .directory = cwd ? cwd : "/"};
 	o->values = arena_alloc(&o->arena, t->n * sizeof *o->values);
 	l.list_source = arena_alloc(&o->arena, t->n * sizeof *l.list_source);
 	for (size_t i = 0; i < t->n; i++)

@@ -4,7 +4,7 @@
 // Later wins: default, file, environment, flags. An entry "token_lifetime" of a table with the prefix "COFFER_SCHEDULER_" is
 // `--token-lifetime 5m`, COFFER_SCHEDULER_TOKEN_LIFETIME=5m (an empty variable counts as not set) and `token_lifetime = 5m`.
 // The file is the table's, unless `--config FILE` or COFFER_SCHEDULER_CONFIG names another, which then must exist (an empty
-// name: none is read). A name of a file is taken from the folder of the file it is written in, else from the working
+// name: none is read). A name of a file is taken from the directory of the file it is written in, else from the working
 // directory, and is absolute once loaded. The words of a list add up within one source. Nothing secret belongs into a
 // setting: it would be seen in `ps` and /proc; settings name files.
 //
@@ -61,8 +61,8 @@ int options_load(struct options *o, const struct option_table *t, int argc, char
 		 struct err *err);
 void options_release(struct options *o);
 #define AUTO_OPTIONS __attribute__((cleanup(options_release)))
-// What a program says when it can't start, on stderr: the error, and on a line of its own what to do where that is known. Returns its
-// exit status: 2 for wrong words, else 1.
+// What a program says when it can't start, on stderr: the error, and on a line of its own what to do where that is known.
+// Returns its exit status: 2 for wrong words, else 1.
 int options_fail(const struct option_table *t, const struct err *err);
 void options_help(const struct option_table *t, struct buf *out);
 

@@ -116,14 +116,14 @@ bool disk_wants_touch(const struct stat *st)
 	return age > TOUCH_AFTER || age < -CLOCK_SLACK;
 }
 
-// Makes the folder that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
-static int make_folders(const struct store *s, const char *path, struct err *err)
+// Makes the directory that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
+static int make_directories(const struct store *s, const char *path, struct err *err)
 {
 	AUTO_FREE char *tmp = mem_printf("%s/tmp", s->v1);
-	AUTO_FREE char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+	AUTO_FREE char *directory = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
 	if (file_make_dirs(tmp, 0700, err) < 0)
 		return -1;
-	return file_make_dirs(folder, 0700, err);
+	return file_make_dirs(directory, 0700, err);
 }
 
 static int temp_create(struct store *s, char path[PATH_MAX], struct err *err)
@@ -139,16 +139,16 @@ static int temp_create(struct store *s, char path[PATH_MAX], struct err *err)
 	return err_errno(err, "cannot create '%s'", path);
 }
 
-// In a young cache the last folder of the name is often missing, and only that one.
+// In a young cache the last directory of the name is often missing, and only that one.
 static int give_name(const char *tmp, const char *path)
 {
 	if (rename(tmp, path) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return -1;
-	char folder[PATH_MAX];
-	snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-	return mkdir(folder, 0700) < 0 && errno != EEXIST ? -1 : rename(tmp, path);
+	char directory[PATH_MAX];
+	snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(path, '/') - path), path);
+	return mkdir(directory, 0700) < 0 && errno != EEXIST ? -1 : rename(tmp, path);
 }
 
 // Writes a temp file and gives it the name `path`; whatever fails, no temp file stays.
@@ -173,7 +173,7 @@ static int publish(struct store *s, const char *path, const struct buf *file, st
 {
 	struct err why = ERR_INIT;
 	int done = publish_once(s, path, file, &why);
-	if (done < 0 && why.sys == ENOENT && make_folders(s, path, &why) == 0)
+	if (done < 0 && why.sys == ENOENT && make_directories(s, path, &why) == 0)
 		done = publish_once(s, path, file, &why);
 	if (done < 0 && err)
 		*err = why;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 struct store {
-	char *v1; // absolute, so that the process may change its folder
+	char *v1; // absolute, so that the process may change its directory
 	int level;
 	uint64_t random;    // part of the names of this process's temp files
 	atomic_uint serial; // the next temp file
@@ -20,7 +20,7 @@ struct store {
 
 enum {
 	PATH_ROOM = 80,            // more than the longest name below v1
-	NAME_REST = DIGEST_HEX - 3 // hex digits of a blob's file name, the first two are its folder
+	NAME_REST = DIGEST_HEX - 3 // hex digits of a blob's file name, the first two are its directory
 };
 
 extern const char *const store_kind_names[STORE_KINDS];
@@ -57,7 +57,7 @@ bool disk_wants_touch(const struct stat *st);
 struct walk_blob {
 	enum store_kind kind;
 	struct digest key;
-	int folder; // the file's folder, for openat
+	int directory; // the file's directory, for openat
 	const char *name;
 	uint64_t bytes;  // what it counts for
 	int64_t used_ns; // never ahead of the clock
@@ -67,11 +67,11 @@ typedef enum walk_verdict walk_fn(void *arg, const struct walk_blob *b);
 
 // Shows every blob file of a shard, removes what it is told to, and sets the shard's count to what is left. Only
 // regular files with a blob's name are shown; no symlink is followed. What is published during the walk may be missed
-// by the count until the next walk. -1 when a folder cannot be read.
+// by the count until the next walk. -1 when a directory cannot be read.
 int walk_shard(struct store *s, unsigned shard, walk_fn *fn, void *arg, struct err *err);
 int walk_all(struct store *s, walk_fn *fn, void *arg, struct err *err); // and the counts are complete then
-// The folder of a kind's shard, opened without following symlinks; -1 with errno.
-int walk_open_folder(const struct store *s, enum store_kind kind, unsigned shard);
+// The directory of a kind's shard, opened without following symlinks; -1 with errno.
+int walk_open_directory(const struct store *s, enum store_kind kind, unsigned shard);
 // Removes what killed writers have left in v1/tmp: files older than an hour whose process has ended, and any older than
 // a day. Looks at a bounded number of names. Returns how many were removed.
 uint64_t walk_drop_temps(const struct store *s);

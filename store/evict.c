@@ -58,11 +58,11 @@ static bool remove_unused(struct store *s, const struct candidate *c)
 {
 	char hex[DIGEST_HEX];
 	digest_hex(&c->key, hex);
-	AUTO_CLOSE int folder = walk_open_folder(s, c->kind, shard_of(&c->key));
+	AUTO_CLOSE int directory = walk_open_directory(s, c->kind, shard_of(&c->key));
 	struct stat st;
-	if (folder < 0 || fstatat(folder, hex + 2, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_blob_file(&st) ||
+	if (directory < 0 || fstatat(directory, hex + 2, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_blob_file(&st) ||
 	    disk_bytes((uint64_t)st.st_size) != c->bytes || file_id_of(&st).mtime_ns > c->used_ns ||
-	    unlinkat(folder, hex + 2, 0) < 0)
+	    unlinkat(directory, hex + 2, 0) < 0)
 		return false;
 	usage_add(s->usage, shard_of(&c->key), -(int64_t)c->bytes);
 	return true;

@@ -45,7 +45,7 @@ static enum walk_verdict verify_blob(void *arg, const struct walk_blob *b)
 	struct verify *v = arg;
 	struct err why = ERR_INIT;
 	struct stat st;
-	AUTO_CLOSE int fd = openat(b->folder, b->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	AUTO_CLOSE int fd = openat(b->directory, b->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	buf_clear(&v->raw);
 	if (fd >= 0 && disk_load(fd, b->kind, &b->key, &v->raw, &st, &why) < 0 && disk_is_useless(&why)) {
 		v->store->corrupt++;

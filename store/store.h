@@ -1,13 +1,13 @@
 // The store on disk: blobs by key, compressed, checksummed, published whole or not at all, bounded in size.
 //
-// Layout below the cache folder: v1/<kind>/<2 hex>/<30 hex>. A blob file is a header (store/blob.h) and the bytes, raw
+// Layout below the cache directory: v1/<kind>/<2 hex>/<30 hex>. A blob file is a header (store/blob.h) and the bytes, raw
 // or zstd. Publication is temp file in v1/tmp, write, rename. There is no fsync: after a power cut a blob may be torn,
 // which the checksum on every read turns into a miss. A corrupt blob is removed and reported as absent. Nothing here
 // ever fails a compile: the caller treats errors as a miss (ERR_FULL: no space, quota, descriptors, read-only;
 // ERR_ACCESS; ERR_LIMIT: too large; else the disk).
 //
 // Size: v1/usage is a small file with the bytes in each of the 256 shards (the first byte of the key), shared by all
-// daemons on the folder (store/usage.h). A blob counts for its file size in whole 4 KiB pages. store_put never walks;
+// daemons on the directory (store/usage.h). A blob counts for its file size in whole 4 KiB pages. store_put never walks;
 // when the total passes the limit, store_evict_some (the daemon's housekeeping thread calls it) takes the fullest
 // shards, removes the least recently used blobs until the total is below 95 % of the limit, and corrects those shards'
 // counts. Use is recorded as the file's mtime, at most once an hour a blob. Thread: any; one struct store per process.
@@ -38,7 +38,7 @@ struct store_part { // one piece of a blob, so that callers need not join them f
 struct store;
 #define STORE_MAX_BLOB ((size_t)1 << 30)
 
-// Opens or makes the folder (0700). `max_bytes` 0 means no limit. `level` is zstd's (may be negative). A v1 that
+// Opens or makes the directory (0700). `max_bytes` 0 means no limit. `level` is zstd's (may be negative). A v1 that
 // everybody can write to is ERR_ACCESS. A read-only store that exists can be opened; puts into it fail. NULL on error.
 struct store *store_open(const char *dir, uint64_t max_bytes, int level, struct err *err);
 void store_close(struct store *s); // after every call on it has returned; NULL is allowed
@@ -68,7 +68,7 @@ struct store_report {                                    // what walks found and
 	uint64_t corrupt, stray_temps, evicted;
 };
 // Walk the whole store and set its counts; for `coffer cache gc|verify|clear`. They may run while daemons work. They
-// touch only regular files with the names of ours, follow no symlinks, and leave folders. On an error the report is of
+// touch only regular files with the names of ours, follow no symlinks, and leave directories. On an error the report is of
 // no use.
 int store_gc(struct store *s, struct store_report *r, struct err *err);     // recounts, drops old temp files, evicts
 int store_verify(struct store *s, struct store_report *r, struct err *err); // reads every blob, removes corrupt ones

@@ -9,7 +9,7 @@
 // is full or somebody has truncated the file, and that would end the daemon.
 //
 // A file that is missing, of another size or with another magic is made anew with `complete` 0. One without a link (the
-// cache folder was removed) is let go and opened again. With no file at all (read-only, no space) the counts live in
+// cache directory was removed) is let go and opened again. With no file at all (read-only, no space) the counts live in
 // memory. Counts may drift (a process killed between publication and fold), so each walk of a shard sets its count.
 // Thread: any.
 #ifndef COFFER_STORE_USAGE_H

@@ -27,25 +27,25 @@ static void close_dir(DIR **d)
 }
 #define AUTO_DIR __attribute__((cleanup(close_dir)))
 
-static int open_folder_at(int at, const char *name)
+static int open_directory_at(int at, const char *name)
 {
 	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-int walk_open_folder(const struct store *s, enum store_kind kind, unsigned shard)
+int walk_open_directory(const struct store *s, enum store_kind kind, unsigned shard)
 {
 	char two[3];
 	snprintf(two, sizeof two, "%02x", shard & 0xff);
-	AUTO_CLOSE int v1 = open_folder_at(AT_FDCWD, s->v1);
+	AUTO_CLOSE int v1 = open_directory_at(AT_FDCWD, s->v1);
 	if (v1 < 0)
 		return -1;
-	AUTO_CLOSE int of_kind = open_folder_at(v1, store_kind_names[kind]);
+	AUTO_CLOSE int of_kind = open_directory_at(v1, store_kind_names[kind]);
 	if (of_kind < 0)
 		return -1;
-	return open_folder_at(of_kind, two);
+	return open_directory_at(of_kind, two);
 }
 
-// The folder is a stream from here on, `fd` belongs to it.
+// The directory is a stream from here on, `fd` belongs to it.
 static DIR *stream_of(int fd)
 {
 	DIR *d = fdopendir(fd);
@@ -65,34 +65,35 @@ static bool key_of_name(unsigned shard, const char *rest, struct digest *key)
 }
 
 // Time of use; one ahead of the clock counts as now, and is set to now, or the blob could not age.
-static int64_t used_of(int folder, const char *name, const struct stat *st)
+static int64_t used_of(int directory, const char *name, const struct stat *st)
 {
 	int64_t now = clock_now_ns(), used = file_id_of(st).mtime_ns;
 	if (used <= now)
 		return used;
 	if (disk_wants_touch(st))
-		utimensat(folder, name, NULL, AT_SYMLINK_NOFOLLOW);
+		utimensat(directory, name, NULL, AT_SYMLINK_NOFOLLOW);
 	return now;
 }
 
-// Adds to *kept what the folder's blobs count for after `fn` has judged them.
-static int walk_folder(DIR *d, enum store_kind kind, unsigned shard, walk_fn *fn, void *arg, uint64_t *kept, struct err *err)
+// Adds to *kept what the directory's blobs count for after `fn` has judged them.
+static int walk_directory(DIR *d, enum store_kind kind, unsigned shard, walk_fn *fn, void *arg, uint64_t *kept,
+			  struct err *err)
 {
 	for (;;) {
 		errno = 0;
 		const struct dirent *e = readdir(d);
 		if (!e)
 			return errno ? err_errno(err, "cannot read a folder of the cache") : 0;
-		struct walk_blob b = {.kind = kind, .folder = dirfd(d), .name = e->d_name};
+		struct walk_blob b = {.kind = kind, .directory = dirfd(d), .name = e->d_name};
 		struct stat st;
-		if (!key_of_name(shard, e->d_name, &b.key) || fstatat(b.folder, b.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		if (!key_of_name(shard, e->d_name, &b.key) || fstatat(b.directory, b.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !is_blob_file(&st))
 			continue;
 		b.bytes = disk_bytes((uint64_t)st.st_size);
-		b.used_ns = used_of(b.folder, b.name, &st);
+		b.used_ns = used_of(b.directory, b.name, &st);
 		if (fn(arg, &b) == WALK_KEEP)
 			*kept += b.bytes;
-		else if (unlinkat(b.folder, b.name, 0) < 0 && errno != ENOENT)
+		else if (unlinkat(b.directory, b.name, 0) < 0 && errno != ENOENT)
 			return err_errno(err, "cannot remove the blob '%02x/%s'", shard, b.name);
 	}
 }
@@ -101,13 +102,13 @@ int walk_shard(struct store *s, unsigned shard, walk_fn *fn, void *arg, struct e
 {
 	uint64_t kept = 0;
 	for (enum store_kind kind = 0; kind < STORE_KINDS; kind++) {
-		int fd = walk_open_folder(s, kind, shard);
+		int fd = walk_open_directory(s, kind, shard);
 		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 			continue;
 		AUTO_DIR DIR *d = fd < 0 ? NULL : stream_of(fd);
 		if (!d)
 			return err_errno(err, "cannot open '%s/%s/%02x'", s->v1, store_kind_names[kind], shard);
-		if (walk_folder(d, kind, shard, fn, arg, &kept, err) < 0)
+		if (walk_directory(d, kind, shard, fn, arg, &kept, err) < 0)
 			return -1;
 	}
 	usage_set(s->usage, shard, kept);
@@ -147,8 +148,8 @@ static bool is_stray(pid_t pid, int64_t age_s)
 
 uint64_t walk_drop_temps(const struct store *s)
 {
-	AUTO_CLOSE int v1 = open_folder_at(AT_FDCWD, s->v1);
-	int fd = v1 < 0 ? -1 : open_folder_at(v1, "tmp");
+	AUTO_CLOSE int v1 = open_directory_at(AT_FDCWD, s->v1);
+	int fd = v1 < 0 ? -1 : open_directory_at(v1, "tmp");
 	AUTO_DIR DIR *d = fd < 0 ? NULL : stream_of(fd);
 	if (!d)
 		return 0;

@@ -1,8 +1,8 @@
 // A compiler for tests of the launcher: shows what it was given and behaves as its words say, in their order.
 //
 // show (argv, to stdout; all that follows goes to stderr unless it says otherwise), env (to stdout), fds, tty, signals,
-// below (what follows is done by a child, for which we wait), say TEXT, print TEXT (to stdout), flood MB, depfile FILE (writes it), sleep MS, leave (a process that says "late" and
-// ends), exit N, die SIGNAL. Other words are passed over.
+// below (what follows is done by a child, for which we wait), say TEXT, print TEXT (to stdout), flood MB, depfile FILE
+// (writes it), sleep MS, leave (a process that says "late" and ends), exit N, die SIGNAL. Other words are passed over.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 // A daemon for tests of the launcher: says what its arguments say to every job, politely or not.
 //
-//	fake_daemon [--report FILE] MODE [ARG...]	listens where the environment says, prints its process id once it does
+//	fake_daemon [--report FILE] MODE [ARG...]	listens where the environment says, prints its process id once it
+//does
 //	fake_daemon [--report FILE] [--socket-fd N] …	the same on a socket that the launcher made (in the foreground)
 //
 // MODE: exec | echo (DONE that prints the job) | done CODE OUT ERR | done-file CODE OUT ERR | run [max=N] [depfile=WORD]

@@ -1,9 +1,9 @@
 // Who may have a job done here: the check of a route's token, which the scheduler has signed.
 //
-// A token names one tenant, one image and one worker, a least isolation, and ends after minutes. The key set is read again when its
-// file changes, so that a key can be taken back without a restart; a set that is bad is not taken, and the old one stays. Tokens that
-// were found good are remembered by their SHA-256 until they end or the keys change, as checking a signature costs more than a hit.
-// Thread: any.
+// A token names one tenant, one image and one worker, a least isolation, and ends after minutes. The key set is read again
+// when its file changes, so that a key can be taken back without a restart; a set that is bad is not taken, and the old one
+// stays. Tokens that were found good are remembered by their SHA-256 until they end or the keys change, as checking a
+// signature costs more than a hit. Thread: any.
 #ifndef COFFER_WORKER_ACCESS_H
 #define COFFER_WORKER_ACCESS_H
 

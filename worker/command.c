@@ -33,7 +33,7 @@ void command_build(struct command *c, struct arena *a, const Coffer__V1__Compile
 {
 	const char *output = *h->output_name ? h->output_name : found->is_assembler_text ? "x.s" : "x.o";
 	*c = (struct command){.source_name = arena_printf(a, "source%s", h->suffix)};
-	const char **w = c->words = arena_alloc(a, (h->n_arguments + OWN_WORDS) * sizeof *w);
+	const char **w = c->arguments = arena_alloc(a, (h->n_arguments + OWN_WORDS) * sizeof *w);
 	*w++ = h->compiler;
 	for (size_t i = 0; i < h->n_arguments; i++)
 		*w++ = h->arguments[i];

@@ -6,8 +6,8 @@
 #include "worker/header.h"
 
 struct command {
-	const char **words;                      // NULL-terminated
-	const char *source_name;                 // below the scratch folder, as all names
+	const char **arguments;                  // NULL-terminated
+	const char *source_name;                 // below the scratch directory, as all names
 	const char *outputs[HEADER_MAX_OUTPUTS]; // in the order of `kinds`
 	int kinds[HEADER_MAX_OUTPUTS];
 	size_t n_outputs;

@@ -1,4 +1,5 @@
-// The story of one compile, from the client's first message to the answer. compile_serve, at the end, is its table of contents.
+// The story of one compile, from the client's first message to the answer. compile_serve, at the end, is its table of
+// contents.
 #include "worker/service.h"
 
 #include "base/clock.h"
@@ -27,7 +28,7 @@ struct compile {
 	struct upload upload;
 	struct key key;
 	struct buf blob, out, errs;
-	struct packer packer;
+	struct output_frame packer;
 	struct job_result run;
 	int64_t began_ms, waited_ms;
 	const char *outcome; // for the log
@@ -54,7 +55,7 @@ static void interrupt(void *arg)
 {
 	struct compile *c = arg;
 	queue_interrupt(c->service->queue, &c->ticket);
-	flights_interrupt(c->service->flights, &c->flight);
+	single_flight_interrupt(c->service->flights, &c->flight);
 	job_cancel_fire(&c->cancel);
 }
 
@@ -164,7 +165,7 @@ static int send_result(struct compile *c, const struct result *x, const struct j
 	m.result = &r;
 	if (rpc_send(c->call, &m.base, &c->err) < 0)
 		return fail_cancelled(c);
-	tally_add(c->service->tally, c->claims.tenant, !run);
+	tenant_stats_add(c->service->tally, c->claims.tenant, !run);
 	return send_frame(c, x->frame, x->n_frame);
 }
 
@@ -185,8 +186,8 @@ static int look_up(struct compile *c, enum worker_counter counter, const char *o
 
 // ---- before the source is here --------------------------------------------------------------------------------------
 
-// The client's digest finds what was stored under the digest of a source that was here. Nothing is ever stored because of it: who
-// lies about it gets the result of the source whose digest it names, which its own tenant has compiled.
+// The client's digest finds what was stored under the digest of a source that was here. Nothing is ever stored because of
+// it: who lies about it gets the result of the source whose digest it names, which its own tenant has compiled.
 static int look_up_by_hint(struct compile *c)
 {
 	const ProtobufCBinaryData *hint = &c->header->source_digest;
@@ -252,7 +253,7 @@ static int look_up_by_source(struct compile *c)
 	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
 	if (c->header->no_lookup)
 		return 0;
-	if (flights_join(c->service->flights, &c->flight, &c->key) < 0)
+	if (single_flight_join(c->service->flights, &c->flight, &c->key) < 0)
 		return fail_cancelled(c);
 	if (c->flight.has_waited)
 		worker_count(c->service, COUNT_shared, 1);
@@ -282,7 +283,7 @@ static int tell_started(struct compile *c)
 
 // Bytes of one output: the first of them say which one it is now.
 struct output_sink {
-	struct packer *packer;
+	struct output_frame *packer;
 	int kind;
 	bool has_begun;
 };
@@ -290,10 +291,10 @@ struct output_sink {
 static int take_output(void *ctx, const void *p, size_t n, struct err *err)
 {
 	struct output_sink *s = ctx;
-	if (!s->has_begun && packer_begin(s->packer, s->kind, err) < 0)
+	if (!s->has_begun && output_frame_begin(s->packer, s->kind, err) < 0)
 		return -1;
 	s->has_begun = true;
-	return packer_add(s->packer, p, n, err);
+	return output_frame_add(s->packer, p, n, err);
 }
 
 static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
@@ -301,7 +302,7 @@ static int exec_in(struct compile *c, struct runtime_session *session, const str
 	struct job_bytes source = {c->upload.packed.data, c->upload.packed.len}; // the agent unpacks it
 	struct output_sink sinks[HEADER_MAX_OUTPUTS] = {0};
 	struct job_output outputs[HEADER_MAX_OUTPUTS] = {0};
-	struct job job = {.arguments = command->words,
+	struct job job = {.arguments = command->arguments,
 			  .source_name = command->source_name,
 			  .read = job_read_bytes,
 			  .read_ctx = &source,
@@ -320,16 +321,16 @@ static int exec_in(struct compile *c, struct runtime_session *session, const str
 	// An output without any bytes has had no sink called.
 	for (size_t i = 0; rc == 0 && i < command->n_outputs; i++)
 		if (outputs[i].is_present && !sinks[i].has_begun)
-			rc = packer_begin(&c->packer, command->kinds[i], &c->err);
-	return rc < 0 ? -1 : packer_end(&c->packer, &c->err);
+			rc = output_frame_begin(&c->packer, command->kinds[i], &c->err);
+	return rc < 0 ? -1 : output_frame_end(&c->packer, &c->err);
 }
 
 static void forget_attempt(struct compile *c)
 {
 	buf_clear(&c->out);
 	buf_clear(&c->errs);
-	packer_release(&c->packer);
-	packer_init(&c->packer, c->service->limits.output_bytes);
+	output_frame_release(&c->packer);
+	output_frame_init(&c->packer, c->service->limits.output_bytes);
 }
 
 static int fail_run(struct compile *c)
@@ -412,8 +413,8 @@ static int verify(struct compile *c)
 	worker_count(c->service, COUNT_failures, !ended_well(c));
 	if (!ended_well(c)) {
 		c->outcome = c->run.limit[0] ? "limit" : "failure";
-		packer_release(&c->packer);
-		packer_init(&c->packer, 0);
+		output_frame_release(&c->packer);
+		output_frame_init(&c->packer, 0);
 		return 0;
 	}
 	c->outcome = "run";
@@ -453,7 +454,7 @@ static int answer(struct compile *c)
 {
 	struct result x = result_of(c);
 	// Whoever waits for this result finds it now.
-	flights_leave(c->service->flights, &c->flight);
+	single_flight_leave(c->service->flights, &c->flight);
 	return send_result(c, &x, &c->run);
 }
 
@@ -469,17 +470,17 @@ static void init(struct compile *c, struct rpc_call *call, struct worker_service
 			      .err = ERR_INIT};
 	c->out.max = c->errs.max = (size_t)s->limits.message_bytes;
 	upload_init(&c->upload, s->limits.source_bytes);
-	packer_init(&c->packer, s->limits.output_bytes);
+	output_frame_init(&c->packer, s->limits.output_bytes);
 }
 
 static void release(struct compile *c)
 {
 	rpc_call_on_cancel(c->call, NULL, NULL);
-	flights_leave(c->service->flights, &c->flight);
+	single_flight_leave(c->service->flights, &c->flight);
 	upload_release(&c->upload);
 	if (c->has_ticket)
 		queue_leave(c->service->queue, &c->ticket);
-	packer_release(&c->packer);
+	output_frame_release(&c->packer);
 	buf_release(&c->blob);
 	buf_release(&c->out);
 	buf_release(&c->errs);

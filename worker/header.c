@@ -22,7 +22,7 @@ bool header_wants(const Coffer__V1__CompileHeader *h, int kind)
 	return false;
 }
 
-// Below the scratch folder: "x.o", "out/x.o".
+// Below the scratch directory: "x.o", "out/x.o".
 static bool is_output_name(const char *name)
 {
 	size_t n = strlen(name);

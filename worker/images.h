@@ -1,8 +1,9 @@
-// The toolchains of a worker: unpacked images in a folder, and the host's compilers.
+// The toolchains of a worker: unpacked images in a directory, and the host's compilers.
 //
 // What a worker says it has ("images" towards the scheduler), and what a client may ask for:
 //   sha256:<64 hex digits>   an image of that digest
-//   host:<32 hex digits>     the host's compiler of that very identity (compiler/compiler.h): the same bytes as the client's own
+//   host:<32 hex digits>     the host's compiler of that very identity (compiler/compiler.h): the same bytes as the client's
+// own
 //   host:any                 the host's compilers, whatever they are; the client compares with Worker.Describe
 // Thread: any.
 #ifndef COFFER_WORKER_IMAGES_H
@@ -11,8 +12,8 @@
 #include "worker/runtime/toolchain.h"
 
 struct images;
-// `compilers` are the names of those of the host that are told to the scheduler, NULL-terminated; one that is not there is left out. What
-// `config` names must outlive it.
+// `compilers` are the names of those of the host that are told to the scheduler, NULL-terminated; one that is not there is
+// left out. What `config` names must outlive it.
 struct images *images_new(const struct toolchain_config *config, const char *const *compilers);
 void images_free(struct images *im);
 

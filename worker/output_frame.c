@@ -23,12 +23,12 @@ static ZSTD_CCtx *take_context(void)
 	return c;
 }
 
-void packer_init(struct packer *p, uint64_t max_bytes)
+void output_frame_init(struct output_frame *p, uint64_t max_bytes)
 {
-	*p = (struct packer){.left = max_bytes};
+	*p = (struct output_frame){.left = max_bytes};
 }
 
-static void end_packing(struct packer *p)
+static void end_packing(struct output_frame *p)
 {
 	if (!p->packing)
 		return;
@@ -37,19 +37,19 @@ static void end_packing(struct packer *p)
 	free(TAKE(p->packing));
 }
 
-void packer_release(struct packer *p)
+void output_frame_release(struct output_frame *p)
 {
 	end_packing(p);
 	buf_release(&p->frame);
 }
 
-static void finish_digest(struct packer *p)
+static void finish_digest(struct output_frame *p)
 {
 	if (p->n)
 		EVP_DigestFinal_ex(p->packing->sha256, p->outputs[p->n - 1].sha256, NULL);
 }
 
-int packer_begin(struct packer *p, int kind, struct err *err)
+int output_frame_begin(struct output_frame *p, int kind, struct err *err)
 {
 	if (!p->packing) {
 		p->packing = mem_alloc(sizeof *p->packing);
@@ -67,7 +67,7 @@ int packer_begin(struct packer *p, int kind, struct err *err)
 	return 0;
 }
 
-static int pack(struct packer *p, const void *bytes, size_t n, ZSTD_EndDirective end, struct err *err)
+static int pack(struct output_frame *p, const void *bytes, size_t n, ZSTD_EndDirective end, struct err *err)
 {
 	ZSTD_inBuffer in = {bytes, n, 0};
 	for (;;) {
@@ -84,7 +84,7 @@ static int pack(struct packer *p, const void *bytes, size_t n, ZSTD_EndDirective
 	}
 }
 
-int packer_add(struct packer *p, const void *bytes, size_t n, struct err *err)
+int output_frame_add(struct output_frame *p, const void *bytes, size_t n, struct err *err)
 {
 	if (n > p->left)
 		return err_set(err, ERR_LIMIT, "the outputs have more bytes than are taken here");
@@ -94,7 +94,7 @@ int packer_add(struct packer *p, const void *bytes, size_t n, struct err *err)
 	return pack(p, bytes, n, ZSTD_e_continue, err);
 }
 
-int packer_end(struct packer *p, struct err *err)
+int output_frame_end(struct output_frame *p, struct err *err)
 {
 	int rc = 0;
 	if (p->packing) {

@@ -1,5 +1,5 @@
-// The outputs of a job on their way out: digested, and packed one after the other into one zstd frame, as they go to the client and as
-// they are kept. Memory holds the packed bytes only. Thread: one.
+// The outputs of a job on their way out: digested, and packed one after the other into one zstd frame, as they go to the
+// client and as they are kept. Memory holds the packed bytes only. Thread: one.
 #ifndef COFFER_WORKER_OUTPUT_FRAME_H
 #define COFFER_WORKER_OUTPUT_FRAME_H
 
@@ -13,7 +13,7 @@ struct packed_output {
 	uint64_t size;
 };
 
-struct packer {
+struct output_frame {
 	struct buf frame;
 	struct packed_output outputs[HEADER_MAX_OUTPUTS];
 	size_t n;
@@ -21,11 +21,11 @@ struct packer {
 	struct packing *packing; // while it is at work
 };
 
-void packer_init(struct packer *p, uint64_t max_bytes);
-void packer_release(struct packer *p);
+void output_frame_init(struct output_frame *p, uint64_t max_bytes);
+void output_frame_release(struct output_frame *p);
 // From here on the bytes that the sink gets are those of the next output. One after the other.
-int packer_begin(struct packer *p, int kind, struct err *err);
-int packer_add(struct packer *p, const void *bytes, size_t n, struct err *err); // ERR_LIMIT past max_bytes
-int packer_end(struct packer *p, struct err *err); // the frame is whole; empty if there was no output
+int output_frame_begin(struct output_frame *p, int kind, struct err *err);
+int output_frame_add(struct output_frame *p, const void *bytes, size_t n, struct err *err); // ERR_LIMIT past max_bytes
+int output_frame_end(struct output_frame *p, struct err *err); // the frame is whole; empty if there was no output
 
 #endif

@@ -1,9 +1,9 @@
 // What tenants share on a worker: slots, places in the queue for them, and memory for sources that wait.
 //
-// A free slot goes to the tenants that wait in turn, one job each, whatever number of jobs each has queued: a tenant with five
-// hundred waiting jobs delays another's first job by one job's turn. No tenant runs more than its own limit, waits with more than half of
-// the places unless it is alone, or holds more than half of the memory. Whoever finds no place is told at once.
-// Thread: any; queue_take sleeps, queue_interrupt never does.
+// A free slot goes to the tenants that wait in turn, one job each, whatever number of jobs each has queued: a tenant with
+// five hundred waiting jobs delays another's first job by one job's turn. No tenant runs more than its own limit, waits with
+// more than half of the places unless it is alone, or holds more than half of the memory. Whoever finds no place is told at
+// once. Thread: any; queue_take sleeps, queue_interrupt never does.
 #ifndef COFFER_WORKER_QUEUE_H
 #define COFFER_WORKER_QUEUE_H
 

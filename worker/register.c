@@ -166,7 +166,8 @@ static void *registration_main(void *arg)
 		bool was_up = false;
 		char **images;
 		r->wants_renewal = false;
-		// Before the call: compilers that were never asked take their time, and the scheduler does not wait for long.
+		// Before the call: compilers that were never asked take their time, and the scheduler does not wait for
+		// long.
 		images_refresh(r->config.service->images);
 		images_list(r->config.service->images, &images);
 		int rc = hold_session(r, images, &was_up, &err);

@@ -1,6 +1,6 @@
-// The worker's session with the scheduler: says what it has, then how busy it is, until it is told to stop. When the session is lost
-// it begins another one, with pauses that become longer. A thread of its own does that; all else goes on without a scheduler.
-// Thread: any.
+// The worker's session with the scheduler: says what it has, then how busy it is, until it is told to stop. When the session
+// is lost it begins another one, with pauses that become longer. A thread of its own does that; all else goes on without a
+// scheduler. Thread: any.
 #ifndef COFFER_WORKER_REGISTER_H
 #define COFFER_WORKER_REGISTER_H
 

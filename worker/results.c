@@ -13,16 +13,16 @@
 enum { FORMAT = 1, STORE_LEVEL = 1, MAX_STORES = 4096 };
 
 struct results {
-	char *folder;
+	char *directory;
 	uint64_t max_bytes;
 	pthread_mutex_t lock;
 	struct map stores; // by tenant; stay until the end
 };
 
-struct results *results_new(const char *folder, uint64_t max_bytes)
+struct results *results_new(const char *directory, uint64_t max_bytes)
 {
 	struct results *r = mem_alloc(sizeof *r);
-	r->folder = mem_strdup(folder);
+	r->directory = mem_strdup(directory);
 	r->max_bytes = max_bytes;
 	pthread_mutex_init(&r->lock, NULL);
 	return r;
@@ -37,7 +37,7 @@ void results_free(struct results *r)
 		store_close(store);
 	map_release(&r->stores);
 	pthread_mutex_destroy(&r->lock);
-	free(r->folder);
+	free(r->directory);
 	free(r);
 }
 
@@ -49,7 +49,7 @@ static struct store *store_of(struct results *r, const char *tenant, struct err 
 		err_set(err, ERR_LIMIT, "more than %d tenants with results", MAX_STORES);
 	} else if (!s) {
 		// The prefix keeps names as ".." out.
-		AUTO_FREE char *path = mem_printf("%s/tenant-%s", r->folder, tenant);
+		AUTO_FREE char *path = mem_printf("%s/tenant-%s", r->directory, tenant);
 		s = store_open(path, r->max_bytes, STORE_LEVEL, err);
 		if (s)
 			map_puts(&r->stores, tenant, s);

@@ -1,9 +1,11 @@
-// The results that a worker keeps: a store on disk for each tenant, in a folder of its own, so that no tenant's results are met under
-// another's name and none can push out another's.
+// The results that a worker keeps: a store on disk for each tenant, in a directory of its own, so that no tenant's results
+// are met under another's name and none can push out another's.
 //
-// Only what ended well is kept, and what is kept stays as it is: when a key gets other bytes a second time, these are kept beside it and the
-// caller is told. The store names a blob by half of its key; the whole key is in the blob, and is compared. A blob:
-//   u32 format, 32 bytes key, 32 bytes source digest, out, err (u32 length and bytes), u32 number of outputs, for each u32 kind, 32 bytes
+// Only what ended well is kept, and what is kept stays as it is: when a key gets other bytes a second time, these are kept
+// beside it and the caller is told. The store names a blob by half of its key; the whole key is in the blob, and is
+// compared. A blob:
+//   u32 format, 32 bytes key, 32 bytes source digest, out, err (u32 length and bytes), u32 number of outputs, for each u32
+// kind, 32 bytes
 //   SHA-256, u64 size; and the outputs as one zstd frame
 // Thread: any.
 #ifndef COFFER_WORKER_RESULTS_H
@@ -25,8 +27,8 @@ struct result { // of a run that ended with 0
 enum result_put { RESULT_STORED, RESULT_SAME, RESULT_DIFFERS };
 
 struct results;
-// `folder` exists and is private. `max_bytes` on disk for each tenant.
-struct results *results_new(const char *folder, uint64_t max_bytes);
+// `directory` exists and is private. `max_bytes` on disk for each tenant.
+struct results *results_new(const char *directory, uint64_t max_bytes);
 void results_free(struct results *r);
 // 1: it is there, and points into `blob`; 0; -1.
 int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *result,

@@ -150,7 +150,7 @@ static void reply_status(struct worker_service *s, struct rpc_call *call, const 
 	m.own_running = own.running;
 	m.own_waiting = own.waiting;
 	m.own_sessions = sessions_count_of(s->sessions, tenant);
-	tally_of(s->tally, tenant, &m.own_answers, &m.own_hits);
+	tenant_stats_of(s->tally, tenant, &m.own_answers, &m.own_hits);
 	m.draining = s->is_draining;
 	m.keep_nothing = s->is_paranoid;
 	m.version = (char *)(uintptr_t)COFFER_VERSION;

@@ -39,10 +39,10 @@ struct worker_service {
 	struct access *access;
 	struct images *images;
 	struct queue *queue;
-	struct flights *flights;
+	struct single_flight *flights;
 	struct sessions *sessions;
 	struct results *results;
-	struct tally *tally;
+	struct tenant_stats *tally;
 	struct space space;
 	atomic_bool cannot_store; // the last result that was to be stored was not
 	atomic_bool is_draining;

@@ -1,6 +1,6 @@
-// The runtime sessions of a worker: one for each tenant and image that is in use, opened when the first job needs it, closed when it
-// has been idle, replaced when it has died. There are never more than a number; an idle one makes room for a new one.
-// Thread: any. Taking and giving may take as long as a session's opening and closing.
+// The runtime sessions of a worker: one for each tenant and image that is in use, opened when the first job needs it, closed
+// when it has been idle, replaced when it has died. There are never more than a number; an idle one makes room for a new
+// one. Thread: any. Taking and giving may take as long as a session's opening and closing.
 #ifndef COFFER_WORKER_SESSIONS_H
 #define COFFER_WORKER_SESSIONS_H
 

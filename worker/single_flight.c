@@ -12,19 +12,19 @@ struct flight {
 	bool has_ended;
 };
 
-struct flights {
+struct single_flight {
 	pthread_mutex_t lock;
 	struct map by_key;
 };
 
-struct flights *flights_new(void)
+struct single_flight *single_flight_new(void)
 {
-	struct flights *f = mem_alloc(sizeof *f);
+	struct single_flight *f = mem_alloc(sizeof *f);
 	pthread_mutex_init(&f->lock, NULL);
 	return f;
 }
 
-void flights_free(struct flights *f)
+void single_flight_free(struct single_flight *f)
 {
 	if (!f)
 		return;
@@ -40,7 +40,7 @@ static void flight_free(struct flight *x)
 }
 
 // Until the flight has ended. The last one to see that frees it.
-static void wait_for(struct flights *f, struct flight_member *m, struct flight *x)
+static void wait_for(struct single_flight *f, struct flight_member *m, struct flight *x)
 {
 	m->has_waited = true;
 	m->waits_for = x;
@@ -52,7 +52,7 @@ static void wait_for(struct flights *f, struct flight_member *m, struct flight *
 		flight_free(x);
 }
 
-int flights_join(struct flights *f, struct flight_member *m, const struct key *key)
+int single_flight_join(struct single_flight *f, struct flight_member *m, const struct key *key)
 {
 	struct flight *x;
 	m->key = *key;
@@ -69,7 +69,7 @@ int flights_join(struct flights *f, struct flight_member *m, const struct key *k
 	return m->leads ? 0 : -1;
 }
 
-void flights_leave(struct flights *f, struct flight_member *m)
+void single_flight_leave(struct single_flight *f, struct flight_member *m)
 {
 	if (!m->leads)
 		return;
@@ -84,7 +84,7 @@ void flights_leave(struct flights *f, struct flight_member *m)
 	pthread_mutex_unlock(&f->lock);
 }
 
-void flights_interrupt(struct flights *f, struct flight_member *m)
+void single_flight_interrupt(struct single_flight *f, struct flight_member *m)
 {
 	pthread_mutex_lock(&f->lock);
 	m->is_interrupted = true;

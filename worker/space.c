@@ -7,9 +7,9 @@
 
 enum { LOOK_MS = 500 };
 
-void space_init(struct space *s, const char *folder)
+void space_init(struct space *s, const char *directory)
 {
-	*s = (struct space){.folder = folder, .lock = PTHREAD_MUTEX_INITIALIZER};
+	*s = (struct space){.directory = directory, .lock = PTHREAD_MUTEX_INITIALIZER};
 }
 
 void space_release(struct space *s)
@@ -23,22 +23,22 @@ static void look(struct space *s)
 	struct statvfs v;
 	bool was_short = s->is_short;
 	s->looked_at_ms = clock_ms();
-	if (statvfs(s->folder, &v) < 0)
+	if (statvfs(s->directory, &v) < 0)
 		return;
 	s->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
 	// A file system that does not count its files has none at all.
 	s->is_short = s->free_bytes < SPACE_LEAST || (v.f_files && !v.f_favail);
 	if (s->is_short && !was_short)
-		log_event(LOG_LEVEL_ERROR, "no space for jobs: none is taken until there is", LOG_TEXT("folder", s->folder),
-			  LOG_NUMBER("free_bytes", s->free_bytes));
+		log_event(LOG_LEVEL_ERROR, "no space for jobs: none is taken until there is",
+			  LOG_TEXT("folder", s->directory), LOG_NUMBER("free_bytes", s->free_bytes));
 	if (was_short && !s->is_short)
-		log_event(LOG_LEVEL_INFO, "there is space for jobs again", LOG_TEXT("folder", s->folder),
+		log_event(LOG_LEVEL_INFO, "there is space for jobs again", LOG_TEXT("folder", s->directory),
 			  LOG_NUMBER("free_bytes", s->free_bytes));
 }
 
 int space_check(struct space *s, struct err *err)
 {
-	if (!s->folder)
+	if (!s->directory)
 		return 0;
 	pthread_mutex_lock(&s->lock);
 	if (!s->looked_at_ms || clock_ms() - s->looked_at_ms >= LOOK_MS)

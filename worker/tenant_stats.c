@@ -13,19 +13,19 @@ struct count {
 	uint64_t answers, hits;
 };
 
-struct tally {
+struct tenant_stats {
 	pthread_mutex_t lock;
 	struct map counts; // by tenant
 };
 
-struct tally *tally_new(void)
+struct tenant_stats *tenant_stats_new(void)
 {
-	struct tally *t = mem_alloc(sizeof *t);
+	struct tenant_stats *t = mem_alloc(sizeof *t);
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
 
-void tally_free(struct tally *t)
+void tenant_stats_free(struct tenant_stats *t)
 {
 	if (!t)
 		return;
@@ -37,7 +37,7 @@ void tally_free(struct tally *t)
 	free(t);
 }
 
-void tally_add(struct tally *t, const char *tenant, bool is_hit)
+void tenant_stats_add(struct tenant_stats *t, const char *tenant, bool is_hit)
 {
 	pthread_mutex_lock(&t->lock);
 	struct count *c = map_gets(&t->counts, tenant);
@@ -52,7 +52,7 @@ void tally_add(struct tally *t, const char *tenant, bool is_hit)
 	pthread_mutex_unlock(&t->lock);
 }
 
-void tally_of(struct tally *t, const char *tenant, uint64_t *answers, uint64_t *hits)
+void tenant_stats_of(struct tenant_stats *t, const char *tenant, uint64_t *answers, uint64_t *hits)
 {
 	pthread_mutex_lock(&t->lock);
 	const struct count *c = map_gets(&t->counts, tenant);

@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct tally;
-struct tally *tally_new(void);
-void tally_free(struct tally *t); // NULL is fine
+struct tenant_stats;
+struct tenant_stats *tenant_stats_new(void);
+void tenant_stats_free(struct tenant_stats *t); // NULL is fine
 
-void tally_add(struct tally *t, const char *tenant, bool is_hit);
+void tenant_stats_add(struct tenant_stats *t, const char *tenant, bool is_hit);
 // Both are 0 of a tenant that has not been here.
-void tally_of(struct tally *t, const char *tenant, uint64_t *answers, uint64_t *hits);
+void tenant_stats_of(struct tenant_stats *t, const char *tenant, uint64_t *answers, uint64_t *hits);
 
 #endif

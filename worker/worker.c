@@ -47,7 +47,7 @@ const struct option_table worker_options = {
 struct worker_program {
 	struct options options;
 	struct arena arena;
-	const char *name, *folder, *address;
+	const char *name, *directory, *address;
 	unsigned slots;
 	bool is_open; // insecure_loopback
 	struct toolchain_config toolchain;
@@ -121,7 +121,7 @@ static int find_name(struct worker_program *w, struct err *err)
 	return 0;
 }
 
-static const char *usual_folder(struct worker_program *w)
+static const char *usual_directory(struct worker_program *w)
 {
 	const char *state = getenv("STATE_DIRECTORY"), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	if (state && *state)
@@ -133,14 +133,14 @@ static const char *usual_folder(struct worker_program *w)
 	return home && *home == '/' ? arena_printf(&w->arena, "%s/.cache/coffer-worker", home) : NULL;
 }
 
-// FOLDER/scratch and FOLDER/results, which nobody else may look into.
-static int make_folders(struct worker_program *w, struct err *err)
+// DIRECTORY/scratch and DIRECTORY/results, which nobody else may look into.
+static int make_directories(struct worker_program *w, struct err *err)
 {
-	w->folder = *text_of(w, WORKER_folder) ? text_of(w, WORKER_folder) : usual_folder(w);
-	if (!w->folder)
+	w->directory = *text_of(w, WORKER_folder) ? text_of(w, WORKER_folder) : usual_directory(w);
+	if (!w->directory)
 		return err_set(err, ERR_USAGE, "'folder' must be set");
-	return file_make_dirs(arena_printf(&w->arena, "%s/scratch", w->folder), 0700, err) < 0 ||
-			       file_make_dirs(arena_printf(&w->arena, "%s/results", w->folder), 0700, err) < 0
+	return file_make_dirs(arena_printf(&w->arena, "%s/scratch", w->directory), 0700, err) < 0 ||
+			       file_make_dirs(arena_printf(&w->arena, "%s/results", w->directory), 0700, err) < 0
 		       ? -1
 		       : 0;
 }
@@ -175,7 +175,7 @@ static int start_runtime(struct worker_program *w, struct err *err)
 	struct runtime_config config = {
 		.loop = w->loop,
 		.agent = agent_of(w),
-		.folder = arena_printf(&w->arena, "%s/scratch", w->folder),
+		.directory = arena_printf(&w->arena, "%s/scratch", w->directory),
 		.toolchain = &w->toolchain,
 		.limits = {.wall_ms = (uint32_t)number_of(w, WORKER_wall_time),
 			   .cpu_s = (uint32_t)(number_of(w, WORKER_cpu_time) / 1000),
@@ -224,15 +224,15 @@ static int start_service(struct worker_program *w, struct err *err)
 				     .memory_bytes = (uint64_t)number_of(w, WORKER_source_memory)};
 	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
 	s->queue = queue_new(&queue);
-	s->flights = flights_new();
+	s->flights = single_flight_new();
 	// In a sandbox the files of jobs are in memory.
 	space_init(&s->space, runtime_isolation(s->runtime) == ISOLATION_PROCESS
-				      ? arena_printf(&w->arena, "%s/scratch", w->folder)
+				      ? arena_printf(&w->arena, "%s/scratch", w->directory)
 				      : NULL);
-	s->tally = tally_new();
+	s->tally = tenant_stats_new();
 	s->sessions = sessions_new(s->runtime, (unsigned)number_of(w, WORKER_sessions), number_of(w, WORKER_session_idle));
-	s->results =
-		results_new(arena_printf(&w->arena, "%s/results", w->folder), (uint64_t)number_of(w, WORKER_results_size));
+	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
+				 (uint64_t)number_of(w, WORKER_results_size));
 	return 0;
 }
 
@@ -282,7 +282,7 @@ static int start(struct worker_program *w, struct err *err)
 	char bound[RPC_ADDRESS_MAX] = "", admin[ADMIN_ADDRESS_MAX] = "";
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	w->slots = number_of(w, WORKER_slots) ? (unsigned)number_of(w, WORKER_slots) : cores > 0 ? (unsigned)cores : 1;
-	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_folders(w, err) < 0)
+	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_directories(w, err) < 0)
 		return -1;
 	raise_limits(w);
 	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || start_server(w, bound, err) < 0 ||
@@ -300,7 +300,7 @@ static int start(struct worker_program *w, struct err *err)
 	log_event(LOG_LEVEL_INFO, "worker serves", LOG_TEXT("worker", w->name), LOG_TEXT("address", bound),
 		  LOG_TEXT("admin", admin),
 		  LOG_TEXT("isolation", isolation_name((int)runtime_isolation(w->service.runtime))),
-		  LOG_NUMBER("slots", w->slots), LOG_TEXT("folder", w->folder), LOG_TEXT("version", COFFER_VERSION));
+		  LOG_NUMBER("slots", w->slots), LOG_TEXT("folder", w->directory), LOG_TEXT("version", COFFER_VERSION));
 	return 0;
 }
 
@@ -318,8 +318,8 @@ static void stop(struct worker_program *w)
 	rpc_tls_free(w->server_tls);
 	rpc_tls_free(w->client_tls);
 	results_free(s->results);
-	flights_free(s->flights);
-	tally_free(s->tally);
+	single_flight_free(s->flights);
+	tenant_stats_free(s->tally);
 	queue_free(s->queue);
 	images_free(s->images);
 	access_free(s->access);

@@ -12,9 +12,9 @@ enum worker_option {
 };
 extern const struct option_table worker_options;
 
-// Serves until SIGTERM or SIGINT, and then ends the jobs that it has. SIGHUP reads keys and certificates again, and looks again which
-// images there are; if a file is bad, the old ones stay and the log says so. Returns the exit status: 0, 1 when it cannot start,
-// 2 for wrong words.
+// Serves until SIGTERM or SIGINT, and then ends the jobs that it has. SIGHUP reads keys and certificates again, and looks
+// again which images there are; if a file is bad, the old ones stay and the log says so. Returns the exit status: 0, 1 when
+// it cannot start, 2 for wrong words.
 int worker_main(int argc, char **argv);
 
 #endif

@@ -1,4 +1,5 @@
-// A connection's first message: a compile (client/job/job.h), or a question or order of `coffer status`, `doctor` and `stop`.
+// A connection's first message: a compile (client/job/job.h), or a question or order of `coffer status`, `doctor` and
+// `stop`.
 #include "client/daemon/daemon.h"
 
 #include "base/json.h"

@@ -137,7 +137,7 @@ static void run(struct daemon *d, int64_t idle_ms)
 			keep_house(d);
 		else if (clock_ns() - started > NO_CACHE_NS)
 			break; // the next daemon may find the cache in order
-		// With its socket (the cache's folder was removed) the daemon has lost its use.
+		// With its socket (the cache's directory was removed) the daemon has lost its use.
 		if (atomic_load(&d->busy) == 0 && socket_file(d) != socket)
 			break;
 		int64_t idle = (clock_ns() - atomic_load(&d->last_work_ns)) / 1000000;

@@ -1,7 +1,7 @@
 // The daemon of one user: accepts launchers and serves each to its end (client/job/job.h tells the story of a compile).
 //
-// Threads: main waits for signals, idle time and housekeeping; each launcher has a thread of a pool, which blocks in accept(2),
-// in messages from its launcher and nowhere else.
+// Threads: main waits for signals, idle time and housekeeping; each launcher has a thread of a pool, which blocks in
+// accept(2), in messages from its launcher and nowhere else.
 #ifndef COFFER_CLIENT_DAEMON_DAEMON_H
 #define COFFER_CLIENT_DAEMON_DAEMON_H
 

@@ -60,10 +60,10 @@ static int send_text(struct remote_call *c, const struct farm_seat *seat, struct
 	dwo.kind = COFFER__V1__OUTPUT__KIND__DWO;
 	h.image = (char *)(uintptr_t)c->image;
 	h.compiler = (char *)(uintptr_t)c->compiler;
-	h.n_arguments = c->words->n;
-	h.arguments = (char **)(uintptr_t)c->words->words;
-	h.language = (char *)(uintptr_t)c->words->language;
-	h.suffix = (char *)(uintptr_t)c->words->suffix;
+	h.n_arguments = c->arguments->n;
+	h.arguments = (char **)(uintptr_t)c->arguments->arguments;
+	h.language = (char *)(uintptr_t)c->arguments->language;
+	h.suffix = (char *)(uintptr_t)c->arguments->suffix;
 	h.source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
 	h.source_size = c->text->size;
 	h.n_outputs = n_wanted(c);

@@ -10,7 +10,7 @@
 struct remote_call {
 	const char *image;
 	const char *compiler; // a base name
-	const struct remote_words *words;
+	const struct travel_arguments *arguments;
 	const struct preprocess *text;
 	const char *source_name;
 	const char *output_name; // of the object, where a .dwo is wanted with it (-gsplit-dwarf); else NULL
@@ -44,8 +44,9 @@ enum remote_outcome {
 enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err);
 void remote_call_release(struct remote_call *c);
 
-// gRPC's grpc-retry-pushback-ms: how long a server wants to be left alone. Within 1 ms and REMOTE_PAUSE_MAX_MS, which a negative
-// number and what is no number stand for as well (gRFC A6: not to be tried again at all). NULL: 0, it has said nothing.
+// gRPC's grpc-retry-pushback-ms: how long a server wants to be left alone. Within 1 ms and REMOTE_PAUSE_MAX_MS, which a
+// negative number and what is no number stand for as well (gRFC A6: not to be tried again at all). NULL: 0, it has said
+// nothing.
 enum { REMOTE_PAUSE_MAX_MS = 60000 };
 int remote_pause_ms(const char *text);
 

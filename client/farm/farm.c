@@ -16,7 +16,8 @@
 enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
 	CONNECT_MS = 3000, // to a worker
-	// While a call is open and the other side says nothing: a machine that is gone, or stands still, is found out in 30 s.
+	// While a call is open and the other side says nothing: a machine that is gone, or stands still, is found out in 30
+	// s.
 	KEEPALIVE_MS = 10000,
 	SEND_BYTES = 4 << 20, // of a text that wait to be sent: whoever waits for an answer can look after other things
 	RETRY_MS = 5000,      // after the scheduler failed or had no route
@@ -309,7 +310,7 @@ static int64_t best_pace(const struct farm *f, int64_t best_ms)
 {
 	for (size_t i = 0; i < f->n_routes; i++)
 		if (f->routes[i]->is_current)
-			best_ms = pace_best(best_ms, &f->routes[i]->pace);
+			best_ms = latency_best(best_ms, &f->routes[i]->pace);
 	return best_ms;
 }
 
@@ -325,7 +326,7 @@ static struct route *best_route(struct farm *f, const char *compiler)
 		if (!r->is_current || r->has_lied || r->in_flight >= r->slots || now < r->not_before_ms ||
 		    (identity && !*identity))
 			continue;
-		bool is_slow = pace_is_slow(&r->pace, pace);
+		bool is_slow = latency_is_slow(&r->pace, pace);
 		if (!best || best_is_slow > is_slow ||
 		    (best_is_slow == is_slow &&
 		     (uint64_t)r->in_flight * best->slots < (uint64_t)best->in_flight * r->slots)) {
@@ -381,7 +382,7 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	f->in_flight--;
 	pthread_cond_signal(&f->freed);
 	if (seat->took_ms)
-		pace_note(&r->pace, seat->took_ms);
+		latency_note(&r->pace, seat->took_ms);
 	if (verdict == FARM_UNUSED) {
 		// It has not been asked for anything, or was not waited for.
 	} else if (verdict == FARM_DONE) {
@@ -492,14 +493,14 @@ int64_t farm_last_done_ms(struct farm *f, const struct farm_seat *seat)
 void farm_note_local(struct farm *f, int64_t ms)
 {
 	pthread_mutex_lock(&f->lock);
-	pace_note(&f->here, ms);
+	latency_note(&f->here, ms);
 	pthread_mutex_unlock(&f->lock);
 }
 
 int64_t farm_patience_ms(struct farm *f)
 {
 	pthread_mutex_lock(&f->lock);
-	int64_t ms = pace_patience_ms(best_pace(f, pace_best(-1, &f->here)));
+	int64_t ms = latency_patience_ms(best_pace(f, latency_best(-1, &f->here)));
 	pthread_mutex_unlock(&f->lock);
 	return ms;
 }

@@ -58,8 +58,8 @@ bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verd
 // False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
 bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
 
-// Whether a worker of this farm has said that clients keep nothing of their jobs: then that goes for all that is compiled with these
-// settings, on whatever machine. What a worker has said last counts, also when it is gone.
+// Whether a worker of this farm has said that clients keep nothing of their jobs: then that goes for all that is compiled
+// with these settings, on whatever machine. What a worker has said last counts, also when it is gone.
 bool farm_keeps_nothing(struct farm *farm);
 // Where no worker has said anything yet: asks one, for some seconds at most and not more often than once a minute.
 void farm_learn_policy(struct farm *farm, const struct farm_compiler *compiler);
@@ -74,8 +74,8 @@ int64_t farm_patience_ms(struct farm *farm);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);
-// For `coffer status`: a JSON object (docs/status.md). Asks the scheduler, if it is time to, and all workers; takes 2 s and a question to
-// the scheduler at most.
+// For `coffer status`: a JSON object (docs/status.md). Asks the scheduler, if it is time to, and all workers; takes 2 s and
+// a question to the scheduler at most.
 void farm_status(struct farm *farm, struct buf *out);
 
 #endif

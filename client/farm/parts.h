@@ -1,4 +1,5 @@
-// What the files of a farm share: farm.c (routes and seats), farm_ask.c (a worker's compiler and policy), farm_status.c (for people).
+// What the files of a farm share: farm.c (routes and seats), farm_ask.c (a worker's compiler and policy), farm_status.c (for
+// people).
 #ifndef COFFER_CLIENT_FARM_PARTS_H
 #define COFFER_CLIENT_FARM_PARTS_H
 
@@ -33,7 +34,7 @@ struct route {
 	struct map compilers;
 	uint64_t jobs;
 	int64_t done_at_ms; // the last of them
-	struct pace pace;
+	struct latency pace;
 	struct route_load load;
 };
 
@@ -53,7 +54,7 @@ struct farm {
 	int64_t fresh_until_ms, stale_at_ms; // of the routes
 	bool ask_failed;                     // the scheduler has not answered the last time
 	int64_t loads_at_ms;                 // when workers were asked how busy they are
-	struct pace here;                    // of compiles on this machine
+	struct latency here;                 // of compiles on this machine
 	char why[256];                       // there is no route
 	struct route **routes;
 	size_t n_routes;

@@ -156,8 +156,8 @@ static pid_t start(const struct preprocess *p, int out_fd, int err_fd, struct er
 	return pid;
 }
 
-// Reads both streams to their ends. -1: too much, too long. The text is taken in large pieces, the end with the last of them: zstd
-// then knows how long a short text is, and neither side needs memory for more.
+// Reads both streams to their ends. -1: too much, too long. The text is taken in large pieces, the end with the last of
+// them: zstd then knows how long a short text is, and neither side needs memory for more.
 static int pump(struct sink *s, int out_fd, int err_fd, struct err *err)
 {
 	AUTO_FREE char *chunk = mem_realloc(NULL, CHUNK); // its pages are only touched as far as they are used

@@ -31,7 +31,7 @@ struct away {
 	struct farm_seat seat;
 	bool is_gated, has_slot;
 	struct farm_compiler compiler;
-	struct remote_words words;
+	struct travel_arguments arguments;
 	struct preprocess text;
 	struct remote_call call;
 	struct manifest_entry entry;
@@ -66,7 +66,7 @@ void away_heed_policy(struct job *j, bool ask)
 		j->keeping = KEEPING_NOT_BY_POLICY;
 }
 
-static const char *farm_words(struct away *w)
+static const char *farm_arguments(struct away *w)
 {
 	struct job *j = w->j;
 	w->farm = farms_find(j->plan.services->farms, j->plan.config);
@@ -74,14 +74,14 @@ static const char *farm_words(struct away *w)
 		return "there is no farm";
 	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto)
 		return "it is preprocessed, or compiled when it is linked";
-	remote_words(&w->words, &j->arena, &j->plan.line, j->plan.compiler);
-	if (w->words.refused)
-		return w->words.refused;
-	if (w->words.n_native &&
-	    farms_resolve_native(j->plan.services->farms, j->plan.compiler, j->plan.env, &j->arena, &w->words) < 0)
+	travel_arguments(&w->arguments, &j->arena, &j->plan.line, j->plan.compiler);
+	if (w->arguments.refused)
+		return w->arguments.refused;
+	if (w->arguments.n_native &&
+	    farms_resolve_native(j->plan.services->farms, j->plan.compiler, j->plan.env, &j->arena, &w->arguments) < 0)
 		return "what is native here is not understood";
 	if (j->plan.seed)
-		w->words.words[w->words.n++] = command_seed(&j->plan);
+		w->arguments.arguments[w->arguments.n++] = command_seed(&j->plan);
 	const char *language = language_of(j);
 	return farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0
 		       ? "its compiler is not understood"
@@ -107,8 +107,7 @@ static const char *preprocess(struct away *w)
 	}
 	bool ours = j->plan.inputs_from == INPUTS_OUR_DEPFILE;
 	w->text.program = j->plan.compiler->path;
-	w->text.argv =
-		remote_preprocess_words(&j->arena, &j->plan.line, j->plan.compiler->path, maps, ours ? depfile : NULL);
+	w->text.argv = travel_preprocess(&j->arena, &j->plan.line, j->plan.compiler->path, maps, ours ? depfile : NULL);
 	w->text.envp = j->plan.env;
 	w->text.cwd_fd = j->plan.cwd_fd;
 	w->text.umask = j->wire.umask;
@@ -221,7 +220,7 @@ static const char *call_workers(struct away *w)
 	w->call = (struct remote_call){.image = farm_image(w->farm),
 				       .compiler = w->compiler.name,
 				       .target = w->compiler.target,
-				       .words = &w->words,
+				       .arguments = &w->arguments,
 				       .text = &w->text,
 				       .source_name = path_base(j->plan.line.source),
 				       .output_name = j->plan.line.dwo ? j->plan.line.output : NULL,
@@ -277,7 +276,7 @@ static const char *deliver(struct away *w)
 static const char *send_away(struct away *w)
 {
 	struct job *j = w->j;
-	const char *stays = farm_words(w);
+	const char *stays = farm_arguments(w);
 	if (!stays)
 		stays = find_place(w);
 	if (stays)

@@ -4,8 +4,8 @@
 
 #include "client/job/job.h"
 
-// `where` is AWAY or AWAY_OR_WAIT. DONE_AWAY: the launcher has its answer, and *refusal says whether the result was stored. Else
-// where to compile now.
+// `where` is AWAY or AWAY_OR_WAIT. DONE_AWAY: the launcher has its answer, and *refusal says whether the result was stored.
+// Else where to compile now.
 enum where away_compile(struct job *j, enum where where, struct refusal *refusal);
 // What the farm of this job wants to be kept goes into j->keeping. `ask`: a worker is asked where none has said anything
 // yet, which takes some seconds at most.

@@ -12,8 +12,8 @@ struct baseline {
 	struct search_snapshot *search; // NULL: the compiler does not tell where it looks
 };
 
-// Waits until the clock by which files are dated has moved past everything that is known to go in (`newest_input_ns`: the latest
-// change of a file that was looked at), some milliseconds at most, so that a later change shows in the dates.
+// Waits until the clock by which files are dated has moved past everything that is known to go in (`newest_input_ns`: the
+// latest change of a file that was looked at), some milliseconds at most, so that a later change shows in the dates.
 void baseline_take(struct baseline *b, const struct plan *p, int64_t newest_input_ns);
 void baseline_release(struct baseline *b);
 

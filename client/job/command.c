@@ -8,7 +8,7 @@
 #include <time.h>
 
 // The maps go in front of the user's words, so that the user's own maps win. With a slash at the end a map can't catch a
-// sibling of the build tree ("/src/proj" and "/src/proj2"); the folder itself needs one without, for debug information.
+// sibling of the build tree ("/src/proj" and "/src/proj2"); the directory itself needs one without, for debug information.
 void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *count)
 {
 	uint32_t n = *count;
@@ -45,8 +45,8 @@ void command_make(const struct plan *p, struct wire_run *run)
 		run->argv[n++] = "";
 		run->flags |= RUN_DEPFILE;
 	}
-	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would keep
-	// our words in the object and use them again when it links.
+	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would
+	// keep our words in the object and use them again when it links.
 	if (p->compiler->gnu_as && p->line.assembles && !p->lto) {
 		run->asm_depfile_word = n;
 		run->argv[n++] = "-Wa,--MD,";

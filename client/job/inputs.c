@@ -165,8 +165,8 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 	}
 	in->loose = arena_alloc(p->arena, (d.n_deps + 1) * sizeof *in->loose);
 	for (unsigned i = 0; i < d.n_deps && !is_refused(in->refusal); i++) {
-		// It also lists names that it was only told (.file, line markers), mapped and shortened ones among them: these need
-		// not exist, or mean an input.
+		// It also lists names that it was only told (.file, line markers), mapped and shortened ones among them:
+		// these need not exist, or mean an input.
 		struct stat st;
 		if (is_temp_source(d.deps[i]) || fstatat(p->cwd_fd, d.deps[i], &st, 0) < 0)
 			continue;
@@ -176,8 +176,8 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 			in->loose[in->n_loose++] = d.deps[i];
 	}
 	// Its own search path (-Wa,-I) is not followed.
-	for (unsigned i = 0; i < p->line.n_words && in->n_loose; i++)
-		if (strstr(p->line.words[i].text, "-Wa,") || strcmp(p->line.words[i].text, "-Xassembler") == 0)
+	for (unsigned i = 0; i < p->line.n_arguments && in->n_loose; i++)
+		if (strstr(p->line.arguments[i].text, "-Wa,") || strcmp(p->line.arguments[i].text, "-Xassembler") == 0)
 			in->refusal = refuse(REASON_embed, in->loose[0]);
 }
 
@@ -203,11 +203,11 @@ bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struc
 	unsigned n = 0, n_more = 0;
 	while (more[n_more])
 		n_more++;
-	const char **argv = arena_alloc(p->arena, (l->n_words + n_more + 2) * sizeof *argv);
+	const char **argv = arena_alloc(p->arena, (l->n_arguments + n_more + 2) * sizeof *argv);
 	argv[n++] = p->compiler->path;
-	for (unsigned i = 0; i < l->n_words; i++) {
-		const char *t = l->words[i].text;
-		if (l->words[i].role != WORD_NOT_KEY && i != l->source_word && strcmp(t, "-c") != 0 &&
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const char *t = l->arguments[i].text;
+		if (l->arguments[i].role != ARGUMENT_NOT_KEY && i != l->source_argument && strcmp(t, "-c") != 0 &&
 		    strcmp(t, "-S") != 0 && strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
 			argv[n++] = t;
 	}
@@ -299,8 +299,8 @@ static void refuse_doubtful(struct inputs *in, const char *path)
 	in->refusal = refuse(precompiled ? REASON_precompiled_header : REASON_input_changed, path);
 }
 
-// Adds what one answer shows to be missing: files behind computed includes, further names of inputs, names that macros ask for.
-// True: something was added that may reach more.
+// Adds what one answer shows to be missing: files behind computed includes, further names of inputs, names that macros ask
+// for. True: something was added that may reach more.
 static bool add_missing(struct inputs *in, struct absent_query *q, const struct absent_answer *answer)
 {
 	bool had_macros = q->macros, is_computed = q->read && answer->computed;
@@ -397,8 +397,8 @@ static enum reason check_text(const struct plan *p, const struct input *i, bool 
 // A word, or for -DNAME=TEXT the text alone: "-D__DATE__=" takes the macro away.
 static const char *definition(const struct cmdline *l, unsigned i)
 {
-	const char *t = l->words[i].text;
-	bool is_define = strncmp(t, "-D", 2) == 0 || (i && strcmp(l->words[i - 1].text, "-D") == 0);
+	const char *t = l->arguments[i].text;
+	bool is_define = strncmp(t, "-D", 2) == 0 || (i && strcmp(l->arguments[i - 1].text, "-D") == 0);
 	const char *equals = is_define ? strchr(t, '=') : NULL;
 	return equals ? equals + 1 : is_define ? "" : t;
 }
@@ -416,7 +416,7 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 		stamped |= s->timestamp;
 		in->refusal = refuse(check_text(p, &in->list[i], assembler_listed), in->list[i].path);
 	}
-	for (unsigned i = 0; i < p->line.n_words; i++) {
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
 		const char *t = definition(&p->line, i);
 		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__") || strstr(t, "##");
 		stamped |= strstr(t, "__TIMESTAMP__") != NULL;

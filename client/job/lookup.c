@@ -105,7 +105,7 @@ static int look_at(struct lookup *l, const char *path, struct stat *st, bool *wa
 		errno = ENOENT;
 		return -1;
 	case WATCHED_FILE:
-	case WATCHED_FOLDER:
+	case WATCHED_DIRECTORY:
 		st->st_mode = known->state == WATCHED_FILE ? S_IFREG : S_IFDIR;
 		return 0;
 	case WATCHED_REFUSED:
@@ -115,7 +115,7 @@ static int look_at(struct lookup *l, const char *path, struct stat *st, bool *wa
 	return fstatat(p->cwd_fd, path, st, AT_SYMLINK_NOFOLLOW);
 }
 
-// The same for a name that begins with PLACES_ANY: whether there is one like it.
+// The same for a name that begins with PATH_CACHE_ANY: whether there is one like it.
 static bool any_appeared(struct lookup *l, const char *path, bool *watched)
 {
 	const struct plan *p = l->plan;
@@ -125,7 +125,7 @@ static bool any_appeared(struct lookup *l, const char *path, bool *watched)
 		return false;
 	*watched = false;
 	AUTO_FREE char *dir = mem_strndup(path, (size_t)(base - path));
-	return places_any_ends(p->cwd_fd, dir, base + strlen(PLACES_ANY));
+	return path_cache_any_ends(p->cwd_fd, dir, base + strlen(PATH_CACHE_ANY));
 }
 
 // A directory with names that must be absent, as it is now.
@@ -152,10 +152,10 @@ static bool is_unchanged(struct lookup *l, struct absent_group *g, struct group_
 	now->is_old = clock - now->id.mtime_ns > FILES_AGE_FLOOR_NS && clock - now->id.ctime_ns > FILES_AGE_FLOOR_NS;
 	// A directory that changes all the time: a build writes its outputs there.
 	if (!now->is_old || g->checked.ino)
-		now->stamp = arrivals_stamp(p->services->arrivals, p->cwd_fd, now->dir, &now->st);
+		now->stamp = directory_watch_stamp(p->services->arrivals, p->cwd_fd, now->dir, &now->st);
 	if (now->stamp && g->stamp == now->stamp)
 		return true;
-	if (!arrivals_expect(p->services->arrivals, now->stamp, g->names, g->n_names))
+	if (!directory_watch_expect(p->services->arrivals, now->stamp, g->names, g->n_names))
 		now->stamp = 0;
 	return false;
 }
@@ -204,7 +204,7 @@ static const char *first_present(struct lookup *l, const struct absent_group *g,
 			gone_len = (size_t)(slash - name) + 1;
 			continue;
 		}
-		bool is_any = strncmp(base, PLACES_ANY, strlen(PLACES_ANY)) == 0;
+		bool is_any = strncmp(base, PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0;
 		if (is_any ? any_appeared(l, path, &now->watched) : is_present(l, path, now))
 			return name;
 		if (is_any)
@@ -221,7 +221,7 @@ static const char *appeared_in(struct lookup *l, struct absent_group *g, const c
 	if (l->epoch && g->epoch == l->epoch)
 		return NULL;
 	// First the directory, later each name. (One in the build tree is another directory for another job.)
-	now.watched = l->epoch && g->dir[0] == '/' && watch_folder(p->services->watch, dir);
+	now.watched = l->epoch && g->dir[0] == '/' && watch_directory(p->services->watch, dir);
 	if (fstatat(p->cwd_fd, now.dir, &now.st, 0) < 0)
 		return NULL;
 	if (!S_ISDIR(now.st.st_mode))
@@ -268,7 +268,7 @@ static bool names_hold(struct lookup *l, struct manifest_entry *e, struct cause 
 		const char *name = plan_real_path(p, p->arena, e->present[i]);
 		const struct watched *known = NULL;
 		enum watched_state state = state_now(l, name, &known);
-		if (state == WATCHED_FILE || state == WATCHED_FOLDER || faccessat(p->cwd_fd, name, F_OK, 0) == 0)
+		if (state == WATCHED_FILE || state == WATCHED_DIRECTORY || faccessat(p->cwd_fd, name, F_OK, 0) == 0)
 			continue;
 		found = name;
 		if (cause) {
@@ -449,7 +449,7 @@ int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *resu
 {
 	const struct plan *p = l->plan;
 	l->epoch = watch_epoch(p->services->watch);
-	arrivals_read(p->services->arrivals);
+	directory_watch_read(p->services->arrivals);
 	l->manifest = manifests_get(p->services->manifests, &p->manifest_key);
 	if (!l->manifest) {
 		variants_compare(p, p->services->store, p->arena, &l->cause);

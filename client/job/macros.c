@@ -7,7 +7,7 @@
 #define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 // "-DNAME=1", "NAME(x)=x" behind -D, "-Wp,-DNAME"
-static bool word_defines(const char *word, const char *name)
+static bool argument_defines(const char *word, const char *name)
 {
 	size_t n = strlen(name);
 	for (const char *p = word; (p = strstr(p, name)); p++) {
@@ -18,11 +18,11 @@ static bool word_defines(const char *word, const char *name)
 	return false;
 }
 
-static bool is_defined_in_words(const struct plan *p, const char *name)
+static bool is_defined_in_arguments(const struct plan *p, const char *name)
 {
-	for (unsigned i = 0; i < p->line.n_words; i++)
-		if (p->line.words[i].role != WORD_SEARCH && i != p->line.source_word &&
-		    word_defines(p->line.words[i].text, name))
+	for (unsigned i = 0; i < p->line.n_arguments; i++)
+		if (p->line.arguments[i].role != ARGUMENT_SEARCH && i != p->line.source_argument &&
+		    argument_defines(p->line.arguments[i].text, name))
 			return true;
 	return false;
 }
@@ -78,7 +78,7 @@ static bool is_defined_in_texts(const struct inputs *in, const char *name)
 static bool is_defined(struct inputs *in, const char *name)
 {
 	const char *value;
-	return is_defined_in_words(in->plan, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
+	return is_defined_in_arguments(in->plan, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
 }
 
 bool macros_in_includes(struct inputs *in)
@@ -98,7 +98,7 @@ static bool word_values(struct inputs *in, const char *name, struct buf *values)
 {
 	const struct plan *p = in->plan;
 	const char *builtin;
-	if (is_defined_in_words(p, name))
+	if (is_defined_in_arguments(p, name))
 		return false;
 	if (is_builtin(in, name, &builtin)) {
 		size_t n = builtin && *builtin == ' ' ? strspn(builtin + 1, WORD) : 0;

@@ -71,8 +71,9 @@ static struct refusal find_names(struct plan *p)
 
 static void find_lto(struct plan *p)
 {
-	for (unsigned i = 0; i < p->line.n_words; i++)
-		p->lto |= begins(p->line.words[i].text, "-flto") || strstr(p->line.words[i].text, "-emit-llvm") != NULL;
+	for (unsigned i = 0; i < p->line.n_arguments; i++)
+		p->lto |= begins(p->line.arguments[i].text, "-flto") ||
+			  strstr(p->line.arguments[i].text, "-emit-llvm") != NULL;
 }
 
 // With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
@@ -163,7 +164,7 @@ static void find_messages_context(struct plan *p)
 	hasher_u64(&h, terminal ? p->wire->columns + 1 : 0);
 	for (size_t i = 0; terminal && i < COUNT_OF(on_terminals); i++)
 		hasher_str(&h, env_value(p->env, on_terminals[i]));
-	// Messages name files as the compiler was given them, below this folder.
+	// Messages name files as the compiler was given them, below this directory.
 	hasher_str(&h, p->cwd);
 	p->messages_context = hasher_end(&h);
 }
@@ -189,18 +190,18 @@ static const char *canonical_map(const struct plan *p, const char *text)
 	return arena_printf(p->arena, "%.*s%s%s", (int)(old + 1 - text), text, plan_canonical_path(p, path), new);
 }
 
-static void find_canonical_words(struct plan *p)
+static void find_canonical_arguments(struct plan *p)
 {
 	const struct cmdline *l = &p->line;
-	p->canonical = arena_alloc(p->arena, (l->n_words + 1) * sizeof *p->canonical);
-	for (unsigned i = 0; i < l->n_words; i++) {
-		const struct word *w = &l->words[i];
-		if (w->role == WORD_NOT_KEY || i == l->source_word)
+	p->canonical = arena_alloc(p->arena, (l->n_arguments + 1) * sizeof *p->canonical);
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const struct argument *w = &l->arguments[i];
+		if (w->role == ARGUMENT_NOT_KEY || i == l->source_argument)
 			continue;
 		const char *text = w->text;
-		if (w->role == WORD_MAP) {
+		if (w->role == ARGUMENT_MAP) {
 			text = canonical_map(p, text);
-		} else if ((w->role == WORD_KEY_PATH || w->role == WORD_SEARCH) && text[w->prefix] == '/') {
+		} else if ((w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH) && text[w->prefix] == '/') {
 			// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
 			const char *path = path_tidy(p->arena, text + w->prefix);
 			const char *canonical = plan_canonical_path(p, path);
@@ -229,8 +230,8 @@ static void find_cpu(void)
 static void hash_native(const struct plan *p, struct hasher *h)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	for (unsigned i = 0; i < p->line.n_words; i++)
-		if (strstr(p->line.words[i].text, "=native")) {
+	for (unsigned i = 0; i < p->line.n_arguments; i++)
+		if (strstr(p->line.arguments[i].text, "=native")) {
 			pthread_once(&once, find_cpu);
 			hasher_digest(h, &cpu);
 			return;
@@ -302,8 +303,8 @@ static bool comments_are_idle(const struct plan *p)
 						     "fcoverage-mapping",
 						     "fprofile-instr",
 						     "C"};
-	for (unsigned i = 0; i < l->n_words; i++) {
-		const char *t = l->words[i].text;
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const char *t = l->arguments[i].text;
 		const char *option = t + (t[0] == '-') + (t[0] == '-' && t[1] == '-');
 		for (size_t k = 0; k < COUNT_OF(reads_comments); k++)
 			if (begins(option, reads_comments[k]))
@@ -316,15 +317,15 @@ static bool comments_are_idle(const struct plan *p)
 
 // The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for
 // on the command line are not looked at.
-static struct refusal check_words(const struct plan *p)
+static struct refusal check_arguments(const struct plan *p)
 {
 	static const char charset[] = "-finput-charset=";
-	for (unsigned i = 0; i < p->line.n_words; i++) {
-		const char *t = p->line.words[i].text;
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const char *t = p->line.arguments[i].text;
 		const char *name = begins(t, charset) ? t + strlen(charset) : NULL;
 		bool is_odd = name && strcasecmp(name, "utf-8") != 0 && strcasecmp(name, "utf8") != 0 &&
 			      strcasecmp(name, "us-ascii") != 0 && strcasecmp(name, "ascii") != 0;
-		bool is_macro = begins(t, "-D") || (i && strcmp(p->line.words[i - 1].text, "-D") == 0);
+		bool is_macro = begins(t, "-D") || (i && strcmp(p->line.arguments[i - 1].text, "-D") == 0);
 		bool is_own = !is_macro && (strstr(t, "/dev/fd/") || strstr(t, "/dev/std") || strstr(t, "/proc/self/"));
 		if (is_odd || is_own || strstr(t, "__has_include"))
 			return refuse(is_odd   ? REASON_option_dangerous
@@ -388,8 +389,8 @@ static struct refusal choose_inputs(struct plan *p)
 	if (p->inputs_from == INPUTS_SOURCE_ONLY && p->line.dep != DEP_NONE)
 		return refuse(REASON_depfile_unparsed, NULL);
 	// Text of `-E -fdirectives-only` still has its includes.
-	for (unsigned i = 0; i < p->line.n_words && p->inputs_from == INPUTS_SOURCE_ONLY; i++)
-		if (begins(p->line.words[i].text, "-fdirectives-only"))
+	for (unsigned i = 0; i < p->line.n_arguments && p->inputs_from == INPUTS_SOURCE_ONLY; i++)
+		if (begins(p->line.arguments[i].text, "-fdirectives-only"))
 			return refuse(REASON_option_dangerous, NULL);
 	return NO_REFUSAL;
 }
@@ -409,13 +410,13 @@ struct refusal plan_make(struct plan *p)
 	cmdline_parse(&p->line, p->arena, p->compiler->family, p->compiler->is_cxx, p->cwd_fd, p->wire->argv);
 	if (p->line.reason != REASON_NONE)
 		return refuse(p->line.reason, p->line.culprit);
-	if (is_refused(refusal = check_words(p)) || is_refused(refusal = check_outputs(p)) ||
+	if (is_refused(refusal = check_arguments(p)) || is_refused(refusal = check_outputs(p)) ||
 	    is_refused(refusal = choose_inputs(p)))
 		return refusal;
 	find_lto(p);
 	decide_reproducible(p);
 	p->source = plan_canonical_path(p, p->line.source);
-	find_canonical_words(p);
+	find_canonical_arguments(p);
 	find_key_environment(p);
 	find_messages_context(p);
 	find_time_context(p);

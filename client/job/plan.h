@@ -1,5 +1,5 @@
-// What a launcher has asked for, understood: compiler, arguments, names and keys. Const once it is made, so that nothing that is
-// in a key can change under a job. Everything lives in the job's arena. Thread: the job's.
+// What a launcher has asked for, understood: compiler, arguments, names and keys. Const once it is made, so that nothing
+// that is in a key can change under a job. Everything lives in the job's arena. Thread: the job's.
 #ifndef COFFER_CLIENT_JOB_PLAN_H
 #define COFFER_CLIENT_JOB_PLAN_H
 
@@ -47,8 +47,8 @@ struct plan {
 	enum inputs_from inputs_from;
 };
 
-// Settings, compiler, command line, names, keys. The first part of `p`, what the launcher sent, is filled in already. A refusal:
-// what follows from it for the record may be there (config, cwd, line.source), and the rest is not promised.
+// Settings, compiler, command line, names, keys. The first part of `p`, what the launcher sent, is filled in already. A
+// refusal: what follows from it for the record may be there (config, cwd, line.source), and the rest is not promised.
 struct refusal plan_make(struct plan *p);
 
 const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest

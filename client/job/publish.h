@@ -15,8 +15,8 @@ struct publication {
 
 // After the compiler has run here. `fds` as in WIRE_RESULT.
 struct refusal publish(struct publication *pub, const struct baseline *b, const struct wire_result *r, const int *fds);
-// What another machine has made without messages: an object of n_object bytes and, where the compile has one, the .dwo behind it.
-// `entry` has the inputs.
+// What another machine has made without messages: an object of n_object bytes and, where the compile has one, the .dwo
+// behind it. `entry` has the inputs.
 struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct buf *outputs,
 				      size_t n_object);
 

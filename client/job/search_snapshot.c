@@ -56,7 +56,8 @@ const struct search *search_snapshot_search(const struct search_snapshot *w)
 	return &w->search;
 }
 
-// Another folder than before; a symlink that was made since; or a folder that was renamed (which changes its ctime alone).
+// Another directory than before; a symlink that was made since; or a directory that was renamed (which changes its ctime
+// alone).
 static bool has_moved(const struct search_snapshot *w, const char *path)
 {
 	const struct plan *p = w->plan;

@@ -1,4 +1,5 @@
-// The texts of sources and headers that are kept, so that `coffer explain` can show lines (setting keep_texts). Thread: the job's.
+// The texts of sources and headers that are kept, so that `coffer explain` can show lines (setting keep_texts). Thread: the
+// job's.
 #ifndef COFFER_CLIENT_JOB_TEXTS_H
 #define COFFER_CLIENT_JOB_TEXTS_H
 

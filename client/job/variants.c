@@ -8,8 +8,8 @@ struct variant {
 	struct digest key; // manifest key
 	struct digest toolchain;
 	const char *compiler; // its description and path
-	const char **words, **env;
-	uint32_t n_words, n_env;
+	const char **arguments, **env;
+	uint32_t n_arguments, n_env;
 };
 
 static const char **get_strings(struct rd *r, struct arena *a, uint32_t *n)
@@ -50,7 +50,7 @@ static unsigned variants_load(const struct plan *p, struct store *s, struct aren
 		get_digest(&r, &v[i].key);
 		get_digest(&r, &v[i].toolchain);
 		v[i].compiler = get_strings(&r, a, &one)[0];
-		v[i].words = get_strings(&r, a, &v[i].n_words);
+		v[i].arguments = get_strings(&r, a, &v[i].n_arguments);
 		v[i].env = get_strings(&r, a, &v[i].n_env);
 	}
 	return r.bad ? 0 : n;
@@ -61,8 +61,8 @@ static struct variant variant_of(const struct plan *p, struct arena *a)
 	return (struct variant){.key = p->manifest_key,
 				.toolchain = p->compiler->identity,
 				.compiler = arena_printf(a, "%s (%s)", p->compiler->path, p->compiler->description),
-				.words = p->canonical,
-				.n_words = p->n_canonical,
+				.arguments = p->canonical,
+				.n_arguments = p->n_canonical,
 				.env = p->key_env,
 				.n_env = p->n_key_env};
 }
@@ -92,7 +92,7 @@ void variants_remember(const struct plan *p, struct store *s)
 		buf_add(&b, v[i].key.b, sizeof v[i].key.b);
 		buf_add(&b, v[i].toolchain.b, sizeof v[i].toolchain.b);
 		put_strings(&b, &v[i].compiler, 1);
-		put_strings(&b, v[i].words, v[i].n_words);
+		put_strings(&b, v[i].arguments, v[i].n_arguments);
 		put_strings(&b, v[i].env, v[i].n_env);
 	}
 	struct store_part part = {b.data, b.len};
@@ -100,18 +100,18 @@ void variants_remember(const struct plan *p, struct store *s)
 }
 
 // Which words of one list the other has not, each word as often as it stands there.
-static unsigned missing_words(const struct variant *in, const struct variant *from, struct arena *a, const char **out)
+static unsigned missing_arguments(const struct variant *in, const struct variant *from, struct arena *a, const char **out)
 {
-	bool *used = arena_alloc(a, from->n_words + 1);
+	bool *used = arena_alloc(a, from->n_arguments + 1);
 	unsigned n = 0;
-	for (uint32_t i = 0; i < in->n_words; i++) {
+	for (uint32_t i = 0; i < in->n_arguments; i++) {
 		uint32_t k = 0;
-		while (k < from->n_words && (used[k] || strcmp(from->words[k], in->words[i]) != 0))
+		while (k < from->n_arguments && (used[k] || strcmp(from->arguments[k], in->arguments[i]) != 0))
 			k++;
-		if (k < from->n_words)
+		if (k < from->n_arguments)
 			used[k] = true;
 		else if (n < CAUSE_MAX_CHANGES)
-			out[n++] = in->words[i];
+			out[n++] = in->arguments[i];
 	}
 	return n;
 }
@@ -119,7 +119,7 @@ static unsigned missing_words(const struct variant *in, const struct variant *fr
 static unsigned distance(const struct variant *x, const struct variant *y, struct arena *a)
 {
 	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
-	return missing_words(x, y, a, gone) + missing_words(y, x, a, come);
+	return missing_arguments(x, y, a, gone) + missing_arguments(y, x, a, come);
 }
 
 // "-O2" and "-O3", "-DX=1" and "-DX=2": words for one thing are shown as was and now.
@@ -132,10 +132,10 @@ static bool same_subject(const char *x, const char *y)
 	return strncmp(x, y, 2) == 0 && (x[1] == 'O' || x[1] == 'g');
 }
 
-static void compare_words(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
+static void compare_arguments(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
 {
 	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
-	unsigned n_gone = missing_words(was, now, a, gone), n_come = missing_words(now, was, a, come);
+	unsigned n_gone = missing_arguments(was, now, a, gone), n_come = missing_arguments(now, was, a, come);
 	for (unsigned i = 0; i < n_gone; i++) {
 		unsigned k = 0;
 		while (k < n_come && (!come[k] || !same_subject(gone[i], come[k])))
@@ -186,7 +186,7 @@ void variants_compare(const struct plan *p, struct store *s, struct arena *a, st
 		c->kind = CAUSE_EVICTED;
 		return;
 	}
-	compare_words(&v[best], &now, a, c);
+	compare_arguments(&v[best], &now, a, c);
 	c->kind = CAUSE_ARGUMENTS;
 	if (c->n_all)
 		return;
@@ -199,6 +199,6 @@ void variants_compare(const struct plan *p, struct store *s, struct arena *a, st
 		cause_add(c, NULL, v[best].compiler, now.compiler);
 		return;
 	}
-	// The same words in another order, or in another folder with settings that keep it in the key.
+	// The same words in another order, or in another directory with settings that keep it in the key.
 	c->kind = CAUSE_ARGUMENTS;
 }

@@ -1,5 +1,5 @@
-// The last arguments, environments and toolchains under which a translation unit was compiled: a few variants of them, kept in
-// the store, so that a miss can be compared with the nearest. Thread: any.
+// The last arguments, environments and toolchains under which a translation unit was compiled: a few variants of them, kept
+// in the store, so that a miss can be compared with the nearest. Thread: any.
 #ifndef COFFER_CLIENT_JOB_VARIANTS_H
 #define COFFER_CLIENT_JOB_VARIANTS_H
 

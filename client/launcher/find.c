@@ -47,7 +47,7 @@ static bool is_coffer(const char *file, const struct stat *st, const struct stat
 	return strcmp(base_name(target), "coffer") == 0;
 }
 
-// A folder of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
+// A directory of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
 // in PATH again.
 static const char *candidate(char out[PATH_MAX], const char *dir, size_t n_dir, const char *name)
 {

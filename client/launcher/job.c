@@ -16,7 +16,7 @@ enum {
 	SOCKET_UNREAD = TIOCOUTQ // SIOCOUTQ of <linux/sockios.h>: bytes that the other side has not read
 };
 
-// As gcc does it: $PWD if it is the same folder, so that debug information has the name that the user knows.
+// As gcc does it: $PWD if it is the same directory, so that debug information has the name that the user knows.
 static const char *working_directory(struct arena *a, int dot)
 {
 	const char *pwd = getenv("PWD");

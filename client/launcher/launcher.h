@@ -45,8 +45,8 @@ struct found {
 // taken as it is unless it is coffer. false: there is none.
 bool find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);
 bool find_self(struct stat *self); // our own file
-// cofferd: the file that COFFERD names (absolute), else beside our own file, else ../libexec/coffer/ or ../lib/coffer/ from there.
-// NULL: there is none.
+// cofferd: the file that COFFERD names (absolute), else beside our own file, else ../libexec/coffer/ or ../lib/coffer/ from
+// there. NULL: there is none.
 const char *find_cofferd(struct arena *a);
 
 // ---- exec.c: becoming another program. All return only if that failed, with the exit status, having said why ----

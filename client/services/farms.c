@@ -30,7 +30,7 @@ struct farms {
 
 struct meaning { // of -march=native
 	struct arena arena;
-	const char *words[NATIVE_WORDS];
+	const char *arguments[NATIVE_WORDS];
 	unsigned n;
 };
 
@@ -124,7 +124,8 @@ int farms_compiler(struct farms *fs, const struct compiler *compiler, const char
 	return out->version[0] ? 0 : -1;
 }
 
-static struct meaning *ask_native(const struct compiler *compiler, const char *const *env, const struct remote_words *words)
+static struct meaning *ask_native(const struct compiler *compiler, const char *const *env,
+				  const struct travel_arguments *words)
 {
 	struct meaning *m = mem_alloc(sizeof *m);
 	const char *argv[12] = {compiler->path};
@@ -140,13 +141,13 @@ static struct meaning *ask_native(const struct compiler *compiler, const char *c
 			  .time_limit_ms = ASK_MS,
 			  .max_output = ASK_BYTES};
 	if (child_run(&c, NULL) == 0 && c.status == 0 && c.errs.data)
-		m->n = remote_native_words(c.errs.data, &m->arena, m->words, NATIVE_WORDS);
+		m->n = travel_native(c.errs.data, &m->arena, m->arguments, NATIVE_WORDS);
 	child_release(&c);
 	return m;
 }
 
 int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
-			 struct remote_words *words)
+			 struct travel_arguments *words)
 {
 	AUTO_BUF struct buf key = BUF_INIT;
 	buf_add(&key, compiler->identity.b, sizeof compiler->identity.b);
@@ -161,7 +162,7 @@ int farms_resolve_native(struct farms *fs, const struct compiler *compiler, cons
 	pthread_mutex_unlock(&fs->lock);
 	if (!m->n)
 		return -1;
-	remote_words_resolve(words, a, m->words, m->n);
+	travel_resolve_native(words, a, m->arguments, m->n);
 	return 0;
 }
 

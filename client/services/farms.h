@@ -11,12 +11,13 @@ struct farms;
 struct farms *farms_new(void);
 struct farm *farms_find(struct farms *fs,
 			const struct config *config); // NULL: none, or it can't be used (which is logged once)
-// What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not tell.
+// What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not
+// tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
 		   struct farm_compiler *out);
 // What gcc's native words mean on this machine, once for each compiler; in the arena. -1: not understood.
 int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
-			 struct remote_words *words);
+			 struct travel_arguments *words);
 void farms_status(struct farms *fs, struct buf *out); // their objects with commas between
 
 #endif

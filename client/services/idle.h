@@ -1,5 +1,5 @@
-// Idle cores behind the elastic front end: it knows of them, and the daemon asks before it calls a compile back that is away.
-// Thread: any.
+// Idle cores behind the elastic front end: it knows of them, and the daemon asks before it calls a compile back that is
+// away. Thread: any.
 #ifndef COFFER_CLIENT_SERVICES_IDLE_H
 #define COFFER_CLIENT_SERVICES_IDLE_H
 

@@ -20,7 +20,7 @@ enum cause_kind {
 	CAUSE_TOOLCHAIN,   // another compiler, or a changed one
 	CAUSE_INPUT,       // a file has another text
 	CAUSE_APPEARED,    // a header is there now that would be found first
-	CAUSE_LINK,        // a folder of the search leads elsewhere
+	CAUSE_LINK,        // a directory of the search leads elsewhere
 	CAUSE_VANISHED,    // a file is no longer there
 	CAUSE_MESSAGES,    // the result has messages, made for another terminal or language
 	CAUSE_PLACE,       // the result names its build tree, and this is another one

@@ -35,7 +35,7 @@ int services_open(struct services *s, const struct config *config, struct err *e
 		log_warn("no statistics: %s", err->text);
 	s->files = files_new();
 	s->watch = watch_new(config_text(config, SETTING_watched_folders), s->files);
-	s->arrivals = s->watch ? arrivals_new() : NULL;
+	s->arrivals = s->watch ? directory_watch_new() : NULL;
 	s->compilers = compilers_new(files_digester(s->files));
 	s->searches = searches_new();
 	s->manifests = manifests_new(s->store);

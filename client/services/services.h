@@ -25,8 +25,8 @@ struct services {
 	struct files *files;
 	struct compilers *compilers;
 	struct searches *searches;
-	struct watch *watch;       // NULL: no folder is watched
-	struct arrivals *arrivals; // NULL: the same
+	struct watch *watch;              // NULL: no directory is watched
+	struct directory_watch *arrivals; // NULL: the same
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;
@@ -36,7 +36,8 @@ struct services {
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
 };
 
-// Opens everything below the cache's folder. What fails is logged and left out, but for a cache folder that is not known.
+// Opens everything below the cache's directory. What fails is logged and left out, but for a cache directory that is not
+// known.
 int services_open(struct services *s, const struct config *config, struct err *err);
 
 #endif

@@ -51,7 +51,7 @@ static void count_this_build(void *ctx, struct front_counts *c)
 	c->hits = since(now.hits, b->before.hits);
 }
 
-// The first of these files, relative to the folder of our own program, that is there.
+// The first of these files, relative to the directory of our own program, that is there.
 static char *find_beside(struct arena *a, const char *const *names)
 {
 	char self[PATH_MAX];
@@ -159,8 +159,8 @@ static char *cached_value(struct arena *a, const char *build_dir, const char *na
 	return found;
 }
 
-// The folder of `cmake --build FOLDER`; NULL if this is no build, or one by preset, whose folder only cmake knows.
-static const char *build_folder(char **argv)
+// The directory of `cmake --build DIRECTORY`; NULL if this is no build, or one by preset, whose directory only cmake knows.
+static const char *build_directory(char **argv)
 {
 	for (int i = 1; argv[i] && strcmp(argv[i], "--") != 0; i++)
 		if (strcmp(argv[i], "--build") == 0 && argv[i + 1] && argv[i + 1][0] != '-')
@@ -176,12 +176,12 @@ static bool asks_only(char **argv)
 	return false;
 }
 
-// The native tool of a build folder: its program decides about the transport, its grammar about -j behind "--".
-static void find_native(struct build *b, const char *folder)
+// The native tool of a build directory: its program decides about the transport, its grammar about -j behind "--".
+static void find_native(struct build *b, const char *directory)
 {
 	struct front *f = &b->front;
-	char *generator = cached_value(&b->arena, folder, "CMAKE_GENERATOR");
-	char *program = cached_value(&b->arena, folder, "CMAKE_MAKE_PROGRAM");
+	char *generator = cached_value(&b->arena, directory, "CMAKE_GENERATOR");
+	char *program = cached_value(&b->arena, directory, "CMAKE_MAKE_PROGRAM");
 	bool ninja = generator && strncmp(generator, "Ninja", 5) == 0;
 	bool make = generator && strstr(generator, "Makefiles");
 	f->untouched = !ninja && !make; // not configured, or a tool without jobserver
@@ -197,15 +197,15 @@ static void find_native(struct build *b, const char *folder)
 
 int verb_cmake(int argc, char **argv)
 {
-	// Read by `project()` when a folder is configured for the first time, unless the user chose a launcher.
+	// Read by `project()` when a directory is configured for the first time, unless the user chose a launcher.
 	static const char *env[] = {"CMAKE_C_COMPILER_LAUNCHER", NULL, "CMAKE_CXX_COMPILER_LAUNCHER", NULL, NULL};
 	struct build b = {.front = {.argv = argv, .jobs = JOBS_UNSET, .grammar = JOBS_OF_CMAKE, .untouched = true}};
 	if (is_help(argc, argv))
 		return 0;
 	take_own_words(&b.front, argc, argv);
-	const char *folder = asks_only(argv) ? NULL : build_folder(argv);
-	if (folder)
-		find_native(&b, folder);
+	const char *directory = asks_only(argv) ? NULL : build_directory(argv);
+	if (directory)
+		find_native(&b, directory);
 	find_installed(&b);
 	if (b.front.launcher) {
 		env[1] = env[3] = b.front.launcher;

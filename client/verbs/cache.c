@@ -1,4 +1,4 @@
-// `coffer cache`: the folder with the results.
+// `coffer cache`: the directory with the results.
 #include "client/stats.h"
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"

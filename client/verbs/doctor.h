@@ -13,7 +13,7 @@ enum finding_level { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM, FINDING_LEVEL
 
 struct finding {
 	enum finding_level level;
-	const char *check; // "cache_folder": stable, for --json
+	const char *check; // "cache_directory": stable, for --json
 	const char *text;  // one line
 	const char *fix;   // one line; NULL with FINDING_OK
 };
@@ -35,9 +35,9 @@ void found_problem(struct doctor *d, const char *check, const char *fix, const c
 // doctor_settings.c; the first one loads d->config
 void doctor_check_settings(struct doctor *d);
 void doctor_check_environment(struct doctor *d); // unknown COFFER_ variables, other caches, MAKEFLAGS
-// doctor_folders.c
-void doctor_check_cache_folder(struct doctor *d);
-void doctor_check_runtime_folder(struct doctor *d);
+// doctor_directories.c
+void doctor_check_cache_directory(struct doctor *d);
+void doctor_check_runtime_directory(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
 // doctor_compilers.c
 void doctor_check_compilers(struct doctor *d);

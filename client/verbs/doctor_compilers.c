@@ -47,7 +47,7 @@ static bool is_wrapper(const char *name)
 	return false;
 }
 
-// False: PATH's folder has nothing executable of that name.
+// False: PATH's directory has nothing executable of that name.
 static bool look_at(struct arena *a, const char *file, struct entry *e)
 {
 	struct stat link, st, own;
@@ -77,10 +77,10 @@ static void find_entries(struct arena *a, const char *path, const char *name, st
 	out->n = 0;
 	for (const char *dir = path, *end; dir && out->n < MAX_ENTRIES; dir = *end ? end + 1 : NULL) {
 		end = strchrnul(dir, ':');
-		// An empty folder in PATH is the working directory.
-		const char *folder = end == dir ? "." : arena_strndup(a, dir, (size_t)(end - dir));
+		// An empty directory in PATH is the working directory.
+		const char *directory = end == dir ? "." : arena_strndup(a, dir, (size_t)(end - dir));
 		struct entry *e = &out->list[out->n];
-		if (look_at(a, arena_printf(a, "%s/%s", folder, name), e))
+		if (look_at(a, arena_printf(a, "%s/%s", directory, name), e))
 			out->n++;
 	}
 }

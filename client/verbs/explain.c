@@ -246,7 +246,7 @@ static void print_json(struct explanation *x)
 
 // ---- the verb -------------------------------------------------------------------------------------------------------
 
-// The name as the journal has it: absolute, by $PWD as the compiler saw it or else by the real folder.
+// The name as the journal has it: absolute, by $PWD as the compiler saw it or else by the real directory.
 static bool find_file(struct explanation *x, const char *name)
 {
 	char cwd[4096];

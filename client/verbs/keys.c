@@ -303,7 +303,7 @@ static int init(struct site *s, struct err *err)
 		s->workers[s->n_workers++] = first_worker;
 	if (!s->n_tenants)
 		s->tenants[s->n_tenants++] = login_name();
-	// A folder that is there and holds something is somebody's: its mode is not changed.
+	// A directory that is there and holds something is somebody's: its mode is not changed.
 	if (mkdir(s->dir, 0700) < 0 && (errno != EEXIST || rmdir(s->dir) < 0 || mkdir(s->dir, 0700) < 0))
 		return errno == ENOTEMPTY || errno == EEXIST
 			       ? err_set(err, ERR_ACCESS,

@@ -1,4 +1,4 @@
-// `coffer scheduler`: the farm's look-up service, which lives in a folder of its own.
+// `coffer scheduler`: the farm's look-up service, which lives in a directory of its own.
 #include "scheduler/scheduler.h"
 #include "client/verbs/verbs.h"
 

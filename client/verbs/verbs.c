@@ -102,7 +102,7 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 	return false;
 }
 
-// As the launcher names it: by $PWD if that is true, since the folders above a symlink are others than those above its
+// As the launcher names it: by $PWD if that is true, since the directories above a symlink are others than those above its
 // target. NULL if it has been removed.
 static char *working_directory(void)
 {

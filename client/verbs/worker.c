@@ -1,4 +1,4 @@
-// `coffer worker`: runs the farm's jobs, and lives in a folder of its own.
+// `coffer worker`: runs the farm's jobs, and lives in a directory of its own.
 #include "worker/worker.h"
 #include "client/verbs/verbs.h"
 

@@ -366,8 +366,8 @@ static const char *absolute(const char *path)
 	return path && path[0] == '/' ? path : NULL;
 }
 
-// The XDG specification: the folder is the user's and nobody else's. A value left over from `sudo` or `su`, or a folder
-// that nobody made, must not keep coffer from working.
+// The XDG specification: the directory is the user's and nobody else's. A value left over from `sudo` or `su`, or a
+// directory that nobody made, must not keep coffer from working.
 static bool is_ours_alone(const char *dir)
 {
 	struct stat st;
@@ -411,7 +411,8 @@ bool wire_find_place(struct wire_place *p, struct arena *a, const char *(*env)(v
 	return true;
 }
 
-// mkdir -p, for us alone. A home folder that is not there ("/nonexistent") is not made: somebody means that there is none.
+// mkdir -p, for us alone. A home directory that is not there ("/nonexistent") is not made: somebody means that there is
+// none.
 static int make_dirs(const char *path)
 {
 	AUTO_FREE char *copy = mem_strdup(path);
@@ -427,7 +428,7 @@ static int make_dirs(const char *path)
 			continue;
 		char end = *at;
 		*at = '\0';
-		// A folder that is there may say EROFS or EACCES instead of EEXIST: the last one decides.
+		// A directory that is there may say EROFS or EACCES instead of EEXIST: the last one decides.
 		if (mkdir(copy, 0700) && errno != EEXIST && end == '\0')
 			return -1;
 		if (end == '\0')
@@ -461,7 +462,7 @@ int wire_lock(const struct wire_place *p, struct err *err)
 
 // ---- the socket ---------------------------------------------------------------------------------------------------
 
-// A path that is too long goes through a descriptor of its folder, which *dir then holds.
+// A path that is too long goes through a descriptor of its directory, which *dir then holds.
 static int socket_address(const struct wire_place *p, struct sockaddr_un *address, int *dir)
 {
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};

@@ -119,10 +119,10 @@ int wire_get_result(struct wire_result *r, const struct buf *payload, struct err
 void wire_put_text(struct buf *b, const char *s);
 const char *wire_get_text(struct arena *a, const struct buf *payload, struct err *err);
 
-// Where the socket is: `dir` (0700) and the name inside it. The name covers version, cache folder and configuration, so
+// Where the socket is: `dir` (0700) and the name inside it. The name covers version, cache directory and configuration, so
 // that each combination has its own daemon. Environment: COFFER_RUNTIME_DIR, else XDG_RUNTIME_DIR/coffer (if that is a
-// folder of ours, as the specification demands), else "run" below the cache folder; there the name covers the host, too,
-// since homes are shared by hosts and sockets are not. false if none is known (no HOME).
+// directory of ours, as the specification demands), else "run" below the cache directory; there the name covers the host,
+// too, since homes are shared by hosts and sockets are not. false if none is known (no HOME).
 struct wire_place {
 	char *dir, *name; // in the arena; dir is absolute
 };

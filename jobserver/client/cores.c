@@ -52,7 +52,7 @@ static unsigned smaller(unsigned a, unsigned b)
 	return !a ? b : !b || a < b ? a : b;
 }
 
-// The quota of one group's folder.
+// The quota of one group's directory.
 static unsigned quota_in(const char *dir, bool v2)
 {
 	char path[PATH_MAX], text[128];

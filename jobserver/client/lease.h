@@ -7,7 +7,8 @@
 //
 // On the wire (a unix stream socket): both sides open with a greeting of LEASE_HELLO_SIZE bytes; then the launcher sends
 // single bytes and the server answers 'L' with 'G' when it said LEASE_WILL_GO. The other roles: a gate asks for a slot by
-// its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text, "limit N local N …".
+// its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text, "limit
+// N local N …".
 //
 // Environment, set by the front end for what it starts: COFFER_JOBSERVER is the socket, COFFER_JOBSERVER_AUTH what
 // MAKEFLAGS must still say for us to be in that pool (absent behind a gate), COFFER_SLOT the slot a gate got.

@@ -1,5 +1,5 @@
-// TLS for calls: version 1.3 only, ALPN "h2" or no connection. The core does not need this file: a program that only talks over
-// descriptors it was given links without OpenSSL.
+// TLS for calls: version 1.3 only, ALPN "h2" or no connection. The core does not need this file: a program that only talks
+// over descriptors it was given links without OpenSSL.
 //
 // A context is read from files once and again at rpc_tls_reload; connections that stand go on with what they began with.
 // Thread: any.

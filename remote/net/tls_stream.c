@@ -20,7 +20,8 @@ struct stream {
 
 // ---- the handshake ------------------------------------------------------------------------------------------------------
 
-// The certificate that was shown must be the pinned one. It proves nothing else, nor has it to: who handed out the pin vouches.
+// The certificate that was shown must be the pinned one. It proves nothing else, nor has it to: who handed out the pin
+// vouches.
 static int verify_pin(X509_STORE_CTX *store, void *arg)
 {
 	const struct stream *s = arg;

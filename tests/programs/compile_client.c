@@ -3,10 +3,11 @@
 // usage: compile_client [OPTION]... ADDRESS FILE [ARGUMENT]...
 //   --image I (host:any)  --compiler C (gcc)  --language L (cpp-output)  --suffix S (.i)  --output FILE  --output-name N
 //   --dwo FILE  --token T  --ca FILE  --server-name N  --hint  --no-lookup  --describe
-//   --jobs N --at-once N  so many jobs, so many of them at the same time, each with a text of its own; with --repeat all the same
+//   --jobs N --at-once N  so many jobs, so many of them at the same time, each with a text of its own; with --repeat all the
+// same
 //   --hold MS             waits so long between the header and the source
-// Prints, for one job, "started MS" and "EXIT cached|run LIMIT" and what the compiler said; for many one line of figures. The status is
-// the compiler's for one job; 3: the call failed, with "CODE: text" on stderr; for many 1 if any failed.
+// Prints, for one job, "started MS" and "EXIT cached|run LIMIT" and what the compiler said; for many one line of figures.
+// The status is the compiler's for one job; 3: the call failed, with "CODE: text" on stderr; for many 1 if any failed.
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"

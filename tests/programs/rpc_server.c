@@ -1,7 +1,7 @@
 // A server for the tests that need one in a process of its own: rpc_server ADDRESS [NAME=VALUE…]
 //
-// NAME is a number of struct rpc_limits, or cert, key, ca, require=1. It prints "listening ADDRESS" and then what happens. SIGHUP
-// reads the certificate again, SIGUSR1 prints counters, SIGTERM drains and ends it.
+// NAME is a number of struct rpc_limits, or cert, key, ca, require=1. It prints "listening ADDRESS" and then what happens.
+// SIGHUP reads the certificate again, SIGUSR1 prints counters, SIGTERM drains and ends it.
 #include "base/log.h"
 #include "base/mem.h"
 #include "remote/net/tls.h"

@@ -53,15 +53,15 @@ static inline void expect_for_both(const char *rest, enum reason reason)
 		expect_reason(arena_printf(&arena, "%s %s", both[i], rest), reason);
 }
 
-static inline const struct word *word_of(const char *text)
+static inline const struct argument *word_of(const char *text)
 {
-	for (unsigned i = 0; i < c.n_words; i++)
-		if (strcmp(c.words[i].text, text) == 0)
-			return &c.words[i];
+	for (unsigned i = 0; i < c.n_arguments; i++)
+		if (strcmp(c.arguments[i].text, text) == 0)
+			return &c.arguments[i];
 	ck_abort_msg("there is no word '%s'", text);
 }
 
-static inline void expect_role(const char *line, const char *word, enum word_role role)
+static inline void expect_role(const char *line, const char *word, enum argument_role role)
 {
 	expect_reason(line, REASON_NONE);
 	ck_assert_msg(word_of(word)->role == role, "'%s' in '%s' has role %d", word, line, word_of(word)->role);

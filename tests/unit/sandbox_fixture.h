@@ -1,5 +1,5 @@
-// What the tests of runtimes and sandboxes share: a folder with a hostile program, a session in it for every test, and jobs by
-// name. Run by root, everything is tried a second time as an ordinary user.
+// What the tests of runtimes and sandboxes share: a directory with a hostile program, a session in it for every test, and
+// jobs by name. Run by root, everything is tried a second time as an ordinary user.
 #ifndef COFFER_TESTS_SANDBOX_FIXTURE_H
 #define COFFER_TESTS_SANDBOX_FIXTURE_H
 
@@ -29,7 +29,7 @@
 #define HOSTILE "/opt/test/hostile" // as jobs see it
 enum { NOBODY = 65534, OUTPUTS = 2 };
 
-static char *folder; // "programs" and "scratch" are in it
+static char *directory; // "programs" and "scratch" are in it
 static enum isolation tried = ISOLATION_SANDBOX;
 static struct rpc_loop *loop;
 static struct runtime *runtime;
@@ -60,13 +60,13 @@ static inline const char *agent_path(void)
 static inline void make_runtime(enum isolation kind, const struct limits *limits)
 {
 	static char extra[4096], scratch[4096];
-	static const char *const folders[] = {extra, NULL};
+	static const char *const directories[] = {extra, NULL};
 	static struct toolchain_config toolchain;
-	snprintf(extra, sizeof extra, "%s/programs:/opt/test", folder);
-	snprintf(scratch, sizeof scratch, "%s/scratch", folder);
-	toolchain = (struct toolchain_config){.images = folder, .extra = folders};
+	snprintf(extra, sizeof extra, "%s/programs:/opt/test", directory);
+	snprintf(scratch, sizeof scratch, "%s/scratch", directory);
+	toolchain = (struct toolchain_config){.images = directory, .extra = directories};
 	ck_assert_msg(rpc_loop_start(&loop, &err) == 0, "%s", err.text);
-	struct runtime_config config = {.loop = loop, .agent = agent_path(), .folder = scratch, .toolchain = &toolchain};
+	struct runtime_config config = {.loop = loop, .agent = agent_path(), .directory = scratch, .toolchain = &toolchain};
 	if (limits)
 		config.limits = *limits;
 	ck_assert_msg(runtime_new(kind, &config, &runtime, &err) == 0, "%s", err.text);
@@ -119,8 +119,8 @@ static inline void trial_words(struct trial *t, const char *command)
 {
 	char *save = NULL;
 	size_t n = 0;
-	snprintf(t->words, sizeof t->words, "%s", command);
-	for (char *word = strtok_r(t->words, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
+	snprintf(t->arguments, sizeof t->arguments, "%s", command);
+	for (char *word = strtok_r(t->arguments, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
 		t->arguments[n++] = word;
 	t->arguments[n] = NULL;
 }
@@ -215,18 +215,18 @@ static inline bool may_have_namespaces(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-static inline void make_folder(void)
+static inline void make_directory(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-runtime-XXXXXX", tmp ? tmp : "/tmp");
+	directory = mem_printf("%s/coffer-runtime-XXXXXX", tmp ? tmp : "/tmp");
 	AUTO_FREE char *programs = NULL, *scratch = NULL, *command = NULL;
-	if (!mkdtemp(folder))
+	if (!mkdtemp(directory))
 		exit(1);
-	programs = mem_printf("%s/programs", folder);
-	scratch = mem_printf("%s/scratch", folder);
+	programs = mem_printf("%s/programs", directory);
+	scratch = mem_printf("%s/scratch", directory);
 	command = mem_printf("cc -static -O1 -D_GNU_SOURCE -o %s/hostile tests/e2e/sandbox/hostile.c", programs);
-	if (chmod(folder, 0755) < 0 || mkdir(programs, 0755) < 0 || mkdir(scratch, 0777) < 0 || chmod(scratch, 0777) < 0 ||
-	    system(command) != 0)
+	if (chmod(directory, 0755) < 0 || mkdir(programs, 0755) < 0 || mkdir(scratch, 0777) < 0 ||
+	    chmod(scratch, 0777) < 0 || system(command) != 0)
 		exit(1);
 }
 
@@ -265,13 +265,13 @@ static inline int run_everything(Suite *(*make)(void))
 		printf("0%%: '%s' is missing; `make build/release/coffer-agent`\n", agent_path());
 		return 1;
 	}
-	make_folder();
-	if (geteuid() == 0 && chown(folder, NOBODY, NOBODY) < 0)
+	make_directory();
+	if (geteuid() == 0 && chown(directory, NOBODY, NOBODY) < 0)
 		return 1;
 	int failed = geteuid() == 0 ? run_as_nobody(make) : 0;
 	failed |= run_suite(make);
-	tree_remove(AT_FDCWD, folder);
-	free(folder);
+	tree_remove(AT_FDCWD, directory);
+	free(directory);
 	return failed;
 }
 

@@ -1,4 +1,4 @@
-// What the tests of the store share: a fresh folder with an open store for every test, blobs by number, file times.
+// What the tests of the store share: a fresh directory with an open store for every test, blobs by number, file times.
 #ifndef COFFER_TESTS_STORE_FIXTURE_H
 #define COFFER_TESTS_STORE_FIXTURE_H
 

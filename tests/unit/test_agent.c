@@ -12,7 +12,7 @@
 #define TEXT(s) ((char[]){s})
 
 static struct err err;
-static char *folder;
+static char *directory;
 static struct agent agent;
 static struct scratch scratch;
 
@@ -48,7 +48,7 @@ START_TEST(a_usual_request_is_fine)
 }
 END_TEST
 
-START_TEST(names_stay_below_the_scratch_folder)
+START_TEST(names_stay_below_the_scratch_directory)
 {
 	static const char *const bad[] = {"",   "/",   "/x",  "..", ".",      "../x",  "x/..",  "x/../y", "x//y",
 					  "x/", "./x", "x/.", "//", "a/b/..", "a/./b", "/../x", "..//"};
@@ -156,10 +156,10 @@ END_TEST
 static void set_up_scratch(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-agent-XXXXXX", tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-agent-XXXXXX", tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err_clear(&err);
-	agent = (struct agent){.scratch = folder};
+	agent = (struct agent){.scratch = directory};
 	scratch = (struct scratch)SCRATCH_INIT;
 	ck_assert_msg(scratch_open(&scratch, &agent, 7, 1000, &err) == 0, "%s", err.text);
 }
@@ -167,8 +167,8 @@ static void set_up_scratch(void)
 static void tear_down_scratch(void)
 {
 	scratch_close(&scratch);
-	ck_assert_int_eq(rmdir(folder), 0);
-	free(folder);
+	ck_assert_int_eq(rmdir(directory), 0);
+	free(directory);
 }
 
 static void put(const char *name, const char *text)
@@ -218,7 +218,7 @@ START_TEST(what_is_left_in_a_slot_is_removed)
 {
 	AUTO_FREE char *work = mem_printf("%s/" AGENT_WORK, scratch.path);
 	ck_assert_int_eq(chdir(work), 0);
-	// Deeper than there are descriptors for, with a folder that may not be entered.
+	// Deeper than there are descriptors for, with a directory that may not be entered.
 	for (int i = 0; i < 300; i++)
 		ck_assert_int_eq(mkdir("d", 0777) + chdir("d"), 0);
 	put("file", "x");
@@ -241,7 +241,7 @@ static Suite *make_suite(void)
 	TCase *requests = tcase_create("requests");
 	tcase_add_checked_fixture(requests, set_up_request, NULL);
 	tcase_add_test(requests, a_usual_request_is_fine);
-	tcase_add_test(requests, names_stay_below_the_scratch_folder);
+	tcase_add_test(requests, names_stay_below_the_scratch_directory);
 	tcase_add_test(requests, every_limit_must_be_given);
 	tcase_add_test(requests, arguments_have_bounds);
 	tcase_add_test(requests, outputs_have_bounds);

@@ -16,7 +16,7 @@
 
 static char top[100], dir[120];
 static struct arena arena;
-static struct arrivals *a;
+static struct directory_watch *a;
 
 static const char *in(const char *name)
 {
@@ -30,12 +30,12 @@ static void touch(const char *path)
 	close(fd);
 }
 
-static uint64_t stamp_of(const char *folder)
+static uint64_t stamp_of(const char *directory)
 {
 	struct stat st;
-	arrivals_read(a);
-	ck_assert(stat(folder, &st) == 0);
-	return arrivals_stamp(a, AT_FDCWD, folder, &st);
+	directory_watch_read(a);
+	ck_assert(stat(directory, &st) == 0);
+	return directory_watch_stamp(a, AT_FDCWD, directory, &st);
 }
 
 static void set_up(void)
@@ -47,13 +47,13 @@ static void set_up(void)
 	ck_assert(mkdtemp(top) != NULL);
 	snprintf(dir, sizeof dir, "%s/dir", top);
 	ck_assert(mkdir(dir, 0755) == 0);
-	a = arrivals_new();
+	a = directory_watch_new();
 	ck_assert(a != NULL);
 }
 
 static void tear_down(void)
 {
-	arrivals_free(a);
+	directory_watch_free(a);
 	arena_release(&arena);
 	char command[200];
 	snprintf(command, sizeof command, "rm -rf %s", top);
@@ -66,11 +66,11 @@ static uint64_t expecting(void)
 {
 	uint64_t stamp = stamp_of(dir);
 	ck_assert_msg(stamp != 0, "this file system does not tell of changes");
-	ck_assert(arrivals_expect(a, stamp, expected, 4));
+	ck_assert(directory_watch_expect(a, stamp, expected, 4));
 	return stamp;
 }
 
-START_TEST(a_folder_keeps_its_stamp_while_other_names_come)
+START_TEST(a_directory_keeps_its_stamp_while_other_names_come)
 {
 	uint64_t stamp = expecting();
 	touch(in("b.o"));
@@ -158,13 +158,13 @@ START_TEST(an_expected_name_ends_the_stamp_however_it_comes)
 		ways[_i](names[i]);
 		uint64_t other = stamp_of(dir);
 		ck_assert_msg(other != stamp && other != 0, "way %d, %s", _i, names[i]);
-		ck_assert(!arrivals_expect(a, stamp, expected, 4));
-		ck_assert(arrivals_expect(a, other, expected, 4));
+		ck_assert(!directory_watch_expect(a, stamp, expected, 4));
+		ck_assert(directory_watch_expect(a, other, expected, 4));
 	}
 }
 END_TEST
 
-START_TEST(another_folder_of_that_name_has_another_stamp)
+START_TEST(another_directory_of_that_name_has_another_stamp)
 {
 	uint64_t stamp = expecting();
 	char other[160];
@@ -217,23 +217,23 @@ START_TEST(a_file_system_that_does_not_tell_has_no_stamps)
 {
 	ck_assert_uint_eq(stamp_of("/proc/self"), 0);
 	ck_assert_uint_eq(stamp_of("/proc/self"), 0);
-	ck_assert(!arrivals_expect(a, 0, expected, 4));
+	ck_assert(!directory_watch_expect(a, 0, expected, 4));
 	struct stat st;
 	ck_assert(stat(dir, &st) == 0);
-	ck_assert_uint_eq(arrivals_stamp(NULL, AT_FDCWD, dir, &st), 0);
+	ck_assert_uint_eq(directory_watch_stamp(NULL, AT_FDCWD, dir, &st), 0);
 	// The name leads elsewhere by now.
 	ck_assert(stat("/", &st) == 0);
-	ck_assert_uint_eq(arrivals_stamp(a, AT_FDCWD, dir, &st), 0);
+	ck_assert_uint_eq(directory_watch_stamp(a, AT_FDCWD, dir, &st), 0);
 }
 END_TEST
 
 START_TEST(it_is_bounded)
 {
 	uint64_t stamp = expecting(), last = 0;
-	for (unsigned i = 0; i < ARRIVALS_MAX_FOLDERS + 10; i++) {
-		const char *folder = arena_printf(&arena, "%s/f%u", top, i);
-		ck_assert(mkdir(folder, 0755) == 0);
-		uint64_t s = stamp_of(folder);
+	for (unsigned i = 0; i < DIRECTORY_WATCH_MAX_DIRECTORIES + 10; i++) {
+		const char *directory = arena_printf(&arena, "%s/f%u", top, i);
+		ck_assert(mkdir(directory, 0755) == 0);
+		uint64_t s = stamp_of(directory);
 		ck_assert(s > last);
 		last = s;
 	}
@@ -243,11 +243,11 @@ START_TEST(it_is_bounded)
 	const char **many = arena_alloc(&arena, MANY * sizeof *many);
 	for (int i = 0; i < MANY; i++)
 		many[i] = arena_printf(&arena, "n%d", i);
-	ck_assert(arrivals_expect(a, stamp, many, MANY));
-	ck_assert(arrivals_expect(a, stamp, many, 30000));
+	ck_assert(directory_watch_expect(a, stamp, many, MANY));
+	ck_assert(directory_watch_expect(a, stamp, many, 30000));
 	for (int i = 0; i < MANY; i++)
 		many[i] = arena_printf(&arena, "m%d", i);
-	ck_assert(!arrivals_expect(a, stamp, many, MANY));
+	ck_assert(!directory_watch_expect(a, stamp, many, MANY));
 	ck_assert_uint_ne(stamp_of(dir), stamp);
 }
 END_TEST
@@ -260,16 +260,16 @@ static void *ask(void *arg)
 		struct stat st;
 		char path[160];
 		snprintf(path, sizeof path, "%s/x.h", dir);
-		arrivals_read(a);
+		directory_watch_read(a);
 		if (stat(dir, &st) < 0)
 			continue;
-		uint64_t stamp = arrivals_stamp(a, AT_FDCWD, dir, &st);
-		bool kept = arrivals_expect(a, stamp, names_of_it, 1) && access(path, F_OK) != 0;
+		uint64_t stamp = directory_watch_stamp(a, AT_FDCWD, dir, &st);
+		bool kept = directory_watch_expect(a, stamp, names_of_it, 1) && access(path, F_OK) != 0;
 		if (!kept)
 			continue;
 		touch(path);
-		arrivals_read(a);
-		if (arrivals_stamp(a, AT_FDCWD, dir, &st) == stamp)
+		directory_watch_read(a);
+		if (directory_watch_stamp(a, AT_FDCWD, dir, &st) == stamp)
 			*wrong = true;
 		unlink(path);
 	}
@@ -296,9 +296,9 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
-	tcase_add_test(tc, a_folder_keeps_its_stamp_while_other_names_come);
+	tcase_add_test(tc, a_directory_keeps_its_stamp_while_other_names_come);
 	tcase_add_loop_test(tc, an_expected_name_ends_the_stamp_however_it_comes, 0, sizeof ways / sizeof *ways);
-	tcase_add_test(tc, another_folder_of_that_name_has_another_stamp);
+	tcase_add_test(tc, another_directory_of_that_name_has_another_stamp);
 	tcase_add_test(tc, lost_news_end_all_stamps);
 	tcase_add_test(tc, a_file_system_that_does_not_tell_has_no_stamps);
 	tcase_add_test(tc, it_is_bounded);

@@ -3,7 +3,7 @@
 
 #include "compiler/options.h"
 
-static void expect_path(const char *line, const char *word, enum word_role role, const char *path)
+static void expect_path(const char *line, const char *word, enum argument_role role, const char *path)
 {
 	expect_role(line, word, role);
 	ck_assert_str_eq(word + word_of(word)->prefix, path);
@@ -20,8 +20,8 @@ START_TEST(a_plain_compile_is_understood)
 		ck_assert(c.assembles && c.output_given);
 		ck_assert_str_eq(c.source, "src/x.c");
 		ck_assert_str_eq(c.output, "obj/x.o");
-		ck_assert_str_eq(c.words[c.source_word].text, "src/x.c");
-		ck_assert_uint_eq(c.n_words, 5);
+		ck_assert_str_eq(c.arguments[c.source_argument].text, "src/x.c");
+		ck_assert_uint_eq(c.n_arguments, 5);
 		ck_assert_int_eq(c.dep, DEP_NONE);
 		ck_assert_ptr_null(c.depfile);
 		ck_assert(!c.debug_info && !c.needs_cwd && !c.needs_output);
@@ -198,24 +198,24 @@ END_TEST
 
 START_TEST(search_words_carry_their_path) // 21
 {
-	expect_path("gcc -I/a/b -c x.c", "-I/a/b", WORD_SEARCH, "/a/b");
-	expect_role("gcc -I /a/b -c x.c", "-I", WORD_KEY);
-	expect_path("gcc -I /a/b -c x.c", "/a/b", WORD_SEARCH, "/a/b");
-	expect_path("clang --include-directory=/a -c x.c", "--include-directory=/a", WORD_SEARCH, "/a");
-	expect_path("gcc --sysroot=/a -c x.c", "--sysroot=/a", WORD_SEARCH, "/a");
+	expect_path("gcc -I/a/b -c x.c", "-I/a/b", ARGUMENT_SEARCH, "/a/b");
+	expect_role("gcc -I /a/b -c x.c", "-I", ARGUMENT_KEY);
+	expect_path("gcc -I /a/b -c x.c", "/a/b", ARGUMENT_SEARCH, "/a/b");
+	expect_path("clang --include-directory=/a -c x.c", "--include-directory=/a", ARGUMENT_SEARCH, "/a");
+	expect_path("gcc --sysroot=/a -c x.c", "--sysroot=/a", ARGUMENT_SEARCH, "/a");
 	static const char *const options[] = {"-isystem",  "-iquote",      "-idirafter",         "-isysroot",
 					      "-iprefix",  "-iwithprefix", "-iwithprefixbefore", "-F",
 					      "--sysroot", "-iframework"};
 	for (size_t i = 0; i < COUNT_OF(options); i++)
-		expect_path(arena_printf(&arena, "clang %s /a/b -c x.c", options[i]), "/a/b", WORD_SEARCH, "/a/b");
+		expect_path(arena_printf(&arena, "clang %s /a/b -c x.c", options[i]), "/a/b", ARGUMENT_SEARCH, "/a/b");
 	static const char *const alone[] = {"-nostdinc", "-nostdinc++", "-stdlib=libc++", "-m32", "-mabi=lp64"};
 	for (size_t i = 0; i < COUNT_OF(alone); i++)
-		expect_role(arena_printf(&arena, "clang %s -c x.c", alone[i]), alone[i], WORD_SEARCH);
-	expect_path("clang -nostdinc -c x.c", "-nostdinc", WORD_SEARCH, "");
-	expect_path("clang --target=aarch64-linux-gnu -c x.c", "--target=aarch64-linux-gnu", WORD_SEARCH,
+		expect_role(arena_printf(&arena, "clang %s -c x.c", alone[i]), alone[i], ARGUMENT_SEARCH);
+	expect_path("clang -nostdinc -c x.c", "-nostdinc", ARGUMENT_SEARCH, "");
+	expect_path("clang --target=aarch64-linux-gnu -c x.c", "--target=aarch64-linux-gnu", ARGUMENT_SEARCH,
 		    "aarch64-linux-gnu");
-	expect_path("gcc -L/a -c x.c", "-L/a", WORD_KEY_PATH, "/a");
-	expect_role("gcc -DP=/a/b -c x.c", "-DP=/a/b", WORD_KEY);
+	expect_path("gcc -L/a -c x.c", "-L/a", ARGUMENT_KEY_PATH, "/a");
+	expect_role("gcc -DP=/a/b -c x.c", "-DP=/a/b", ARGUMENT_KEY);
 	expect_for_both("-I- -c x.c", REASON_option_dangerous);
 	expect_reason("clang -I x.hmap -c x.c", REASON_option_dangerous);
 }
@@ -238,18 +238,18 @@ START_TEST(words_stay_as_they_are_and_in_order) // 29
 					   NULL};
 	parse_words(argv);
 	ck_assert_int_eq(c.reason, REASON_NONE);
-	for (unsigned i = 0; i < c.n_words; i++) {
-		ck_assert_ptr_eq(c.words[i].text, argv[i + 1]);
-		ck_assert_int_eq(c.words[i].role, i == c.source_word ? WORD_NOT_KEY : WORD_KEY);
+	for (unsigned i = 0; i < c.n_arguments; i++) {
+		ck_assert_ptr_eq(c.arguments[i].text, argv[i + 1]);
+		ck_assert_int_eq(c.arguments[i].role, i == c.source_argument ? ARGUMENT_NOT_KEY : ARGUMENT_KEY);
 	}
 }
 END_TEST
 
 START_TEST(unknown_words_stay_in_the_key_or_are_refused) // 47
 {
-	expect_role("gcc -fnew-thing=3 -c x.c", "-fnew-thing=3", WORD_KEY);
-	expect_role("clang -Wnew-thing -c x.c", "-Wnew-thing", WORD_KEY);
-	expect_role("clang -qnew -c x.c", "-qnew", WORD_KEY);
+	expect_role("gcc -fnew-thing=3 -c x.c", "-fnew-thing=3", ARGUMENT_KEY);
+	expect_role("clang -Wnew-thing -c x.c", "-Wnew-thing", ARGUMENT_KEY);
+	expect_role("clang -qnew -c x.c", "-qnew", ARGUMENT_KEY);
 	expect_reason("clang -c -qnew x.c", REASON_option_unknown);
 	ck_assert_str_eq(c.culprit, "-qnew");
 	expect_reason("clang -c x.c -qnew value", REASON_option_unknown);
@@ -270,15 +270,15 @@ START_TEST(gcc_knows_long_spellings)
 	ck_assert(c.debug_info);
 	expect_reason("gcc --warn-implicit-fallthrough=1 -c x.c", REASON_NONE);
 	ck_assert(c.any_comment_matters);
-	expect_role("gcc --machine-arch=native -c x.c", "--machine-arch=native", WORD_SEARCH);
+	expect_role("gcc --machine-arch=native -c x.c", "--machine-arch=native", ARGUMENT_SEARCH);
 	expect_reason("gcc --no-plugin-x -c x.c", REASON_NONE);
 }
 END_TEST
 
 START_TEST(native_stays_in_the_key) // 39
 {
-	expect_role("gcc -march=native -c x.c", "-march=native", WORD_SEARCH);
-	expect_role("clang -mtune=native -c x.c", "-mtune=native", WORD_SEARCH);
+	expect_role("gcc -march=native -c x.c", "-march=native", ARGUMENT_SEARCH);
+	expect_role("clang -mtune=native -c x.c", "-mtune=native", ARGUMENT_SEARCH);
 }
 END_TEST
 
@@ -311,8 +311,8 @@ START_TEST(words_for_cc1_pass_only_if_known) // 46
 	expect_reason("clang -Xclang -fno-pch-timestamp -Xclang -target-feature -Xclang +avx -c x.c", REASON_NONE);
 	expect_reason("clang -Xclang -include -Xclang /a/f.h -c x.c", REASON_NONE);
 	ck_assert_str_eq(c.forced[0], "/a/f.h");
-	ck_assert_int_eq(word_of("/a/f.h")->role, WORD_KEY_PATH);
-	ck_assert_int_eq(word_of("-include")->role, WORD_KEY_PATH);
+	ck_assert_int_eq(word_of("/a/f.h")->role, ARGUMENT_KEY_PATH);
+	ck_assert_int_eq(word_of("-include")->role, ARGUMENT_KEY_PATH);
 	expect_reason("clang -Xclang -debug-info-kind=constructor -c x.c", REASON_NONE);
 	ck_assert(c.debug_info);
 	expect_reason("clang -Xclang -debug-info-kind=constructor -gsplit-dwarf -c x.c", REASON_NONE);
@@ -347,9 +347,9 @@ START_TEST(values_are_known_whatever_they_look_like)
 {
 	expect_reason("clang -idirafter -c -I -I -D -c -c x.c", REASON_NONE);
 	static const bool values[] = {false, true, false, true, false, true, false, false};
-	ck_assert_uint_eq(c.n_words, COUNT_OF(values));
-	for (unsigned i = 0; i < c.n_words; i++)
-		ck_assert_int_eq(c.words[i].is_value, values[i]);
+	ck_assert_uint_eq(c.n_arguments, COUNT_OF(values));
+	for (unsigned i = 0; i < c.n_arguments; i++)
+		ck_assert_int_eq(c.arguments[i].is_value, values[i]);
 }
 END_TEST
 
@@ -381,12 +381,12 @@ START_TEST(files_that_options_name_are_inputs) // 49
 					      "-fbasic-block-sections=list="};
 	for (size_t i = 0; i < COUNT_OF(options); i++) {
 		const char *word = arena_printf(&arena, "%s/a/f", options[i]);
-		expect_path(arena_printf(&arena, "clang %s -c x.c", word), word, WORD_KEY_PATH, "/a/f");
+		expect_path(arena_printf(&arena, "clang %s -c x.c", word), word, ARGUMENT_KEY_PATH, "/a/f");
 		ck_assert_uint_eq(c.n_extra_inputs, 1);
 		ck_assert_str_eq(c.extra_inputs[0], "/a/f");
 	}
 	expect_reason("clang -fsanitize-ignorelist= -c x.c", REASON_option_dangerous);
-	expect_role("clang -fbasic-block-sections=all -c x.c", "-fbasic-block-sections=all", WORD_KEY);
+	expect_role("clang -fbasic-block-sections=all -c x.c", "-fbasic-block-sections=all", ARGUMENT_KEY);
 	ck_assert_uint_eq(c.n_extra_inputs, 0);
 }
 END_TEST
@@ -412,9 +412,9 @@ START_TEST(precompiled_headers_are_inputs_but_not_made) // 57
 		expect_for_both(arena_printf(&arena, "-c %s -o x.gch", sources[i]), REASON_precompiled_header);
 	expect_for_both("x.h -o x.gch", REASON_precompiled_header); // without -c too
 	expect_reason("clang -Xclang -emit-pch -c x.c", REASON_precompiled_header);
-	expect_path("clang -include-pch /a/x.pch -c x.c", "/a/x.pch", WORD_KEY_PATH, "/a/x.pch");
+	expect_path("clang -include-pch /a/x.pch -c x.c", "/a/x.pch", ARGUMENT_KEY_PATH, "/a/x.pch");
 	ck_assert_str_eq(c.extra_inputs[0], "/a/x.pch");
-	expect_path("clang -Xclang -include-pch -Xclang /a/x.pch -c x.c", "/a/x.pch", WORD_KEY_PATH, "/a/x.pch");
+	expect_path("clang -Xclang -include-pch -Xclang /a/x.pch -c x.c", "/a/x.pch", ARGUMENT_KEY_PATH, "/a/x.pch");
 	ck_assert_str_eq(c.extra_inputs[0], "/a/x.pch");
 }
 END_TEST
@@ -444,12 +444,12 @@ START_TEST(prefix_maps_have_a_role_of_their_own) // 51
 	static const char *const maps[] = {"-ffile-prefix-map=/a=.", "-fdebug-prefix-map=/a=.", "-fmacro-prefix-map=/a=.",
 					   "-fcoverage-prefix-map=/a=."};
 	for (size_t i = 0; i < COUNT_OF(maps); i++) {
-		expect_role(arena_printf(&arena, "clang %s -c x.c", maps[i]), maps[i], WORD_MAP);
+		expect_role(arena_printf(&arena, "clang %s -c x.c", maps[i]), maps[i], ARGUMENT_MAP);
 		ck_assert(c.has_prefix_map);
 	}
-	expect_role("gcc -frandom-seed=x -c x.c", "-frandom-seed=x", WORD_KEY);
+	expect_role("gcc -frandom-seed=x -c x.c", "-frandom-seed=x", ARGUMENT_KEY);
 	ck_assert(c.has_random_seed && !c.has_prefix_map);
-	expect_role("clang -fdebug-compilation-dir=/a -c x.c", "-fdebug-compilation-dir=/a", WORD_KEY);
+	expect_role("clang -fdebug-compilation-dir=/a -c x.c", "-fdebug-compilation-dir=/a", ARGUMENT_KEY);
 }
 END_TEST
 

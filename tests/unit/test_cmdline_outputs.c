@@ -50,8 +50,8 @@ START_TEST(outputs_are_given_joined_and_separate) // 43
 		parse_for("gcc", arena_printf(&arena, "-c x.c %s", spellings[i]));
 		ck_assert_int_eq(c.reason, REASON_NONE);
 		ck_assert_str_eq(c.output, "y.o");
-		for (unsigned k = 2; k < c.n_words; k++)
-			ck_assert_int_eq(c.words[k].role, WORD_NOT_KEY);
+		for (unsigned k = 2; k < c.n_arguments; k++)
+			ck_assert_int_eq(c.arguments[k].role, ARGUMENT_NOT_KEY);
 	}
 	expect_for_both("-c x.c -o missing/y.o", REASON_NONE);
 	expect_for_both("-c x.c -o -", REASON_output_not_a_file);
@@ -135,11 +135,11 @@ START_TEST(depfile_values_are_not_in_the_key) // 3
 	static const char *const words[] = {"-MF", "f.d", "-MT", "t", "-MQq", "-o", "x.o", "src/x.c"};
 	expect_for_both("-MD -MP -MF f.d -MT t -MQq -c src/x.c -o x.o", REASON_NONE);
 	for (size_t i = 0; i < COUNT_OF(words); i++)
-		ck_assert_int_eq(word_of(words[i])->role, WORD_NOT_KEY);
-	ck_assert_int_eq(word_of("-MD")->role, WORD_KEY);
-	ck_assert_int_eq(word_of("-MP")->role, WORD_KEY);
+		ck_assert_int_eq(word_of(words[i])->role, ARGUMENT_NOT_KEY);
+	ck_assert_int_eq(word_of("-MD")->role, ARGUMENT_KEY);
+	ck_assert_int_eq(word_of("-MP")->role, ARGUMENT_KEY);
 	ck_assert(c.dep_phony);
-	expect_role("gcc -MMD -c x.c", "-MMD", WORD_KEY);
+	expect_role("gcc -MMD -c x.c", "-MMD", ARGUMENT_KEY);
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(wp_md_has_each_compilers_own_target) // 5
 	expect_depfile("gcc -Wp,-MD,f.d -c src/x.c -o d.ir/z.o", "f.d", "x.o");
 	ck_assert(c.dep_wp);
 	ck_assert_int_eq(c.dep, DEP_ALL);
-	ck_assert_int_eq(word_of("-Wp,-MD,f.d")->role, WORD_NOT_KEY);
+	ck_assert_int_eq(word_of("-Wp,-MD,f.d")->role, ARGUMENT_NOT_KEY);
 	expect_depfile("clang -Wp,-MMD,f.d -c src/x.c -o d.ir/z.o", "f.d", "d.ir/z.o");
 	ck_assert_int_eq(c.dep, DEP_USER);
 	expect_depfile("gcc -Wp,-MMD,f.d -S src/x.c -o d.ir/z.s", "f.d", "x.o");
@@ -199,9 +199,9 @@ START_TEST(preprocessed_and_assembler_sources_have_no_depfile)
 		ck_assert_int_eq(c.dep, DEP_NONE);
 		ck_assert_ptr_null(c.depfile);
 		// clang warns that they are not used, and the warning has the words
-		ck_assert_int_eq(word_of("f.d")->role, WORD_KEY);
-		ck_assert_int_eq(word_of("x.o")->role, WORD_NOT_KEY);
-		ck_assert_int_eq(word_of(sources[i])->role, WORD_NOT_KEY);
+		ck_assert_int_eq(word_of("f.d")->role, ARGUMENT_KEY);
+		ck_assert_int_eq(word_of("x.o")->role, ARGUMENT_NOT_KEY);
+		ck_assert_int_eq(word_of(sources[i])->role, ARGUMENT_NOT_KEY);
 	}
 	expect_depfile("gcc -MD -c x.S", "x.d", "x.o");
 }
@@ -235,7 +235,7 @@ END_TEST
 START_TEST(the_last_g_wins) // 50
 {
 	static const struct {
-		const char *words;
+		const char *arguments;
 		bool on;
 	} cases[] = {
 		{"-g", true},
@@ -259,8 +259,8 @@ START_TEST(the_last_g_wins) // 50
 		{"-O2", false},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
-		expect_for_both(arena_printf(&arena, "%s -c x.c", cases[i].words), REASON_NONE);
-		ck_assert_msg(c.debug_info == cases[i].on, "'%s'", cases[i].words);
+		expect_for_both(arena_printf(&arena, "%s -c x.c", cases[i].arguments), REASON_NONE);
+		ck_assert_msg(c.debug_info == cases[i].on, "'%s'", cases[i].arguments);
 	}
 }
 END_TEST
@@ -352,7 +352,7 @@ END_TEST
 START_TEST(other_side_files_are_refused) // 9, 55
 {
 	static const struct {
-		const char *words;
+		const char *arguments;
 		enum reason reason;
 	} cases[] = {
 		{"gcc -save-temps", REASON_save_temps},
@@ -386,7 +386,7 @@ START_TEST(other_side_files_are_refused) // 9, 55
 		{"clang -ftime-trace-granularity=9", REASON_NONE},
 	};
 	for (size_t i = 0; i < COUNT_OF(cases); i++)
-		expect_reason(arena_printf(&arena, "%s -c x.c -o x.o", cases[i].words), cases[i].reason);
+		expect_reason(arena_printf(&arena, "%s -c x.c -o x.o", cases[i].arguments), cases[i].reason);
 }
 END_TEST
 

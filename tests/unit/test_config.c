@@ -16,21 +16,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *folder;
+static char *directory;
 static struct arena arena;
 static struct config config;
 static struct err err;
 
-static const char *in_folder(const char *name)
+static const char *in_directory(const char *name)
 {
-	return path_join(&arena, folder, name);
+	return path_join(&arena, directory, name);
 }
 
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-config-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-config-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err = (struct err)ERR_INIT;
 }
 
@@ -40,16 +40,16 @@ static void teardown(void)
 		"tree/.coffer.conf",      "tree/src/deep", "tree/src", "tree/.git", "tree",
 		"xdg/coffer/coffer.conf", "xdg/coffer",    "xdg",      "user.conf", "system.conf"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		remove(in_folder(names[i]));
-	ck_assert_int_eq(rmdir(folder), 0);
+		remove(in_directory(names[i]));
+	ck_assert_int_eq(rmdir(directory), 0);
 	config_release(&config);
 	arena_release(&arena);
-	free(folder);
+	free(directory);
 }
 
 static const char *write_bytes(const char *name, const void *p, size_t n)
 {
-	const char *path = in_folder(name);
+	const char *path = in_directory(name);
 	ck_assert_int_eq(file_make_dirs(path_dir(&arena, path), 0700, &err), 0);
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, p, n, 0600, &err), 0);
 	return path;
@@ -72,7 +72,7 @@ static const char *list_env(void *ctx, const char *name)
 
 static int load(const char **env, const char *tree, const char *const *set)
 {
-	struct config_source src = {list_env, env, tree, set, in_folder("system.conf")};
+	struct config_source src = {list_env, env, tree, set, in_directory("system.conf")};
 	config_release(&config);
 	return config_load(&config, &src, &err);
 }
@@ -101,7 +101,7 @@ static void check_refused(int rc, const char *begin, const char *part)
 static void check_user_refused(const char *text, int line, const char *part)
 {
 	int rc = load_user(text);
-	check_refused(rc, arena_printf(&arena, "%s:%d: ", in_folder("user.conf"), line), part);
+	check_refused(rc, arena_printf(&arena, "%s:%d: ", in_directory("user.conf"), line), part);
 }
 
 // ---- values -------------------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ END_TEST
 
 START_TEST(defaults_hold_without_any_file)
 {
-	ck_assert_int_eq(load(NULL, in_folder("tree"), NULL), 0);
+	ck_assert_int_eq(load(NULL, in_directory("tree"), NULL), 0);
 	ck_assert(config_bool(&config, SETTING_enabled));
 	ck_assert_int_eq(config_number(&config, SETTING_max_size), (int64_t)10 << 30);
 	ck_assert_int_eq(config_number(&config, SETTING_idle_timeout), 600000);
@@ -306,7 +306,7 @@ START_TEST(a_file_has_comments_blanks_and_a_byte_order_mark)
 	ck_assert_int_eq(config_number(&config, SETTING_max_size), (int64_t)5 << 30);
 	ck_assert_int_eq(config_number(&config, SETTING_compression), 3);
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "two words # kept");
-	ck_assert_str_eq(config.values[SETTING_compression].origin, arena_printf(&arena, "%s:5", in_folder("user.conf")));
+	ck_assert_str_eq(config.values[SETTING_compression].origin, arena_printf(&arena, "%s:5", in_directory("user.conf")));
 }
 END_TEST
 
@@ -362,24 +362,25 @@ START_TEST(a_file_too_large_is_refused)
 	struct buf text = BUF_INIT;
 	while (text.len <= CONF_MAX_FILE)
 		buf_adds(&text, "# comment\n");
-	check_refused(load_user(text.data), arena_printf(&arena, "%s: ", in_folder("user.conf")), "larger than");
+	check_refused(load_user(text.data), arena_printf(&arena, "%s: ", in_directory("user.conf")), "larger than");
 	buf_release(&text);
 }
 END_TEST
 
-START_TEST(a_folder_is_no_file)
+START_TEST(a_directory_is_no_file)
 {
-	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", folder), NULL};
-	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", folder), "not a regular file");
+	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", directory), NULL};
+	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", directory), "not a regular file");
 }
 END_TEST
 
 START_TEST(a_file_that_everybody_can_write_is_refused)
 {
 	write_text("user.conf", "enabled = off\n");
-	ck_assert_int_eq(chmod(in_folder("user.conf"), 0666), 0);
-	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", in_folder("user.conf")), NULL};
-	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", in_folder("user.conf")), "everybody can write it");
+	ck_assert_int_eq(chmod(in_directory("user.conf"), 0666), 0);
+	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", in_directory("user.conf")), NULL};
+	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", in_directory("user.conf")),
+		      "everybody can write it");
 }
 END_TEST
 
@@ -388,8 +389,8 @@ START_TEST(a_file_of_another_user_is_refused)
 	if (geteuid() != 0)
 		return; // only root can give a file away
 	write_text("system.conf", "enabled = off\n");
-	ck_assert_int_eq(chown(in_folder("system.conf"), 4242, 4242), 0);
-	check_refused(load(NULL, NULL, NULL), arena_printf(&arena, "%s: ", in_folder("system.conf")), "another user");
+	ck_assert_int_eq(chown(in_directory("system.conf"), 4242, 4242), 0);
+	check_refused(load(NULL, NULL, NULL), arena_printf(&arena, "%s: ", in_directory("system.conf")), "another user");
 }
 END_TEST
 
@@ -398,15 +399,15 @@ START_TEST(an_unreadable_file_is_an_error_not_silence)
 	if (geteuid() == 0)
 		return; // root can read everything
 	write_text("user.conf", "enabled = off\n");
-	ck_assert_int_eq(chmod(in_folder("user.conf"), 0), 0);
-	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", in_folder("user.conf")), NULL};
-	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", in_folder("user.conf")), "Permission denied");
+	ck_assert_int_eq(chmod(in_directory("user.conf"), 0), 0);
+	const char *env[] = {arena_printf(&arena, "COFFER_CONFIG=%s", in_directory("user.conf")), NULL};
+	check_refused(load(env, NULL, NULL), arena_printf(&arena, "%s: ", in_directory("user.conf")), "Permission denied");
 }
 END_TEST
 
 START_TEST(a_tree_sets_only_what_is_harmless)
 {
-	const char *tree = in_folder("tree");
+	const char *tree = in_directory("tree");
 	const char *path = write_text("tree/.coffer.conf", "reproducible = off\nextra_key = abi2\n");
 	ck_assert_int_eq(load(NULL, tree, NULL), 0);
 	ck_assert(!config_bool(&config, SETTING_reproducible));
@@ -432,22 +433,22 @@ START_TEST(later_sources_win)
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "system");
 
 	write_text("xdg/coffer/coffer.conf", "extra_key = user\n");
-	const char *xdg = arena_printf(&arena, "XDG_CONFIG_HOME=%s", in_folder("xdg"));
+	const char *xdg = arena_printf(&arena, "XDG_CONFIG_HOME=%s", in_directory("xdg"));
 	const char *env[] = {xdg, NULL, NULL};
 	ck_assert_int_eq(load(env, NULL, NULL), 0);
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "user");
 
 	write_text("tree/.coffer.conf", "extra_key = tree\n");
-	ck_assert_int_eq(load(env, in_folder("tree"), NULL), 0);
+	ck_assert_int_eq(load(env, in_directory("tree"), NULL), 0);
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "tree");
 
 	env[1] = "COFFER_EXTRA_KEY=variable";
-	ck_assert_int_eq(load(env, in_folder("tree"), NULL), 0);
+	ck_assert_int_eq(load(env, in_directory("tree"), NULL), 0);
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "variable");
 	ck_assert_str_eq(config.values[SETTING_extra_key].origin, "environment");
 
 	const char *set[] = {"extra_key=word", "extra_key=word2", NULL};
-	ck_assert_int_eq(load(env, in_folder("tree"), set), 0);
+	ck_assert_int_eq(load(env, in_directory("tree"), set), 0);
 	ck_assert_str_eq(config_text(&config, SETTING_extra_key), "word2");
 	ck_assert_str_eq(config.values[SETTING_extra_key].origin, "command line");
 }
@@ -480,7 +481,7 @@ START_TEST(the_users_file_is_found_by_environment)
 }
 END_TEST
 
-START_TEST(the_cache_folder_is_found_by_environment)
+START_TEST(the_cache_directory_is_found_by_environment)
 {
 	const char *env[] = {"COFFER_CACHE_DIR=/big//cache/", "XDG_CACHE_HOME=/xdg", "HOME=/home/u", NULL};
 	ck_assert_str_eq(config_cache_dir(&arena, list_env, env), "/big/cache");
@@ -494,14 +495,14 @@ START_TEST(the_cache_folder_is_found_by_environment)
 }
 END_TEST
 
-START_TEST(the_tree_is_the_nearest_folder_with_a_mark)
+START_TEST(the_tree_is_the_nearest_directory_with_a_mark)
 {
-	const char *deep = in_folder("tree/src/deep");
+	const char *deep = in_directory("tree/src/deep");
 	ck_assert_int_eq(file_make_dirs(deep, 0700, &err), 0);
-	ck_assert_int_eq(mkdir(in_folder("tree/.git"), 0700), 0);
-	ck_assert_str_eq(config_find_tree(&arena, deep), in_folder("tree"));
-	ck_assert_str_eq(config_find_tree(&arena, in_folder("tree//./")), in_folder("tree"));
-	ck_assert_int_eq(rmdir(in_folder("tree/.git")), 0);
+	ck_assert_int_eq(mkdir(in_directory("tree/.git"), 0700), 0);
+	ck_assert_str_eq(config_find_tree(&arena, deep), in_directory("tree"));
+	ck_assert_str_eq(config_find_tree(&arena, in_directory("tree//./")), in_directory("tree"));
+	ck_assert_int_eq(rmdir(in_directory("tree/.git")), 0);
 	ck_assert_str_eq(config_find_tree(&arena, deep), deep);
 	ck_assert_str_eq(config_find_tree(&arena, "/"), "/");
 }
@@ -541,7 +542,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_line_too_long_is_refused_not_cut);
 	tcase_add_test(t, a_zero_byte_is_refused);
 	tcase_add_test(t, a_file_too_large_is_refused);
-	tcase_add_test(t, a_folder_is_no_file);
+	tcase_add_test(t, a_directory_is_no_file);
 	tcase_add_test(t, a_file_that_everybody_can_write_is_refused);
 	tcase_add_test(t, a_file_of_another_user_is_refused);
 	tcase_add_test(t, an_unreadable_file_is_an_error_not_silence);
@@ -550,8 +551,8 @@ static Suite *suite(void)
 	tcase_add_test(t, the_environment_names_its_variable_in_errors);
 	tcase_add_test(t, an_empty_variable_counts_as_not_set);
 	tcase_add_test(t, the_users_file_is_found_by_environment);
-	tcase_add_test(t, the_cache_folder_is_found_by_environment);
-	tcase_add_test(t, the_tree_is_the_nearest_folder_with_a_mark);
+	tcase_add_test(t, the_cache_directory_is_found_by_environment);
+	tcase_add_test(t, the_tree_is_the_nearest_directory_with_a_mark);
 	tcase_add_test(t, a_failed_load_leaves_nothing);
 	suite_add_tcase(s, t);
 	return s;

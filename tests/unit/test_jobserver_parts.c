@@ -1,4 +1,4 @@
-// The parts around the jobserver: transports, the jobserver around us, tools, cores, folders.
+// The parts around the jobserver: transports, the jobserver around us, tools, cores, directories.
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/path.h"
@@ -331,7 +331,7 @@ START_TEST(the_real_processes_can_be_read)
 }
 END_TEST
 
-// ---- folders -------------------------------------------------------------------------------------------------------
+// ---- directories -------------------------------------------------------------------------------------------------------
 
 START_TEST(names_of_compilers_are_known)
 {
@@ -357,7 +357,7 @@ START_TEST(names_of_compilers_are_known)
 }
 END_TEST
 
-START_TEST(the_masquerade_folder_has_the_compilers_of_the_path_and_no_others)
+START_TEST(the_masquerade_directory_has_the_compilers_of_the_path_and_no_others)
 {
 	put_file("bin/gcc", "#!/bin/sh\n", 0755);
 	put_file("bin/clang", "#!/bin/sh\n", 0644);
@@ -378,7 +378,7 @@ START_TEST(the_masquerade_folder_has_the_compilers_of_the_path_and_no_others)
 }
 END_TEST
 
-START_TEST(a_masquerade_folder_that_cannot_be_made_is_an_error)
+START_TEST(a_masquerade_directory_that_cannot_be_made_is_an_error)
 {
 	put_file("bin/gcc", "#!/bin/sh\n", 0755);
 	put_file("cache", "a file", 0644);
@@ -388,7 +388,7 @@ START_TEST(a_masquerade_folder_that_cannot_be_made_is_an_error)
 }
 END_TEST
 
-START_TEST(the_folder_of_a_build_is_private_and_leaves_nothing)
+START_TEST(the_directory_of_a_build_is_private_and_leaves_nothing)
 {
 	struct place p;
 	struct stat st;
@@ -420,7 +420,7 @@ START_TEST(what_a_killed_build_left_is_removed_by_the_next_and_a_living_one_is_n
 }
 END_TEST
 
-START_TEST(a_folder_whose_name_needs_quoting_is_not_used)
+START_TEST(a_directory_whose_name_needs_quoting_is_not_used)
 {
 	struct place p;
 	char *blank = in_dir("a b");
@@ -454,11 +454,11 @@ int main(void)
 	tcase_add_test(t, a_sub_make_is_no_slot_but_its_jobs_are);
 	tcase_add_test(t, the_real_processes_can_be_read);
 	tcase_add_test(t, names_of_compilers_are_known);
-	tcase_add_test(t, the_masquerade_folder_has_the_compilers_of_the_path_and_no_others);
-	tcase_add_test(t, a_masquerade_folder_that_cannot_be_made_is_an_error);
-	tcase_add_test(t, the_folder_of_a_build_is_private_and_leaves_nothing);
+	tcase_add_test(t, the_masquerade_directory_has_the_compilers_of_the_path_and_no_others);
+	tcase_add_test(t, a_masquerade_directory_that_cannot_be_made_is_an_error);
+	tcase_add_test(t, the_directory_of_a_build_is_private_and_leaves_nothing);
 	tcase_add_test(t, what_a_killed_build_left_is_removed_by_the_next_and_a_living_one_is_not);
-	tcase_add_test(t, a_folder_whose_name_needs_quoting_is_not_used);
+	tcase_add_test(t, a_directory_whose_name_needs_quoting_is_not_used);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -103,14 +103,14 @@ END_TEST
 static char dir[64];
 static int dir_fd;
 
-static void enter_folder(void)
+static void enter_directory(void)
 {
 	strcpy(dir, "/tmp/coffer-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	dir_fd = open(dir, O_PATH | O_DIRECTORY);
 }
 
-static void leave_folder(void)
+static void leave_directory(void)
 {
 	char command[128];
 	close(dir_fd);
@@ -126,10 +126,10 @@ static void make_file(const char *name)
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, full, "", 0, 0644, NULL), 0);
 }
 
-static bool must_be_absent(const struct absent_answer *x, const char *folder, const char *name)
+static bool must_be_absent(const struct absent_answer *x, const char *directory, const char *name)
 {
 	for (uint32_t i = 0; i < x->n_groups; i++)
-		for (uint32_t k = 0; strcmp(x->groups[i].dir, folder) == 0 && k < x->groups[i].n_names; k++)
+		for (uint32_t k = 0; strcmp(x->groups[i].dir, directory) == 0 && k < x->groups[i].n_names; k++)
 			if (strcmp(x->groups[i].names[k], name) == 0)
 				return true;
 	return false;
@@ -148,17 +148,18 @@ START_TEST(every_place_before_the_one_that_was_found_must_stay_empty)
 	const char *angled[] = {"one", "two", "three"}, *missing[] = {"gone/sub"};
 	make_file("one/other.h");
 	make_file("three/sys/h.h");
-	struct search search = {.angled = angled, .n_angled = 3, .missing = missing, .n_missing = 1, .places = places_new()};
+	struct search search = {
+		.angled = angled, .n_angled = 3, .missing = missing, .n_missing = 1, .places = path_cache_new()};
 	struct absent_input inputs[] = {{.path = "src/x.c", .scan = &source}, {.path = "two/sys/h.h", .scan = &header}};
 	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2, .gch = true};
 	struct absent_answer x;
 	absent_find(&q, &a, &x);
-	ck_assert(must_be_absent(&x, "src", "sys/h.h")); // the includer's folder has not even the folder
+	ck_assert(must_be_absent(&x, "src", "sys/h.h")); // the includer's directory has not even the directory
 	ck_assert(must_be_absent(&x, "one", "sys/h.h"));
 	ck_assert(!must_be_absent(&x, "three/sys", "h.h")); // behind the one that was found
 	ck_assert(must_be_absent(&x, "three", "nowhere.h"));
 	ck_assert(must_be_absent(&x, "two/sys", "h.h.gch"));
-	ck_assert(must_be_absent(&x, "", "gone/sub/sys/h.h")); // a folder of the search path that may come
+	ck_assert(must_be_absent(&x, "", "gone/sub/sys/h.h")); // a directory of the search path that may come
 	ck_assert_uint_eq(x.n_present, 1);
 	ck_assert_str_eq(x.present[0], "two/probe.h");
 	ck_assert_uint_eq(x.n_further, 0);
@@ -166,7 +167,7 @@ START_TEST(every_place_before_the_one_that_was_found_must_stay_empty)
 }
 END_TEST
 
-START_TEST(what_was_met_before_is_looked_at_again_when_its_folder_changes)
+START_TEST(what_was_met_before_is_looked_at_again_when_its_directory_changes)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	make_file("y.c");
@@ -174,13 +175,13 @@ START_TEST(what_was_met_before_is_looked_at_again_when_its_folder_changes)
 	struct include list[] = {{.name = "h.h", .form = INCLUDE_ANGLED}, {.name = "s/p.h", .form = INCLUDE_ANGLED}};
 	struct scan source = {.includes = list, .n_includes = 2};
 	const char *angled[] = {"early", "late"};
-	struct search search = {.angled = angled, .n_angled = 2, .places = places_new()};
+	struct search search = {.angled = angled, .n_angled = 2, .places = path_cache_new()};
 	struct absent_input inputs[] = {{.path = "y.c", .digest = digest_of("y", 1), .scan = &source},
 					{.path = "late/h.h", .scan = &(struct scan){0}}};
 	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2};
 	struct absent_answer x;
 	ck_assert_int_eq(mkdirat(dir_fd, "early", 0755), 0);
-	// Old folders, so that what was seen in them may be believed.
+	// Old directories, so that what was seen in them may be believed.
 	struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
 	ck_assert_int_eq(utimensat(dir_fd, "early", old, 0), 0);
 	for (int round = 0; round < 3; round++) {
@@ -228,7 +229,7 @@ START_TEST(with_a_scanner_includes_are_followed_to_what_they_reach)
 				 {.name = "next.h", .form = INCLUDE_ANGLED, .next = true}};
 	struct scan source = {.includes = list, .n_includes = 2};
 	const char *angled[] = {"sys", "more"};
-	struct search search = {.angled = angled, .n_angled = 2, .places = places_new()};
+	struct search search = {.angled = angled, .n_angled = 2, .places = path_cache_new()};
 	struct absent_input inputs[] = {{.path = "x.c", .scan = &source}};
 	int scanned = 0;
 	struct absent_query q = {
@@ -292,9 +293,9 @@ int main(void)
 	tcase_add_test(t, linediff_of_large_texts_is_bounded);
 	suite_add_tcase(s, t);
 	TCase *f = tcase_create("absent");
-	tcase_add_checked_fixture(f, enter_folder, leave_folder);
+	tcase_add_checked_fixture(f, enter_directory, leave_directory);
 	tcase_add_test(f, every_place_before_the_one_that_was_found_must_stay_empty);
-	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_folder_changes);
+	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_directory_changes);
 	tcase_add_test(f, with_a_scanner_includes_are_followed_to_what_they_reach);
 	suite_add_tcase(s, f);
 	SRunner *r = srunner_create(s);

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *folder;
+static char *directory;
 static struct arena arena;
 static struct options options;
 static struct err err;
@@ -36,23 +36,23 @@ static struct option_table table = {"coffer tester", "Tests.", "COFFER_TESTER_",
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-options-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-options-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err = (struct err)ERR_INIT;
 }
 
 static void teardown(void)
 {
-	remove(path_join(&arena, folder, "x.conf"));
-	ck_assert_int_eq(rmdir(folder), 0);
+	remove(path_join(&arena, directory, "x.conf"));
+	ck_assert_int_eq(rmdir(directory), 0);
 	options_release(&options);
 	arena_release(&arena);
-	free(folder);
+	free(directory);
 }
 
 static const char *write_conf(const char *text)
 {
-	const char *path = path_join(&arena, folder, "x.conf");
+	const char *path = path_join(&arena, directory, "x.conf");
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, &err), 0);
 	return path;
 }
@@ -130,7 +130,7 @@ START_TEST(names_of_files_begin_where_they_are_written)
 {
 	const char *path = write_conf("certificate = keys/a.pem\n");
 	ck_assert_int_eq(load(NULL, WORDS("--config", path)), 0);
-	ck_assert_str_eq(option_text(&options, OPT_certificate), path_join(&arena, folder, "keys/a.pem"));
+	ck_assert_str_eq(option_text(&options, OPT_certificate), path_join(&arena, directory, "keys/a.pem"));
 	ck_assert_int_eq(load(NULL, WORDS("--certificate", "b.pem")), 0);
 	AUTO_FREE char *cwd = getcwd(NULL, 0);
 	ck_assert_str_eq(option_text(&options, OPT_certificate), path_join(&arena, cwd, "b.pem"));

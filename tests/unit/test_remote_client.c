@@ -15,22 +15,22 @@
 #include <sys/wait.h>
 #include <zstd.h>
 
-static struct remote_words words_of(const char *text)
+static struct travel_arguments words_of(const char *text)
 {
-	struct remote_words w;
+	struct travel_arguments w;
 	struct compiler cc = {.family = strstr(text, "clang") ? FAMILY_CLANG : FAMILY_GCC};
 	expect_reason(text, REASON_NONE);
-	remote_words(&w, &arena, &c, &cc);
+	travel_arguments(&w, &arena, &c, &cc);
 	return w;
 }
 
 static void expect_words(const char *text, const char *expected)
 {
-	struct remote_words w = words_of(text);
+	struct travel_arguments w = words_of(text);
 	AUTO_BUF struct buf b = BUF_INIT;
 	ck_assert_msg(!w.refused, "'%s': %s", text, w.refused);
 	for (unsigned i = 0; i < w.n; i++)
-		buf_addf(&b, "%s%s", i ? " " : "", w.words[i]);
+		buf_addf(&b, "%s%s", i ? " " : "", w.arguments[i]);
 	ck_assert_str_eq(b.data ? b.data : "", expected);
 }
 
@@ -70,12 +70,12 @@ START_TEST(what_may_mean_something_else_there_stays_here)
 		"gcc --param max-inline-insns-single=1 -c x.c",
 	};
 	for (size_t i = 0; i < COUNT_OF(stay); i++) {
-		struct remote_words w;
+		struct travel_arguments w;
 		struct compiler cc = {.family = strstr(stay[i], "clang") ? FAMILY_CLANG : FAMILY_GCC};
 		parse(stay[i]);
 		if (c.reason != REASON_NONE)
 			continue; // not even cached
-		remote_words(&w, &arena, &c, &cc);
+		travel_arguments(&w, &arena, &c, &cc);
 		ck_assert_msg(w.refused != NULL, "'%s' would go away", stay[i]);
 	}
 }
@@ -87,19 +87,19 @@ START_TEST(native_is_what_the_compiler_says_it_is)
 		"Target: x\n /usr/lib/gcc/cc1 -E -quiet -v -imultiarch x /dev/null -march=znver3 -mavx2 -mno-sgx "
 		"--param l1-cache-size=32 --param \"l2-cache-size=512\" -mtune=znver3\nend -mno\n";
 	const char *meaning[16];
-	unsigned n = remote_native_words(verbose, &arena, meaning, 16);
+	unsigned n = travel_native(verbose, &arena, meaning, 16);
 	ck_assert_uint_eq(n, 6);
 	ck_assert_str_eq(meaning[0], "-march=znver3");
 	ck_assert_str_eq(meaning[3], "--param=l1-cache-size=32");
 	ck_assert_str_eq(meaning[4], "--param=l2-cache-size=512");
-	struct remote_words w = words_of("gcc -O2 -march=native -mno-avx2 -mtune=native -c x.c");
+	struct travel_arguments w = words_of("gcc -O2 -march=native -mno-avx2 -mtune=native -c x.c");
 	ck_assert_uint_eq(w.n_native, 2);
-	remote_words_resolve(&w, &arena, meaning, 2);
+	travel_resolve_native(&w, &arena, meaning, 2);
 	static const char *const expected[] = {"-O2", "-march=znver3", "-mavx2", "-mno-avx2"};
 	ck_assert_uint_eq(w.n, 4);
 	for (size_t i = 0; i < 4; i++)
-		ck_assert_str_eq(w.words[i], expected[i]);
-	ck_assert_uint_eq(remote_native_words("no such line", &arena, meaning, 16), 0);
+		ck_assert_str_eq(w.arguments[i], expected[i]);
+	ck_assert_uint_eq(travel_native("no such line", &arena, meaning, 16), 0);
 }
 END_TEST
 
@@ -107,13 +107,13 @@ START_TEST(the_preprocessor_writes_the_users_depfile)
 {
 	static const char *const extra[] = {"-fx", NULL};
 	expect_reason("gcc -O2 -MMD -MP -DX -c dir/x.c -o out/x.o", REASON_NONE);
-	const char **argv = remote_preprocess_words(&arena, &c, "gcc", extra, NULL);
+	const char **argv = travel_preprocess(&arena, &c, "gcc", extra, NULL);
 	AUTO_BUF struct buf b = BUF_INIT;
 	for (; *argv; argv++)
 		buf_addf(&b, "%s ", *argv);
 	ck_assert_str_eq(b.data, "gcc -fx -E -MF out/x.d -MT out/x.o -O2 -MMD -MP -DX dir/x.c ");
 	expect_reason("gcc -c x.c", REASON_NONE);
-	argv = remote_preprocess_words(&arena, &c, "gcc", extra + 1, "/dep");
+	argv = travel_preprocess(&arena, &c, "gcc", extra + 1, "/dep");
 	buf_clear(&b);
 	for (; *argv; argv++)
 		buf_addf(&b, "%s ", *argv);
@@ -249,32 +249,32 @@ END_TEST
 
 START_TEST(who_is_slow_is_known_after_some_jobs)
 {
-	struct pace fast = {0}, slow = {0};
+	struct latency fast = {0}, slow = {0};
 	for (int i = 0; i < 3; i++) {
-		pace_note(&fast, 100);
-		pace_note(&slow, 4000);
+		latency_note(&fast, 100);
+		latency_note(&slow, 4000);
 	}
-	ck_assert_int_eq(pace_best(-1, &fast), -1);
-	ck_assert(!pace_is_slow(&slow, 100));
-	pace_note(&fast, 100);
-	pace_note(&slow, 4000);
-	ck_assert_int_eq(pace_best(pace_best(-1, &slow), &fast), 100);
-	ck_assert_int_eq(pace_best(pace_best(-1, &fast), &slow), 100);
-	ck_assert(pace_is_slow(&slow, 100));
-	ck_assert(!pace_is_slow(&fast, 100));
-	ck_assert(!pace_is_slow(&slow, 1000)); // not four times
+	ck_assert_int_eq(latency_best(-1, &fast), -1);
+	ck_assert(!latency_is_slow(&slow, 100));
+	latency_note(&fast, 100);
+	latency_note(&slow, 4000);
+	ck_assert_int_eq(latency_best(latency_best(-1, &slow), &fast), 100);
+	ck_assert_int_eq(latency_best(latency_best(-1, &fast), &slow), 100);
+	ck_assert(latency_is_slow(&slow, 100));
+	ck_assert(!latency_is_slow(&fast, 100));
+	ck_assert(!latency_is_slow(&slow, 1000)); // not four times
 	// It gets better, and that is seen.
 	for (int i = 0; i < 50; i++)
-		pace_note(&slow, 100);
-	ck_assert(!pace_is_slow(&slow, 100));
+		latency_note(&slow, 100);
+	ck_assert(!latency_is_slow(&slow, 100));
 }
 END_TEST
 
 START_TEST(patience_is_five_seconds_or_four_times_the_best)
 {
-	ck_assert_int_eq(pace_patience_ms(-1), 5000);
-	ck_assert_int_eq(pace_patience_ms(100), 5000);
-	ck_assert_int_eq(pace_patience_ms(10000), 40000);
+	ck_assert_int_eq(latency_patience_ms(-1), 5000);
+	ck_assert_int_eq(latency_patience_ms(100), 5000);
+	ck_assert_int_eq(latency_patience_ms(10000), 40000);
 }
 END_TEST
 

@@ -14,23 +14,23 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-static char *folder;
+static char *directory;
 static char bound[RPC_ADDRESS_MAX];
 static struct rpc_tls *server_tls, *client_tls;
 
 // Good for a few more of them.
-static char *named_in_folder(const char *name, const char *suffix)
+static char *named_in_directory(const char *name, const char *suffix)
 {
 	static char path[8][512];
 	static unsigned at;
 	char *p = path[at++ % 8];
-	snprintf(p, sizeof path[0], "%s/%s%s", folder, name, suffix);
+	snprintf(p, sizeof path[0], "%s/%s%s", directory, name, suffix);
 	return p;
 }
 
-static char *in_folder(const char *name)
+static char *in_directory(const char *name)
 {
-	return named_in_folder(name, "");
+	return named_in_directory(name, "");
 }
 
 // ---- certificates -------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ static void make_pair(struct pair *p, const char *name, enum keys_role role, con
 				       .days = 2,
 				       .issuer = issuer ? issuer->certificate : NULL,
 				       .issuer_key = issuer ? issuer->key : NULL};
-	AUTO_FREE char *key = mem_printf("%s/%s.key", folder, name), *pem = mem_printf("%s/%s.pem", folder, name);
+	AUTO_FREE char *key = mem_printf("%s/%s.key", directory, name), *pem = mem_printf("%s/%s.pem", directory, name);
 	ck_assert_msg(keys_generate(&p->key, &err) == 0, "%s", err.text);
 	ck_assert_msg(keys_make_certificate(&plan, p->key, &p->certificate, &err) == 0, "%s", err.text);
 	ck_assert_msg(keys_write_private(key, p->key, &err) == 0, "%s", err.text);
@@ -83,18 +83,18 @@ static void make_site(void)
 
 static void new_server_tls(const char *name, bool require)
 {
-	const struct rpc_tls_config config = {.certificate = named_in_folder(name, ".pem"),
-					      .key = named_in_folder(name, ".key"),
-					      .ca = in_folder("ca.pem"),
+	const struct rpc_tls_config config = {.certificate = named_in_directory(name, ".pem"),
+					      .key = named_in_directory(name, ".key"),
+					      .ca = in_directory("ca.pem"),
 					      .require_client_certificate = require};
 	ck_assert_msg(rpc_tls_server(&config, &server_tls, &err) == 0, "%s", err.text);
 }
 
 static void new_client_tls(const char *ca, const char *own)
 {
-	const struct rpc_tls_config config = {.ca = ca ? in_folder(ca) : NULL,
-					      .certificate = own ? named_in_folder(own, ".pem") : NULL,
-					      .key = own ? named_in_folder(own, ".key") : NULL};
+	const struct rpc_tls_config config = {.ca = ca ? in_directory(ca) : NULL,
+					      .certificate = own ? named_in_directory(own, ".pem") : NULL,
+					      .key = own ? named_in_directory(own, ".key") : NULL};
 	ck_assert_msg(rpc_tls_client(&config, &client_tls, &err) == 0, "%s", err.text);
 }
 
@@ -103,8 +103,8 @@ static void new_client_tls(const char *ca, const char *own)
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-net-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-net-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	server_tls = client_tls = NULL;
 	start_server(NULL);
 }
@@ -120,9 +120,9 @@ static void teardown(void)
 	stop_all();
 	rpc_tls_free(server_tls);
 	rpc_tls_free(client_tls);
-	AUTO_FREE char *command = mem_printf("rm -rf '%s'", folder);
+	AUTO_FREE char *command = mem_printf("rm -rf '%s'", directory);
 	ck_assert_int_eq(system(command), 0);
-	free(folder);
+	free(directory);
 }
 
 static void listen_on(const char *address)
@@ -163,10 +163,10 @@ START_TEST(calls_go_over_tcp_and_unix_sockets)
 	echo_once("tcp");
 	ck_assert_str_eq(rpc_channel_peer(channel)->address, bound);
 	rpc_channel_release(channel);
-	AUTO_FREE char *path = mem_printf("unix:%s/s", folder);
+	AUTO_FREE char *path = mem_printf("unix:%s/s", directory);
 	listen_on(path);
 	struct stat st;
-	ck_assert_int_eq(stat(in_folder("s"), &st), 0);
+	ck_assert_int_eq(stat(in_directory("s"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
 	ck_assert_msg(try_connect(NULL) == 0, "%s", err.text);
 	echo_once("unix");
@@ -175,19 +175,19 @@ END_TEST
 
 START_TEST(a_dead_socket_is_replaced_and_a_live_one_is_not)
 {
-	AUTO_FREE char *path = mem_printf("unix:%s/s", folder);
+	AUTO_FREE char *path = mem_printf("unix:%s/s", directory);
 	listen_on(path);
 	ck_assert_int_eq(rpc_server_listen(server, path, NULL, bound, &err), -1);
 	ck_assert_int_eq(err.code, ERR_FULL);
 	rpc_server_free(server);
 	server = NULL;
-	ck_assert_int_eq(access(in_folder("s"), F_OK), -1); // it was removed
+	ck_assert_int_eq(access(in_directory("s"), F_OK), -1); // it was removed
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct {
 		sa_family_t family;
 		char path[108];
 	} a = {.family = AF_UNIX};
-	snprintf(a.path, sizeof a.path, "%s/s", folder);
+	snprintf(a.path, sizeof a.path, "%s/s", directory);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
 	close(fd);
 	rpc_loop_stop(loop);
@@ -330,8 +330,9 @@ END_TEST
 
 START_TEST(a_reload_changes_new_connections_and_keeps_old_ones)
 {
-	AUTO_FREE char *first = mem_printf("cd %s && cp -f server.pem now.pem && cp -f server.key now.key", folder);
-	AUTO_FREE char *second = mem_printf("cd %s && cp -f elsewhere.pem now.pem && cp -f elsewhere.key now.key", folder);
+	AUTO_FREE char *first = mem_printf("cd %s && cp -f server.pem now.pem && cp -f server.key now.key", directory);
+	AUTO_FREE char *second =
+		mem_printf("cd %s && cp -f elsewhere.pem now.pem && cp -f elsewhere.key now.key", directory);
 	ck_assert_int_eq(system(first), 0);
 	new_server_tls("now", false);
 	listen_on("127.0.0.1:0");
@@ -352,7 +353,7 @@ START_TEST(a_reload_changes_new_connections_and_keeps_old_ones)
 	echo_once("new");
 	rpc_channel_release(old);
 	// Broken files change nothing.
-	ck_assert_int_eq(truncate(in_folder("now.pem"), 10), 0);
+	ck_assert_int_eq(truncate(in_directory("now.pem"), 10), 0);
 	ck_assert_int_eq(rpc_tls_reload(server_tls, &err), -1);
 	rpc_channel_release(channel);
 	ck_assert_int_eq(try_connect(&(struct rpc_channel_config){.tls = client_tls, .server_name = "elsewhere.example"}),
@@ -380,15 +381,16 @@ START_TEST(contexts_without_what_they_need_are_refused)
 	struct rpc_tls *t;
 	ck_assert_int_eq(rpc_tls_server(NULL, &t, &err), -1);
 	ck_assert_int_eq(err.code, ERR_USAGE);
-	const struct rpc_tls_config half = {.certificate = in_folder("server.pem")};
+	const struct rpc_tls_config half = {.certificate = in_directory("server.pem")};
 	ck_assert_int_eq(rpc_tls_client(&half, &t, &err), -1);
-	const struct rpc_tls_config wrong = {.certificate = in_folder("server.pem"), .key = in_folder("client.key")};
+	const struct rpc_tls_config wrong = {.certificate = in_directory("server.pem"), .key = in_directory("client.key")};
 	ck_assert_int_eq(rpc_tls_server(&wrong, &t, &err), -1);
-	const struct rpc_tls_config none = {.certificate = in_folder("none"), .key = in_folder("none")};
+	const struct rpc_tls_config none = {.certificate = in_directory("none"), .key = in_directory("none")};
 	ck_assert_int_eq(rpc_tls_server(&none, &t, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "none"));
-	const struct rpc_tls_config blind = {
-		.certificate = in_folder("server.pem"), .key = in_folder("server.key"), .require_client_certificate = true};
+	const struct rpc_tls_config blind = {.certificate = in_directory("server.pem"),
+					     .key = in_directory("server.key"),
+					     .require_client_certificate = true};
 	ck_assert_int_eq(rpc_tls_server(&blind, &t, &err), -1);
 }
 END_TEST

@@ -12,33 +12,33 @@
 #include <unistd.h>
 
 static struct arena arena;
-static char folder[256];
-static int folder_fd;
+static char directory[256];
+static int directory_fd;
 
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	snprintf(folder, sizeof folder, "%s/coffer-response-XXXXXX", tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ck_assert_int_ge(folder_fd, 0);
-	ck_assert_int_eq(mkdirat(folder_fd, "sub", 0700), 0);
+	snprintf(directory, sizeof directory, "%s/coffer-response-XXXXXX", tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_ge(directory_fd, 0);
+	ck_assert_int_eq(mkdirat(directory_fd, "sub", 0700), 0);
 }
 
 static void teardown(void)
 {
 	static const char *const names[] = {"a", "b", "c", "many", "sub/d"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		unlinkat(folder_fd, names[i], 0);
-	unlinkat(folder_fd, "sub", AT_REMOVEDIR);
-	close(folder_fd);
-	ck_assert_int_eq(rmdir(folder), 0);
+		unlinkat(directory_fd, names[i], 0);
+	unlinkat(directory_fd, "sub", AT_REMOVEDIR);
+	close(directory_fd);
+	ck_assert_int_eq(rmdir(directory), 0);
 	arena_release(&arena);
 }
 
 static void put(const char *name, const char *text)
 {
-	ck_assert_int_eq(file_write_atomic(folder_fd, name, text, strlen(text), 0600, NULL), 0);
+	ck_assert_int_eq(file_write_atomic(directory_fd, name, text, strlen(text), 0600, NULL), 0);
 }
 
 // The words of a text with '|' after each, or "-1".
@@ -64,7 +64,7 @@ static void expect_split(const char *text, const char *words)
 
 static void parse(struct cmdline *c, const char *const *argv)
 {
-	cmdline_parse(c, &arena, FAMILY_GCC, false, folder_fd, argv);
+	cmdline_parse(c, &arena, FAMILY_GCC, false, directory_fd, argv);
 }
 
 // What `gcc -c x.c @a` becomes, with '|' after each word; or the reason.
@@ -76,8 +76,8 @@ static const char *expanded(const char *response)
 	if (c.reason != REASON_NONE)
 		return reason_name(c.reason);
 	char *out = arena_strdup(&arena, "");
-	for (unsigned i = 0; i < c.n_words; i++)
-		out = arena_printf(&arena, "%s%s|", out, c.words[i].text);
+	for (unsigned i = 0; i < c.n_arguments; i++)
+		out = arena_printf(&arena, "%s%s|", out, c.arguments[i].text);
 	return out;
 }
 
@@ -160,7 +160,7 @@ START_TEST(what_cannot_be_read_is_refused)
 {
 	ck_assert_str_eq(expanded("@sub"), "response_file");
 	ck_assert_str_eq(expanded("'unfinished"), "response_file");
-	ck_assert_int_eq(mkfifoat(folder_fd, "c", 0600), 0);
+	ck_assert_int_eq(mkfifoat(directory_fd, "c", 0600), 0);
 	ck_assert_str_eq(expanded("@c"), "response_file");
 	struct cmdline c;
 	parse(&c, (const char *const[]){"gcc", "@sub", NULL});
@@ -187,7 +187,7 @@ START_TEST(too_many_words_are_refused)
 	put("many", b.data);
 	parse(&c, (const char *const[]){"gcc", "@many", "-c", "x.c", NULL});
 	ck_assert_int_eq(c.reason, REASON_NONE);
-	ck_assert_uint_eq(c.n_words, CMDLINE_MAX_WORDS);
+	ck_assert_uint_eq(c.n_arguments, CMDLINE_MAX_WORDS);
 	buf_adds(&b, "-g");
 	ck_assert_str_eq(expanded(b.data), "arguments_too_long");
 	put("many", b.data);

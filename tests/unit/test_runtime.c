@@ -205,7 +205,7 @@ START_TEST(the_host_gives_its_compilers_and_nothing_else)
 	ck_assert(toolchain_is_host(t));
 	ck_assert(entry(t, "usr")->kind == TOOLCHAIN_BIND);
 	ck_assert(entry(t, "dev/null")->kind == TOOLCHAIN_DEVICE);
-	ck_assert(entry(t, "tmp")->kind == TOOLCHAIN_FOLDER);
+	ck_assert(entry(t, "tmp")->kind == TOOLCHAIN_DIRECTORY);
 	static const char *const never[] = {"home", "root",       "proc",       "sys",    "var",
 					    "run",  "etc/shadow", "etc/passwd", "dev/mem"};
 	for (size_t i = 0; i < COUNT_OF(never); i++)
@@ -214,19 +214,19 @@ START_TEST(the_host_gives_its_compilers_and_nothing_else)
 }
 END_TEST
 
-START_TEST(further_folders_are_added)
+START_TEST(further_directories_are_added)
 {
 	struct toolchain *t = NULL;
 	const char *const extra[] = {"/usr/share:/opt/deep/down", NULL};
 	struct toolchain_config config = {.extra = extra};
 	ck_assert_msg(toolchain_open("host", &config, &t, &err) == 0, "%s", err.text);
-	ck_assert(entry(t, "opt")->kind == TOOLCHAIN_FOLDER && entry(t, "opt/deep")->kind == TOOLCHAIN_FOLDER);
+	ck_assert(entry(t, "opt")->kind == TOOLCHAIN_DIRECTORY && entry(t, "opt/deep")->kind == TOOLCHAIN_DIRECTORY);
 	ck_assert_str_eq(entry(t, "opt/deep/down")->source, "/usr/share");
 	toolchain_free(t);
 }
 END_TEST
 
-START_TEST(bad_further_folders_are_refused)
+START_TEST(bad_further_directories_are_refused)
 {
 	static const char *const bad[] = {"relative",     "/no/such/folder",   "/usr/share:/tmp/x", "/usr/share:/dev",
 					  "/usr/share:/", "/usr/share:/usr/x", "/etc/hosts:/opt/x", "/usr/share:/a/../b"};
@@ -288,7 +288,7 @@ END_TEST
 
 static size_t count_scratch(void)
 {
-	AUTO_FREE char *command = mem_printf("find %s/scratch/process-*-* -mindepth 1 | wc -l", folder);
+	AUTO_FREE char *command = mem_printf("find %s/scratch/process-*-* -mindepth 1 | wc -l", directory);
 	FILE *f = popen(command, "r");
 	unsigned long n = 999;
 	ck_assert_int_eq(fscanf(f, "%lu", &n), 1);
@@ -332,7 +332,7 @@ END_TEST
 
 START_TEST(process_limits_files_and_messages)
 {
-	AUTO_FREE char *fill = mem_printf("%s/programs/hostile fill", folder), *chatter = NULL;
+	AUTO_FREE char *fill = mem_printf("%s/programs/hostile fill", directory), *chatter = NULL;
 	struct trial t;
 	trial_init(&t, fill);
 	t.job.limits.file_bytes = 1 << 20;
@@ -340,7 +340,7 @@ START_TEST(process_limits_files_and_messages)
 	expect_status(&t, 1);
 	ck_assert_ptr_nonnull(strstr(text_of(&t.out), "File too large"));
 	trial_release(&t);
-	chatter = mem_printf("%s/programs/hostile chatter 2", folder);
+	chatter = mem_printf("%s/programs/hostile chatter 2", directory);
 	trial_init(&t, chatter);
 	t.job.limits.message_bytes = 1000;
 	trial_run(&t);
@@ -509,8 +509,8 @@ static Suite *make_suite(void)
 	TCase *toolchains = tcase_create("toolchains");
 	tcase_set_timeout(toolchains, 60);
 	tcase_add_test(toolchains, the_host_gives_its_compilers_and_nothing_else);
-	tcase_add_test(toolchains, further_folders_are_added);
-	tcase_add_test(toolchains, bad_further_folders_are_refused);
+	tcase_add_test(toolchains, further_directories_are_added);
+	tcase_add_test(toolchains, bad_further_directories_are_refused);
 	tcase_add_test(toolchains, the_host_is_identified_by_its_compiler);
 	tcase_add_test(toolchains, facts_are_read_from_what_compilers_print);
 	suite_add_tcase(s, toolchains);

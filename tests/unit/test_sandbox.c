@@ -1,5 +1,5 @@
-// Jobs that mean well, in the sandbox: results are those of a local compile, surroundings are the same everywhere, sessions come and
-// go, and what can't be set up is refused by name.
+// Jobs that mean well, in the sandbox: results are those of a local compile, surroundings are the same everywhere, sessions
+// come and go, and what can't be set up is refused by name.
 #include "sandbox_fixture.h"
 
 #include "worker/runtime/toolchain.h"
@@ -21,12 +21,12 @@ static char as_source[] = ".globl f\nf:\n\tnop\n\t.section .rodata\nx:\t.asciz \
 // A file of its own for each user, as root runs these tests too.
 static char *local_path(const char *name)
 {
-	return mem_printf("%s/scratch/%u-%s", folder, geteuid(), name);
+	return mem_printf("%s/scratch/%u-%s", directory, geteuid(), name);
 }
 
 static void run_here(const char *command)
 {
-	AUTO_FREE char *whole = mem_printf("cd %s/scratch && LC_ALL=C.UTF-8 %s", folder, command);
+	AUTO_FREE char *whole = mem_printf("cd %s/scratch && LC_ALL=C.UTF-8 %s", directory, command);
 	ck_assert_msg(system(whole) == 0, "%s", whole);
 }
 
@@ -77,7 +77,7 @@ static bool is_there(const char *program)
 START_TEST(objects_are_those_of_a_local_compile)
 {
 	expect_same("gcc", "c", "-O2", c_source);
-	// The text itself says in which folder it was made, so debug information is the same too.
+	// The text itself says in which directory it was made, so debug information is the same too.
 	expect_same("gcc", "c", "-O1 -g", c_source);
 	expect_same("gcc", "c", "-O2 -pipe -fPIC", c_source);
 	expect_same("gcc", "assembler", "", as_source);
@@ -383,7 +383,7 @@ START_TEST(a_session_of_root_is_nobody_on_the_host)
 }
 END_TEST
 
-START_TEST(images_are_folders_by_digest)
+START_TEST(images_are_directories_by_digest)
 {
 	char image[80] = "sha256:";
 	memset(image + 7, 'a', 64);
@@ -393,10 +393,10 @@ START_TEST(images_are_folders_by_digest)
 	ck_assert_int_lt(runtime_session_open(runtime, "tenant", "sha256:../../etc", NULL, &s, &err), 0);
 	ck_assert_int_eq(err.code, ERR_USAGE);
 	// An image with one program, and a link out of it that leads nowhere.
-	AUTO_FREE char *root = mem_printf("%s/sha256-%s/rootfs", folder, image + 7);
+	AUTO_FREE char *root = mem_printf("%s/sha256-%s/rootfs", directory, image + 7);
 	AUTO_FREE char *command = mem_printf("mkdir -p %s/usr/bin %s/etc && cp %s/programs/hostile %s/usr/bin/ && "
 					     "ln -s usr/bin %s/bin && ln -s /etc %s/out && echo it >%s/etc/image",
-					     root, root, folder, root, root, root, root);
+					     root, root, directory, root, root, root, root);
 	ck_assert_int_eq(system(command), 0);
 	ck_assert_msg(runtime_session_open(runtime, "tenant", image, NULL, &s, &err) == 0, "%s", err.text);
 	struct trial t;
@@ -508,7 +508,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, a_dead_agent_is_noticed);
 	tcase_add_test(tc, a_killed_worker_takes_everything_with_it);
 	tcase_add_test(tc, a_session_of_root_is_nobody_on_the_host);
-	tcase_add_test(tc, images_are_folders_by_digest);
+	tcase_add_test(tc, images_are_directories_by_digest);
 	tcase_add_loop_test(tc, what_can_not_be_set_up_is_refused_by_name, 0, COUNT_OF(refusals));
 	tcase_add_test(tc, a_runtime_that_can_not_work_is_not_made);
 	suite_add_tcase(s, tc);

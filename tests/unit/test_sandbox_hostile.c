@@ -289,7 +289,7 @@ START_TEST(an_unreadable_output_is_read)
 }
 END_TEST
 
-START_TEST(names_outside_of_the_scratch_folder_are_refused)
+START_TEST(names_outside_of_the_scratch_directory_are_refused)
 {
 	static const char *const names[] = {"../x.o", "/tmp/x.o", "a/../../x.o", "", ".", "..", "a//b", "./x.o", "x.o/"};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -386,7 +386,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, outputs_that_are_no_files_are_refused);
 	tcase_add_test(tc, an_output_larger_than_it_may_be_is_refused);
 	tcase_add_test(tc, an_unreadable_output_is_read);
-	tcase_add_test(tc, names_outside_of_the_scratch_folder_are_refused);
+	tcase_add_test(tc, names_outside_of_the_scratch_directory_are_refused);
 	tcase_add_test(tc, neighbours_go_on);
 	suite_add_tcase(s, tc);
 	return s;

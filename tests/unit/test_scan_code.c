@@ -77,7 +77,7 @@ START_TEST(the_last_line_break_counts)
 }
 END_TEST
 
-START_TEST(places_of_tokens_count)
+START_TEST(path_cache_of_tokens_count)
 {
 	check_different("int x;\n", " int x;\n");
 	check_different("int x;\n", "\nint x;\n");
@@ -195,7 +195,8 @@ static unsigned random_below(unsigned n)
 	return (unsigned)(state >> 33) % n;
 }
 
-// Marks the bytes inside comments with 1, of literals with 2. These headers have neither raw strings nor splices in literals.
+// Marks the bytes inside comments with 1, of literals with 2. These headers have neither raw strings nor splices in
+// literals.
 static char *mark_comments(const char *text, size_t len)
 {
 	char *marks = mem_alloc(len + 2);
@@ -283,7 +284,7 @@ int main(void)
 	tcase_add_test(t, comments_do_not_count);
 	tcase_add_test(t, blanks_at_line_ends_and_lines_at_the_end_do_not_count);
 	tcase_add_test(t, the_last_line_break_counts);
-	tcase_add_test(t, places_of_tokens_count);
+	tcase_add_test(t, path_cache_of_tokens_count);
 	tcase_add_test(t, comments_that_steer_or_raise_warnings_count);
 	tcase_add_test(t, literals_count);
 	tcase_add_test(t, raw_strings_count_in_every_language);

@@ -12,7 +12,7 @@ static char dir[] = "/tmp/test_search.XXXXXX";
 static const char *words_for(const char *line)
 {
 	static const char script[] =
-		"#!/bin/sh\necho \"$@\" >\"$0.words\"\n"
+		"#!/bin/sh\necho \"$@\" >\"$0.arguments\"\n"
 		"printf '%s\\n' '#include \"...\" starts' '#include <...> starts' ' /inc' 'End of search list.' >&2\n";
 	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
 	struct compiler cc = {.path = arena_printf(&arena, "%s/cc", dir)};
@@ -29,7 +29,7 @@ static const char *words_for(const char *line)
 	search_release(&answer);
 	ck_assert_uint_eq(answer.n_angled, 1);
 	ck_assert_str_eq(answer.angled[0], "/inc");
-	const char *name = arena_printf(&arena, "%s.words", cc.path);
+	const char *name = arena_printf(&arena, "%s.arguments", cc.path);
 	ck_assert_int_eq(file_read(AT_FDCWD, name, 4096, &words, NULL, NULL), 0);
 	return arena_strndup(&arena, words.data, words.len - 1);
 }
@@ -72,7 +72,7 @@ int main(void)
 	if (!mkdtemp(dir))
 		return EXIT_FAILURE;
 	int status = run_tests("search", tests, COUNT_OF(tests));
-	static const char *const left[] = {"cc", "cc.words"};
+	static const char *const left[] = {"cc", "cc.arguments"};
 	for (size_t i = 0; i < COUNT_OF(left); i++) {
 		AUTO_FREE char *name = mem_printf("%s/%s", dir, left[i]);
 		unlink(name);

@@ -80,7 +80,7 @@ START_TEST(specs_need_a_readable_file_with_an_absolute_name)
 	const char *name = write_specs("*self_spec:\n+ -fPIE\n");
 	expect_reason(arena_printf(&arena, "gcc --specs=%s -c x.c", name), REASON_NONE);
 	expect_reason(arena_printf(&arena, "gcc -specs %s -c x.c", name), REASON_NONE);
-	ck_assert_int_eq(word_of(name)->role, WORD_KEY_PATH);
+	ck_assert_int_eq(word_of(name)->role, ARGUMENT_KEY_PATH);
 	expect_reason(arena_printf(&arena, "clang -specs=%s -c x.c", name), REASON_option_dangerous);
 }
 END_TEST

@@ -20,20 +20,20 @@
 
 enum { FILE_SIZE = 32 * 1024 };
 
-static char *folder;
+static char *directory;
 static struct arena arena;
 static struct err err;
 
-static const char *in_folder(const char *name)
+static const char *in_directory(const char *name)
 {
-	return path_join(&arena, folder, name);
+	return path_join(&arena, directory, name);
 }
 
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-stats-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-stats-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err = (struct err)ERR_INIT;
 }
 
@@ -41,29 +41,29 @@ static void teardown(void)
 {
 	static const char *const names[] = {"cache/v1/stats", "cache/v1", "cache", "lost", "file"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		remove(in_folder(names[i]));
-	ck_assert_int_eq(rmdir(folder), 0);
+		remove(in_directory(names[i]));
+	ck_assert_int_eq(rmdir(directory), 0);
 	arena_release(&arena);
-	free(folder);
+	free(directory);
 }
 
 static struct stats *open_stats(void)
 {
-	struct stats *s = stats_open(in_folder("cache"), &err);
+	struct stats *s = stats_open(in_directory("cache"), &err);
 	ck_assert_msg(s != NULL, "%s", err.text);
 	return s;
 }
 
 static void write_file(const char *name, const void *p, size_t n)
 {
-	const char *path = in_folder(name);
+	const char *path = in_directory(name);
 	ck_assert_int_eq(file_make_dirs(path_dir(&arena, path), 0700, &err), 0);
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, p, n, 0600, &err), 0);
 }
 
 static void read_stats_file(struct buf *b)
 {
-	ck_assert_int_eq(file_read(AT_FDCWD, in_folder("cache/v1/stats"), FILE_SIZE, b, NULL, &err), 0);
+	ck_assert_int_eq(file_read(AT_FDCWD, in_directory("cache/v1/stats"), FILE_SIZE, b, NULL, &err), 0);
 }
 
 START_TEST(a_new_file_has_every_counter_at_zero)
@@ -74,7 +74,7 @@ START_TEST(a_new_file_has_every_counter_at_zero)
 	ck_assert_int_le(labs(stats_zeroed_at(s) - time(NULL)), 5);
 	stats_close(s);
 	struct stat st;
-	ck_assert_int_eq(stat(in_folder("cache/v1/stats"), &st), 0);
+	ck_assert_int_eq(stat(in_directory("cache/v1/stats"), &st), 0);
 	ck_assert_int_eq(st.st_size, FILE_SIZE);
 	ck_assert_int_eq(st.st_mode & 0777, 0600);
 	ck_assert_int_ge(st.st_blocks * 512, FILE_SIZE);
@@ -87,7 +87,7 @@ START_TEST(counts_outlive_the_process_and_are_shared)
 	stats_add(mine, STAT_misses, 1);
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct stats *s = stats_open(in_folder("cache"), NULL);
+		struct stats *s = stats_open(in_directory("cache"), NULL);
 		stats_add(s, STAT_misses, 2);
 		raise(SIGKILL);
 	}
@@ -126,7 +126,7 @@ START_TEST(two_that_begin_at_once_agree_on_the_slots)
 	for (size_t i = 0; i < COUNT_OF(pids); i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
-			struct stats *s = stats_open(in_folder("cache"), NULL);
+			struct stats *s = stats_open(in_directory("cache"), NULL);
 			for (enum stat_counter c = 0; c < STAT_COUNT; c++)
 				stats_add(s, c, (uint64_t)c + 1);
 			_exit(s ? 0 : 1);
@@ -259,32 +259,32 @@ START_TEST(no_stats_count_nothing)
 {
 	stats_add(NULL, STAT_compiles, 1);
 	stats_add_reason(NULL, REASON_link);
-	stats_take_lost(NULL, folder);
+	stats_take_lost(NULL, directory);
 	ck_assert_uint_eq(stats_value(NULL, STAT_compiles), 0);
 	ck_assert_int_eq(stats_zeroed_at(NULL), 0);
 	stats_close(NULL);
 }
 END_TEST
 
-START_TEST(a_folder_that_cannot_be_is_an_error)
+START_TEST(a_directory_that_cannot_be_is_an_error)
 {
 	write_file("file", "x", 1);
-	ck_assert_ptr_null(stats_open(in_folder("file"), &err));
-	ck_assert_ptr_nonnull(strstr(err.text, in_folder("file")));
-	ck_assert_int_eq(file_make_dirs(in_folder("cache/v1/stats"), 0700, &err), 0);
-	ck_assert_ptr_null(stats_open(in_folder("cache"), &err));
-	ck_assert_int_eq(rmdir(in_folder("cache/v1/stats")), 0);
-	ck_assert_int_eq(symlink(in_folder("file"), in_folder("cache/v1/stats")), 0);
-	ck_assert_ptr_null(stats_open(in_folder("cache"), &err));
+	ck_assert_ptr_null(stats_open(in_directory("file"), &err));
+	ck_assert_ptr_nonnull(strstr(err.text, in_directory("file")));
+	ck_assert_int_eq(file_make_dirs(in_directory("cache/v1/stats"), 0700, &err), 0);
+	ck_assert_ptr_null(stats_open(in_directory("cache"), &err));
+	ck_assert_int_eq(rmdir(in_directory("cache/v1/stats")), 0);
+	ck_assert_int_eq(symlink(in_directory("file"), in_directory("cache/v1/stats")), 0);
+	ck_assert_ptr_null(stats_open(in_directory("cache"), &err));
 }
 END_TEST
 
 START_TEST(a_file_that_stays_locked_is_no_hang)
 {
 	write_file("cache/v1/stats", "", 0);
-	int fd = open(in_folder("cache/v1/stats"), O_RDWR | O_CLOEXEC);
+	int fd = open(in_directory("cache/v1/stats"), O_RDWR | O_CLOEXEC);
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
-	ck_assert_ptr_null(stats_open(in_folder("cache"), &err));
+	ck_assert_ptr_null(stats_open(in_directory("cache"), &err));
 	ck_assert_int_eq(err.code, ERR_TIMEOUT);
 	close(fd);
 }
@@ -297,7 +297,7 @@ START_TEST(a_file_that_cannot_be_written_can_be_read)
 	struct stats *s = open_stats();
 	stats_add(s, STAT_misses, 4);
 	stats_close(s);
-	ck_assert_int_eq(chmod(in_folder("cache/v1/stats"), 0400), 0);
+	ck_assert_int_eq(chmod(in_directory("cache/v1/stats"), 0400), 0);
 	s = open_stats();
 	ck_assert_uint_eq(stats_value(s, STAT_misses), 4);
 	stats_add(s, STAT_misses, 1);
@@ -312,13 +312,13 @@ START_TEST(lost_compiles_are_counted_once)
 {
 	struct stats *s = open_stats();
 	write_file("lost", "...", 3);
-	stats_take_lost(s, folder);
-	stats_take_lost(s, folder);
+	stats_take_lost(s, directory);
+	stats_take_lost(s, directory);
 	ck_assert_uint_eq(stats_value(s, STAT_compiles), 3);
 	ck_assert_uint_eq(stats_value(s, STAT_not_cached), 3);
 	ck_assert_uint_eq(stats_value(s, stats_of_reason(REASON_daemon_lost)), 3);
 	struct stat st;
-	ck_assert_int_eq(stat(in_folder("lost"), &st), 0);
+	ck_assert_int_eq(stat(in_directory("lost"), &st), 0);
 	ck_assert_int_eq(st.st_size, 0);
 	stats_close(s);
 }
@@ -327,13 +327,13 @@ END_TEST
 START_TEST(a_strange_lost_file_is_no_lost_compile)
 {
 	struct stats *s = open_stats();
-	stats_take_lost(s, in_folder("nowhere"));
-	ck_assert_int_eq(mkfifo(in_folder("lost"), 0600), 0);
-	stats_take_lost(s, folder);
-	ck_assert_int_eq(unlink(in_folder("lost")), 0);
+	stats_take_lost(s, in_directory("nowhere"));
+	ck_assert_int_eq(mkfifo(in_directory("lost"), 0600), 0);
+	stats_take_lost(s, directory);
+	ck_assert_int_eq(unlink(in_directory("lost")), 0);
 	write_file("file", "xx", 2);
-	ck_assert_int_eq(symlink(in_folder("file"), in_folder("lost")), 0);
-	stats_take_lost(s, folder);
+	ck_assert_int_eq(symlink(in_directory("file"), in_directory("lost")), 0);
+	stats_take_lost(s, directory);
 	ck_assert_uint_eq(stats_value(s, STAT_compiles), 0);
 	stats_close(s);
 }
@@ -355,7 +355,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_file_that_is_not_ours_is_begun_anew);
 	tcase_add_test(t, zero_sets_all_back_and_notes_the_time);
 	tcase_add_test(t, no_stats_count_nothing);
-	tcase_add_test(t, a_folder_that_cannot_be_is_an_error);
+	tcase_add_test(t, a_directory_that_cannot_be_is_an_error);
 	tcase_add_test(t, a_file_that_stays_locked_is_no_hang);
 	tcase_add_test(t, a_file_that_cannot_be_written_can_be_read);
 	tcase_add_test(t, lost_compiles_are_counted_once);

@@ -275,7 +275,7 @@ END_TEST
 
 // ---- faults of the machine -----------------------------------------------------------------------------------------
 
-START_TEST(a_removed_cache_folder_is_made_again)
+START_TEST(a_removed_cache_directory_is_made_again)
 {
 	put_text(STORE_RESULT, 1, "x");
 	remove_tree(dir);
@@ -597,7 +597,7 @@ int main(void)
 				       a_frame_that_ends_after_good_blocks_adds_nothing,
 				       a_torn_file_does_not_stop_the_next_put,
 				       what_is_no_file_is_absent_and_stays};
-	const TTest *const faults[] = {a_removed_cache_folder_is_made_again,
+	const TTest *const faults[] = {a_removed_cache_directory_is_made_again,
 				       put_fails_cleanly_at_the_file_size_limit,
 				       out_of_descriptors_is_full,
 				       a_full_disk_is_full_until_eviction,

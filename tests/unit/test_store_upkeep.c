@@ -367,9 +367,9 @@ START_TEST(walks_leave_foreign_files_and_symlinks_alone)
 					    "result/abc/0123456789abcdef0123456789abcd",
 					    "other/ab/0123456789abcdef0123456789abcd",
 					    "../elsewhere/0123456789abcdef0123456789abcd"};
-	static const char *const folders[] = {"result", "result/ab", "result/abc", "other", "other/ab", "../elsewhere"};
-	for (unsigned i = 0; i < COUNT_OF(folders); i++) {
-		AUTO_FREE char *path = in_v1(folders[i]);
+	static const char *const directories[] = {"result", "result/ab", "result/abc", "other", "other/ab", "../elsewhere"};
+	for (unsigned i = 0; i < COUNT_OF(directories); i++) {
+		AUTO_FREE char *path = in_v1(directories[i]);
 		ck_assert_int_eq(mkdir(path, 0700), 0);
 	}
 	for (unsigned i = 0; i < COUNT_OF(names); i++) {

@@ -178,8 +178,8 @@ START_TEST(other_curves_and_key_types_fail)
 	fails(forge(kid_header(), claims, JWT_ALG_ES384, pem_of(p384, true)), expected_route, not_accepted);
 	fails(forge(kid_header(), claims, JWT_ALG_RS256, pem_of(rsa, true)), expected_route, not_accepted);
 	struct token_signer *s;
-	ck_assert_int_eq(keys_write_private(in_folder("rsa.pem"), rsa, &err), 0);
-	ck_assert_int_eq(token_signer_read(in_folder("rsa.pem"), &s, &err), -1);
+	ck_assert_int_eq(keys_write_private(in_directory("rsa.pem"), rsa, &err), 0);
+	ck_assert_int_eq(token_signer_read(in_directory("rsa.pem"), &s, &err), -1);
 	EVP_PKEY_free(p384);
 	EVP_PKEY_free(rsa);
 }

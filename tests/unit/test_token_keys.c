@@ -194,13 +194,13 @@ END_TEST
 START_TEST(private_keys_are_secret)
 {
 	struct stat st;
-	ck_assert_int_eq(stat(in_folder("key.pem"), &st), 0);
+	ck_assert_int_eq(stat(in_directory("key.pem"), &st), 0);
 	ck_assert_int_eq(st.st_mode & 07777, 0600);
-	ck_assert_int_eq(keys_write_private(in_folder("key.pem"), key, &err), -1);
+	ck_assert_int_eq(keys_write_private(in_directory("key.pem"), key, &err), -1);
 	ck_assert_int_eq(err.code, ERR_USAGE);
-	ck_assert_int_eq(chmod(in_folder("key.pem"), 0644), 0);
+	ck_assert_int_eq(chmod(in_directory("key.pem"), 0644), 0);
 	struct token_signer *s;
-	ck_assert_int_eq(token_signer_read(in_folder("key.pem"), &s, &err), -1);
+	ck_assert_int_eq(token_signer_read(in_directory("key.pem"), &s, &err), -1);
 	ck_assert_int_eq(err.code, ERR_ACCESS);
 }
 END_TEST
@@ -227,8 +227,8 @@ START_TEST(certificates_chain_to_their_ca)
 	ck_assert_int_eq(X509_verify_cert(ctx), 1);
 	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
-	ck_assert_int_eq(keys_write_certificate(in_folder("cert.pem"), leaf, &err), 0);
-	ck_assert_int_eq(keys_read_certificate(in_folder("cert.pem"), &back, &err), 0);
+	ck_assert_int_eq(keys_write_certificate(in_directory("cert.pem"), leaf, &err), 0);
+	ck_assert_int_eq(keys_read_certificate(in_directory("cert.pem"), &back, &err), 0);
 	uint8_t one[32], two[32];
 	ck_assert_int_eq(keys_fingerprint(leaf, one, &err), 0);
 	ck_assert_int_eq(keys_fingerprint(back, two, &err), 0);

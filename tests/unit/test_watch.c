@@ -169,7 +169,7 @@ START_TEST(reading_is_no_news)
 		;
 	closedir(d);
 	make("outside/x.h", "x");
-	make("y.h", "y"); // in a folder on the way
+	make("y.h", "y"); // in a directory on the way
 	is_no_news();
 }
 END_TEST
@@ -201,10 +201,10 @@ START_TEST(names_with_dots_are_followed)
 }
 END_TEST
 
-START_TEST(folders_and_missing_names_are_known)
+START_TEST(directories_and_missing_names_are_known)
 {
-	ck_assert_int_eq(state_of("w/a/b"), WATCHED_FOLDER);
-	ck_assert_int_eq(state_of("w"), WATCHED_FOLDER);
+	ck_assert_int_eq(state_of("w/a/b"), WATCHED_DIRECTORY);
+	ck_assert_int_eq(state_of("w"), WATCHED_DIRECTORY);
 	ck_assert_int_eq(state_of("w/a/b/none.h"), WATCHED_ABSENT);
 	ck_assert_int_eq(state_of("w/none/sub/none.h"), WATCHED_ABSENT);
 	ck_assert_int_eq(state_of("w/none/../a/b/h.h"), WATCHED_ABSENT);
@@ -213,9 +213,9 @@ START_TEST(folders_and_missing_names_are_known)
 	ck_assert_int_eq(state_of("w/a/b/*?.h"), WATCHED_REFUSED);
 	make("w/a/b/x.h.gch", "");
 	ck_assert_int_eq(state_of("w/a/b/*?.gch"), WATCHED_REFUSED);
-	ck_assert(watch_folder(w, in_top("w/a/b")));
-	ck_assert(watch_folder(w, in_top("w/none/sub")));
-	ck_assert(!watch_folder(w, in_top("outside")));
+	ck_assert(watch_directory(w, in_top("w/a/b")));
+	ck_assert(watch_directory(w, in_top("w/none/sub")));
+	ck_assert(!watch_directory(w, in_top("outside")));
 }
 END_TEST
 
@@ -239,7 +239,7 @@ START_TEST(what_is_not_sure_is_refused)
 	memset(longest + strlen(longest), 'x', 5000 - strlen(longest));
 	longest[5000] = '\0';
 	ck_assert_ptr_null(watch_look(w, watch_epoch(w), longest));
-	ck_assert(!watch_folder(w, longest));
+	ck_assert(!watch_directory(w, longest));
 	make("w/a/b/young.h", "young");
 	ck_assert_int_eq(state_of("w/a/b/young.h"), WATCHED_REFUSED);
 	unlink(in_top("w/a/b/young.h"));
@@ -252,18 +252,18 @@ START_TEST(only_file_systems_that_tell_everything_are_watched)
 	ck_assert_ptr_nonnull(proc);
 	const struct watched *k = watch_look(proc, watch_epoch(proc), "/proc/version");
 	ck_assert(!k || k->state == WATCHED_REFUSED);
-	ck_assert(!watch_folder(proc, "/proc/sys"));
+	ck_assert(!watch_directory(proc, "/proc/sys"));
 	watch_free(proc);
 }
 END_TEST
 
-START_TEST(no_folder_no_watch)
+START_TEST(no_directory_no_watch)
 {
 	ck_assert_ptr_null(watch_new("", files));
 	ck_assert_ptr_null(watch_new("off", files));
 	ck_assert_uint_eq(watch_epoch(NULL), 0);
 	ck_assert_uint_eq(watch_count(NULL), 0);
-	ck_assert(!watch_folder(NULL, "/usr"));
+	ck_assert(!watch_directory(NULL, "/usr"));
 	ck_assert_ptr_null(watch_look(NULL, 1, "/usr/include/stdio.h"));
 	watch_free(NULL);
 	struct watch *two = watch_new(arena_printf(&arena, "/nonexistent:%s/w//a/../c/", top), files);
@@ -337,7 +337,7 @@ static void by_symlink(void)
 	by_unlink();
 	ck_assert_int_eq(symlink("i.h", in_top("w/a/b/h.h")), 0);
 }
-static void by_moved_folder(void)
+static void by_moved_directory(void)
 {
 	ck_assert_int_eq(rename(in_top("w/a/b"), in_top("w/a/old")), 0);
 }
@@ -353,11 +353,11 @@ static void by_moved_top(void)
 {
 	ck_assert_int_eq(rename(top, arena_printf(&arena, "%s.old", top)), 0);
 }
-static void by_exchanged_folders(void)
+static void by_exchanged_directories(void)
 {
 	ck_assert_int_eq(renameat2(AT_FDCWD, in_top("w/a/b"), AT_FDCWD, in_top("w/c"), RENAME_EXCHANGE), 0);
 }
-static void by_folder_mode(void)
+static void by_directory_mode(void)
 {
 	ck_assert_int_eq(chmod(in_top("w/a"), 0700), 0);
 }
@@ -374,13 +374,13 @@ static const struct {
 	void (*change)(void);
 	enum watched_state left; // of h.h; refused: the file is young, or may be anything
 } changes[] = {
-	{by_writing, WATCHED_REFUSED},       {by_appending, WATCHED_REFUSED},   {by_truncating, WATCHED_REFUSED},
-	{by_mode, WATCHED_REFUSED},          {by_date, WATCHED_REFUSED},        {by_rename_over, WATCHED_REFUSED},
-	{by_rename_within, WATCHED_REFUSED}, {by_rename_away, WATCHED_ABSENT},  {by_exchange, WATCHED_REFUSED},
-	{by_unlink, WATCHED_ABSENT},         {by_mapping, WATCHED_REFUSED},     {by_unlink_and_create, WATCHED_REFUSED},
-	{by_symlink, WATCHED_REFUSED},       {by_moved_folder, WATCHED_ABSENT}, {by_moved_parent, WATCHED_ABSENT},
-	{by_moved_root, WATCHED_ABSENT},     {by_moved_top, WATCHED_ABSENT},    {by_exchanged_folders, WATCHED_FILE},
-	{by_folder_mode, WATCHED_FILE},      {by_overflow, WATCHED_FILE}};
+	{by_writing, WATCHED_REFUSED},       {by_appending, WATCHED_REFUSED},      {by_truncating, WATCHED_REFUSED},
+	{by_mode, WATCHED_REFUSED},          {by_date, WATCHED_REFUSED},           {by_rename_over, WATCHED_REFUSED},
+	{by_rename_within, WATCHED_REFUSED}, {by_rename_away, WATCHED_ABSENT},     {by_exchange, WATCHED_REFUSED},
+	{by_unlink, WATCHED_ABSENT},         {by_mapping, WATCHED_REFUSED},        {by_unlink_and_create, WATCHED_REFUSED},
+	{by_symlink, WATCHED_REFUSED},       {by_moved_directory, WATCHED_ABSENT}, {by_moved_parent, WATCHED_ABSENT},
+	{by_moved_root, WATCHED_ABSENT},     {by_moved_top, WATCHED_ABSENT},       {by_exchanged_directories, WATCHED_FILE},
+	{by_directory_mode, WATCHED_FILE},   {by_overflow, WATCHED_FILE}};
 
 START_TEST(every_change_is_news)
 {
@@ -391,10 +391,10 @@ START_TEST(every_change_is_news)
 }
 END_TEST
 
-START_TEST(a_folder_put_in_place_of_another_is_looked_at)
+START_TEST(a_directory_put_in_place_of_another_is_looked_at)
 {
 	begin();
-	by_exchanged_folders();
+	by_exchanged_directories();
 	is_news();
 	ck_assert(has_text("w/a/b/h.h", "another"));
 	ck_assert(has_text("w/c/h.h", "one"));
@@ -407,7 +407,7 @@ START_TEST(a_folder_put_in_place_of_another_is_looked_at)
 }
 END_TEST
 
-START_TEST(a_removed_folder_that_is_still_open_is_news)
+START_TEST(a_removed_directory_that_is_still_open_is_news)
 {
 	ck_assert_int_eq(mkdir(in_top("w/a/empty"), 0755), 0);
 	ck_assert_int_eq(state_of("w/a/empty/h.h"), WATCHED_ABSENT);
@@ -478,7 +478,7 @@ START_TEST(mounts_are_news)
 	ck_assert_int_eq(state_of("w/a/b/h.h"), WATCHED_REFUSED);
 	ck_assert_int_eq(umount(in_top("w/a/b/h.h")), 0);
 	begin();
-	// A folder by two names.
+	// A directory by two names.
 	ck_assert_int_eq(mount(in_top("w/c"), in_top("w/a/b"), NULL, MS_BIND, NULL), 0);
 	is_news();
 	ck_assert(has_text("w/a/b/h.h", "another"));
@@ -493,7 +493,7 @@ END_TEST
 
 // ---- many threads ---------------------------------------------------------------------------------------------------
 
-static atomic_uint version; // odd while the folder is made or removed; then by twos, with and without the folder
+static atomic_uint version; // odd while the directory is made or removed; then by twos, with and without the directory
 static atomic_bool stop;
 static atomic_uint answers, wrong;
 
@@ -505,7 +505,7 @@ static void *ask(void *path)
 		if (before % 2 || atomic_load(&version) != before || !k || k->state == WATCHED_REFUSED)
 			continue;
 		atomic_fetch_add(&answers, 1);
-		if (k->state != (before % 4 ? WATCHED_FOLDER : WATCHED_ABSENT))
+		if (k->state != (before % 4 ? WATCHED_DIRECTORY : WATCHED_ABSENT))
 			atomic_fetch_add(&wrong, 1);
 	}
 	return NULL;
@@ -531,7 +531,7 @@ START_TEST(threads_never_hear_what_is_over)
 }
 END_TEST
 
-// ---- a folder for each test -------------------------------------------------------------------------------------------
+// ---- a directory for each test -------------------------------------------------------------------------------------------
 
 int main(void)
 {
@@ -540,12 +540,12 @@ int main(void)
 		reading_is_no_news,
 		after_news_the_same_file_is_known_again,
 		names_with_dots_are_followed,
-		folders_and_missing_names_are_known,
+		directories_and_missing_names_are_known,
 		what_is_not_sure_is_refused,
 		only_file_systems_that_tell_everything_are_watched,
-		no_folder_no_watch,
-		a_folder_put_in_place_of_another_is_looked_at,
-		a_removed_folder_that_is_still_open_is_news,
+		no_directory_no_watch,
+		a_directory_put_in_place_of_another_is_looked_at,
+		a_removed_directory_that_is_still_open_is_news,
 		what_appears_is_news,
 		a_change_between_epoch_and_look_is_news_for_the_next,
 		mounts_are_news,

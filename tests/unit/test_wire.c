@@ -15,13 +15,13 @@ static struct err err;
 static struct buf payload;
 static struct wire_msg msg;
 static int ends[2];
-static char *folder;
+static char *directory;
 
 static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-wire-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-wire-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	err = (struct err)ERR_INIT;
 	payload = (struct buf)BUF_INIT;
@@ -35,9 +35,9 @@ static void teardown(void)
 	arena_release(&arena);
 	close(ends[0]);
 	close(ends[1]);
-	AUTO_FREE char *command = mem_printf("rm -rf '%s'", folder);
+	AUTO_FREE char *command = mem_printf("rm -rf '%s'", directory);
 	ck_assert_int_eq(system(command), 0);
-	free(folder);
+	free(directory);
 }
 
 static void quick_timeout(int sock)
@@ -453,13 +453,13 @@ START_TEST(the_place_follows_the_environment)
 	ck_assert_str_eq(PLACE("HOME", "/h").dir, "/h/.cache/coffer/run");
 	ck_assert_str_eq(PLACE("HOME", "/h", "XDG_CACHE_HOME", "/c").dir, "/c/coffer/run");
 	ck_assert_str_eq(PLACE("HOME", "/h", "XDG_CACHE_HOME", "/c", "COFFER_CACHE_DIR", "/d").dir, "/d/run");
-	ck_assert_str_eq(PLACE("COFFER_RUNTIME_DIR", "/r", "XDG_RUNTIME_DIR", folder, "HOME", "/h").dir, "/r");
-	AUTO_FREE char *below = mem_printf("%s/coffer", folder);
-	ck_assert_str_eq(PLACE("XDG_RUNTIME_DIR", folder, "HOME", "/h").dir, below);
+	ck_assert_str_eq(PLACE("COFFER_RUNTIME_DIR", "/r", "XDG_RUNTIME_DIR", directory, "HOME", "/h").dir, "/r");
+	AUTO_FREE char *below = mem_printf("%s/coffer", directory);
+	ck_assert_str_eq(PLACE("XDG_RUNTIME_DIR", directory, "HOME", "/h").dir, below);
 }
 END_TEST
 
-START_TEST(there_is_no_place_without_an_absolute_folder)
+START_TEST(there_is_no_place_without_an_absolute_directory)
 {
 	ck_assert_ptr_null(PLACE(NULL).dir);
 	ck_assert_ptr_null(PLACE("HOME", "").dir);
@@ -468,11 +468,11 @@ START_TEST(there_is_no_place_without_an_absolute_folder)
 }
 END_TEST
 
-START_TEST(a_runtime_folder_that_is_not_ours_alone_is_passed_over)
+START_TEST(a_runtime_directory_that_is_not_ours_alone_is_passed_over)
 {
 	ck_assert_str_eq(PLACE("XDG_RUNTIME_DIR", "/nonexistent", "HOME", "/h").dir, "/h/.cache/coffer/run");
-	ck_assert_int_eq(chmod(folder, 0770), 0);
-	ck_assert_str_eq(PLACE("XDG_RUNTIME_DIR", folder, "HOME", "/h").dir, "/h/.cache/coffer/run");
+	ck_assert_int_eq(chmod(directory, 0770), 0);
+	ck_assert_str_eq(PLACE("XDG_RUNTIME_DIR", directory, "HOME", "/h").dir, "/h/.cache/coffer/run");
 }
 END_TEST
 
@@ -497,10 +497,10 @@ END_TEST
 
 static struct wire_place place_in(const char *dir)
 {
-	return (struct wire_place){arena_printf(&arena, "%s/%s", folder, dir), arena_strdup(&arena, "daemon-0")};
+	return (struct wire_place){arena_printf(&arena, "%s/%s", directory, dir), arena_strdup(&arena, "daemon-0")};
 }
 
-START_TEST(the_lock_makes_the_folder_for_us_alone)
+START_TEST(the_lock_makes_the_directory_for_us_alone)
 {
 	struct wire_place p = place_in("a/b");
 	struct stat st;
@@ -526,7 +526,7 @@ START_TEST(the_lock_has_one_holder_at_a_time)
 }
 END_TEST
 
-START_TEST(a_folder_that_others_can_enter_is_refused)
+START_TEST(a_directory_that_others_can_enter_is_refused)
 {
 	struct wire_place p = place_in("run");
 	ck_assert_int_eq(mkdir(p.dir, 0700), 0);
@@ -612,12 +612,12 @@ static Suite *suite(void)
 	tcase_add_test(c, run_names_only_words_that_exist);
 	tcase_add_test(c, a_result_arrives_as_it_was_sent);
 	tcase_add_test(c, the_place_follows_the_environment);
-	tcase_add_test(c, there_is_no_place_without_an_absolute_folder);
-	tcase_add_test(c, a_runtime_folder_that_is_not_ours_alone_is_passed_over);
+	tcase_add_test(c, there_is_no_place_without_an_absolute_directory);
+	tcase_add_test(c, a_runtime_directory_that_is_not_ours_alone_is_passed_over);
 	tcase_add_test(c, each_configuration_has_its_own_name);
-	tcase_add_test(c, the_lock_makes_the_folder_for_us_alone);
+	tcase_add_test(c, the_lock_makes_the_directory_for_us_alone);
 	tcase_add_test(c, the_lock_has_one_holder_at_a_time);
-	tcase_add_test(c, a_folder_that_others_can_enter_is_refused);
+	tcase_add_test(c, a_directory_that_others_can_enter_is_refused);
 	tcase_add_test(c, a_lock_that_is_a_link_is_refused);
 	tcase_add_test(c, connecting_finds_who_listens);
 	tcase_add_test(c, a_path_longer_than_an_address_works);

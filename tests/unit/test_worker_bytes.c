@@ -197,18 +197,18 @@ END_TEST
 
 START_TEST(outputs_are_one_frame_with_a_digest_each)
 {
-	struct packer p;
+	struct output_frame p;
 	char text[64];
 	uint8_t sha256[32];
-	packer_init(&p, MAX);
-	ck_assert_int_eq(packer_begin(&p, 0, &err), 0);
-	ck_assert_int_eq(packer_add(&p, "obj", 3, &err), 0);
-	ck_assert_int_eq(packer_add(&p, "ect", 3, &err), 0);
-	ck_assert_int_eq(packer_begin(&p, 1, &err), 0);
-	ck_assert_int_eq(packer_begin(&p, 2, &err), 0);
-	ck_assert_int_eq(packer_add(&p, "usage", 5, &err), 0);
-	ck_assert_int_eq(packer_begin(&p, 2, &err), -1);
-	ck_assert_int_eq(packer_end(&p, &err), 0);
+	output_frame_init(&p, MAX);
+	ck_assert_int_eq(output_frame_begin(&p, 0, &err), 0);
+	ck_assert_int_eq(output_frame_add(&p, "obj", 3, &err), 0);
+	ck_assert_int_eq(output_frame_add(&p, "ect", 3, &err), 0);
+	ck_assert_int_eq(output_frame_begin(&p, 1, &err), 0);
+	ck_assert_int_eq(output_frame_begin(&p, 2, &err), 0);
+	ck_assert_int_eq(output_frame_add(&p, "usage", 5, &err), 0);
+	ck_assert_int_eq(output_frame_begin(&p, 2, &err), -1);
+	ck_assert_int_eq(output_frame_end(&p, &err), 0);
 	ck_assert_uint_eq(p.n, 3);
 	ck_assert_uint_eq(p.outputs[0].size, 6);
 	ck_assert_uint_eq(p.outputs[1].size, 0);
@@ -220,51 +220,51 @@ START_TEST(outputs_are_one_frame_with_a_digest_each)
 	ck_assert_mem_eq(p.outputs[2].sha256, sha256, 32);
 	ck_assert_uint_eq(ZSTD_decompress(text, sizeof text, p.frame.data, p.frame.len), 11);
 	ck_assert_mem_eq(text, "objectusage", 11);
-	packer_release(&p);
+	output_frame_release(&p);
 }
 END_TEST
 
 START_TEST(no_outputs_are_no_bytes)
 {
-	struct packer p;
-	packer_init(&p, MAX);
-	ck_assert_int_eq(packer_end(&p, &err), 0);
+	struct output_frame p;
+	output_frame_init(&p, MAX);
+	ck_assert_int_eq(output_frame_end(&p, &err), 0);
 	ck_assert_uint_eq(p.frame.len, 0);
-	packer_release(&p);
+	output_frame_release(&p);
 }
 END_TEST
 
 START_TEST(too_many_bytes_of_output_are_refused)
 {
-	struct packer p;
-	packer_init(&p, 10);
-	ck_assert_int_eq(packer_begin(&p, 0, &err), 0);
-	ck_assert_int_eq(packer_add(&p, "12345678", 8, &err), 0);
-	ck_assert_int_eq(packer_add(&p, "123", 3, &err), -1);
+	struct output_frame p;
+	output_frame_init(&p, 10);
+	ck_assert_int_eq(output_frame_begin(&p, 0, &err), 0);
+	ck_assert_int_eq(output_frame_add(&p, "12345678", 8, &err), 0);
+	ck_assert_int_eq(output_frame_add(&p, "123", 3, &err), -1);
 	ck_assert_int_eq(err.code, ERR_LIMIT);
-	packer_release(&p);
+	output_frame_release(&p);
 }
 END_TEST
 
 // ---- results --------------------------------------------------------------------------------------------------------
 
-static char *folder;
+static char *directory;
 static struct results *results;
 
 static void open_results(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-results-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	results = results_new(folder, (uint64_t)64 << 20);
+	directory = mem_printf("%s/coffer-results-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	results = results_new(directory, (uint64_t)64 << 20);
 	err_clear(&err);
 }
 
 static void close_results(void)
 {
 	results_free(results);
-	tree_remove(AT_FDCWD, folder);
-	free(folder);
+	tree_remove(AT_FDCWD, directory);
+	free(directory);
 }
 
 static struct result make_result(const char *object)
@@ -331,7 +331,7 @@ START_TEST(what_is_there_stays_and_a_different_one_is_kept_beside_it)
 }
 END_TEST
 
-START_TEST(a_folder_that_cannot_be_written_is_an_error_and_no_result)
+START_TEST(a_directory_that_cannot_be_written_is_an_error_and_no_result)
 {
 	struct key key = {{9}};
 	struct result x = make_result("object"), y;
@@ -362,7 +362,7 @@ int main(void)
 	tcase_add_test(r, too_many_bytes_of_output_are_refused);
 	tcase_add_test(r, what_is_put_is_got_by_its_tenant_alone);
 	tcase_add_test(r, what_is_there_stays_and_a_different_one_is_kept_beside_it);
-	tcase_add_test(r, a_folder_that_cannot_be_written_is_an_error_and_no_result);
+	tcase_add_test(r, a_directory_that_cannot_be_written_is_an_error_and_no_result);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, r);
 	SRunner *sr = srunner_create(s);

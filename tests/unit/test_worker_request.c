@@ -329,8 +329,8 @@ static void expect_command(const char *text)
 	char line[4096] = "";
 	ck_assert_msg(header_check(&header, &found, &err) == 0, "%s", err.text);
 	command_build(&c, &a, &header, &found, source);
-	for (size_t i = 0; c.words[i]; i++)
-		snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s", i ? " " : "", c.words[i]);
+	for (size_t i = 0; c.arguments[i]; i++)
+		snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s", i ? " " : "", c.arguments[i]);
 	ck_assert_str_eq(line, text);
 	ck_assert_str_eq(c.outputs[0],
 			 strcmp(header.output_name, "") == 0 ? found.is_assembler_text ? "x.s" : "x.o" : "out/x.o");

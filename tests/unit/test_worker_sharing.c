@@ -1,4 +1,5 @@
-// What jobs share on a worker: slots in turn, places, memory; one run for jobs with the same key; tokens and the keys they are checked by.
+// What jobs share on a worker: slots in turn, places, memory; one run for jobs with the same key; tokens and the keys they
+// are checked by.
 #include "worker/access.h"
 #include "worker/queue.h"
 #include "worker/single_flight.h"
@@ -216,7 +217,7 @@ END_TEST
 
 // ---- flights --------------------------------------------------------------------------------------------------------
 
-static struct flights *flights;
+static struct single_flight *flights;
 static const struct key key = {{1}};
 
 struct member {
@@ -229,10 +230,10 @@ struct member {
 static void *fly(void *arg)
 {
 	struct member *m = arg;
-	m->state = flights_join(flights, &m->member, &key) == 0 ? 1 : -1;
+	m->state = single_flight_join(flights, &m->member, &key) == 0 ? 1 : -1;
 	while (!m->may_go)
 		usleep(1000);
-	flights_leave(flights, &m->member);
+	single_flight_leave(flights, &m->member);
 	return NULL;
 }
 
@@ -246,12 +247,12 @@ static void start_member(struct member *m)
 START_TEST(one_flies_and_the_others_wait)
 {
 	struct member m[3];
-	flights = flights_new();
+	flights = single_flight_new();
 	for (int i = 0; i < 3; i++)
 		start_member(&m[i]);
 	ck_assert_int_eq(m[0].state, 1);
 	ck_assert_int_eq(m[1].state, 0);
-	flights_interrupt(flights, &m[1].member);
+	single_flight_interrupt(flights, &m[1].member);
 	m[1].may_go = true;
 	pthread_join(m[1].thread, NULL);
 	ck_assert_int_eq(m[1].state, -1);
@@ -264,7 +265,7 @@ START_TEST(one_flies_and_the_others_wait)
 	ck_assert(m[2].member.has_waited && !m[0].member.has_waited);
 	m[2].may_go = true;
 	pthread_join(m[2].thread, NULL);
-	flights_free(flights);
+	single_flight_free(flights);
 }
 END_TEST
 
@@ -272,24 +273,24 @@ START_TEST(other_keys_do_not_wait)
 {
 	struct flight_member a = {.leads = false}, b = a;
 	struct key other = {{2}};
-	flights = flights_new();
-	ck_assert_int_eq(flights_join(flights, &a, &key), 0);
-	ck_assert_int_eq(flights_join(flights, &b, &other), 0);
-	flights_leave(flights, &a);
-	flights_leave(flights, &a);
-	flights_leave(flights, &b);
-	flights_free(flights);
+	flights = single_flight_new();
+	ck_assert_int_eq(single_flight_join(flights, &a, &key), 0);
+	ck_assert_int_eq(single_flight_join(flights, &b, &other), 0);
+	single_flight_leave(flights, &a);
+	single_flight_leave(flights, &a);
+	single_flight_leave(flights, &b);
+	single_flight_free(flights);
 }
 END_TEST
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
 
-static char *folder;
+static char *directory;
 static struct arena arena;
 
-static const char *in_folder(const char *name)
+static const char *in_directory(const char *name)
 {
-	return arena_printf(&arena, "%s/%s", folder, name);
+	return arena_printf(&arena, "%s/%s", directory, name);
 }
 
 // A new key, in the set of the file alone.
@@ -299,13 +300,13 @@ static struct token_signer *make_keys(const char *name)
 	struct token_signer *signer;
 	AUTO_BUF struct buf b = BUF_INIT;
 	ck_assert_int_eq(keys_generate(&pair, &err), 0);
-	ck_assert_int_eq(keys_write_private(in_folder(name), pair, &err), 0);
-	ck_assert_int_eq(token_signer_read(in_folder(name), &signer, &err), 0);
+	ck_assert_int_eq(keys_write_private(in_directory(name), pair, &err), 0);
+	ck_assert_int_eq(token_signer_read(in_directory(name), &signer, &err), 0);
 	buf_adds(&b, "{\"keys\": [");
 	ck_assert_int_eq(jwk_write(pair, &b, &err), 0);
 	buf_adds(&b, "]}");
 	EVP_PKEY_free(pair);
-	ck_assert_int_eq(file_write_atomic(AT_FDCWD, in_folder("jwks.json"), b.data, b.len, 0644, &err), 0);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, in_directory("jwks.json"), b.data, b.len, 0644, &err), 0);
 	return signer;
 }
 
@@ -331,7 +332,7 @@ START_TEST(a_token_is_good_for_its_worker_image_and_isolation)
 	struct access *a;
 	struct token_claims claims;
 	struct token_signer *signer = make_keys("key.pem"), *other;
-	const struct access_config config = {in_folder("jwks.json"), "w1", 2, false};
+	const struct access_config config = {in_directory("jwks.json"), "w1", 2, false};
 	ck_assert_int_eq(access_new(&config, &a, &err), 0);
 	char *good = make_token(signer, "w1", 2, 60);
 	for (int i = 0; i < 2; i++) { // the second time it is remembered
@@ -356,7 +357,7 @@ START_TEST(a_token_is_good_for_its_worker_image_and_isolation)
 	ck_assert_int_eq(access_check(a, good, &claims, &err), -1);
 	ck_assert_int_eq(access_check(a, make_token(other, "w1", 2, 60), &claims, &err), 0);
 	// A file that is bad changes nothing.
-	ck_assert_int_eq(file_write_atomic(AT_FDCWD, in_folder("jwks.json"), "{", 1, 0644, &err), 0);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, in_directory("jwks.json"), "{", 1, 0644, &err), 0);
 	ck_assert_int_eq(access_reload(a, &err), -1);
 	ck_assert_int_eq(access_check(a, make_token(other, "w1", 2, 60), &claims, &err), 0);
 	access_free(a);
@@ -370,7 +371,7 @@ START_TEST(keys_are_read_again_when_the_file_changes)
 	struct access *a;
 	struct token_claims claims;
 	struct token_signer *signer = make_keys("key.pem"), *other;
-	const struct access_config config = {in_folder("jwks.json"), "w1", 2, false};
+	const struct access_config config = {in_directory("jwks.json"), "w1", 2, false};
 	ck_assert_int_eq(access_new(&config, &a, &err), 0);
 	other = make_keys("other.pem");
 	char *token = make_token(other, "w1", 2, 60);
@@ -386,18 +387,18 @@ START_TEST(keys_are_read_again_when_the_file_changes)
 }
 END_TEST
 
-static void make_folder(void)
+static void make_directory(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-access-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-access-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err_clear(&err);
 }
 
-static void remove_folder(void)
+static void remove_directory(void)
 {
-	tree_remove(AT_FDCWD, folder);
-	free(folder);
+	tree_remove(AT_FDCWD, directory);
+	free(directory);
 	arena_release(&arena);
 }
 
@@ -415,7 +416,7 @@ int main(void)
 	tcase_add_test(q, memory_is_bounded_for_all_and_for_each);
 	tcase_add_test(q, one_flies_and_the_others_wait);
 	tcase_add_test(q, other_keys_do_not_wait);
-	tcase_add_checked_fixture(t, make_folder, remove_folder);
+	tcase_add_checked_fixture(t, make_directory, remove_directory);
 	tcase_add_test(t, a_token_is_good_for_its_worker_image_and_isolation);
 	tcase_add_test(t, keys_are_read_again_when_the_file_changes);
 	suite_add_tcase(s, q);

@@ -1,4 +1,5 @@
-// What the tests of tokens share: keys and signers made anew for each test, and tokens that another library makes, right and wrong.
+// What the tests of tokens share: keys and signers made anew for each test, and tokens that another library makes, right and
+// wrong.
 #ifndef COFFER_TESTS_TOKEN_FIXTURE_H
 #define COFFER_TESTS_TOKEN_FIXTURE_H
 
@@ -27,7 +28,7 @@
 enum { NOW = 1800000000 };
 static const char image[] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-static char *folder;
+static char *directory;
 static struct arena arena;
 static struct err err;
 static EVP_PKEY *key, *other_key;
@@ -35,9 +36,9 @@ static struct token_signer *signer, *other_signer;
 static struct jwks keys;
 static struct token_claims got;
 
-static inline const char *in_folder(const char *name)
+static inline const char *in_directory(const char *name)
 {
-	return path_join(&arena, folder, name);
+	return path_join(&arena, directory, name);
 }
 
 static inline void make_set(EVP_PKEY *const *all, size_t n, struct jwks *set)
@@ -55,15 +56,15 @@ static inline void make_set(EVP_PKEY *const *all, size_t n, struct jwks *set)
 static inline void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
-	folder = mem_printf("%s/coffer-token-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	directory = mem_printf("%s/coffer-token-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
 	err = (struct err)ERR_INIT;
 	ck_assert_int_eq(keys_generate(&key, &err), 0);
 	ck_assert_int_eq(keys_generate(&other_key, &err), 0);
-	ck_assert_int_eq(keys_write_private(in_folder("key.pem"), key, &err), 0);
-	ck_assert_int_eq(keys_write_private(in_folder("other.pem"), other_key, &err), 0);
-	ck_assert_int_eq(token_signer_read(in_folder("key.pem"), &signer, &err), 0);
-	ck_assert_int_eq(token_signer_read(in_folder("other.pem"), &other_signer, &err), 0);
+	ck_assert_int_eq(keys_write_private(in_directory("key.pem"), key, &err), 0);
+	ck_assert_int_eq(keys_write_private(in_directory("other.pem"), other_key, &err), 0);
+	ck_assert_int_eq(token_signer_read(in_directory("key.pem"), &signer, &err), 0);
+	ck_assert_int_eq(token_signer_read(in_directory("other.pem"), &other_signer, &err), 0);
 	make_set(&key, 1, &keys);
 }
 
@@ -71,15 +72,15 @@ static inline void teardown(void)
 {
 	static const char *const names[] = {"key.pem", "other.pem", "set.json", "ca.pem", "cert.pem", "rsa.pem"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		remove(in_folder(names[i]));
-	ck_assert_int_eq(rmdir(folder), 0);
+		remove(in_directory(names[i]));
+	ck_assert_int_eq(rmdir(directory), 0);
 	token_signer_free(signer);
 	token_signer_free(other_signer);
 	jwks_release(&keys);
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(other_key);
 	arena_release(&arena);
-	free(folder);
+	free(directory);
 }
 
 static inline struct token_claims route_claims(void)

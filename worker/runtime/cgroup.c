@@ -47,8 +47,9 @@ static bool own_path(const char *text, const char *controller, char *path, size_
 	return false;
 }
 
-// /proc/self/mountinfo: "30 25 0:26 ROOT MOUNTPOINT options - cgroup2 cgroup2 rw" (proc(5)). The folder of the cgroup `own`.
-static bool find_mount(char *text, const char *type, const char *controller, const char *own, char *folder, size_t room)
+// /proc/self/mountinfo: "30 25 0:26 ROOT MOUNTPOINT options - cgroup2 cgroup2 rw" (proc(5)). The directory of the cgroup
+// `own`.
+static bool find_mount(char *text, const char *type, const char *controller, const char *own, char *directory, size_t room)
 {
 	char *save = NULL;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -62,55 +63,55 @@ static bool find_mount(char *text, const char *type, const char *controller, con
 		if (strncmp(own, root, n) != 0 || (own[n] && own[n] != '/'))
 			continue;
 		const char *below = strcmp(own + n, "/") == 0 ? "" : own + n;
-		return snprintf(folder, room, "%s%s", point, below) < (int)room;
+		return snprintf(directory, room, "%s%s", point, below) < (int)room;
 	}
 	return false;
 }
 
-static bool find_folder(const char *cgroups, const char *mounts, const char *controller, char *folder, size_t room)
+static bool find_directory(const char *cgroups, const char *mounts, const char *controller, char *directory, size_t room)
 {
 	char own[512];
 	AUTO_FREE char *text = mem_strdup(mounts);
 	return own_path(cgroups, controller, own, sizeof own) &&
-	       find_mount(text, controller ? "cgroup" : "cgroup2", controller, own, folder, room);
+	       find_mount(text, controller ? "cgroup" : "cgroup2", controller, own, directory, room);
 }
 
-static int write_text(const char *folder, const char *file, const char *text)
+static int write_text(const char *directory, const char *file, const char *text)
 {
-	AUTO_FREE char *name = mem_printf("%s/%s", folder, file);
+	AUTO_FREE char *name = mem_printf("%s/%s", directory, file);
 	AUTO_CLOSE int fd = open(name, O_WRONLY | O_CLOEXEC);
 	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
 }
 
 // Version 2 wants processes in the leaves only: we go into one, then the others can have controllers.
-static bool prepare_v2(const char *folder)
+static bool prepare_v2(const char *directory)
 {
 	char name[1400];
 	AUTO_BUF struct buf controllers = BUF_INIT;
-	snprintf(name, sizeof name, "%s/cgroup.controllers", folder);
+	snprintf(name, sizeof name, "%s/cgroup.controllers", directory);
 	if (file_read(AT_FDCWD, name, 2048, &controllers, NULL, NULL) < 0 || !controllers.data ||
 	    !has_word(controllers.data, controllers.len, "memory") || !has_word(controllers.data, controllers.len, "pids"))
 		return false;
-	if (write_text(folder, "cgroup.subtree_control", CGROUP_DIVIDE) == 0)
+	if (write_text(directory, "cgroup.subtree_control", CGROUP_DIVIDE) == 0)
 		return true; // the root, or already so
-	snprintf(name, sizeof name, "%s/" PREFIX "worker", folder);
+	snprintf(name, sizeof name, "%s/" PREFIX "worker", directory);
 	if (mkdir(name, 0755) < 0 && errno != EEXIST)
 		return false;
 	return write_text(name, "cgroup.procs", "0") == 0 &&
-	       write_text(folder, "cgroup.subtree_control", CGROUP_DIVIDE) == 0;
+	       write_text(directory, "cgroup.subtree_control", CGROUP_DIVIDE) == 0;
 }
 
 // ---- removing -------------------------------------------------------------------------------------------------------
 
 // The kernel needs a moment after the last process has gone.
-static void remove_folder(int parent, const char *name)
+static void remove_directory(int parent, const char *name)
 {
 	struct timespec pause = {0, REMOVE_PAUSE_MS * 1000000};
 	for (int i = 0; i < REMOVE_TRIES && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno == EBUSY; i++)
 		nanosleep(&pause, NULL);
 }
 
-// A session's cgroup with its jobs'. Cgroups are removed as empty folders; the files in them don't count.
+// A session's cgroup with its jobs'. Cgroups are removed as empty directories; the files in them don't count.
 static void remove_session(const char *path)
 {
 	DIR *d = opendir(path);
@@ -118,14 +119,14 @@ static void remove_session(const char *path)
 		return;
 	for (const struct dirent *e; (e = readdir(d));)
 		if (e->d_type == DT_DIR && e->d_name[0] != '.')
-			remove_folder(dirfd(d), e->d_name);
+			remove_directory(dirfd(d), e->d_name);
 	closedir(d);
-	remove_folder(AT_FDCWD, path);
+	remove_directory(AT_FDCWD, path);
 }
 
-static void remove_left_over(const char *folder)
+static void remove_left_over(const char *directory)
 {
-	DIR *d = opendir(folder);
+	DIR *d = opendir(directory);
 	if (!d)
 		return;
 	for (const struct dirent *e; (e = readdir(d));) {
@@ -134,7 +135,7 @@ static void remove_left_over(const char *folder)
 				   : 0;
 		if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
 			continue;
-		AUTO_FREE char *name = mem_printf("%s/%s", folder, e->d_name);
+		AUTO_FREE char *name = mem_printf("%s/%s", directory, e->d_name);
 		remove_session(name);
 	}
 	closedir(d);
@@ -142,20 +143,20 @@ static void remove_left_over(const char *folder)
 
 // ---- finding --------------------------------------------------------------------------------------------------------
 
-static bool may_make(const char *folder)
+static bool may_make(const char *directory)
 {
-	return access(folder, W_OK) == 0;
+	return access(directory, W_OK) == 0;
 }
 
 static bool find_v1(struct cgroup_home *h, const char *cgroups, const char *mounts)
 {
-	return find_folder(cgroups, mounts, "memory", h->memory, sizeof h->memory) &&
-	       find_folder(cgroups, mounts, "pids", h->pids, sizeof h->pids) && may_make(h->memory) && may_make(h->pids);
+	return find_directory(cgroups, mounts, "memory", h->memory, sizeof h->memory) &&
+	       find_directory(cgroups, mounts, "pids", h->pids, sizeof h->pids) && may_make(h->memory) && may_make(h->pids);
 }
 
 static bool find_v2(struct cgroup_home *h, const char *cgroups, const char *mounts)
 {
-	if (!find_folder(cgroups, mounts, NULL, h->memory, sizeof h->memory) || !may_make(h->memory) ||
+	if (!find_directory(cgroups, mounts, NULL, h->memory, sizeof h->memory) || !may_make(h->memory) ||
 	    !prepare_v2(h->memory))
 		return false;
 	memcpy(h->pids, h->memory, sizeof h->pids);

@@ -12,7 +12,7 @@ struct runtime {
 	enum isolation isolation;
 	const struct runtime_kind *kind;
 	struct rpc_loop *loop;
-	char *folder;
+	char *directory;
 	int agent; // the program, open
 	const struct toolchain_config *toolchain;
 	struct limits limits;
@@ -24,8 +24,8 @@ struct runtime {
 // Where a session's agent runs.
 struct place {
 	pid_t pid;
-	int fd;       // the connection to the agent; the session takes it over
-	char *folder; // `process`: its scratch folders
+	int fd;          // the connection to the agent; the session takes it over
+	char *directory; // `process`: its scratch directories
 	struct cgroup cgroup;
 };
 

@@ -1,5 +1,5 @@
-// The runtime `process`: an agent as a plain child, with limits and nothing else. For tests, and machines where everything is
-// trusted: jobs see the host's files, each other and the worker.
+// The runtime `process`: an agent as a plain child, with limits and nothing else. For tests, and machines where everything
+// is trusted: jobs see the host's files, each other and the worker.
 #include "worker/runtime/parts.h"
 #include "worker/runtime/process_ops.h"
 
@@ -53,9 +53,9 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 		arguments[n++] = "--filter";
 		arguments[n++] = "4";
 	}
-	if (p->folder) {
+	if (p->directory) {
 		arguments[n++] = "--scratch";
-		arguments[n++] = p->folder;
+		arguments[n++] = p->directory;
 	}
 	if (p->cgroup.version != CGROUP_NONE) {
 		arguments[n++] = "--memory";
@@ -76,7 +76,7 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 // What killed workers have left behind.
 static void process_prepare(struct runtime *r)
 {
-	DIR *d = opendir(r->folder);
+	DIR *d = opendir(r->directory);
 	if (!d)
 		return;
 	for (const struct dirent *e; (e = readdir(d));) {
@@ -94,9 +94,9 @@ static int process_open(struct runtime *r, const struct toolchain *toolchain, un
 	char name[16];
 	if (!toolchain_is_host(toolchain))
 		return err_set(err, ERR_USAGE, "the runtime 'process' runs the host's compilers only, no images");
-	p->folder = mem_printf("%s/process-%d-%u", r->folder, (int)getpid(), serial);
-	if (mkdir(p->folder, 0700) < 0)
-		return err_errno(err, "cannot make '%s'", p->folder);
+	p->directory = mem_printf("%s/process-%d-%u", r->directory, (int)getpid(), serial);
+	if (mkdir(p->directory, 0700) < 0)
+		return err_errno(err, "cannot make '%s'", p->directory);
 	snprintf(name, sizeof name, "%u", serial);
 	if (cgroup_open(&p->cgroup, &r->cgroups, name, r->session_memory_bytes, geteuid(), getegid(), err) < 0)
 		return -1;

@@ -20,7 +20,7 @@ static const char *const op_names[] = {
 	[OP_WRITE] = "write",
 	[OP_PRIVATE] = "private mounts",
 	[OP_ROOT] = "tmpfs for the root",
-	[OP_FOLDER] = "mkdir",
+	[OP_DIRECTORY] = "mkdir",
 	[OP_FILE] = "create",
 	[OP_LINK] = "symlink",
 	[OP_BIND] = "bind",
@@ -44,10 +44,10 @@ void ops_add(struct ops *o, enum op_kind kind, const char *a, const char *b, uin
 				     .fd = -1};
 }
 
-void ops_add_write(struct ops *o, int folder, const char *file, const char *text)
+void ops_add_write(struct ops *o, int directory, const char *file, const char *text)
 {
 	ops_add(o, OP_WRITE, file, text, 0);
-	o->all[o->n - 1].fd = folder;
+	o->all[o->n - 1].fd = directory;
 }
 
 void ops_release(struct ops *o)
@@ -59,9 +59,9 @@ void ops_release(struct ops *o)
 
 // ---- in the child: system calls only --------------------------------------------------------------------------------
 
-static int write_text(int folder, const char *file, const char *text)
+static int write_text(int directory, const char *file, const char *text)
 {
-	int fd = openat(folder, file, O_WRONLY | O_CLOEXEC);
+	int fd = openat(directory, file, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	ssize_t n = write(fd, text, strlen(text));
@@ -114,7 +114,7 @@ static int carry_out(const struct op *op)
 		return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	case OP_ROOT:
 		return make_root(op->a);
-	case OP_FOLDER:
+	case OP_DIRECTORY:
 		return mkdir(op->a, 0755);
 	case OP_FILE:
 		return mknod(op->a, S_IFREG | 0644, 0);
@@ -139,8 +139,8 @@ static int carry_out(const struct op *op)
 	return -1;
 }
 
-// The descriptors that the program gets, then ours for the report, then the program. By system call: a sanitizer would take them
-// for the parent's.
+// The descriptors that the program gets, then ours for the report, then the program. By system call: a sanitizer would take
+// them for the parent's.
 static int arrange_descriptors(const struct start *s, int *report, int *program)
 {
 	int moved[MAX_FDS + 2];
@@ -195,8 +195,8 @@ static _Noreturn void become(const struct start *s, int report)
 	static char *no_environment[] = {NULL};
 	reset_signals();
 	setpgid(0, 0);
-	// Else /proc/self belongs to root, and what an ordinary user has to write there can't be written. A worker that has been
-	// root before, as many services, is not.
+	// Else /proc/self belongs to root, and what an ordinary user has to write there can't be written. A worker that has
+	// been root before, as many services, is not.
 	prctl(PR_SET_DUMPABLE, 1);
 	for (size_t i = 0; i < s->ops->n; i++)
 		if (carry_out(&s->ops->all[i]) < 0)

@@ -1,8 +1,8 @@
-// Starts a process in surroundings of its own: a list of operations, prepared by the parent with everything that they need, and
-// carried out by the child one after the other with no decisions left.
+// Starts a process in surroundings of its own: a list of operations, prepared by the parent with everything that they need,
+// and carried out by the child one after the other with no decisions left.
 //
-// The child is a copy of a program with many threads, so it makes system calls and nothing else. The first operation that fails
-// ends it; the parent learns which one it was and why. Thread: any, one at a time for each list.
+// The child is a copy of a program with many threads, so it makes system calls and nothing else. The first operation that
+// fails ends it; the parent learns which one it was and why. Thread: any, one at a time for each list.
 #ifndef COFFER_WORKER_RUNTIME_PROCESS_OPS_H
 #define COFFER_WORKER_RUNTIME_PROCESS_OPS_H
 
@@ -13,10 +13,10 @@
 #include <sys/types.h>
 
 enum op_kind {
-	OP_WRITE,     // text `b` into the file `a` below the folder `fd`
+	OP_WRITE,     // text `b` into the file `a` below the directory `fd`
 	OP_PRIVATE,   // no mount event leaves or enters
 	OP_ROOT,      // mounts an empty tmpfs on `a` and goes there: the new root. What follows is relative to it.
-	OP_FOLDER,    // makes the folder `a`
+	OP_DIRECTORY, // makes the directory `a`
 	OP_FILE,      // makes the empty file `a`, for a bind
 	OP_LINK,      // makes the symbolic link `a` to `b`
 	OP_BIND,      // the host's `b` appears as `a`, with the mount attributes `flags`
@@ -43,7 +43,7 @@ struct ops {
 
 // Copies the strings (NULL is fine).
 void ops_add(struct ops *ops, enum op_kind kind, const char *a, const char *b, uint64_t flags);
-void ops_add_write(struct ops *ops, int folder, const char *file, const char *text);
+void ops_add_write(struct ops *ops, int directory, const char *file, const char *text);
 void ops_release(struct ops *ops);
 
 // What the new process is to be.

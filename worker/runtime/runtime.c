@@ -51,11 +51,11 @@ static int check(const struct runtime *r, const struct runtime_config *c, struct
 		return err_errno(err, "cannot open the agent '%s'", c->agent);
 	if (faccessat(r->agent, "", X_OK, AT_EMPTY_PATH) < 0)
 		return err_errno(err, "cannot run the agent '%s'", c->agent);
-	if (r->isolation == ISOLATION_PROCESS && (!c->folder || c->folder[0] != '/' || strlen(c->folder) > 180))
+	if (r->isolation == ISOLATION_PROCESS && (!c->directory || c->directory[0] != '/' || strlen(c->directory) > 180))
 		return err_set(err, ERR_USAGE,
 			       "the runtime 'process' needs the absolute name of a folder for scratch files");
-	if (r->isolation == ISOLATION_PROCESS && access(c->folder, W_OK | X_OK) < 0)
-		return err_errno(err, "cannot write to '%s'", c->folder);
+	if (r->isolation == ISOLATION_PROCESS && access(c->directory, W_OK | X_OK) < 0)
+		return err_errno(err, "cannot write to '%s'", c->directory);
 	if (r->jobs > MAX_JOBS)
 		return err_set(err, ERR_USAGE, "at most %d jobs at once in one session", MAX_JOBS);
 	if (c->cgroups_required && r->cgroups.version == CGROUP_NONE)
@@ -69,7 +69,7 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	r->isolation = kind;
 	r->kind = kind == ISOLATION_PROCESS ? &runtime_process : kind == ISOLATION_SANDBOX ? &runtime_sandbox : NULL;
 	r->loop = c->loop;
-	r->folder = c->folder ? mem_strdup(c->folder) : NULL;
+	r->directory = c->directory ? mem_strdup(c->directory) : NULL;
 	r->toolchain = c->toolchain;
 	r->limits = limits_with_defaults(&c->limits);
 	r->jobs = c->jobs ? c->jobs : DEFAULT_JOBS;
@@ -96,7 +96,7 @@ void runtime_free(struct runtime *r)
 	if (!r)
 		return;
 	mem_close_cleanup(&r->agent);
-	free(r->folder);
+	free(r->directory);
 	free(r);
 }
 
@@ -112,16 +112,16 @@ static bool has_ended(pid_t pid, int within_ms)
 static void place_close(struct place *p)
 {
 	mem_close_cleanup(&p->fd);
-	// In a sandbox it is the first process of its namespace, and all others die with it. Under `process` it ends its jobs by
-	// itself when the connection is closed.
-	if (p->pid > 0 && (!p->folder || !has_ended(p->pid, GRACE_MS)))
+	// In a sandbox it is the first process of its namespace, and all others die with it. Under `process` it ends its
+	// jobs by itself when the connection is closed.
+	if (p->pid > 0 && (!p->directory || !has_ended(p->pid, GRACE_MS)))
 		kill(p->pid, SIGKILL);
 	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	cgroup_close(&p->cgroup);
-	if (p->folder)
-		tree_remove(AT_FDCWD, p->folder);
-	free(TAKE(p->folder));
+	if (p->directory)
+		tree_remove(AT_FDCWD, p->directory);
+	free(TAKE(p->directory));
 }
 
 static int connect_agent(struct runtime_session *s, struct err *err)
@@ -323,8 +323,8 @@ static int send_source(struct rpc_call *call, const struct job *job, struct err 
 
 static int receive_all(struct rpc_call *call, struct reply *reply, struct err *err)
 {
-	// The agent ends the job by itself in time; this is for an agent that hangs. Each message starts it anew, but what a job may
-	// send has its limits.
+	// The agent ends the job by itself in time; this is for an agent that hangs. Each message starts it anew, but what a
+	// job may send has its limits.
 	uint32_t wall_ms = reply->limits->wall_ms;
 	int timeout_ms = wall_ms < INT32_MAX - GRACE_MS ? (int)wall_ms + GRACE_MS : INT32_MAX;
 	Coffer__V1__ExecReply *m;

@@ -7,8 +7,9 @@
 // A boundary is there in full or not at all: when any part can't be set up, opening or executing fails, and the text names
 // it ("cannot set up the sandbox: pivot_root: Operation not permitted"). Nothing ever steps down by itself.
 //
-// Threads: runtime_session_exec sleeps until the job has ended; call it from one thread for each job, from many at once. Everything
-// else may be called from any thread. Nothing here may be called on the thread of the rpc loop but job_cancel_fire.
+// Threads: runtime_session_exec sleeps until the job has ended; call it from one thread for each job, from many at once.
+// Everything else may be called from any thread. Nothing here may be called on the thread of the rpc loop but
+// job_cancel_fire.
 #ifndef COFFER_WORKER_RUNTIME_RUNTIME_H
 #define COFFER_WORKER_RUNTIME_RUNTIME_H
 
@@ -42,7 +43,7 @@ struct runtime_session;
 struct runtime_config {
 	struct rpc_loop *loop;                    // for the connections to agents; must outlive the runtime
 	const char *agent;                        // the program, a static coffer-agent
-	const char *folder;                       // exists, private: scratch folders of `process`
+	const char *directory;                    // exists, private: scratch directories of `process`
 	const struct toolchain_config *toolchain; // worker/runtime/toolchain.h; what it names must outlive the runtime
 	struct limits limits;                     // the operator's; zeros stand for those of limits_default
 	unsigned jobs;                            // at once in one session; 0: 1024, at most 8192
@@ -50,7 +51,7 @@ struct runtime_config {
 	bool cgroups_required;                    // refuse to open sessions where cgroups can't be used
 };
 
-// Knows the kind and checks what can be known before a session (the agent is there, the folder is). `config` is copied.
+// Knows the kind and checks what can be known before a session (the agent is there, the directory is). `config` is copied.
 int runtime_new(enum isolation kind, const struct runtime_config *config, struct runtime **runtime, struct err *err);
 enum isolation runtime_isolation(const struct runtime *runtime);
 void runtime_free(struct runtime *runtime); // after its sessions
@@ -89,7 +90,7 @@ struct job_bytes {
 ssize_t job_read_bytes(void *bytes, void *to, size_t room, struct err *err);
 
 struct job_output {
-	const char *name; // below the scratch folder, as "x.o"; no "..", not absolute
+	const char *name; // below the scratch directory, as "x.o"; no "..", not absolute
 	struct job_sink sink;
 	bool is_present; // filled in: the job has written it
 	uint64_t size;
@@ -109,7 +110,7 @@ void job_cancel_fire(struct job_cancel *cancel); // never sleeps
 
 struct job {
 	const char *const *arguments; // NULL-terminated: the program (looked up in the toolchain's PATH) and all its words
-	const char *source_name;      // below the scratch folder, where the program starts; NULL: there is no source
+	const char *source_name;      // below the scratch directory, where the program starts; NULL: there is no source
 	job_read_fn read;
 	void *read_ctx;
 	bool is_packed;       // what `read` gives is one zstd frame: the agent unpacks it

@@ -1,8 +1,9 @@
-// The runtime `sandbox`: for each session user, mount, pid, ipc, uts, net and cgroup namespaces with an agent as their first process,
-// in a root that has the toolchain read-only and nothing else. What is done for each job on top of that is in agent/init.c.
+// The runtime `sandbox`: for each session user, mount, pid, ipc, uts, net and cgroup namespaces with an agent as their first
+// process, in a root that has the toolchain read-only and nothing else. What is done for each job on top of that is in
+// agent/init.c.
 //
-// As root, the root is built first, with the right to read what only root may, and then everything is given up: the session is an
-// unused user id of the host, which is root in a user namespace of its own. As an ordinary user, all happens in a user
+// As root, the root is built first, with the right to read what only root may, and then everything is given up: the session
+// is an unused user id of the host, which is root in a user namespace of its own. As an ordinary user, all happens in a user
 // namespace from the start. In both, the last step makes new user and mount namespaces, so that the mounts are locked: even
 // the agent can't undo them (mount_namespaces(7)).
 #include "worker/runtime/parts.h"
@@ -21,8 +22,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// Ids that no distribution gives to people, services or containers (systemd's "UIDs and GIDs on systemd systems"), one for each
-// session in turn.
+// Ids that no distribution gives to people, services or containers (systemd's "UIDs and GIDs on systemd systems"), one for
+// each session in turn.
 enum { ID_FIRST = 2000000000, ID_COUNT = 65536 };
 
 struct user {
@@ -101,8 +102,8 @@ static void add_toolchain(struct ops *ops, const struct toolchain *toolchain)
 			ops_add(ops, OP_LINK, e->path, e->source, 0);
 			continue;
 		}
-		ops_add(ops, is_file ? OP_FILE : OP_FOLDER, e->path, NULL, 0);
-		if (e->kind != TOOLCHAIN_FOLDER)
+		ops_add(ops, is_file ? OP_FILE : OP_DIRECTORY, e->path, NULL, 0);
+		if (e->kind != TOOLCHAIN_DIRECTORY)
 			ops_add(ops, OP_BIND, e->path, e->source, e->kind == TOOLCHAIN_DEVICE ? device : plain);
 	}
 }
@@ -116,7 +117,7 @@ static void prepare(struct ops *ops, const struct place *p, const struct user *u
 	if (!user->is_root)
 		add_maps(ops, proc, user->uid, user->gid);
 	ops_add(ops, OP_PRIVATE, NULL, NULL, 0);
-	ops_add(ops, OP_ROOT, "/proc", NULL, 0); // a folder that is on every system, and not needed by its name any more
+	ops_add(ops, OP_ROOT, "/proc", NULL, 0); // a directory that is on every system, and not needed by its name any more
 	add_toolchain(ops, toolchain);
 	ops_add(ops, OP_PIVOT, NULL, NULL, 0);
 	ops_add(ops, OP_READ_ONLY, NULL, NULL, 0);

@@ -18,8 +18,8 @@ enum {
 		CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 };
 
-// What compilers, assemblers and linkers need, and the first process of a job. What a kernel or an architecture does not have is
-// skipped. Everything else answers ENOSYS, so that a C library falls back to an older call, as from clone3 to clone.
+// What compilers, assemblers and linkers need, and the first process of a job. What a kernel or an architecture does not
+// have is skipped. Everything else answers ENOSYS, so that a C library falls back to an older call, as from clone3 to clone.
 // clang-format off
 static const char *const allowed[] = {
 	// files

@@ -39,7 +39,8 @@ static bool has_path(const struct toolchain *t, const char *path)
 	return false;
 }
 
-// What is at `source` appears as `path`: a link as a link, a folder (or a file, if wanted) as itself. Anything else is left out.
+// What is at `source` appears as `path`: a link as a link, a directory (or a file, if wanted) as itself. Anything else is
+// left out.
 static int add_from(struct toolchain *t, const char *path, const char *source, bool files_too, struct err *err)
 {
 	struct stat st;
@@ -64,7 +65,7 @@ static int add_from(struct toolchain *t, const char *path, const char *source, b
 static int add_own(struct toolchain *t, struct err *err)
 {
 	static const char *const devices[] = {"null", "zero", "full", "random", "urandom"};
-	if (add(t, TOOLCHAIN_FOLDER, "tmp", NULL, err) < 0 || add(t, TOOLCHAIN_FOLDER, "dev", NULL, err) < 0)
+	if (add(t, TOOLCHAIN_DIRECTORY, "tmp", NULL, err) < 0 || add(t, TOOLCHAIN_DIRECTORY, "dev", NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; i < COUNT_OF(devices); i++)
 		if (add(t, TOOLCHAIN_DEVICE, arena_printf(&t->arena, "dev/%s", devices[i]),
@@ -95,7 +96,7 @@ static int add_extra(struct toolchain *t, const char *word, struct err *err)
 	path++;
 	for (char *slash = path; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
-		if (!has_path(t, path) && add(t, TOOLCHAIN_FOLDER, path, NULL, err) < 0)
+		if (!has_path(t, path) && add(t, TOOLCHAIN_DIRECTORY, path, NULL, err) < 0)
 			return -1;
 		*slash = '/';
 	}
@@ -105,12 +106,12 @@ static int add_extra(struct toolchain *t, const char *word, struct err *err)
 
 static int add_host(struct toolchain *t, const struct toolchain_config *config, struct err *err)
 {
-	static const char *const folders[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"};
+	static const char *const directories[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"};
 	static const char *const settings[] = {"alternatives", "ld.so.cache", "clang"};
-	for (size_t i = 0; i < COUNT_OF(folders); i++)
-		if (add_from(t, folders[i], arena_printf(&t->arena, "/%s", folders[i]), false, err) < 0)
+	for (size_t i = 0; i < COUNT_OF(directories); i++)
+		if (add_from(t, directories[i], arena_printf(&t->arena, "/%s", directories[i]), false, err) < 0)
 			return -1;
-	if (add(t, TOOLCHAIN_FOLDER, "etc", NULL, err) < 0)
+	if (add(t, TOOLCHAIN_DIRECTORY, "etc", NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; i < COUNT_OF(settings); i++)
 		if (add_from(t, arena_printf(&t->arena, "etc/%s", settings[i]),

@@ -1,7 +1,7 @@
 // What a job finds where it runs: the files of an image, or the host's own compilers.
 //
 // `host` is the host's /usr, /bin, /lib* and what belongs to them in /etc (alternatives, the loader's cache), with the
-// operator's further folders (as /opt/cross), and nothing else of the host. An image is a folder
+// operator's further directories (as /opt/cross), and nothing else of the host. An image is a directory
 // IMAGES/sha256-<64 hex digits>/rootfs that somebody has unpacked and checked. Either way it is read-only for jobs, with an
 // own small /dev and an empty /tmp, and without /proc, /sys, /home, /root, /run and /var.
 // Thread: any, one at a time for each toolchain but for toolchain_identity and toolchain_facts.
@@ -20,10 +20,10 @@ struct runtime_session;
 struct compilers; // compiler/compiler.h
 
 struct toolchain_config {
-	const char *images; // the folder of unpacked images, or NULL: there are none
-	const char *const
-		*extra; // the host's further folders, "/opt/cross" or "/srv/x:/opt/x" (where jobs see it), NULL-terminated
-	bool no_host;   // only images: "host:…" is refused
+	const char *images; // the directory of unpacked images, or NULL: there are none
+	const char *const *
+		extra; // the host's further directories, "/opt/cross" or "/srv/x:/opt/x" (where jobs see it), NULL-terminated
+	bool no_host;  // only images: "host:…" is refused
 };
 
 // Where jobs look for programs, in every toolchain.
@@ -32,28 +32,29 @@ struct toolchain_config {
 #define TOOLCHAIN_WORK_DIR "/tmp/job" // where programs start
 
 enum toolchain_entry_kind {
-	TOOLCHAIN_FOLDER, // an empty folder
-	TOOLCHAIN_LINK,   // a symbolic link to `source`
-	TOOLCHAIN_BIND,   // the host's folder or file `source`, read-only
-	TOOLCHAIN_DEVICE, // the host's device file `source`
+	TOOLCHAIN_DIRECTORY, // an empty directory
+	TOOLCHAIN_LINK,      // a symbolic link to `source`
+	TOOLCHAIN_BIND,      // the host's directory or file `source`, read-only
+	TOOLCHAIN_DEVICE,    // the host's device file `source`
 };
 struct toolchain_entry {
 	enum toolchain_entry_kind kind;
-	const char *path; // below the new root, without a leading '/'; folders come before what is in them
+	const char *path; // below the new root, without a leading '/'; directories come before what is in them
 	const char *source;
 	bool is_file; // TOOLCHAIN_BIND of a file
 };
 
 struct toolchain;
-// `image`: "host", "host:…" or "sha256:<64 hex digits>". ERR_NOT_FOUND: there is no such image here; ERR_USAGE: no name of one.
+// `image`: "host", "host:…" or "sha256:<64 hex digits>". ERR_NOT_FOUND: there is no such image here; ERR_USAGE: no name of
+// one.
 int toolchain_open(const char *image, const struct toolchain_config *config, struct toolchain **toolchain, struct err *err);
 void toolchain_free(struct toolchain *toolchain);
 bool toolchain_is_host(const struct toolchain *toolchain);
 // What the root consists of, in the order in which it can be made.
 const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchain, size_t *n);
 
-// What stands for the toolchain in keys: the image's digest, or "host:" and a digest over the compiler of that name and all it
-// runs (compiler/compiler.h). Looked up in TOOLCHAIN_PATH. `compilers` may be NULL for images.
+// What stands for the toolchain in keys: the image's digest, or "host:" and a digest over the compiler of that name and all
+// it runs (compiler/compiler.h). Looked up in TOOLCHAIN_PATH. `compilers` may be NULL for images.
 #define TOOLCHAIN_IDENTITY 80
 int toolchain_identity(const struct toolchain *toolchain, struct compilers *compilers, const char *compiler,
 		       char identity[TOOLCHAIN_IDENTITY], struct err *err);

@@ -405,12 +405,12 @@ static int leave(void)
 
 static int look(void)
 {
-	static const char *const folders[] = {"/tmp", "/tmp/job"};
+	static const char *const directories[] = {"/tmp", "/tmp/job"};
 	for (size_t i = 0; i < 2; i++) {
-		DIR *d = opendir(folders[i]);
+		DIR *d = opendir(directories[i]);
 		for (const struct dirent *e; d && (e = readdir(d));)
 			if (e->d_name[0] != '.' && strcmp(e->d_name, "job") != 0 && strcmp(e->d_name, "source.i") != 0)
-				printf("bad: %s/%s is there\n", folders[i], e->d_name);
+				printf("bad: %s/%s is there\n", directories[i], e->d_name);
 		if (d)
 			closedir(d);
 	}

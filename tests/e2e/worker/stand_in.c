@@ -1,5 +1,6 @@
-// A compiler for tests, in an image of its own: sleeps (-fsleep=MS), fails (-fstatus=N), writes what nobody can know (-frandom), a link
-// instead of an object (-flink), or nothing (-fnothing), or leaves a file for the next job (-fleave) and says whether it finds one.
+// A compiler for tests, in an image of its own: sleeps (-fsleep=MS), fails (-fstatus=N), writes what nobody can know
+// (-frandom), a link instead of an object (-flink), or nothing (-fnothing), or leaves a file for the next job (-fleave) and
+// says whether it finds one.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

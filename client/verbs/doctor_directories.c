@@ -1,4 +1,4 @@
-// The folders coffer writes to, and the clocks of their file systems.
+// The directories coffer writes to, and the clocks of their file systems.
 #include "base/file.h"
 #include "base/path.h"
 #include "client/verbs/doctor.h"
@@ -62,7 +62,7 @@ static int try_to_write(struct arena *a, const char *dir, int64_t *mtime_ns)
 	return 0;
 }
 
-// ---- the cache folder ---------------------------------------------------------------------------------------------
+// ---- the cache directory ---------------------------------------------------------------------------------------------
 
 static bool check_owner(struct doctor *d, const char *check, const char *dir, mode_t forbidden)
 {
@@ -110,7 +110,7 @@ static void check_space(struct doctor *d, const char *dir, const char *existing)
 		found_ok(d, "free_space", "%s are free for the cache", shown);
 }
 
-void doctor_check_cache_folder(struct doctor *d)
+void doctor_check_cache_directory(struct doctor *d)
 {
 	struct err err = ERR_INIT;
 	const char *dir = verb_cache_dir(&d->arena, &err);
@@ -136,9 +136,9 @@ void doctor_check_cache_folder(struct doctor *d)
 	check_space(d, dir, existing);
 }
 
-// ---- the runtime folder -------------------------------------------------------------------------------------------
+// ---- the runtime directory -------------------------------------------------------------------------------------------
 
-void doctor_check_runtime_folder(struct doctor *d)
+void doctor_check_runtime_directory(struct doctor *d)
 {
 	struct wire_place place;
 	const char *named = getenv("COFFER_RUNTIME_DIR");
