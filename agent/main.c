@@ -119,7 +119,7 @@ static void raise_files(void)
 
 static int serve(struct agent *a, struct err *err)
 {
-	static const struct rpc_method methods[] = {{AGENT_EXEC_PATH, exec_serve}};
+	static const struct rpc_method methods[] = {{.path = AGENT_EXEC_PATH, .serve = exec_serve}};
 	struct rpc_server_config config = {
 		.methods = methods,
 		.n_methods = COUNT_OF(methods),

@@ -23,7 +23,7 @@ static void serve(struct rpc_call *call, void *arg)
 	rpc_finish(call, RPC_ABORTED, "%s", rpc_call_path(call));
 }
 
-static const struct rpc_method methods[] = {{"/a.B/C", serve}};
+static const struct rpc_method methods[] = {{.path = "/a.B/C", .serve = serve, .speaks_first = true}};
 
 // There are no threads here.
 static int serve_now(struct rpc_call *call)

@@ -41,6 +41,21 @@ bool net_same_host(const struct net_address *a, const struct net_address *b)
 	return a->addr.ss_family == AF_INET6 && memcmp(&a6->sin6_addr, &b6->sin6_addr, 8) == 0;
 }
 
+uint16_t net_bucket(const struct shares *shares, const struct net_address *a)
+{
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->addr;
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)&a->addr;
+	if (!a)
+		return shares_bucket(shares, NULL, 0);
+	if (a->addr.ss_family == AF_INET)
+		return shares_bucket(shares, &a4->sin_addr, 4);
+	if (a->addr.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&a6->sin6_addr))
+		return shares_bucket(shares, &a6->sin6_addr.s6_addr[12], 4);
+	if (a->addr.ss_family == AF_INET6)
+		return shares_bucket(shares, &a6->sin6_addr, 16);
+	return shares_bucket(shares, NULL, 0);
+}
+
 void net_tune(int fd)
 {
 	const int one = 1, idle_s = 15, step_s = 5, steps = 3, limit_ms = DEAD_PEER_S * 1000;

@@ -5,6 +5,7 @@
 #define COFFER_REMOTE_ADDRESS_H
 
 #include "remote/rpc.h"
+#include "remote/shares.h"
 
 #include <sys/socket.h>
 
@@ -16,6 +17,8 @@ struct net_address {
 // ---- net.c ----------------------------------------------------------------------------------------------------------------
 void net_name(const struct net_address *a, char out[RPC_ADDRESS_MAX]);        // "192.0.2.1:80", "[2001:db8::1]:80", "unix"
 bool net_same_host(const struct net_address *a, const struct net_address *b); // never of unix sockets
+// The bucket of its block of addresses.
+uint16_t net_bucket(const struct shares *shares, const struct net_address *a); // NULL: none
 // No delay; and a peer that is gone without a word is noticed within 30 s.
 void net_tune(int fd);
 int net_set_nonblocking(int fd, struct err *err);

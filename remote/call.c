@@ -5,6 +5,7 @@
 #include "remote/codec.h"
 #include "remote/grpc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,8 +56,10 @@ void limits_fill(struct rpc_limits *l, bool is_server)
 		.calls = 8192,
 		.connections = 1024,
 		.connections_per_address = (l->connections ? l->connections : 1024) / 2 + 1,
+		.stranger_connections = (l->connections ? l->connections : 1024) / 4 + 1,
+		.stranger_ms = 10000,
 		.handshake_ms = 10000,
-		.first_message_ms = 30000,
+		.first_message_ms = 10000,
 		.stall_ms = is_server ? 30000 : 600000,
 		.idle_ms = 30 * 60 * 1000,
 		.ping_ms = 10000,
@@ -77,6 +80,19 @@ static void call_attend_nowhere(struct note *n)
 	call_unref(CONTAINER_OF(n, struct rpc_call, note));
 }
 
+void call_enter(struct rpc_call *call, enum call_state state)
+{
+	assert(state > call->state && (state != CALL_SERVED || (call->is_server && call->state == CALL_OPEN)) &&
+	       (state != CALL_RESET || call->state != CALL_NEW));
+	call->state = state;
+}
+
+void call_discard(struct rpc_call *call)
+{
+	if (call->in == IN_OPEN)
+		call->in = IN_DISCARDED;
+}
+
 struct rpc_call *call_new(struct rpc_loop *loop, bool is_server, const struct rpc_limits *limits)
 {
 	struct rpc_call *call = mem_alloc(sizeof *call);
@@ -91,7 +107,7 @@ struct rpc_call *call_new(struct rpc_loop *loop, bool is_server, const struct rp
 	call->deframer.max_len = limits->message_bytes;
 	call->inbox_last = &call->inbox;
 	call->outbox_last = &call->outbox;
-	call->peer_accepts = 1u << RPC_IDENTITY;
+	call->serving.peer_accepts = 1u << RPC_IDENTITY;
 	call->cancel_fd = -1;
 	pthread_mutex_init(&call->lock, NULL);
 	monotonic_cond_init(&call->change);
@@ -136,16 +152,16 @@ void call_unref(struct rpc_call *call)
 	messages_free(call->inbox);
 	call_drop_outbox(call);
 	deframer_release(&call->deframer);
-	headers_release(&call->request);
+	headers_release(&call->client.request);
 	headers_release(&call->incoming);
 	headers_release(&call->metadata);
 	headers_release(&call->trailers);
-	headers_release(&call->own_headers);
-	headers_release(&call->own_trailers);
+	headers_release(&call->serving.own_headers);
+	headers_release(&call->serving.own_trailers);
 	if (call->cancel_fd >= 0)
 		close(call->cancel_fd);
-	if (call->channel)
-		channel_unref(call->channel);
+	if (call->client.channel)
+		channel_unref(call->client.channel);
 	link_unref(call->link);
 	pthread_cond_destroy(&call->change);
 	pthread_mutex_destroy(&call->lock);
@@ -171,8 +187,8 @@ void call_over(struct rpc_call *call, enum rpc_code code, const char *text, bool
 			call->status.text = mem_strdup(text);
 		}
 		call->status.unprocessed = unprocessed;
-		if (!call->is_server)
-			call->out_ended = true;
+		if (!call->is_server && call->out != OUT_CUT)
+			call->out = OUT_ENDED;
 		call->is_over = true;
 		call_drop_outbox(call);
 		if (call->is_server)
@@ -194,7 +210,7 @@ static int cannot_send(struct rpc_call *call, struct err *err)
 {
 	if (call->is_server)
 		return err_set(err, ERR_PEER, "the call '%s' is %s", call->path, call->is_over ? "cancelled" : "finished");
-	if (call->is_over && (call->by_peer || call->status.code == RPC_OK))
+	if (call->is_over && (call->client.by_peer || call->status.code == RPC_OK))
 		return 1;
 	if (call->is_over)
 		return err_set(err, grpc_err_of_code(call->status.code), "%s: %s", rpc_code_name(call->status.code),
@@ -235,17 +251,16 @@ int call_queue(struct rpc_call *call, struct chunk *plain, bool is_last, struct 
 	int rc = 0;
 	pthread_mutex_lock(&call->lock);
 	call->n_senders++;
-	while (!call->is_over && !call->out_ended && !may_queue(call, c->len))
+	while (!call->is_over && call->out < OUT_ENDED && !may_queue(call, c->len))
 		monotonic_wait(&call->change, &call->lock, -1);
 	call->n_senders--;
-	if (call->is_over || call->out_ended) {
+	if (call->is_over || call->out >= OUT_ENDED) {
 		rc = cannot_send(call, err);
 	} else {
 		*call->outbox_last = c;
 		call->outbox_last = &c->next;
 		call->outbox_bytes += c->len;
-		call->has_sent = true;
-		call->out_ended = is_last;
+		call->out = is_last ? OUT_ENDED : OUT_BEGUN;
 		if (is_last && call->is_server)
 			call->status = (struct rpc_status){.code = RPC_OK, .text = mem_strdup("")};
 		c = NULL;
@@ -274,6 +289,14 @@ struct chunk *chunk_of_message(const ProtobufCMessage *message, struct err *err)
 	return c;
 }
 
+bool rpc_call_may_send(struct rpc_call *call)
+{
+	pthread_mutex_lock(&call->lock);
+	bool may = may_queue(call, 4096);
+	pthread_mutex_unlock(&call->lock);
+	return may;
+}
+
 int rpc_send(struct rpc_call *call, const ProtobufCMessage *message, struct err *err)
 {
 	struct chunk *c = chunk_of_message(message, err);
@@ -293,9 +316,9 @@ int rpc_send_bytes(struct rpc_call *call, const void *p, size_t n, struct err *e
 void rpc_send_end(struct rpc_call *call)
 {
 	pthread_mutex_lock(&call->lock);
-	bool news = !call->is_server && !call->out_ended;
+	bool news = !call->is_server && call->out < OUT_ENDED;
 	if (news)
-		call->out_ended = true;
+		call->out = OUT_ENDED;
 	pthread_mutex_unlock(&call->lock);
 	if (news)
 		call_post(call);
@@ -317,7 +340,7 @@ static int no_message(struct rpc_call *call, struct err *err)
 
 static bool has_news(const struct rpc_call *call)
 {
-	return call->inbox || call->in_ended || call->is_over;
+	return call->inbox || call->in == IN_ENDED || call->is_over;
 }
 
 // The first message of the inbox. 1, 0 or -1 as rpc_receive.
@@ -479,10 +502,10 @@ bool rpc_call_is_cancelled(const struct rpc_call *call)
 void rpc_cancel(struct rpc_call *call)
 {
 	pthread_mutex_lock(&call->lock);
-	call->cancel_wanted = true;
+	call->out = OUT_CUT;
 	if (call->inbox)
 		drop_inbox(call);
-	call->is_discarding = true;
+	call_discard(call);
 	pthread_mutex_unlock(&call->lock);
 	call_over(call, RPC_CANCELLED, "cancelled here", false);
 	call_post(call);
@@ -521,7 +544,7 @@ const struct rpc_status *rpc_wait_status(struct rpc_call *call)
 {
 	pthread_mutex_lock(&call->lock);
 	drop_inbox(call);
-	call->is_discarding = true;
+	call_discard(call);
 	pthread_mutex_unlock(&call->lock);
 	call_post(call);
 	pthread_mutex_lock(&call->lock);

@@ -165,14 +165,14 @@ int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_co
 static void client_call_attend(struct note *n)
 {
 	struct rpc_call *call = CONTAINER_OF(n, struct rpc_call, note);
-	if (call->phase == CALL_NEW && !call->conn) {
-		struct conn *c = call->channel->conn;
+	if (call->state == CALL_NEW && !call->conn) {
+		struct conn *c = call->client.channel->conn;
 		if (!call->is_over && c && c->state == CONN_OPEN) {
 			session_add_call(c, call);
 			session_begin_deadline(call);
 		} else {
 			call_over(call, RPC_UNAVAILABLE, c && c->goodbye[0] ? c->goodbye : "the connection is gone", true);
-			call->phase = CALL_CLOSED;
+			call_enter(call, CALL_CLOSED);
 		}
 	}
 	session_attend_call(call);
@@ -189,8 +189,8 @@ static int add_metadata(struct headers *h, const char *name, const char *value, 
 
 static int make_request(struct rpc_call *call, const struct rpc_call_options *o, struct err *err)
 {
-	struct headers *h = &call->request;
-	struct rpc_channel *ch = call->channel;
+	struct headers *h = &call->client.request;
+	struct rpc_channel *ch = call->client.channel;
 	char timeout[GRPC_TIMEOUT_MAX];
 	headers_add(h, ":method", "POST");
 	headers_add(h, ":scheme", ch->has_tls ? "https" : "http");
@@ -222,7 +222,7 @@ int rpc_call_start(struct rpc_channel *ch, const char *path, const struct rpc_ca
 	if (!ch->is_usable)
 		return err_set(err, ERR_PEER, "the connection with '%s' is gone or going", ch->link->identity.peer.address);
 	struct rpc_call *call = call_new(ch->loop, false, &ch->limits);
-	call->channel = ch;
+	call->client.channel = ch;
 	atomic_fetch_add(&ch->refs, 1);
 	call->link = link_ref(ch->link);
 	call->path = mem_strdup(path);

@@ -40,10 +40,12 @@ static void conn_free(struct conn *c)
 static struct rpc_call *take_fresh(struct conn *c)
 {
 	struct rpc_call *call = c->fresh;
-	if (call && !(c->fresh = call->next_fresh))
+	if (call && !(c->fresh = call->serving.next_fresh))
 		c->fresh_last = &c->fresh;
-	if (call)
-		call->next_fresh = NULL;
+	if (call) {
+		call->serving.next_fresh = NULL;
+		call->serving.is_fresh = false;
+	}
 	return call;
 }
 
@@ -60,7 +62,7 @@ static void lose_calls(struct conn *c, const char *text)
 	while (c->calls) {
 		struct rpc_call *call = c->calls;
 		call_over(call, call->is_server ? RPC_CANCELLED : RPC_UNAVAILABLE, text,
-			  !call->is_server && !call->is_on_wire);
+			  !call->is_server && !call_is_on_wire(call));
 		session_remove_call(call);
 	}
 	drop_fresh(c);
@@ -282,7 +284,7 @@ static void dispatch_fresh(struct conn *c)
 {
 	struct rpc_call *call;
 	while ((call = take_fresh(c))) {
-		if (call->phase == CALL_OPEN && !call->is_over)
+		if (call->state == CALL_OPEN && !call->is_over)
 			server_dispatch(c, call);
 		call_unref(call);
 	}
@@ -325,6 +327,8 @@ static void conn_shake(struct conn *c)
 	struct err err = ERR_INIT;
 	int rc = c->transport->ops->shake_hands(c->transport, &err);
 	if (rc < 0) {
+		if (c->server)
+			server_lost_handshake(c, c->transport->cause, err.text);
 		conn_fail(c, err.text);
 		return;
 	}

@@ -42,11 +42,14 @@ struct conn {
 	struct rpc_server *server;
 	struct rpc_channel *channel; // with a reference
 	struct conn *next, *prev;    // of the server's
-	struct net_address address;  // if is_tcp
+	struct conn *newer, *older;  // strangers of the same bucket
+	uint16_t bucket;
+	bool is_stranger;           // nobody has shown yet whose it is
+	struct net_address address; // if is_tcp
 
 	struct rpc_call *calls;
 	size_t n_calls;
-	struct rpc_call *fresh, **fresh_last; // with their headers, not yet given to the server
+	struct rpc_call *fresh, **fresh_last; // that are to be served, at the end of a batch of frames
 
 	char *unsent; // what the descriptor did not take
 	size_t unsent_len, unsent_at;
@@ -91,7 +94,8 @@ void session_begin_deadline(struct rpc_call *call);           // by deadline_at
 // ---- session_in.c: header blocks ------------------------------------------------------------------------------------------
 void session_request(struct conn *c, struct rpc_call *call, bool is_end);
 void session_response(struct conn *c, struct rpc_call *call, bool is_end);
-void session_in_end(struct rpc_call *call); // the peer sends no more
+void session_in_end(struct rpc_call *call);  // the peer sends no more
+void session_freshen(struct rpc_call *call); // something came: is it to be served now?
 
 // ---- session_out.c: what nghttp2 is told ----------------------------------------------------------------------------------
 // Does what the call wants by now: submits, resumes, resets, gives room.
@@ -116,5 +120,11 @@ void server_dispatch(struct conn *c, struct rpc_call *call);
 void server_lost_conn(struct conn *c);
 const struct rpc_method *server_method(struct rpc_server *server, const char *path);
 void server_count_attack(struct rpc_server *server);
+int server_take(struct conn *c, struct rpc_call *call, struct err *err); // a call's share of the room; ERR_LIMIT
+void server_is_heard(struct conn *c, struct rpc_call *call);             // it has said something, or is at its end
+void server_end_hold(struct rpc_call *call);                             // stream or thread is at its end
+void server_know(struct conn *c);                                        // is it a tenant's by now?
+void server_lost_handshake(struct conn *c, enum rpc_handshake cause, const char *text);
+bool server_is_short(const struct rpc_server *server); // of connections
 
 #endif

@@ -70,11 +70,10 @@ void guard_sent(struct conn *c, const nghttp2_frame *frame)
 
 static bool is_stalled(struct rpc_call *call, int64_t now)
 {
-	if (call->is_starved || call->phase != CALL_OPEN || !call->is_on_wire ||
-	    now - call->progress_at < call->conn->limits.stall_ms)
+	if (call->wire != WIRE_GOES || !call_is_open(call) || now - call->progress_at < call->conn->limits.stall_ms)
 		return false;
 	pthread_mutex_lock(&call->lock);
-	bool waits = call->outbox || (call->is_server && call->out_ended);
+	bool waits = call->outbox || (call->is_server && call->out == OUT_ENDED);
 	pthread_mutex_unlock(&call->lock);
 	return waits;
 }
@@ -83,12 +82,11 @@ static void judge_calls(struct conn *c, int64_t now)
 {
 	for (struct rpc_call *call = c->calls, *next; call; call = next) {
 		next = call->next;
-		if (call->is_reset)
+		if (!call_is_open(call))
 			continue;
 		if (is_stalled(call, now))
 			session_expire_call(call, RPC_UNAVAILABLE, "the peer has taken no data for too long");
-		else if (c->is_server && call->phase == CALL_OPEN && !call->has_message && !call->in_ended &&
-			 now - call->began_at >= c->limits.first_message_ms)
+		else if (c->is_server && call->state == CALL_OPEN && now - call->began_at >= c->limits.first_message_ms)
 			session_expire_call(call, RPC_DEADLINE_EXCEEDED, "no message has come in time");
 	}
 }
@@ -114,9 +112,17 @@ void guard_finish_drain(struct conn *c)
 	conn_dirty(c);
 }
 
+// A stranger's connection, and room is short.
+static bool is_in_the_way(const struct conn *c)
+{
+	return c->is_stranger && server_is_short(c->server);
+}
+
 void guard_tick(struct conn *c, int64_t now)
 {
 	if ((c->state != CONN_OPEN || !c->has_settings) && now - c->began_at >= c->limits.handshake_ms) {
+		if (c->server)
+			server_lost_handshake(c, RPC_HANDSHAKE_TIMEOUT, "nothing in time");
 		if (c->state == CONN_OPEN)
 			conn_fault(c, NGHTTP2_SETTINGS_TIMEOUT, "no SETTINGS in time");
 		else
@@ -133,7 +139,7 @@ void guard_tick(struct conn *c, int64_t now)
 	judge_calls(c, now);
 	if (!c->is_server)
 		keep_alive(c, now);
-	else if (!c->n_calls && now - c->busy_at >= c->limits.idle_ms)
+	else if (!c->n_calls && now - c->busy_at >= (is_in_the_way(c) ? c->limits.stranger_ms : c->limits.idle_ms))
 		conn_drain(c);
 	if (c->is_draining && now - c->drain_at >= DRAIN_NOTICE_MS)
 		guard_finish_drain(c);

@@ -65,13 +65,18 @@ struct rpc_limits {
 	uint32_t connection_window; // and for all streams together; 32 MiB
 	uint32_t connection_bytes;  // in memory for all calls of a connection: unread messages and pieces of them; 128 MiB
 	uint32_t streams;           // calls at once on one connection; 1024
-	uint32_t calls;             // calls at once that a server serves, each on a thread; 8192
+	uint32_t calls;             // calls at once that a server has, each on a thread once it has begun; 8192
 	uint32_t connections;       // of a server; 1024
-	uint32_t connections_per_address; // half of `connections`
-	uint32_t handshake_ms;            // from accept or connect to the peer's SETTINGS, and for any header block; 10 s
-	uint32_t first_message_ms;        // from a call's headers to its first message; 30 s
-	uint32_t stall_ms;                // no byte of what waits to be sent is taken by the peer: the call ends; 30 s
-	uint32_t idle_ms;                 // a server's connection without calls is closed; 30 min
+	uint32_t connections_per_address; // half of `connections`; not where there are shares
+	// Of a server that tenants and strangers reach: shares of calls and connections (remote/shares.h). Until rpc_call_admit says
+	// whose a call is, it is one of so many; 0: no shares.
+	uint32_t stranger_calls;
+	uint32_t stranger_connections; // a quarter of `connections`; the oldest one makes room for a new one
+	uint32_t stranger_ms;          // after which they are closed when room is short, and they have no call; 10 s
+	uint32_t handshake_ms;         // from accept or connect to the peer's SETTINGS, and for any header block; 10 s
+	uint32_t first_message_ms;     // from a call's headers to its first message; 10 s
+	uint32_t stall_ms;             // no byte of what waits to be sent is taken by the peer: the call ends; 30 s
+	uint32_t idle_ms;              // a server's connection without calls is closed; 30 min
 	uint32_t ping_ms;     // pings that come faster, without data in between, are strikes; the third ends it; 10 s
 	uint32_t stack_bytes; // of a thread that serves a call; 256 KiB, of which only what is touched counts
 };
@@ -197,6 +202,9 @@ struct rpc_method {
 	// Serves one call, on a thread of its own, and ends it with rpc_finish or rpc_reply. When it returns the call is
 	// gone. It must come back soon after the call is cancelled.
 	void (*serve)(struct rpc_call *call, void *arg);
+	// A call gets a thread with its first message (or when it ends without one), so that whoever says nothing holds none.
+	bool speaks_first; // but this one has something to say before it has heard anything
+	bool on_loop;      // it has one message, and serve never sleeps: runs on the loop, once the client has said all
 };
 
 struct rpc_server_config {
@@ -231,13 +239,35 @@ size_t rpc_server_drain(struct rpc_server *server, int grace_ms);
 // Cuts every connection, waits until the serving functions have returned.
 void rpc_server_free(struct rpc_server *server);
 
+// Why a handshake failed.
+enum rpc_handshake {
+	RPC_HANDSHAKE_OTHER,
+	RPC_HANDSHAKE_EXPIRED,   // the peer's certificate has, or is not valid yet
+	RPC_HANDSHAKE_UNTRUSTED, // nobody we know has signed it
+	RPC_HANDSHAKE_REJECTED,  // the peer does not want ours
+	RPC_HANDSHAKE_VERSION,   // no TLS 1.3, or none at all
+	RPC_HANDSHAKE_PROTOCOL,  // no HTTP/2
+	RPC_HANDSHAKE_HUNG_UP,
+	RPC_HANDSHAKE_TIMEOUT,
+	RPC_HANDSHAKES
+};
+const char *rpc_handshake_name(enum rpc_handshake cause); // "expired", …
+
 struct rpc_server_stats {
 	uint64_t connections, calls;             // now
 	uint64_t total_connections, total_calls; // since the start
 	uint64_t refused;                        // calls beyond a limit
 	uint64_t attacks;                        // connections ended because of what the peer did with the protocol
+	uint64_t strangers;                      // connections of which nobody has shown whose they are, now
+	uint64_t crowded_out;                    // of those, closed for lack of room
+	uint64_t refused_connections;            // for which there was no room
+	uint64_t handshakes[RPC_HANDSHAKES];     // that failed, by cause
 };
 void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *stats);
+
+// Whose the call is: who has shown it, with a token or a certificate, says so before anything that takes time. ERR_LIMIT: that one has
+// its share of calls or connections; finish it with RPC_RESOURCE_EXHAUSTED. is_trusted: one of the operator's own machines.
+int rpc_call_admit(struct rpc_call *call, const char *tenant, bool is_trusted, struct err *err);
 
 // Ends the call, once: what is queued still goes out, before the status. The text is for people.
 __attribute__((format(printf, 3, 4))) void rpc_finish(struct rpc_call *call, enum rpc_code code, const char *fmt, ...);

@@ -12,6 +12,8 @@
 #define ACCEPT_AT_ONCE 64
 #define NO_DESCRIPTORS_MS 100
 
+static void tell_refusal(struct rpc_server *s, const char *address, const char *event, const char *why);
+
 // ---- calls and connections, as the loop tells of them -----------------------------------------------------------------------
 
 const struct rpc_method *server_method(struct rpc_server *server, const char *path)
@@ -27,21 +29,90 @@ const struct rpc_method *server_method(struct rpc_server *server, const char *pa
 
 static int begin_on_thread(struct rpc_call *call)
 {
-	return pool_give(call->server->pool, call);
+	return pool_give(call->serving.server->pool, call);
+}
+
+static void add_silent(struct rpc_server *s, struct rpc_call *call, uint16_t bucket)
+{
+	call->serving.is_silent = true;
+	call->serving.older = s->newest_call[bucket];
+	*(call->serving.older ? &call->serving.older->serving.newer : &s->oldest_call[bucket]) = call;
+	s->newest_call[bucket] = call;
+}
+
+void server_is_heard(struct conn *c, struct rpc_call *call)
+{
+	struct rpc_server *s = c->server;
+	struct call_serving *v = &call->serving;
+	if (!v->is_silent)
+		return;
+	v->is_silent = false;
+	*(v->older ? &v->older->serving.newer : &s->oldest_call[c->bucket]) = v->newer;
+	*(v->newer ? &v->newer->serving.older : &s->newest_call[c->bucket]) = v->older;
+	v->older = v->newer = NULL;
+}
+
+// A call that has said nothing gives its place to one that may have something to say.
+static bool silence_one(struct rpc_server *s, uint16_t bucket)
+{
+	struct rpc_call *call = s->oldest_call[bucket];
+	if (!call)
+		call = s->oldest_call[shares_fattest_calls(&s->shares)];
+	if (!call)
+		return false;
+	server_is_heard(call->conn, call);
+	shares_give_call(&s->shares, &call->serving.charge);
+	session_expire_call(call, RPC_RESOURCE_EXHAUSTED, "others need the room of a call that says nothing");
+	return true;
+}
+
+// What a call takes of the server's room: its share, and until both the stream and the thread are at their end.
+int server_take(struct conn *c, struct rpc_call *call, struct err *err)
+{
+	struct rpc_server *s = c->server;
+	struct charge *charge = &call->serving.charge;
+	call->serving.holders = 1;
+	if (!shares_are_used(&s->shares))
+		return 0;
+	int rc = shares_take_call(&s->shares, &c->link->owner, c->bucket, c->n_calls, charge, err);
+	if (rc < 0 && err->code == ERR_FULL && silence_one(s, c->bucket))
+		rc = shares_take_call(&s->shares, &c->link->owner, c->bucket, c->n_calls, charge, err);
+	if (rc == 0) {
+		if (!charge->share)
+			add_silent(s, call, c->bucket);
+		return 0;
+	}
+	s->refused++;
+	tell_refusal(s, c->link->identity.peer.address, "call refused", err->text);
+	return -1;
+}
+
+void server_end_hold(struct rpc_call *call)
+{
+	if (call->serving.holders && atomic_fetch_sub(&call->serving.holders, 1) == 1)
+		shares_give_call(&call->serving.server->shares, &call->serving.charge);
 }
 
 void server_dispatch(struct conn *c, struct rpc_call *call)
 {
 	struct rpc_server *s = c->server;
+	if (call->serving.method->on_loop) {
+		call_enter(call, CALL_SERVED);
+		s->total_calls++;
+		server_serve_here(call);
+		return;
+	}
 	pthread_mutex_lock(&s->lock);
 	bool is_full = s->n_calls >= s->limits.calls;
 	s->n_calls += !is_full;
 	pthread_mutex_unlock(&s->lock);
+	call->serving.holders++;
 	if (!is_full && s->begin(call_ref(call)) == 0) {
-		call->was_dispatched = true;
+		call_enter(call, CALL_SERVED);
 		s->total_calls++;
 		return;
 	}
+	server_end_hold(call);
 	if (!is_full) {
 		pthread_mutex_lock(&s->lock);
 		s->n_calls--;
@@ -57,6 +128,90 @@ void server_count_attack(struct rpc_server *server)
 	server->attacks++;
 }
 
+int rpc_call_admit(struct rpc_call *call, const char *tenant, bool is_trusted, struct err *err)
+{
+	struct shares *shares = &call->serving.server->shares;
+	if (!shares_are_used(shares))
+		return 0;
+	int rc = shares_admit(shares, tenant, is_trusted, &call->serving.charge, &call->link->owner, err);
+	if (rc == 1)
+		call_post(call); // the loop has to know that its connection is no stranger's any more
+	return rc < 0 ? -1 : 0;
+}
+
+// ---- strangers ----------------------------------------------------------------------------------------------------------
+
+static void tell_refusal(struct rpc_server *s, const char *address, const char *event, const char *why)
+{
+	uint64_t left_out;
+	if (log_limit_take(&s->refusals, clock_ms(), &left_out))
+		log_event(LOG_LEVEL_INFO, event, LOG_TEXT("peer", address), LOG_TEXT("why", why),
+			  LOG_NUMBER("left_out", left_out));
+}
+
+const char *rpc_handshake_name(enum rpc_handshake cause)
+{
+	static const char *const names[RPC_HANDSHAKES] = {"other",   "expired",  "untrusted", "rejected",
+							  "version", "protocol", "hung_up",   "timeout"};
+	return cause < RPC_HANDSHAKES ? names[cause] : "other";
+}
+
+void server_lost_handshake(struct conn *c, enum rpc_handshake cause, const char *text)
+{
+	c->server->handshakes[cause]++;
+	tell_refusal(c->server, c->link->identity.peer.address, "handshake failed", text);
+}
+
+static void add_stranger(struct rpc_server *s, struct conn *c)
+{
+	c->is_stranger = true;
+	c->older = s->newest[c->bucket];
+	*(c->older ? &c->older->newer : &s->oldest[c->bucket]) = c;
+	s->newest[c->bucket] = c;
+	shares_add_stranger(&s->shares, c->bucket);
+}
+
+static void remove_stranger(struct rpc_server *s, struct conn *c)
+{
+	c->is_stranger = false;
+	*(c->older ? &c->older->newer : &s->oldest[c->bucket]) = c->newer;
+	*(c->newer ? &c->newer->older : &s->newest[c->bucket]) = c->older;
+	c->older = c->newer = NULL;
+	shares_remove_stranger(&s->shares, c->bucket);
+}
+
+void server_know(struct conn *c)
+{
+	if (!c->is_stranger)
+		return;
+	pthread_mutex_lock(&c->server->shares.lock);
+	bool is_known = c->link->owner.share;
+	pthread_mutex_unlock(&c->server->shares.lock);
+	if (is_known)
+		remove_stranger(c->server, c);
+}
+
+bool server_is_short(const struct rpc_server *s)
+{
+	return shares_are_used(&s->shares) && (s->shares.strange_connections > s->limits.stranger_connections / 2 ||
+					       s->n_conns > s->limits.connections / 4 * 3);
+}
+
+// The oldest stranger of the block with most of them goes.
+static bool make_room(struct rpc_server *s)
+{
+	struct conn *c = s->oldest[shares_fattest(&s->shares)];
+	while (c && c->state == CONN_DEAD) // it goes at the end of this turn
+		c = c->newer;
+	if (!c)
+		return false;
+	s->crowded_out++;
+	tell_refusal(s, c->link->identity.peer.address, "connection closed", "others need the room");
+	remove_stranger(s, c);
+	conn_fail(c, "others need the room");
+	return true;
+}
+
 void server_lost_conn(struct conn *c)
 {
 	struct rpc_server *s = c->server;
@@ -66,6 +221,9 @@ void server_lost_conn(struct conn *c)
 		s->conns = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
+	if (c->is_stranger)
+		remove_stranger(s, c);
+	shares_close_connection(&s->shares, &c->link->owner);
 	pthread_mutex_lock(&s->lock);
 	s->n_conns--;
 	pthread_cond_broadcast(&s->change);
@@ -81,6 +239,10 @@ static void add_conn(struct rpc_server *s, struct transport *t, const struct net
 		c->is_tcp = address->addr.ss_family != AF_UNIX;
 		c->address = *address;
 	}
+	if (shares_are_used(&s->shares)) {
+		c->bucket = net_bucket(&s->shares, address);
+		add_stranger(s, c);
+	}
 	c->next = s->conns;
 	if (s->conns)
 		s->conns->prev = c;
@@ -95,9 +257,11 @@ static void add_conn(struct rpc_server *s, struct transport *t, const struct net
 // ---- listening ----------------------------------------------------------------------------------------------------------
 
 // Nobody may have them all.
-static bool has_room(const struct rpc_server *s, const struct net_address *from)
+static bool has_room(struct rpc_server *s, const struct net_address *from)
 {
 	size_t all = 0, same = 0;
+	if (shares_are_used(&s->shares))
+		return (s->n_conns < s->limits.connections && !shares_are_full(&s->shares)) || make_room(s);
 	for (const struct conn *c = s->conns; c; c = c->next) {
 		all++;
 		same += c->is_tcp && net_same_host(&c->address, from);
@@ -113,7 +277,8 @@ static void take_connection(struct listener *l, int fd, const struct net_address
 	struct err err = ERR_INIT;
 	net_name(from, name);
 	if (!has_room(l->server, from)) {
-		log_warn("no room for a connection from %s", name);
+		l->server->refused_conns++;
+		tell_refusal(l->server, name, "connection refused", "no room");
 		close(fd);
 		return;
 	}
@@ -122,7 +287,7 @@ static void take_connection(struct listener *l, int fd, const struct net_address
 	if (!l->tls)
 		t = transport_plain(fd);
 	else if (l->tls->open(l->tls, fd, &setup, &t, &err)) {
-		log_warn("connection from %s: %s", name, err.text);
+		tell_refusal(l->server, name, "connection refused", err.text);
 		return;
 	}
 	add_conn(l->server, t, from, name);
@@ -138,7 +303,7 @@ static void listener_ready(struct source *source, uint32_t events)
 		if (fd >= 0) {
 			take_connection(l, fd, &from);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			log_error("cannot accept a connection: %s", strerror(errno));
+			tell_refusal(l->server, "", "cannot accept a connection", strerror(errno));
 			loop_rewatch(l->server->loop, source, 0);
 			timer_set(&l->server->loop->timers, &l->pause, clock_ms() + NO_DESCRIPTORS_MS);
 			return;
@@ -302,6 +467,8 @@ void rpc_server_free(struct rpc_server *s)
 		free_listener(l);
 	}
 	health_release(s);
+	shares_release(&s->shares);
+	pthread_mutex_destroy(&s->refusals.lock);
 	pthread_cond_destroy(&s->change);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -319,6 +486,9 @@ int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config
 	s->config = *config;
 	s->limits = config->limits;
 	limits_fill(&s->limits, true);
+	shares_init(&s->shares, s->limits.calls, s->limits.stranger_calls, s->limits.connections,
+		    s->limits.stranger_connections);
+	pthread_mutex_init(&s->refusals.lock, NULL);
 	s->begin = begin_on_thread;
 	s->pool = pool_new(server_serve, s->limits.stack_bytes);
 	pthread_mutex_init(&s->lock, NULL);
@@ -338,4 +508,11 @@ void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *
 	stats->total_calls = s->total_calls;
 	stats->refused = s->refused;
 	stats->attacks = s->attacks;
+	stats->crowded_out = s->crowded_out;
+	stats->refused_connections = s->refused_conns;
+	for (size_t i = 0; i < RPC_HANDSHAKES; i++)
+		stats->handshakes[i] = s->handshakes[i];
+	pthread_mutex_lock(&s->shares.lock);
+	stats->strangers = s->shares.strange_connections;
+	pthread_mutex_unlock(&s->shares.lock);
 }

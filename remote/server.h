@@ -2,6 +2,7 @@
 #ifndef COFFER_REMOTE_SERVER_H
 #define COFFER_REMOTE_SERVER_H
 
+#include "base/log_limit.h"
 #include "base/map.h"
 #include "remote/address.h"
 #include "remote/conn.h"
@@ -18,10 +19,10 @@ struct listener {
 
 struct health {
 	pthread_mutex_t lock;
-	pthread_cond_t change;
 	struct map services; // name -> SERVING or NOT_SERVING, one more
 	bool is_draining;
-	unsigned watchers;
+	struct watcher *watchers; // the loop's
+	unsigned n_watchers;      // the loop's
 };
 
 struct rpc_server {
@@ -36,13 +37,17 @@ struct rpc_server {
 	// The loop's.
 	struct listener *listeners;
 	struct conn *conns;
+	struct conn *oldest[SHARE_BUCKETS], *newest[SHARE_BUCKETS];               // strangers
+	struct rpc_call *oldest_call[SHARE_BUCKETS], *newest_call[SHARE_BUCKETS]; // of strangers, that have said nothing
 	bool is_draining;
+	struct log_limit refusals;
 
 	pthread_mutex_t lock;
 	pthread_cond_t change; // of the two
 	size_t n_conns, n_calls;
 
-	atomic_ullong total_conns, total_calls, refused, attacks;
+	struct shares shares;
+	atomic_ullong total_conns, total_calls, refused, attacks, crowded_out, refused_conns, handshakes[RPC_HANDSHAKES];
 };
 
 // ---- server.c -------------------------------------------------------------------------------------------------------------
@@ -53,10 +58,11 @@ int server_add_listener(struct rpc_server *server, int fd, struct rpc_tls *tls, 
 void server_add_transport(struct rpc_server *server, struct transport *t);
 
 // ---- server_call.c --------------------------------------------------------------------------------------------------------
-void server_serve(void *call); // one call, on its thread; takes the reference over
+void server_serve(void *call);                 // one call, on its thread; takes the reference over
+void server_serve_here(struct rpc_call *call); // one that never sleeps, on the loop
 
 // ---- health.c -------------------------------------------------------------------------------------------------------------
-extern const struct rpc_method health_methods[2]; // their arg is the server
+extern const struct rpc_method health_methods[2]; // their arg is the server; on the loop
 void health_init(struct rpc_server *server);
 void health_drain(struct rpc_server *server); // nothing serves any more; watchers are sent away
 void health_release(struct rpc_server *server);

@@ -16,10 +16,10 @@ void rpc_finish(struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&call->lock);
-	bool is_first = !call->out_ended && !call->is_over;
+	bool is_first = call->out < OUT_ENDED && !call->is_over;
 	if (is_first) {
-		call->out_ended = true;
-		call->is_discarding = true;
+		call->out = OUT_ENDED;
+		call_discard(call);
 		call->status = (struct rpc_status){.code = code, .text = mem_strdup(text)};
 		pthread_cond_broadcast(&call->change);
 	}
@@ -42,7 +42,7 @@ int rpc_receive_one(struct rpc_call *call, const ProtobufCMessageDescriptor *des
 {
 	ProtobufCMessage *first = NULL, *second = NULL;
 	struct err err = ERR_INIT;
-	int limit_ms = (int)(call->server->limits.first_message_ms & INT32_MAX);
+	int limit_ms = (int)(call->serving.server->limits.first_message_ms & INT32_MAX);
 	int rc = rpc_receive(call, descriptor, limit_ms, &first, &err);
 	if (rc == 0)
 		rpc_finish(call, RPC_INVALID_ARGUMENT, "the call has no message");
@@ -67,7 +67,7 @@ int rpc_receive_one(struct rpc_call *call, const ProtobufCMessageDescriptor *des
 void rpc_call_set_encoding(struct rpc_call *call, enum rpc_encoding wish)
 {
 	pthread_mutex_lock(&call->lock);
-	if (!call->has_sent && (call->peer_accepts & 1u << wish))
+	if (call->out == OUT_FRESH && (call->serving.peer_accepts & 1u << wish))
 		call->out_encoding = wish;
 	pthread_mutex_unlock(&call->lock);
 }
@@ -75,27 +75,27 @@ void rpc_call_set_encoding(struct rpc_call *call, enum rpc_encoding wish)
 void rpc_call_add_header(struct rpc_call *call, const char *name, const char *value)
 {
 	pthread_mutex_lock(&call->lock);
-	if (!call->has_sent && call->own_headers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
-		headers_add(&call->own_headers, name, value);
+	if (call->out == OUT_FRESH && call->serving.own_headers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
+		headers_add(&call->serving.own_headers, name, value);
 	pthread_mutex_unlock(&call->lock);
 }
 
 void rpc_call_add_trailer(struct rpc_call *call, const char *name, const char *value)
 {
 	pthread_mutex_lock(&call->lock);
-	if (!call->out_ended && call->own_trailers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
-		headers_add(&call->own_trailers, name, value);
+	if (call->out < OUT_ENDED && call->serving.own_trailers.n < MAX_OWN_FIELDS && headers_is_metadata(name, value))
+		headers_add(&call->serving.own_trailers, name, value);
 	pthread_mutex_unlock(&call->lock);
 }
 
 void rpc_call_set_context(struct rpc_call *call, void *context)
 {
-	call->context = context;
+	call->serving.context = context;
 }
 
 void *rpc_call_context(const struct rpc_call *call)
 {
-	return call->context;
+	return call->serving.context;
 }
 
 // ---- serving ------------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ static void serve_admitted(struct rpc_call *call, const struct rpc_server_config
 {
 	if (config->admit && config->admit(call, config->arg))
 		return;
-	call->method->serve(call, config->arg);
+	call->serving.method->serve(call, config->arg);
 	if (config->leave)
 		config->leave(call, config->arg);
 }
@@ -114,16 +114,27 @@ static bool is_health(const struct rpc_method *m)
 	return m >= health_methods && m < health_methods + COUNT_OF(health_methods);
 }
 
+static void serve(struct rpc_call *call)
+{
+	serve_admitted(call, &call->serving.server->config);
+	rpc_call_on_cancel(call, NULL, NULL);
+	rpc_finish(call, RPC_INTERNAL, "'%s' has not said how it ended", call->path); // unless it has
+}
+
+void server_serve_here(struct rpc_call *call)
+{
+	if (is_health(call->serving.method))
+		call->serving.method->serve(call, call->serving.server);
+	else
+		serve(call);
+}
+
 void server_serve(void *arg)
 {
 	struct rpc_call *call = arg;
-	struct rpc_server *s = call->server;
-	if (is_health(call->method))
-		call->method->serve(call, s);
-	else
-		serve_admitted(call, &s->config);
-	rpc_call_on_cancel(call, NULL, NULL);
-	rpc_finish(call, RPC_INTERNAL, "'%s' has not said how it ended", call->path); // unless it has
+	struct rpc_server *s = call->serving.server;
+	serve(call);
+	server_end_hold(call);
 	call_unref(call);
 	pthread_mutex_lock(&s->lock);
 	s->n_calls--;

@@ -50,6 +50,10 @@ void session_add_call(struct conn *c, struct rpc_call *call)
 void session_remove_call(struct rpc_call *call)
 {
 	struct conn *c = call->conn;
+	if (call->is_server) {
+		server_is_heard(c, call);
+		server_end_hold(call);
+	}
 	if (call->prev)
 		call->prev->next = call->next;
 	else
@@ -62,7 +66,7 @@ void session_remove_call(struct rpc_call *call)
 	}
 	timer_clear(&c->loop->timers, &call->deadline_timer);
 	call->conn = NULL;
-	call->phase = CALL_CLOSED;
+	call_enter(call, CALL_CLOSED);
 	call_unref(call);
 }
 
@@ -89,7 +93,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 		call = call_new(c->loop, true, &c->limits);
 		call->note.attend = server_call_attend;
 		call->link = link_ref(c->link);
-		call->server = c->server;
+		call->serving.server = c->server;
 		call->stream = frame->hd.stream_id;
 		session_add_call(c, call);
 		call_unref(call);
@@ -199,8 +203,6 @@ static size_t take_in(struct rpc_call *call, const uint8_t *p, size_t n, struct 
 	struct message **before = call->inbox_last;
 	deframe(&call->deframer, p, n, &call->inbox_last, err);
 	bool is_news = call->inbox_last != before;
-	if (is_news)
-		call->has_message = true;
 	// A piece of a message cannot be taken by anybody: the peer must get room for the rest.
 	if (!call->inbox || call->unread <= FREE_UNREAD) {
 		room = call->held;
@@ -209,13 +211,15 @@ static size_t take_in(struct rpc_call *call, const uint8_t *p, size_t n, struct 
 	pthread_mutex_unlock(&call->lock);
 	if (is_news)
 		pthread_cond_broadcast(&call->change); // woken under the lock, they would only wait again
+	if (is_news && call->is_server)
+		session_freshen(call);
 	return room;
 }
 
 static bool is_discarding(struct rpc_call *call)
 {
 	pthread_mutex_lock(&call->lock);
-	bool yes = call->is_discarding || call->is_over;
+	bool yes = call->in != IN_OPEN || call->is_over;
 	pthread_mutex_unlock(&call->lock);
 	return yes;
 }
@@ -251,7 +255,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t h2
 	if (call->is_server) {
 		call_over(call, RPC_CANCELLED, "the client has cancelled it", false);
 	} else if (!call->is_over) {
-		bool unprocessed = h2_code == NGHTTP2_REFUSED_STREAM || !call->is_on_wire;
+		bool unprocessed = h2_code == NGHTTP2_REFUSED_STREAM || !call_is_on_wire(call);
 		AUTO_FREE char *text = h2_code == NGHTTP2_NO_ERROR
 					       ? mem_strdup("the stream has ended without a status")
 					       : mem_printf("the stream was reset: %s", nghttp2_http2_strerror(h2_code));
@@ -280,7 +284,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 		return 0;
 	struct rpc_call *call = call_of(session, frame->hd.stream_id);
 	if (call) {
-		call->is_on_wire = true;
+		if (call->wire < WIRE_GOES)
+			call->wire = WIRE_GOES;
 		call->progress_at = clock_ms();
 	}
 	// An early end: the client need not send the rest (RFC 9113 8.1).

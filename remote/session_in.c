@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- server -------------------------------------------------------------------------------------------------------------
+#define ON_LOOP_BYTES ((uint32_t)64 << 10) // of a message that the loop itself unpacks
+
+// ---- server ------------------------------------------------------------------------------------------------------------
 
 // What HTTP has to say about it: 0, or the status to answer with.
 static int http_refusal(const struct rpc_call *call)
@@ -25,11 +27,13 @@ static enum rpc_code read_request(struct conn *c, struct rpc_call *call, struct 
 	const char *timeout = headers_get(&call->incoming, "grpc-timeout");
 	uint32_t ms;
 	call->path = mem_strdup(path ? path : "");
-	call->method = server_method(c->server, call->path);
-	if (!call->method) {
+	call->serving.method = server_method(c->server, call->path);
+	if (!call->serving.method) {
 		err_set(err, ERR_NOT_FOUND, "there is no method '%s'", call->path);
 		return RPC_UNIMPLEMENTED;
 	}
+	if (call->serving.method->on_loop && call->message_bytes > ON_LOOP_BYTES)
+		call->message_bytes = (uint32_t)(call->deframer.max_len = ON_LOOP_BYTES);
 	if (encoding && grpc_encoding_parse(encoding, &call->in_encoding)) {
 		err_set(err, ERR_FORMAT, "the encoding '%s' is not known here", encoding);
 		return RPC_UNIMPLEMENTED;
@@ -42,22 +46,22 @@ static enum rpc_code read_request(struct conn *c, struct rpc_call *call, struct 
 		call->deadline_at = clock_ms() + ms;
 		session_begin_deadline(call);
 	}
-	call->peer_accepts = grpc_accept_parse(headers_get(&call->incoming, "grpc-accept-encoding"));
+	call->serving.peer_accepts = grpc_accept_parse(headers_get(&call->incoming, "grpc-accept-encoding"));
 	return RPC_OK;
 }
 
 void session_request(struct conn *c, struct rpc_call *call, bool is_end)
 {
 	struct err err = ERR_INIT;
-	call->phase = CALL_OPEN;
+	call_enter(call, CALL_OPEN);
 	call->began_at = clock_ms();
 	if (call->incoming_bytes > c->limits.header_bytes) {
 		call->path = mem_strdup("");
 		session_refuse_call(call, RPC_RESOURCE_EXHAUSTED, "the call's headers are too large");
 		return;
 	}
-	call->http_status = http_refusal(call);
-	if (call->http_status) {
+	call->serving.http_status = http_refusal(call);
+	if (call->serving.http_status) {
 		call->path = mem_strdup("");
 		session_refuse_call(call, RPC_UNKNOWN, "no gRPC");
 		return;
@@ -65,24 +69,52 @@ void session_request(struct conn *c, struct rpc_call *call, bool is_end)
 	pthread_mutex_lock(&call->lock);
 	enum rpc_code code = read_request(c, call, &err);
 	call->metadata = call->incoming;
-	call->in_ended = is_end;
+	call->in = is_end ? IN_ENDED : IN_OPEN;
 	pthread_mutex_unlock(&call->lock);
 	call->incoming = (struct headers){0};
 	if (code != RPC_OK) {
 		session_refuse_call(call, code, err.text);
 		return;
 	}
+	if (server_take(c, call, &err)) {
+		session_refuse_call(call, RPC_RESOURCE_EXHAUSTED, err.text);
+		return;
+	}
+	session_freshen(call);
+}
+
+// Whether it is time to serve it: a call that has said nothing has no thread.
+static bool is_to_be_served(struct rpc_call *call)
+{
+	const struct rpc_method *m = call->serving.method;
+	if (m->speaks_first)
+		return true;
+	pthread_mutex_lock(&call->lock);
+	bool is_whole = call->in == IN_ENDED, has_begun = call->inbox != NULL, is_refused = call->out >= OUT_ENDED;
+	pthread_mutex_unlock(&call->lock);
+	return !is_refused && (is_whole || (has_begun && !m->on_loop));
+}
+
+void session_freshen(struct rpc_call *call)
+{
+	struct conn *c = call->conn;
+	if (call->state != CALL_OPEN || call->serving.is_fresh || !call->serving.method || !is_to_be_served(call))
+		return;
+	call->serving.is_fresh = true;
+	server_is_heard(c, call);
 	*c->fresh_last = call_ref(call);
-	c->fresh_last = &call->next_fresh;
+	c->fresh_last = &call->serving.next_fresh;
 }
 
 void session_in_end(struct rpc_call *call)
 {
 	bool is_between = deframer_is_between(&call->deframer);
 	pthread_mutex_lock(&call->lock);
-	call->in_ended = true;
+	call->in = IN_ENDED;
 	pthread_mutex_unlock(&call->lock);
 	pthread_cond_broadcast(&call->change); // woken under the lock, they would only wait again
+	if (call->is_server)
+		session_freshen(call);
 	if (!is_between && call->is_server)
 		session_expire_call(call, RPC_INTERNAL, "the stream ends in the middle of a message");
 }
@@ -123,8 +155,8 @@ static void end_by_trailers(struct rpc_call *call, const struct headers *trailer
 	AUTO_FREE char *text = grpc_message_decode(message ? message : "");
 	enum rpc_code code = status ? grpc_code_parse(status) : RPC_UNKNOWN;
 	pthread_mutex_lock(&call->lock);
-	call->in_ended = true;
-	call->by_peer = status != NULL;
+	call->in = IN_ENDED;
+	call->client.by_peer = status != NULL;
 	pthread_mutex_unlock(&call->lock);
 	if (!status)
 		call_over(call, RPC_UNKNOWN, "the server's answer ends without a status", false);
@@ -154,7 +186,6 @@ void session_response(struct conn *c, struct rpc_call *call, bool is_end)
 		call->incoming = (struct headers){0};
 	}
 	pthread_mutex_unlock(&call->lock);
-	call->has_response = true;
 	if (code != RPC_OK) {
 		call_over(call, code, err.text, false);
 		session_reset_call(call, NGHTTP2_CANCEL);

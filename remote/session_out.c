@@ -50,7 +50,6 @@ static size_t take_out(struct rpc_call *call, uint8_t *to, size_t n)
 		free(c);
 	}
 	call->outbox_bytes -= done;
-	call->is_mid_message = call->outbox && call->outbox->sent;
 	if (done && call->n_senders && call->outbox_bytes <= call->send_bytes / 2)
 		pthread_cond_broadcast(&call->change);
 	return done;
@@ -67,7 +66,7 @@ static void submit_trailers(struct rpc_call *call)
 	add_field(&f, "grpc-status", code);
 	if (text.len)
 		add_field(&f, "grpc-message", text.data);
-	add_fields(&f, &call->own_trailers);
+	add_fields(&f, &call->serving.own_trailers);
 	int rc = nghttp2_submit_trailer(call->conn->session, call->stream, f.nv, f.n);
 	pthread_mutex_unlock(&call->lock);
 	if (rc)
@@ -83,7 +82,7 @@ static ssize_t read_outbox(nghttp2_session *session, int32_t stream, uint8_t *to
 	(void)arg;
 	pthread_mutex_lock(&call->lock);
 	size_t done = take_out(call, to, n);
-	bool is_end = !call->outbox && call->out_ended;
+	bool is_end = !call->outbox && call->out == OUT_ENDED;
 	pthread_mutex_unlock(&call->lock);
 	if (done)
 		call->progress_at = clock_ms();
@@ -95,7 +94,7 @@ static ssize_t read_outbox(nghttp2_session *session, int32_t stream, uint8_t *to
 		}
 		return (ssize_t)done;
 	}
-	call->is_starved = done == 0;
+	call->wire = done ? WIRE_GOES : WIRE_STARVED;
 	return done ? (ssize_t)done : NGHTTP2_ERR_DEFERRED;
 }
 
@@ -105,11 +104,11 @@ static void submit_request(struct conn *c, struct rpc_call *call)
 {
 	struct fields f = {.n = 0};
 	const nghttp2_data_provider data = {.source.ptr = call, .read_callback = read_outbox};
-	add_fields(&f, &call->request);
+	add_fields(&f, &call->client.request);
 	int32_t stream = nghttp2_session_check_request_allowed(c->session)
 				 ? nghttp2_submit_request(c->session, NULL, f.nv, f.n, &data, call)
 				 : NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE;
-	headers_release(&call->request);
+	headers_release(&call->client.request);
 	if (stream < 0) {
 		channel_is_unusable(c, nghttp2_strerror(stream));
 		call_over(call, RPC_UNAVAILABLE, c->goodbye[0] ? c->goodbye : nghttp2_strerror(stream), true);
@@ -117,7 +116,8 @@ static void submit_request(struct conn *c, struct rpc_call *call)
 		return;
 	}
 	call->stream = stream;
-	call->phase = CALL_OPEN;
+	call_enter(call, CALL_OPEN);
+	call->wire = WIRE_SUBMITTED;
 }
 
 // The one block of headers of an answer that has no message.
@@ -134,7 +134,7 @@ static int submit_only_trailers(struct conn *c, struct rpc_call *call)
 	add_field(&f, "grpc-status", code);
 	if (text.len)
 		add_field(&f, "grpc-message", text.data);
-	add_fields(&f, &call->own_trailers);
+	add_fields(&f, &call->serving.own_trailers);
 	return nghttp2_submit_response(c->session, call->stream, f.nv, f.n, NULL);
 }
 
@@ -142,7 +142,7 @@ static int submit_http_refusal(struct conn *c, struct rpc_call *call)
 {
 	struct fields f = {.n = 0};
 	char status[16];
-	snprintf(status, sizeof status, "%d", call->http_status);
+	snprintf(status, sizeof status, "%d", call->serving.http_status);
 	add_field(&f, ":status", status);
 	return nghttp2_submit_response(c->session, call->stream, f.nv, f.n, NULL);
 }
@@ -156,17 +156,17 @@ static int submit_messages(struct conn *c, struct rpc_call *call)
 	add_field(&f, "grpc-accept-encoding", GRPC_ACCEPT_ENCODING);
 	if (call->out_encoding != RPC_IDENTITY)
 		add_field(&f, "grpc-encoding", grpc_encoding_name(call->out_encoding));
-	add_fields(&f, &call->own_headers);
+	add_fields(&f, &call->serving.own_headers);
 	return nghttp2_submit_response(c->session, call->stream, f.nv, f.n, &data);
 }
 
 static void submit_response(struct conn *c, struct rpc_call *call)
 {
-	call->has_response = true;
+	call->wire = WIRE_SUBMITTED;
 	pthread_mutex_lock(&call->lock);
-	int rc = call->http_status ? submit_http_refusal(c, call)
-		 : call->outbox    ? submit_messages(c, call)
-				   : submit_only_trailers(c, call);
+	int rc = call->serving.http_status ? submit_http_refusal(c, call)
+		 : call->outbox            ? submit_messages(c, call)
+					   : submit_only_trailers(c, call);
 	pthread_mutex_unlock(&call->lock);
 	if (rc)
 		log_error("cannot answer a call: %s", nghttp2_strerror(rc));
@@ -176,18 +176,19 @@ static void submit_response(struct conn *c, struct rpc_call *call)
 
 void session_reset_call(struct rpc_call *call, uint32_t h2_code)
 {
-	if (call->is_reset || call->phase != CALL_OPEN)
+	if (!call_is_open(call))
 		return;
-	call->is_reset = true;
+	call_enter(call, CALL_RESET);
 	nghttp2_submit_rst_stream(call->conn->session, NGHTTP2_FLAG_NONE, call->stream, h2_code);
 	conn_dirty(call->conn);
 }
 
 static void resume(struct rpc_call *call)
 {
-	if (call->is_starved)
+	if (call->wire == WIRE_STARVED) {
 		call->progress_at = clock_ms();
-	call->is_starved = false;
+		call->wire = WIRE_GOES;
+	}
 	nghttp2_session_resume_data(call->conn->session, call->stream);
 }
 
@@ -200,25 +201,27 @@ static void give_room(struct rpc_call *call, size_t n)
 void session_attend_call(struct rpc_call *call)
 {
 	struct conn *c = call->conn;
-	if (!c || c->state != CONN_OPEN || call->phase == CALL_CLOSED)
+	if (!c || c->state != CONN_OPEN || call->state == CALL_CLOSED)
 		return;
+	if (c->is_stranger)
+		server_know(c);
 	pthread_mutex_lock(&call->lock);
 	size_t room = !call->inbox ? call->held : call->held > call->unread ? call->held - call->unread : 0;
 	call->held -= room;
-	bool is_cancelled = call->cancel_wanted, has_output = call->outbox || call->out_ended;
+	bool is_cancelled = call->out == OUT_CUT, has_output = call->outbox || call->out == OUT_ENDED;
 	pthread_mutex_unlock(&call->lock);
-	if (is_cancelled && call->phase == CALL_NEW) {
+	if (is_cancelled && call->state == CALL_NEW) {
 		session_remove_call(call);
 		return;
 	}
 	give_room(call, room);
 	if (is_cancelled)
 		session_reset_call(call, NGHTTP2_CANCEL);
-	else if (!call->is_server && call->phase == CALL_NEW)
+	else if (!call->is_server && call->state == CALL_NEW)
 		submit_request(c, call);
-	else if (call->is_server && has_output && !call->has_response)
+	else if (call->is_server && has_output && call->wire == WIRE_NOTHING && call_is_open(call))
 		submit_response(c, call);
-	else if (has_output && !call->is_reset)
+	else if (has_output && call_is_open(call))
 		resume(call);
 	conn_dirty(c);
 }
@@ -230,8 +233,9 @@ static void set_last_word(struct rpc_call *call, enum rpc_code code, const char 
 		call->status.code = code;
 		call->status.text = mem_strdup(text);
 	}
-	call->out_ended = true;
-	call->is_discarding = true;
+	if (call->out != OUT_CUT)
+		call->out = OUT_ENDED;
+	call_discard(call);
 	pthread_mutex_unlock(&call->lock);
 }
 
@@ -245,14 +249,13 @@ static bool has_room(const struct rpc_call *call)
 
 void session_expire_call(struct rpc_call *call, enum rpc_code code, const char *text)
 {
-	bool was_mid_message = call->is_mid_message, was_finished;
 	pthread_mutex_lock(&call->lock);
-	was_finished = call->out_ended;
+	bool was_mid_message = call->outbox && call->outbox->sent, was_finished = call->out >= OUT_ENDED;
 	pthread_mutex_unlock(&call->lock);
-	call_over(call, code, text, !call->is_server && call->phase == CALL_NEW);
+	call_over(call, code, text, !call->is_server && call->state == CALL_NEW);
 	if (!call->conn)
 		return;
-	if (!call->is_server || was_mid_message || was_finished || (call->has_response && !has_room(call))) {
+	if (!call->is_server || was_mid_message || was_finished || (call->wire != WIRE_NOTHING && !has_room(call))) {
 		session_reset_call(call, NGHTTP2_CANCEL);
 		return;
 	}

@@ -26,8 +26,9 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	int fd;
-	bool wants_write; // what was asked for last waits until the descriptor can be written, whatever it was
-	bool has_more;    // bytes may be waiting that the descriptor does not show
+	bool wants_write;         // what was asked for last waits until the descriptor can be written, whatever it was
+	bool has_more;            // bytes may be waiting that the descriptor does not show
+	enum rpc_handshake cause; // why shake_hands has failed
 };
 
 // How a connection gets TLS, without the core knowing OpenSSL: remote/net/tls.c embeds this as its first member.

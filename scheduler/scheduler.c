@@ -107,6 +107,14 @@ static int start_service(struct scheduler *s, struct err *err)
 	return 0;
 }
 
+enum { ROUTE_CALLS = 2048, STRANGER_CALLS = 1024 };
+
+// Everybody who comes is a stranger until the first call is answered: all clients may come at once after a restart.
+static uint32_t stranger_connections(const struct scheduler *s)
+{
+	return (uint32_t)number_of(s, SCHEDULER_max_connections) / 2 + 1;
+}
+
 static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct err *err)
 {
 	const char *ca = text_of(s, SCHEDULER_client_ca);
@@ -122,12 +130,15 @@ static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct
 			   .connection_window = 1 << 20,
 			   .connection_bytes = 4 << 20,
 			   .streams = 32,
-			   .calls = (uint32_t)number_of(s, SCHEDULER_max_workers) + 1024,
+			   .calls = (uint32_t)number_of(s, SCHEDULER_max_workers) + ROUTE_CALLS + STRANGER_CALLS,
+			   .stranger_calls = STRANGER_CALLS,
+			   .stranger_connections = stranger_connections(s),
 			   .connections = (uint32_t)number_of(s, SCHEDULER_max_connections)},
 	};
 	if (rpc_tls_server(&tls, &s->tls, err) < 0 || rpc_loop_start(&s->loop, err) < 0 ||
 	    rpc_server_new(s->loop, &config, &s->server, err) < 0)
 		return -1;
+	s->service.server = s->server;
 	return rpc_server_listen(s->server, text_of(s, SCHEDULER_listen), s->tls, bound, err);
 }
 

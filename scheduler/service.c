@@ -12,11 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-	ASK_AGAIN_MS = 5000,   // where there was no route
-	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
-	REFUSALS_MS = 10000,
-};
+enum { ASK_AGAIN_MS = 5000 }; // where there was no route
 
 // A worker's open call. In the list while the call may be ended from elsewhere.
 struct session {
@@ -31,6 +27,7 @@ void service_init(struct service *s, const struct service_config *config, struct
 	memset(s, 0, sizeof *s);
 	s->config = *config;
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->refused.lock, NULL);
 	s->trust = trust;
 	s->registry = registry_new(config->heartbeat_ms, config->max_workers);
 	s->grants = grants_new();
@@ -42,6 +39,7 @@ void service_release(struct service *s)
 	registry_free(s->registry);
 	grants_free(s->grants);
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->refused.lock);
 }
 
 static struct trust *present_trust(struct service *s)
@@ -50,19 +48,6 @@ static struct trust *present_trust(struct service *s)
 	struct trust *t = trust_ref(s->trust);
 	pthread_mutex_unlock(&s->lock);
 	return t;
-}
-
-static bool may_log_refusal(struct service *s)
-{
-	int64_t now = clock_ms();
-	pthread_mutex_lock(&s->lock);
-	if (now - s->refusals_since_ms >= REFUSALS_MS) {
-		s->refusals_since_ms = now;
-		s->refusals = 0;
-	}
-	bool may_log = s->refusals++ < REFUSALS_LOGGED;
-	pthread_mutex_unlock(&s->lock);
-	return may_log;
 }
 
 // What did not work out: counted, told, and logged.
@@ -75,11 +60,12 @@ refuse(struct service *s, struct rpc_call *call, enum service_outcome outcome, e
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();
 	va_end(ap);
+	uint64_t left_out;
 	s->outcomes[outcome]++;
-	if (may_log_refusal(s))
+	if (log_limit_take(&s->refused, clock_ms(), &left_out))
 		log_event(LOG_LEVEL_INFO, "call refused", LOG_TEXT("peer", rpc_call_peer(call)->address),
 			  LOG_TEXT("call", rpc_call_path(call)), LOG_TEXT("code", rpc_code_name(code)),
-			  LOG_TEXT("why", text));
+			  LOG_TEXT("why", text), LOG_NUMBER("left_out", left_out));
 	rpc_finish(call, code, "%s", text);
 }
 
@@ -118,6 +104,10 @@ static const struct tenant *ask(struct service *s, const struct trust *trust, co
 	}
 	if (!tenant_may_use_image(tenant, r->image)) {
 		refuse(s, call, ROUTES_DENIED, RPC_PERMISSION_DENIED, "tenant '%s' may not use this image", tenant->name);
+		return NULL;
+	}
+	if (rpc_call_admit(call, tenant->name, false, &err) < 0) {
+		refuse(s, call, ROUTES_LIMITED, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
 		return NULL;
 	}
 	struct route_question q = {.tenant = tenant,
@@ -322,6 +312,8 @@ static int may_register(struct service *s, struct rpc_call *call, const struct c
 	else if (!caller_is_worker(caller, trust, hello->worker))
 		refuse(s, call, REGISTRATIONS_DENIED, RPC_PERMISSION_DENIED, "you may not register as worker '%s'",
 		       hello->worker);
+	else if (rpc_call_admit(call, "(workers)", true, &err) < 0) // no tenant can have that name
+		refuse(s, call, REGISTRATIONS_DENIED, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
 	else
 		rc = 0;
 	trust_unref(trust);
@@ -355,8 +347,8 @@ static void serve_register(struct rpc_call *call, void *arg)
 }
 
 const struct rpc_method service_methods[SERVICE_METHODS] = {
-	{"/coffer.v1.Scheduler/Route", serve_route},
-	{"/coffer.v1.Scheduler/Register", serve_register},
+	{.path = "/coffer.v1.Scheduler/Route", .serve = serve_route},
+	{.path = "/coffer.v1.Scheduler/Register", .serve = serve_register},
 };
 
 // ---- changes ------------------------------------------------------------------------------------------------------

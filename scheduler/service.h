@@ -6,6 +6,7 @@
 #ifndef COFFER_SCHEDULER_SERVICE_H
 #define COFFER_SCHEDULER_SERVICE_H
 
+#include "base/log_limit.h"
 #include "remote/rpc.h"
 #include "scheduler/grants.h"
 #include "scheduler/registry.h"
@@ -39,14 +40,14 @@ struct session; // a worker's
 struct service {
 	struct service_config config; // read-only
 	atomic_uint_fast64_t outcomes[SERVICE_OUTCOMES];
-	pthread_mutex_t lock; // over all below
+	pthread_mutex_t lock;            // over all below
+	const struct rpc_server *server; // for its figures; NULL in tests
 	struct trust *trust;
 	struct registry *registry;
 	struct grants *grants;
 	struct session *sessions;
 	bool draining;
-	int64_t refusals_since_ms; // that are logged, of which there is a limit in a time
-	unsigned refusals;
+	struct log_limit refused;
 };
 
 // Takes over a reference to `trust`. The strings of `config` must live as long.

@@ -236,6 +236,31 @@ static void write_outcomes(const struct service *s, struct buf *b)
 	}
 }
 
+static void write_handshakes(const struct rpc_server_stats *server, struct buf *b)
+{
+	const char *names[RPC_HANDSHAKES];
+	for (int i = 0; i < RPC_HANDSHAKES; i++)
+		names[i] = rpc_handshake_name((enum rpc_handshake)i);
+	metrics_labelled(b, "coffer_scheduler_handshakes_failed_total", "TLS handshakes that failed, by cause", "cause",
+			 names, server->handshakes, RPC_HANDSHAKES);
+}
+
+static void write_server(const struct service *s, struct buf *b)
+{
+	struct rpc_server_stats server;
+	if (!s->server)
+		return;
+	rpc_server_stats(s->server, &server);
+	metrics_single(b, "coffer_scheduler_connections", "gauge", "of clients and workers", server.connections);
+	metrics_single(b, "coffer_scheduler_strangers", "gauge", "connections that have not shown whose they are",
+		       server.strangers);
+	metrics_single(b, "coffer_scheduler_strangers_crowded_out_total", "counter",
+		       "connections of strangers that made room for others", server.crowded_out);
+	metrics_single(b, "coffer_scheduler_attacks_total", "counter", "connections ended because of what the peer did",
+		       server.attacks);
+	write_handshakes(&server, b);
+}
+
 static int write_metrics(void *ctx, struct buf *b)
 {
 	struct service *s = ctx;
@@ -248,6 +273,7 @@ static int write_metrics(void *ctx, struct buf *b)
 	write_tenants(s, b);
 	pthread_mutex_unlock(&s->lock);
 	write_outcomes(s, b);
+	write_server(s, b);
 	return 200;
 }
 

@@ -34,3 +34,11 @@ void metrics_single(struct buf *b, const char *name, const char *type, const cha
 	metrics_family(b, name, type, help);
 	metrics_value(b, name, NULL, 0, value);
 }
+
+void metrics_labelled(struct buf *b, const char *name, const char *help, const char *label, const char *const *names,
+		      const uint64_t *values, size_t n)
+{
+	metrics_family(b, name, "counter", help);
+	for (size_t i = 0; i < n; i++)
+		metrics_value(b, name, &(struct metrics_label){label, names[i]}, 1, values[i]);
+}

@@ -16,4 +16,8 @@ void metrics_value(struct buf *b, const char *name, const struct metrics_label *
 // A family with one value.
 void metrics_single(struct buf *b, const char *name, const char *type, const char *help, uint64_t value);
 
+// A family of counters with one label: names[i] has values[i].
+void metrics_labelled(struct buf *b, const char *name, const char *help, const char *label, const char *const *names,
+		      const uint64_t *values, size_t n);
+
 #endif

@@ -65,6 +65,8 @@ static int check_token(struct compile *c)
 {
 	if (access_check(c->service->access, rpc_call_metadata(c->call, "authorization"), &c->claims, &c->err) < 0)
 		return fail(c, COUNT_unauthenticated, RPC_UNAUTHENTICATED);
+	if (rpc_call_admit(c->call, c->claims.tenant, false, &c->err) < 0)
+		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	worker_count(c->service, COUNT_compiles, 1);
 	queue_enter(c->service->queue, &c->ticket, c->claims.tenant);
 	c->has_ticket = true;

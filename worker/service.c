@@ -10,8 +10,6 @@
 #include <string.h>
 
 enum {
-	REFUSALS_LOGGED = 200, // in REFUSALS_MS: whoever is refused must not fill the disk
-	REFUSALS_MS = 10000,
 	FULL_AGAIN_MS = 500, // when somebody who found no place may come again
 	SPACE_AGAIN_MS = 5000,
 };
@@ -19,25 +17,12 @@ enum {
 void worker_service_init(struct worker_service *s)
 {
 	memset(s, 0, sizeof *s);
-	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->refusals.lock, NULL);
 }
 
 void worker_service_release(struct worker_service *s)
 {
-	pthread_mutex_destroy(&s->lock);
-}
-
-static bool may_log_refusal(struct worker_service *s)
-{
-	int64_t now = clock_ms();
-	pthread_mutex_lock(&s->lock);
-	if (now - s->refusals_since_ms >= REFUSALS_MS) {
-		s->refusals_since_ms = now;
-		s->refusals = 0;
-	}
-	bool may_log = s->refusals++ < REFUSALS_LOGGED;
-	pthread_mutex_unlock(&s->lock);
-	return may_log;
+	pthread_mutex_destroy(&s->refusals.lock);
 }
 
 void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_counter c, enum rpc_code code,
@@ -49,17 +34,31 @@ void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_
 	if (vasprintf(&text, fmt, ap) < 0)
 		abort();
 	va_end(ap);
+	uint64_t left_out;
 	worker_count(s, c, 1);
-	if (c != COUNT_cancelled && may_log_refusal(s))
+	if (c != COUNT_cancelled && log_limit_take(&s->refusals, clock_ms(), &left_out))
 		log_event(c == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "call refused",
 			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_TEXT("call", rpc_call_path(call)),
-			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text));
+			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text), LOG_NUMBER("left_out", left_out));
 	if (code == RPC_RESOURCE_EXHAUSTED) {
 		char ms[16];
 		snprintf(ms, sizeof ms, "%d", c == COUNT_no_space ? SPACE_AGAIN_MS : FULL_AGAIN_MS);
 		rpc_call_add_trailer(call, "grpc-retry-pushback-ms", ms);
 	}
 	rpc_finish(call, code, "%s", text);
+}
+
+// Who calls, and is there room for one more of that tenant's? The call is finished where not.
+static bool may_call(struct worker_service *s, struct rpc_call *call, struct token_claims *claims)
+{
+	struct err err = ERR_INIT;
+	if (access_check(s->access, rpc_call_metadata(call, "authorization"), claims, &err) < 0)
+		worker_refuse(s, call, COUNT_unauthenticated, RPC_UNAUTHENTICATED, "%s", err.text);
+	else if (rpc_call_admit(call, claims->tenant, false, &err) < 0)
+		worker_refuse(s, call, COUNT_full, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
+	else
+		return true;
+	return false;
 }
 
 // ---- Describe -------------------------------------------------------------------------------------------------------
@@ -109,12 +108,9 @@ static void describe(struct worker_service *s, struct rpc_call *call, const stru
 static void serve_describe(struct rpc_call *call, void *service)
 {
 	struct worker_service *s = service;
-	struct err err = ERR_INIT;
 	struct token_claims claims;
 	Coffer__V1__DescribeRequest *r = NULL;
-	if (access_check(s->access, rpc_call_metadata(call, "authorization"), &claims, &err) < 0)
-		worker_refuse(s, call, COUNT_unauthenticated, RPC_UNAUTHENTICATED, "%s", err.text);
-	else if (rpc_receive_one(call, &coffer__v1__describe_request__descriptor, &r) == 0)
+	if (may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__describe_request__descriptor, &r) == 0)
 		describe(s, call, &claims, r);
 	if (r)
 		coffer__v1__describe_request__free_unpacked(r, NULL);
@@ -160,19 +156,16 @@ static void reply_status(struct worker_service *s, struct rpc_call *call, const 
 static void serve_status(struct rpc_call *call, void *service)
 {
 	struct worker_service *s = service;
-	struct err err = ERR_INIT;
 	struct token_claims claims;
 	Coffer__V1__StatusRequest *r = NULL;
-	if (access_check(s->access, rpc_call_metadata(call, "authorization"), &claims, &err) < 0)
-		worker_refuse(s, call, COUNT_unauthenticated, RPC_UNAUTHENTICATED, "%s", err.text);
-	else if (rpc_receive_one(call, &coffer__v1__status_request__descriptor, &r) == 0)
+	if (may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__status_request__descriptor, &r) == 0)
 		reply_status(s, call, claims.tenant);
 	if (r)
 		coffer__v1__status_request__free_unpacked(r, NULL);
 }
 
 const struct rpc_method worker_methods[WORKER_METHODS] = {
-	{"/coffer.v1.Worker/Compile", compile_serve},
-	{"/coffer.v1.Worker/Describe", serve_describe},
-	{"/coffer.v1.Worker/Status", serve_status},
+	{.path = "/coffer.v1.Worker/Compile", .serve = compile_serve},
+	{.path = "/coffer.v1.Worker/Describe", .serve = serve_describe},
+	{.path = "/coffer.v1.Worker/Status", .serve = serve_status},
 };

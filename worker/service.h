@@ -3,6 +3,7 @@
 #ifndef COFFER_WORKER_SERVICE_H
 #define COFFER_WORKER_SERVICE_H
 
+#include "base/log_limit.h"
 #include "remote/rpc.h"
 #include "worker/access.h"
 #include "worker/images.h"
@@ -47,9 +48,7 @@ struct worker_service {
 	atomic_bool cannot_store; // the last result that was to be stored was not
 	atomic_bool is_draining;
 	atomic_uint_fast64_t counters[WORKER_COUNTERS];
-	pthread_mutex_t lock; // over what follows: refusals that are logged, of which there is a limit in a time
-	int64_t refusals_since_ms;
-	unsigned refusals;
+	struct log_limit refusals;
 };
 
 void worker_service_init(struct worker_service *s);

@@ -74,6 +74,7 @@ static int write_status(void *ctx, struct buf *b)
 	add_number(b, "source_memory", load.memory_bytes);
 	add_number(b, "results_bytes", results_bytes(s->results));
 	add_number(b, "connections", server.connections);
+	add_number(b, "strangers", server.strangers);
 	add_number(b, "attacks", server.attacks);
 	for (int i = 0; i < WORKER_COUNTERS; i++)
 		add_number(b, counters[i].name, counter(w, (enum worker_counter)i));
@@ -95,6 +96,15 @@ static int write_status(void *ctx, struct buf *b)
 
 // ---- /metrics -------------------------------------------------------------------------------------------------------
 
+static void write_handshakes(const struct rpc_server_stats *server, struct buf *b)
+{
+	const char *names[RPC_HANDSHAKES];
+	for (int i = 0; i < RPC_HANDSHAKES; i++)
+		names[i] = rpc_handshake_name((enum rpc_handshake)i);
+	metrics_labelled(b, "coffer_worker_handshakes_failed_total", "TLS handshakes that failed, by cause", "cause", names,
+			 server->handshakes, RPC_HANDSHAKES);
+}
+
 static void write_gauges(struct worker_status *w, struct buf *b)
 {
 	struct worker_service *s = w->service;
@@ -114,6 +124,7 @@ static void write_gauges(struct worker_status *w, struct buf *b)
 		{"source_memory_bytes", "memory of sources that wait", load.memory_bytes},
 		{"results_bytes", "results on disk", results_bytes(s->results)},
 		{"connections", "connections of clients", server.connections},
+		{"strangers", "connections that have shown no token", server.strangers},
 		{"registered", "1 while the scheduler knows us", registration_is_up(w->registration)},
 		{"draining", "1 while it is being shut down", s->is_draining},
 	};
@@ -124,6 +135,9 @@ static void write_gauges(struct worker_status *w, struct buf *b)
 	}
 	metrics_single(b, "coffer_worker_attacks_total", "counter", "connections ended because of what the peer did",
 		       server.attacks);
+	metrics_single(b, "coffer_worker_strangers_crowded_out_total", "counter",
+		       "connections without a token that made room for others", server.crowded_out);
+	write_handshakes(&server, b);
 }
 
 static int write_metrics(void *ctx, struct buf *b)

@@ -22,6 +22,7 @@ enum {
 	TIDY_S = 5,
 	SPARE_JOBS = 64,
 	SPARE_CALLS = 256,
+	STRANGER_CALLS = 256, // until their tokens have been looked at
 	FILES_PER_JOB = 8,
 	SPARE_FILES = 1024,
 	LARGE_PIECE = 128 << 10,
@@ -238,13 +239,17 @@ static int start_service(struct worker_program *w, struct err *err)
 
 static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], struct err *err)
 {
-	unsigned calls = w->slots + (unsigned)number_of(w, WORKER_queue) + SPARE_CALLS;
+	// A tenant that is alone gets half of the calls, and that is to be enough for all slots and places (remote/shares.h).
+	unsigned calls = 2 * (w->slots + (unsigned)number_of(w, WORKER_queue) + SPARE_CALLS);
 	struct rpc_tls_config tls = {.certificate = text_of(w, WORKER_certificate), .key = text_of(w, WORKER_key)};
 	struct rpc_server_config config = {
 		.methods = worker_methods,
 		.n_methods = WORKER_METHODS,
 		.arg = &w->service,
-		.limits = {.streams = calls, .calls = calls, .connections = (uint32_t)number_of(w, WORKER_max_connections)},
+		.limits = {.streams = calls / 2,
+			   .calls = calls + STRANGER_CALLS,
+			   .stranger_calls = STRANGER_CALLS,
+			   .connections = (uint32_t)number_of(w, WORKER_max_connections)},
 	};
 	if ((!w->is_open && rpc_tls_server(&tls, &w->server_tls, err) < 0) ||
 	    rpc_server_new(w->loop, &config, &w->server, err) < 0)

@@ -1,5 +1,7 @@
 #include "remote/net/tls_stream.h"
 
+#include "remote/tls_words.h"
+
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -85,16 +87,22 @@ static int outcome(struct stream *s, int rc, const char *what, struct err *err)
 		break;
 	}
 	long verified = SSL_get_verify_result(s->ssl);
-	AUTO_FREE char *text = NULL;
+	const char *text;
 	if (!s->is_shaken && verified != X509_V_OK) {
-		text = mem_printf("the certificate shown is not trusted: %s",
-				  s->has_pin ? "it is not the pinned one" : X509_verify_cert_error_string(verified));
+		s->base.cause = tls_words_of_certificate(verified, &text);
 		ERR_clear_error();
-		return err_set(err, ERR_ACCESS, "%s", text);
+		return err_set(err, ERR_ACCESS, "the certificate shown is not trusted: %s",
+			       s->has_pin ? "it is not the pinned one" : text);
 	}
-	if (ERR_peek_error() == 0)
+	if (ERR_peek_error() == 0) {
+		s->base.cause = RPC_HANDSHAKE_HUNG_UP;
 		return s->is_shaken ? -1 : err_set(err, ERR_PEER, "the peer hung up in the handshake");
-	return tls_error(err, ERR_PEER, what);
+	}
+	s->base.cause = tls_words_of_error(ERR_peek_last_error(), &text);
+	if (!text)
+		return tls_error(err, ERR_PEER, what);
+	ERR_clear_error();
+	return err_set(err, ERR_PEER, "%s: %s", what, text);
 }
 
 static int stream_shake_hands(struct transport *t, struct err *err)
@@ -107,6 +115,7 @@ static int stream_shake_hands(struct transport *t, struct err *err)
 	if (rc != 1)
 		return outcome(s, rc, "the TLS handshake failed", err);
 	SSL_get0_alpn_selected(s->ssl, &alpn, &n);
+	s->base.cause = RPC_HANDSHAKE_PROTOCOL;
 	if (n != 2 || memcmp(alpn, "h2", 2) != 0)
 		return err_set(err, ERR_PEER, "the peer does not speak HTTP/2 (ALPN 'h2')");
 	s->is_shaken = true;

@@ -276,19 +276,19 @@ static void serve_duplex(struct rpc_call *call, void *arg)
 }
 
 static const struct rpc_method methods[] = {
-	{"/test.Echo/Echo", serve_echo},
-	{"/test.Echo/Sleep", serve_sleep},
-	{"/test.Echo/Hold", serve_hold},
-	{"/test.Echo/Fail", serve_fail},
-	{"/test.Echo/Source", serve_source},
-	{"/test.Echo/Sink", serve_sink},
-	{"/test.Echo/Early", serve_early},
-	{"/test.Echo/Peer", serve_peer},
-	{"/grpc.testing.TestService/EmptyCall", serve_empty},
-	{"/grpc.testing.TestService/UnaryCall", serve_unary},
-	{"/grpc.testing.TestService/StreamingInputCall", serve_input},
-	{"/grpc.testing.TestService/StreamingOutputCall", serve_duplex},
-	{"/grpc.testing.TestService/FullDuplexCall", serve_duplex},
+	{.path = "/test.Echo/Echo", .serve = serve_echo},
+	{.path = "/test.Echo/Sleep", .serve = serve_sleep},
+	{.path = "/test.Echo/Hold", .serve = serve_hold},
+	{.path = "/test.Echo/Fail", .serve = serve_fail},
+	{.path = "/test.Echo/Source", .serve = serve_source},
+	{.path = "/test.Echo/Sink", .serve = serve_sink},
+	{.path = "/test.Echo/Early", .serve = serve_early, .speaks_first = true},
+	{.path = "/test.Echo/Peer", .serve = serve_peer},
+	{.path = "/grpc.testing.TestService/EmptyCall", .serve = serve_empty},
+	{.path = "/grpc.testing.TestService/UnaryCall", .serve = serve_unary},
+	{.path = "/grpc.testing.TestService/StreamingInputCall", .serve = serve_input},
+	{.path = "/grpc.testing.TestService/StreamingOutputCall", .serve = serve_duplex},
+	{.path = "/grpc.testing.TestService/FullDuplexCall", .serve = serve_duplex},
 };
 
 // ---- the program ----------------------------------------------------------------------------------------------------------

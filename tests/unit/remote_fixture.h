@@ -148,9 +148,16 @@ static void serve_meta(struct rpc_call *call, void *arg)
 }
 
 static const struct rpc_method methods[] = {
-	{"/test.T/Echo", serve_echo},       {"/test.T/Sink", serve_sink},   {"/test.T/Source", serve_source},
-	{"/test.T/Fail", serve_fail},       {"/test.T/Wait", serve_wait},   {"/test.T/Listen", serve_listen},
-	{"/test.T/Nothing", serve_nothing}, {"/test.T/Early", serve_early}, {"/test.T/Meta", serve_meta},
+	{.path = "/test.T/Echo", .serve = serve_echo, .speaks_first = true},
+	{.path = "/test.T/Sink", .serve = serve_sink, .speaks_first = true},
+	{.path = "/test.T/Source", .serve = serve_source, .speaks_first = true},
+	{.path = "/test.T/Fail", .serve = serve_fail, .speaks_first = true},
+	{.path = "/test.T/Wait", .serve = serve_wait, .speaks_first = true},
+	{.path = "/test.T/Listen", .serve = serve_listen, .speaks_first = true},
+	{.path = "/test.T/Nothing", .serve = serve_nothing, .speaks_first = true},
+	{.path = "/test.T/Early", .serve = serve_early, .speaks_first = true},
+	{.path = "/test.T/Meta", .serve = serve_meta, .speaks_first = true},
+	{.path = "/test.T/Quiet", .serve = serve_listen},
 };
 
 static int admit(struct rpc_call *call, void *arg)
@@ -175,7 +182,7 @@ static void leave(struct rpc_call *call, void *arg)
 
 // ---- beginning and end --------------------------------------------------------------------------------------------------
 
-static void start_server(const struct rpc_limits *limits)
+static inline void start_server(const struct rpc_limits *limits)
 {
 	struct rpc_server_config config = {
 		.methods = methods, .n_methods = COUNT_OF(methods), .admit = admit, .leave = leave};

@@ -285,6 +285,17 @@ START_TEST(large_messages_pass_tls)
 }
 END_TEST
 
+// The server hears of it a moment later.
+static void expect_handshakes(enum rpc_handshake cause, uint64_t n)
+{
+	struct rpc_server_stats stats = {0};
+	for (int i = 0; i < 500 && stats.handshakes[cause] != n; i++) {
+		usleep(10000);
+		rpc_server_stats(server, &stats);
+	}
+	ck_assert_uint_eq(stats.handshakes[cause], n);
+}
+
 START_TEST(a_server_that_is_not_trusted_is_refused)
 {
 	new_server_tls("server", false);
@@ -293,7 +304,8 @@ START_TEST(a_server_that_is_not_trusted_is_refused)
 	expect_refusal(&(struct rpc_channel_config){.tls = client_tls}, "not trusted");
 	rpc_tls_free(client_tls);
 	new_client_tls("ca.pem", NULL);
-	expect_refusal(&(struct rpc_channel_config){.tls = client_tls, .server_name = "wrong.example"}, "not trusted");
+	expect_refusal(&(struct rpc_channel_config){.tls = client_tls, .server_name = "wrong.example"}, "for another name");
+	expect_handshakes(RPC_HANDSHAKE_REJECTED, 2);
 }
 END_TEST
 
@@ -323,8 +335,9 @@ START_TEST(a_client_without_a_good_certificate_is_refused)
 	channel = NULL;
 	rpc_tls_free(client_tls);
 	new_client_tls("ca.pem", "stranger");
-	expect_refusal(&(struct rpc_channel_config){.tls = client_tls}, "");
+	expect_refusal(&(struct rpc_channel_config){.tls = client_tls}, "the authority that has signed our certificate");
 	ck_assert_int_eq(n_admitted, 0);
+	expect_handshakes(RPC_HANDSHAKE_UNTRUSTED, 2);
 }
 END_TEST
 
