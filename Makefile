@@ -55,8 +55,9 @@ endif
 # docs/architecture.md has the picture, tools/lint the arrows.
 COMPILE := compiler depscan store codec base
 SERVICE := service settings remote/net remote auth proto
-cofferd_FOLDERS := main client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
+COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
 	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
+cofferd_FOLDERS := main $(COFFERD)
 agent_FOLDERS := agent remote proto codec base
 # Static, and without any library: they start once for every compile or command.
 launcher_FOLDERS := client/launcher client/wire jobserver/client base
@@ -71,8 +72,8 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
-# What unit tests, fuzz targets and the programs of tests may link: all of it but main().
-TESTED := $(filter-out main,$(cofferd_FOLDERS)) agent
+# What unit tests, fuzz targets and the programs of tests may link.
+TESTED := client/launcher $(COFFERD) agent
 grouped = -Wl,--start-group $(1) -Wl,--end-group
 
 .PHONY: all
@@ -82,7 +83,7 @@ define folder_rule
 $(call archive,$(1)): $(call SOURCES,$(1))
 	@rm -f $$@ && $(AR) rcs $$@ $$^
 endef
-$(foreach d,$(sort $(cofferd_FOLDERS) agent),$(eval $(call folder_rule,$(d))))
+$(foreach d,$(sort $(cofferd_FOLDERS) $(TESTED)),$(eval $(call folder_rule,$(d))))
 define launcher_rule
 $(call launcher_archive,$(1)): $(patsubst %.c,$(B)/launcher/%.o,$(wildcard $(1)/*.c))
 	@rm -f $$@ && $(AR) rcs $$@ $$^

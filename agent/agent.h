@@ -8,16 +8,12 @@
 #define COFFER_AGENT_AGENT_H
 
 #include "base/err.h"
+#include "proto/guest.h"
 
 #include <linux/filter.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#define AGENT_WORK "job"                          // below a job's scratch directory: where its program starts
-#define AGENT_PATH "/usr/local/bin:/usr/bin:/bin" // where programs are looked up
-#define AGENT_SCRATCH "/tmp"                      // of a job in a sandbox
-enum { AGENT_MAX_JOBS = 8192, AGENT_SCRATCH_FILES = 16384 };
 
 enum agent_cgroups { CGROUPS_NONE, CGROUPS_V1, CGROUPS_V2 };
 

@@ -43,16 +43,16 @@ static int join_cgroup(struct init *in)
 // The agent has made the file system and written the source; here it gets its place, which only this job sees.
 static int mount_scratch(struct init *in)
 {
-	if (syscall(SYS_move_mount, in->fds[SPAWN_SCRATCH], "", AT_FDCWD, AGENT_SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	if (syscall(SYS_move_mount, in->fds[SPAWN_SCRATCH], "", AT_FDCWD, GUEST_SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -1;
-	return chdir(AGENT_SCRATCH "/" AGENT_WORK);
+	return chdir(GUEST_SCRATCH "/" GUEST_WORK);
 }
 
 static int enter_scratch(struct init *in)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	return fchdir(in->fds[SPAWN_SCRATCH]) < 0 ? -1 : chdir(AGENT_WORK);
+	return fchdir(in->fds[SPAWN_SCRATCH]) < 0 ? -1 : chdir(GUEST_WORK);
 }
 
 // A user namespace without any mapping: nothing that the job does has power over the session's namespaces, and the
@@ -177,10 +177,10 @@ struct environment {
 // The same for every job everywhere, so that results depend on the job alone. In UTF-8, as most people's terminals are.
 static void fill_environment(struct environment *e, const struct spawn_request *r)
 {
-	static char path[] = "PATH=" AGENT_PATH, locale[] = "LC_ALL=C.UTF-8", zone[] = "TZ=UTC",
+	static char path[] = "PATH=" GUEST_PATH, locale[] = "LC_ALL=C.UTF-8", zone[] = "TZ=UTC",
 		    home[] = "HOME=/nonexistent";
 	snprintf(e->tmpdir, sizeof e->tmpdir, "TMPDIR=%s", r->scratch);
-	snprintf(e->pwd, sizeof e->pwd, "PWD=%s/" AGENT_WORK, r->scratch);
+	snprintf(e->pwd, sizeof e->pwd, "PWD=%s/" GUEST_WORK, r->scratch);
 	char *words[] = {path, locale, zone, home, e->tmpdir, e->pwd, NULL};
 	memcpy(e->words, words, sizeof words);
 }
@@ -190,7 +190,7 @@ static const char *find_program(const char *name, char *file, size_t room)
 {
 	if (strchr(name, '/'))
 		return name;
-	for (const char *at = AGENT_PATH; *at;) {
+	for (const char *at = GUEST_PATH; *at;) {
 		int n = (int)strcspn(at, ":");
 		if (snprintf(file, room, "%.*s/%s", n, at, name) < (int)room && access(file, X_OK) == 0)
 			return file;

@@ -60,7 +60,7 @@ int landlock_apply(int abi)
 	size_t size = abi >= 6 ? sizeof wanted : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
 	AUTO_CLOSE int ruleset = (int)syscall(SYS_landlock_create_ruleset, &wanted, size, 0);
 	if (ruleset < 0 || allow(ruleset, "/", READ_RIGHTS) < 0 ||
-	    allow(ruleset, AGENT_SCRATCH, wanted.fs & ~(uint64_t)NEVER_RIGHTS) < 0 ||
+	    allow(ruleset, GUEST_SCRATCH, wanted.fs & ~(uint64_t)NEVER_RIGHTS) < 0 ||
 	    allow(ruleset, "/dev", wanted.fs & DEVICE_RIGHTS) < 0)
 		return -1;
 	return (int)syscall(SYS_landlock_restrict_self, ruleset, 0);

@@ -84,7 +84,7 @@ static int take_option(struct agent *a, int option, const char *value, struct er
 	case 'p':
 		return number(value, 1 << 20, &a->pids_dir, err);
 	case 'j':
-		if (number(value, AGENT_MAX_JOBS, &n, err) < 0)
+		if (number(value, GUEST_MAX_JOBS, &n, err) < 0)
 			return -1;
 		a->jobs = (unsigned)n;
 		return 0;

@@ -18,7 +18,7 @@ static int make_tmpfs(uint64_t bytes, struct err *err)
 {
 	char size[32], files[32];
 	snprintf(size, sizeof size, "%llu", (unsigned long long)bytes);
-	snprintf(files, sizeof files, "%d", AGENT_SCRATCH_FILES);
+	snprintf(files, sizeof files, "%d", GUEST_SCRATCH_FILES);
 	AUTO_CLOSE int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", files, 0) < 0 ||
@@ -49,27 +49,27 @@ int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_
 	s->slot = slot;
 	s->room = bytes;
 	if (agent->is_sandbox)
-		snprintf(s->path, sizeof s->path, "%s", AGENT_SCRATCH);
+		snprintf(s->path, sizeof s->path, "%s", GUEST_SCRATCH);
 	else
 		snprintf(s->path, sizeof s->path, "%s/%d", agent->scratch, slot);
 	s->root = agent->is_sandbox ? make_tmpfs(bytes, err) : make_directory(s, err);
 	if (s->root < 0)
 		return -1;
-	if (mkdirat(s->root, AGENT_WORK, 0755) < 0)
+	if (mkdirat(s->root, GUEST_WORK, 0755) < 0)
 		return err_errno(err, "cannot make the scratch folder");
 	return 0;
 }
 
 static void in_work(char *path, size_t n, const char *name)
 {
-	snprintf(path, n, AGENT_WORK "/%s", name);
+	snprintf(path, n, GUEST_WORK "/%s", name);
 }
 
 int scratch_make_parents(const struct scratch *s, const char *name, struct err *err)
 {
 	char path[2048];
 	in_work(path, sizeof path, name);
-	for (char *slash = path + sizeof AGENT_WORK; (slash = strchr(slash, '/')); slash++) {
+	for (char *slash = path + sizeof GUEST_WORK; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
 		if (mkdirat(s->root, path, 0755) < 0 && errno != EEXIST)
 			return err_errno(err, "cannot make the folder of '%.200s'", name);

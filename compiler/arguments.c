@@ -1,6 +1,7 @@
 #include "compiler/arguments.h"
 
 #include "base/mem.h"
+#include "compiler/names.h"
 #include "compiler/options.h"
 
 #include <ctype.h>
@@ -29,47 +30,13 @@ static bool begins_with_one_of(const char *word, const char *const *list, size_t
 
 // ---- compilers ------------------------------------------------------------------------------------------------------
 
-// The part of "aarch64-linux-gnu-gcc-12" that says which compiler it is.
-static size_t kind_of(const char *name, char kind[16])
-{
-	size_t n = strlen(name);
-	while (n && (isdigit((unsigned char)name[n - 1]) || name[n - 1] == '.'))
-		n--;
-	if (n && n < strlen(name) && name[n - 1] == '-')
-		n--;
-	else
-		n = strlen(name);
-	size_t from = n;
-	while (from && name[from - 1] != '-')
-		from--;
-	if (n - from >= 16)
-		return 0;
-	memcpy(kind, name + from, n - from);
-	kind[n - from] = '\0';
-	return n - from;
-}
-
-bool compiler_name_is_known(const char *name)
-{
-	static const char *const kinds[] = {"gcc", "g++", "cc", "c++", "clang", "clang++"};
-	char kind[16];
-	size_t n = strlen(name);
-	if (n == 0 || n > 64 || !isalnum((unsigned char)name[0]))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)name[i]) && !strchr("+-._", name[i]))
-			return false;
-	return kind_of(name, kind) && is_one_of(kind, kinds, COUNT_OF(kinds));
-}
-
 // As bits of 1 << enum compiler_family: a plain "cc" may be either.
 static unsigned families_of(const char *name)
 {
-	char kind[16] = "";
-	kind_of(name, kind);
-	if (begins(kind, "clang"))
+	const char *kind = compiler_name_kind(name);
+	if (kind && begins(kind, "clang"))
 		return 1u << FAMILY_CLANG;
-	if (strcmp(kind, "gcc") == 0 || strcmp(kind, "g++") == 0)
+	if (kind && (strcmp(kind, "gcc") == 0 || strcmp(kind, "g++") == 0))
 		return 1u << FAMILY_GCC;
 	return 1u << FAMILY_GCC | 1u << FAMILY_CLANG;
 }

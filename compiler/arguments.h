@@ -21,8 +21,6 @@ struct arguments {              // what was found in them
 	bool has_split_dwarf, has_stack_usage, has_lto, has_seed, has_compilation_dir;
 };
 
-// Whether a name is one of a compiler that is known: "gcc", "clang++-14", "aarch64-linux-gnu-gcc-12". Never has a '/'.
-bool compiler_name_is_known(const char *name);
 // ERR_USAGE, with the word that is refused.
 int arguments_check(const char *compiler, const char *const *words, size_t n, struct arguments *found, struct err *err);
 

@@ -3,6 +3,7 @@
 #include "base/child.h"
 #include "base/map.h"
 #include "base/path.h"
+#include "compiler/names.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -271,22 +272,6 @@ static enum reason check_driver(const char *path)
 	return REASON_NONE;
 }
 
-// gcc, x86_64-linux-gnu-gcc-12, c++, clang-14 …: only names like these are asked, so that no other program is run oddly.
-static bool is_compiler_name(const char *name)
-{
-	static const char *const stems[] = {"gcc", "g++", "clang", "clang++", "cc", "c++", "c89", "c99"};
-	AUTO_FREE char *stem = mem_strdup(name);
-	char *dash = strrchr(stem, '-');
-	if (dash && dash[1] && strspn(dash + 1, "0123456789.") == strlen(dash + 1))
-		*dash = '\0';
-	dash = strrchr(stem, '-');
-	const char *last = dash ? dash + 1 : stem;
-	for (size_t i = 0; i < COUNT_OF(stems); i++)
-		if (strcmp(last, stems[i]) == 0)
-			return true;
-	return false;
-}
-
 static int digest_parts(struct probe *p, const char *answer)
 {
 	struct compiler *c = &p->k->compiler;
@@ -470,7 +455,7 @@ const struct compiler *compilers_find(struct compilers *cs, const char *path, co
 	pthread_mutex_unlock(&cs->lock);
 	if (k && is_unchanged(cs, k))
 		return &k->compiler;
-	*reason = is_compiler_name(name) ? check_driver(path) : REASON_compiler_unknown;
+	*reason = compiler_name_kind(name) ? check_driver(path) : REASON_compiler_unknown;
 	if (*reason != REASON_NONE)
 		return NULL;
 	pthread_mutex_lock(&cs->lock);

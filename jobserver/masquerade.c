@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "codec/hash.h"
+#include "compiler/names.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,28 +20,12 @@ struct names {
 	size_t n;
 };
 
-// A version: digits and dots.
-static bool is_version(const char *s)
-{
-	return *s && s[strspn(s, "0123456789.")] == '\0';
-}
-
 bool masquerade_is_compiler(const char *name)
 {
-	static const char *const bases[] = {"gcc", "g++", "cc", "c++", "clang", "clang++"};
-	const char *last = strrchr(name, '-');
-	size_t n = last && is_version(last + 1) ? (size_t)(last - name) : strlen(name);
-	// c89-gcc and c99-gcc are scripts that add options and call gcc, which passes us then.
-	if (strncmp(name, "c89-", 4) == 0 || strncmp(name, "c99-", 4) == 0)
-		return false;
-	for (size_t i = 0; i < COUNT_OF(bases); i++) {
-		size_t len = strlen(bases[i]);
-		if (n < len || memcmp(name + n - len, bases[i], len) != 0)
-			continue;
-		if (n == len || name[n - len - 1] == '-')
-			return true;
-	}
-	return false;
+	const char *kind = compiler_name_kind(name);
+	// c89, c99, c89-gcc and c99-gcc are scripts that add options and call gcc, which passes us then.
+	return kind && strcmp(kind, "c89") != 0 && strcmp(kind, "c99") != 0 && strncmp(name, "c89-", 4) != 0 &&
+	       strncmp(name, "c99-", 4) != 0;
 }
 
 static int by_text(const void *a, const void *b)

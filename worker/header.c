@@ -2,6 +2,7 @@
 
 #include "auth/token.h"
 #include "base/mem.h"
+#include "compiler/names.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -383,20 +383,26 @@ static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict 
 	pthread_cond_signal(&f->freed);
 	if (seat->took_ms)
 		latency_note(&r->pace, seat->took_ms);
-	if (verdict == FARM_UNUSED) {
-		// It has not been asked for anything, or was not waited for.
-	} else if (verdict == FARM_DONE) {
+	switch (verdict) {
+	case FARM_UNUSED: // it has not been asked for anything, or was not waited for
+		break;
+	case FARM_DONE:
 		r->failures = 0;
 		r->jobs++;
 		r->done_at_ms = clock_ms();
-	} else if (verdict == FARM_BUSY) {
+		break;
+	case FARM_BUSY:
 		pause_route(r, seat->pause_ms ? seat->pause_ms : BUSY_MS);
-	} else if (verdict == FARM_FAILED) {
+		break;
+	case FARM_FAILED:
 		note_failure(f, r, seat->pause_ms);
-	} else if (verdict == FARM_CHANGED) {
+		break;
+	case FARM_CHANGED:
 		forget_compilers(r);
-	} else {
+		break;
+	case FARM_LIED:
 		strike_out(f, r->worker, seat->why);
+		break;
 	}
 	bool is_trusted = !r->has_lied;
 	pthread_mutex_unlock(&f->lock);

@@ -38,26 +38,26 @@ static bool add_setting(struct launch *l, const char *word)
 {
 	const char *equals = word ? strchr(word, '=') : NULL;
 	if (!equals) {
-		say("--set takes name=value");
+		launcher_say("--set takes name=value");
 		return false;
 	}
 	if (!is_setting(word, (size_t)(equals - word))) {
-		say("there is no setting '%.*s'", (int)(equals - word), word);
-		say("`coffer config` lists the settings");
+		launcher_say("there is no setting '%.*s'", (int)(equals - word), word);
+		launcher_say("`coffer config` lists the settings");
 		return false;
 	}
 	l->set[l->n_set++] = word;
 	return true;
 }
 
-enum args_kind args_read(struct launch *l, int argc, char **argv)
+enum args_kind launcher_args_read(struct launch *l, int argc, char **argv)
 {
 	static char help[] = "help";
 	static char *no_words[] = {help, NULL};
 	l->set = arena_alloc(&l->arena, ((size_t)argc + 1) * sizeof *l->set);
 	l->argv = argv;
-	if (argc > 0 && strcmp(base_name(argv[0]), "coffer") != 0) {
-		argv[0] += base_name(argv[0]) - argv[0];
+	if (argc > 0 && strcmp(launcher_base_name(argv[0]), "coffer") != 0) {
+		argv[0] += launcher_base_name(argv[0]) - argv[0];
 		l->masquerade = true;
 		return ARGS_COMPILE;
 	}
@@ -69,7 +69,7 @@ enum args_kind args_read(struct launch *l, int argc, char **argv)
 		} else if (strncmp(argv[i], "--set=", 6) == 0) {
 			if (!add_setting(l, argv[i] + 6))
 				return ARGS_WRONG;
-		} else if (strcmp(base_name(argv[i]), "coffer") != 0) {
+		} else if (strcmp(launcher_base_name(argv[i]), "coffer") != 0) {
 			break; // `coffer coffer gcc`: CC and CMake's launcher both name coffer
 		}
 	}
@@ -86,7 +86,7 @@ static bool says_off(const char *value)
 	return false;
 }
 
-bool args_disabled(const struct launch *l)
+bool launcher_args_disabled(const struct launch *l)
 {
 	const char *value = getenv("COFFER_DISABLE");
 	if (value && value[0] && !says_off(value))

@@ -20,7 +20,7 @@ static long depth(void)
 	return n > 0 ? n : 0;
 }
 
-bool launched_too_deep(void)
+bool launcher_is_too_deep(void)
 {
 	return depth() >= MAX_DEPTH;
 }
@@ -31,7 +31,7 @@ static bool is_named(const char *entry, const char *name)
 	return strncmp(entry, name, n) == 0 && entry[n] == '=';
 }
 
-char **compiler_environment(struct launch *l, bool nested_disabled)
+char **launcher_compiler_environment(struct launch *l, bool nested_disabled)
 {
 	size_t n = 0, kept = 0;
 	while (environ[n])
@@ -62,13 +62,13 @@ static void exec_as_script(struct launch *l, char *const *env)
 static int exec_failed(const char *file)
 {
 	int e = errno;
-	say("cannot execute '%s': %s", file, strerror(e));
+	launcher_say("cannot execute '%s': %s", file, strerror(e));
 	return e == ENOENT || e == ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
-int exec_compiler(struct launch *l)
+int launcher_exec_compiler(struct launch *l)
 {
-	char **env = compiler_environment(l, false);
+	char **env = launcher_compiler_environment(l, false);
 	char *typed = l->argv[0];
 	l->argv[0] = arena_strdup(&l->arena, l->argv0);
 	execve(l->program, l->argv, env);
@@ -78,15 +78,15 @@ int exec_compiler(struct launch *l)
 	return exec_failed(l->program);
 }
 
-int exec_compiler_lost(struct launch *l)
+int launcher_exec_compiler_lost(struct launch *l)
 {
 	if (l->has_place) {
 		const char *file = arena_printf(&l->arena, "%s/lost", l->place.dir);
 		int fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 		if (fd >= 0)
-			write_all(fd, "\n", 1);
+			launcher_write_all(fd, "\n", 1);
 	}
-	return exec_compiler(l);
+	return launcher_exec_compiler(l);
 }
 
 // Settings reach a verb, and all that it starts, as variables.
@@ -100,12 +100,12 @@ static void settings_to_environment(struct launch *l)
 	}
 }
 
-int exec_verb(struct launch *l)
+int launcher_exec_verb(struct launch *l)
 {
-	const char *cofferd = find_cofferd(&l->arena);
+	const char *cofferd = launcher_find_cofferd(&l->arena);
 	if (!cofferd) {
-		say("cannot find 'cofferd', the program behind `coffer %s`", l->argv[0]);
-		say("install it in the folder of 'coffer', or name its file in COFFERD");
+		launcher_say("cannot find 'cofferd', the program behind `coffer %s`", l->argv[0]);
+		launcher_say("install it in the folder of 'coffer', or name its file in COFFERD");
 		return NOT_FOUND;
 	}
 	settings_to_environment(l);
@@ -119,7 +119,7 @@ int exec_verb(struct launch *l)
 	return exec_failed(cofferd);
 }
 
-_Noreturn void end_as(int status)
+_Noreturn void launcher_end_as(int status)
 {
 	if (WIFSIGNALED(status)) {
 		int sig = WTERMSIG(status);

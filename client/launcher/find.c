@@ -11,7 +11,7 @@ static const char default_path[] = "/usr/local/bin:/bin:/usr/bin"; // as execvp 
 
 static const char self_file[] = "/proc/self/exe";
 
-bool find_self(struct stat *self)
+bool launcher_find_self(struct stat *self)
 {
 	if (stat(self_file, self) == 0)
 		return true;
@@ -44,7 +44,7 @@ static bool is_coffer(const char *file, const struct stat *st, const struct stat
 	if (n < 0)
 		return false;
 	target[n] = '\0';
-	return strcmp(base_name(target), "coffer") == 0;
+	return strcmp(launcher_base_name(target), "coffer") == 0;
 }
 
 // A directory of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
@@ -64,7 +64,7 @@ static const char *candidate(char out[PATH_MAX], const char *dir, size_t n_dir, 
 	return out;
 }
 
-bool find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self)
+bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self)
 {
 	struct stat st;
 	*f = (struct found){NULL, false};
@@ -74,7 +74,7 @@ bool find_compiler(struct found *f, struct arena *a, const char *name, const cha
 			return true;
 		}
 		f->behind_coffer = true;
-		name = base_name(name);
+		name = launcher_base_name(name);
 	}
 	if (!name[0])
 		return false;
@@ -94,7 +94,7 @@ bool find_compiler(struct found *f, struct arena *a, const char *name, const cha
 	return false;
 }
 
-const char *find_cofferd(struct arena *a)
+const char *launcher_find_cofferd(struct arena *a)
 {
 	const char *named = getenv("COFFERD");
 	if (named && named[0] == '/')
@@ -106,7 +106,7 @@ const char *find_cofferd(struct arena *a)
 		return NULL;
 	self[n] = '\0';
 	for (size_t i = 0; i < COUNT_OF(places); i++) {
-		const char *file = arena_printf(a, "%.*s%s", (int)(base_name(self) - self), self, places[i]);
+		const char *file = arena_printf(a, "%.*s%s", (int)(launcher_base_name(self) - self), self, places[i]);
 		if (access(file, X_OK) == 0)
 			return file;
 	}

@@ -34,7 +34,7 @@ static void collect_words(struct launch *l, struct wire_job *j)
 	j->argv = (const char **)l->argv;
 	while (j->argv[j->n_argv])
 		j->n_argv++;
-	char **env = compiler_environment(l, true);
+	char **env = launcher_compiler_environment(l, true);
 	j->env = (const char **)env;
 	for (; *env; env++)
 		if (env_travels(*env))
@@ -44,7 +44,7 @@ static void collect_words(struct launch *l, struct wire_job *j)
 	j->n_set = l->n_set;
 }
 
-int job_send(struct launch *l, int sock)
+int launcher_job_send(struct launch *l, int sock)
 {
 	AUTO_CLOSE int dot = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct wire_job j = {.flags = l->tty, .columns = l->columns};
@@ -59,7 +59,7 @@ int job_send(struct launch *l, int sock)
 	return wire_send(sock, WIRE_JOB, &payload, &dot, 1, NULL);
 }
 
-int job_answer(int sock, struct wire_msg *answer, struct lease *lease)
+int launcher_job_answer(int sock, struct wire_msg *answer, struct lease *lease)
 {
 	for (int waited = 0; waited < ANSWER_S; waited += WIRE_TIMEOUT_S) {
 		struct err err = ERR_INIT;
@@ -88,12 +88,12 @@ static void copy_from(int fd, int to, size_t n)
 			continue;
 		if (r <= 0)
 			return;
-		write_all(to, part, (size_t)r);
+		launcher_write_all(to, part, (size_t)r);
 		n -= (size_t)r;
 	}
 }
 
-int job_done(const struct wire_msg *answer, int *exit_code)
+int launcher_job_done(const struct wire_msg *answer, int *exit_code)
 {
 	struct wire_done d;
 	if (wire_get_done(&d, &answer->payload, NULL))
@@ -108,8 +108,8 @@ int job_done(const struct wire_msg *answer, int *exit_code)
 		copy_from(fd, STDOUT_FILENO, d.n_out);
 		copy_from(fd, STDERR_FILENO, d.n_errs);
 	} else {
-		write_all(STDOUT_FILENO, d.out, d.n_out);
-		write_all(STDERR_FILENO, d.errs, d.n_errs);
+		launcher_write_all(STDOUT_FILENO, d.out, d.n_out);
+		launcher_write_all(STDERR_FILENO, d.errs, d.n_errs);
 	}
 	*exit_code = (int)d.exit_code;
 	return 0;

@@ -32,9 +32,9 @@ struct launch {
 
 // ---- args.c: what the user typed ----
 enum args_kind { ARGS_COMPILE, ARGS_VERB, ARGS_WRONG /* the user has been told */ };
-enum args_kind args_read(struct launch *l, int argc, char **argv);
+enum args_kind launcher_args_read(struct launch *l, int argc, char **argv);
 // Whether environment or --set words say that coffer is to keep out of it.
-bool args_disabled(const struct launch *l);
+bool launcher_args_disabled(const struct launch *l);
 
 // ---- find.c: which file is executed ----
 struct found {
@@ -43,43 +43,44 @@ struct found {
 };
 // The first file `name` in `path` that is executable and not coffer itself. `self` is our own file. A name with a '/' is
 // taken as it is unless it is coffer. false: there is none.
-bool find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);
-bool find_self(struct stat *self); // our own file
+bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);
+bool launcher_find_self(struct stat *self); // our own file
 // cofferd: the file that COFFERD names (absolute), else beside our own file, else ../libexec/coffer/ or ../lib/coffer/ from
 // there. NULL: there is none.
-const char *find_cofferd(struct arena *a);
+const char *launcher_find_cofferd(struct arena *a);
 
 // ---- exec.c: becoming another program. All return only if that failed, with the exit status, having said why ----
-int exec_compiler(struct launch *l);
-int exec_compiler_lost(struct launch *l); // counts it: the daemon should have answered and did not
-int exec_verb(struct launch *l);
+int launcher_exec_compiler(struct launch *l);
+int launcher_exec_compiler_lost(struct launch *l); // counts it: the daemon should have answered and did not
+int launcher_exec_verb(struct launch *l);
 // Our environment for a compiler; `nested_disabled` makes coffer run untouched what the compiler starts through coffer.
-char **compiler_environment(struct launch *l, bool nested_disabled);
-bool launched_too_deep(void); // a compiler that starts coffer that starts the compiler…
+char **launcher_compiler_environment(struct launch *l, bool nested_disabled);
+bool launcher_is_too_deep(void); // a compiler that starts coffer that starts the compiler…
 // Ends as a process with this status (of waitpid) ended: the same exit code, or death by the same signal.
-_Noreturn void end_as(int status);
+_Noreturn void launcher_end_as(int status);
 
 // ---- start.c: the connection ----
 // A connected socket, if need be to a daemon that was started for it; -1 if there is none.
-int daemon_connect(struct launch *l);
+int launcher_daemon_connect(struct launch *l);
 
 // ---- job.c: question and answer ----
-int job_send(struct launch *l, int sock);
-int job_answer(int sock, struct wire_msg *answer, struct lease *lease); // within bounds of time
-int job_done(const struct wire_msg *answer, int *exit_code);            // passes the messages on; -1: nothing was done yet
+int launcher_job_send(struct launch *l, int sock);
+int launcher_job_answer(int sock, struct wire_msg *answer, struct lease *lease); // within bounds of time
+int launcher_job_done(const struct wire_msg *answer, int *exit_code); // passes the messages on; -1: nothing was done yet
 
 // ---- run.c: the compile in our hands ----
-int run_compiler(struct launch *l, int sock, const struct wire_msg *order); // does not return but as exec_compiler does
+int launcher_run_compiler(struct launch *l, int sock,
+			  const struct wire_msg *order); // does not return but as exec_compiler does
 
 // ---- tree.c ----
 // Sends a signal to a process and to all below it: a compiler's driver that is told to end leaves its stages running.
-void signal_tree(pid_t root, int sig);
+void launcher_signal_tree(pid_t root, int sig);
 
 // ---- say.c ----
-__attribute__((format(printf, 1, 2))) void say(const char *fmt, ...); // a line "coffer: …" on standard error
+__attribute__((format(printf, 1, 2))) void launcher_say(const char *fmt, ...); // a line "coffer: …" on standard error
 // All of it, also where the descriptor does not block; nobody to read it is no error that could be helped.
-void write_all(int fd, const char *p, size_t n);
+void launcher_write_all(int fd, const char *p, size_t n);
 const char *launcher_env(void *unused, const char *name);
-const char *base_name(const char *path);
+const char *launcher_base_name(const char *path);
 
 #endif

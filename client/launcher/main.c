@@ -12,11 +12,11 @@ enum { USAGE = 2, NOT_FOUND = 127 };
 static int not_found(const struct launch *l, bool behind_coffer)
 {
 	if (l->masquerade || behind_coffer) {
-		say("cannot find the real '%s': PATH has nothing but coffer under this name", l->argv[0]);
-		say("install the compiler, or put its folder into PATH");
+		launcher_say("cannot find the real '%s': PATH has nothing but coffer under this name", l->argv[0]);
+		launcher_say("install the compiler, or put its folder into PATH");
 	} else {
-		say("'%s' is neither a compiler in PATH nor a verb", l->argv[0]);
-		say("`coffer help` lists the verbs");
+		launcher_say("'%s' is neither a compiler in PATH nor a verb", l->argv[0]);
+		launcher_say("`coffer help` lists the verbs");
 	}
 	return NOT_FOUND;
 }
@@ -25,8 +25,8 @@ static bool find_program(struct launch *l, bool *behind_coffer)
 {
 	struct stat self = {0};
 	struct found found;
-	find_self(&self);
-	bool ok = find_compiler(&found, &l->arena, l->argv[0], getenv("PATH"), &self);
+	launcher_find_self(&self);
+	bool ok = launcher_find_compiler(&found, &l->arena, l->argv[0], getenv("PATH"), &self);
 	*behind_coffer = found.behind_coffer;
 	l->program = found.file;
 	// A compiler finds its own files by its name: where that would lead to coffer it gets the full one.
@@ -59,9 +59,9 @@ static void look_at_stdio(struct launch *l)
 int main(int argc, char **argv)
 {
 	static struct launch l;
-	switch (args_read(&l, argc, argv)) {
+	switch (launcher_args_read(&l, argc, argv)) {
 	case ARGS_VERB:
-		return exec_verb(&l);
+		return launcher_exec_verb(&l);
 	case ARGS_WRONG:
 		return USAGE;
 	case ARGS_COMPILE:
@@ -70,37 +70,37 @@ int main(int argc, char **argv)
 	bool behind_coffer;
 	if (!find_program(&l, &behind_coffer))
 		return not_found(&l, behind_coffer);
-	if (launched_too_deep()) {
-		say("'%s' starts coffer, which starts '%s', and so on", l.program, l.program);
-		say("let the script that calls coffer name the compiler by its full path");
+	if (launcher_is_too_deep()) {
+		launcher_say("'%s' starts coffer, which starts '%s', and so on", l.program, l.program);
+		launcher_say("let the script that calls coffer name the compiler by its full path");
 		return NOT_FOUND;
 	}
-	if (args_disabled(&l))
-		return exec_compiler(&l);
+	if (launcher_args_disabled(&l))
+		return launcher_exec_compiler(&l);
 
 	look_at_stdio(&l);
 	l.has_place = wire_find_place(&l.place, &l.arena, launcher_env, NULL);
 	if (!l.has_place)
-		return exec_compiler(&l);
-	int sock = daemon_connect(&l), exit_code;
+		return launcher_exec_compiler(&l);
+	int sock = launcher_daemon_connect(&l), exit_code;
 	struct wire_msg answer = WIRE_MSG_INIT;
 	struct lease lease = LEASE_INIT;
-	bool is_lost = sock < 0 || job_send(&l, sock) || job_answer(sock, &answer, &lease);
+	bool is_lost = sock < 0 || launcher_job_send(&l, sock) || launcher_job_answer(sock, &answer, &lease);
 	if (!is_lost && answer.type == WIRE_DONE)
-		is_lost = job_done(&answer, &exit_code) != 0;
+		is_lost = launcher_job_done(&answer, &exit_code) != 0;
 	// What was lent while another machine compiled comes back before we end, or compile here after all.
 	lease_return(&lease);
 	lease_close(&lease);
 	if (is_lost)
-		return exec_compiler_lost(&l);
+		return launcher_exec_compiler_lost(&l);
 	switch (answer.type) {
 	case WIRE_DONE:
 		_exit(exit_code);
 	case WIRE_RUN:
-		return run_compiler(&l, sock, &answer);
+		return launcher_run_compiler(&l, sock, &answer);
 	case WIRE_EXEC:
-		return exec_compiler(&l);
+		return launcher_exec_compiler(&l);
 	default:
-		return exec_compiler_lost(&l);
+		return launcher_exec_compiler_lost(&l);
 	}
 }

@@ -106,7 +106,7 @@ static int prepare(struct run *r, const struct wire_msg *order)
 	if (wire_get_run(&r->order, &l->arena, &order->payload, NULL))
 		return -1;
 	max = r->order.max_messages;
-	r->env = compiler_environment(l, true);
+	r->env = launcher_compiler_environment(l, true);
 	r->order.argv[0] = l->argv0;
 	if (stream_open(&r->out, STDOUT_FILENO, l->tty & JOB_STDOUT_TTY, l->closed & 1u << STDOUT_FILENO, max) ||
 	    stream_open(&r->errs, STDERR_FILENO, l->tty & JOB_STDERR_TTY, l->closed & 1u << STDERR_FILENO, max))
@@ -195,7 +195,7 @@ static void read_signals(struct run *r)
 			r->told_to_end = true;
 			// What the kernel sends (a key, a hang-up of the terminal) the compiler has got, too.
 			if (r->child && info.ssi_code != SI_KERNEL)
-				signal_tree(r->child, sig);
+				launcher_signal_tree(r->child, sig);
 		}
 	}
 }
@@ -272,19 +272,19 @@ static void report(struct run *r, int sock)
 	wire_recv(sock, &released, NULL);
 }
 
-int run_compiler(struct launch *l, int sock, const struct wire_msg *order)
+int launcher_run_compiler(struct launch *l, int sock, const struct wire_msg *order)
 {
 	static struct run r;
 	r = (struct run){.launch = l, .out = {.from = -1}, .depfiles = {-1, -1}, .signals = -1};
 	r.out.child_end = r.out.kept = r.errs.from = r.errs.child_end = r.errs.kept = -1;
 	if (prepare(&r, order) || start(&r)) {
 		run_release(&r);
-		return exec_compiler_lost(l);
+		return launcher_exec_compiler_lost(l);
 	}
 	pump(&r);
 	leave_streams(&r, sock);
 	read_signals(&r); // no SIGPIPE of ours is to stay pending
 	give_signals_back(&r);
 	report(&r, sock);
-	end_as(r.status);
+	launcher_end_as(r.status);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void write_all(int fd, const char *p, size_t n)
+void launcher_write_all(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
 		ssize_t done = write(fd, p, n);
@@ -26,7 +26,7 @@ void write_all(int fd, const char *p, size_t n)
 	}
 }
 
-void say(const char *fmt, ...)
+void launcher_say(const char *fmt, ...)
 {
 	char line[1024] = "coffer: ";
 	const size_t prefix = strlen(line), room = sizeof line - prefix - 1;
@@ -38,7 +38,7 @@ void say(const char *fmt, ...)
 		return;
 	size_t len = prefix + ((size_t)n < room ? (size_t)n : room - 1);
 	line[len] = '\n';
-	write_all(STDERR_FILENO, line, len + 1);
+	launcher_write_all(STDERR_FILENO, line, len + 1);
 }
 
 const char *launcher_env(void *unused, const char *name)
@@ -47,7 +47,7 @@ const char *launcher_env(void *unused, const char *name)
 	return getenv(name);
 }
 
-const char *base_name(const char *path)
+const char *launcher_base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	return slash ? slash + 1 : path;

@@ -88,7 +88,7 @@ _Noreturn static void become_daemon(const char *cofferd, char **env, int socket,
 		_exit(1);
 	const char *argv[] = {cofferd, "daemon", "--socket-fd", "3", NULL};
 	execve(cofferd, (char *const *)argv, env);
-	say("cannot execute '%s': %s", cofferd, strerror(errno)); // into the log
+	launcher_say("cannot execute '%s': %s", cofferd, strerror(errno)); // into the log
 	_exit(1);
 }
 
@@ -120,7 +120,7 @@ static int spawn_daemon(struct launch *l, const char *cofferd, int socket)
 // it closes with its last holder, and they find out when they connect.
 static int start_daemon(struct launch *l)
 {
-	const char *cofferd = find_cofferd(&l->arena);
+	const char *cofferd = launcher_find_cofferd(&l->arena);
 	if (!cofferd || access(cofferd, X_OK))
 		return -1;
 	mode_t old = umask(077);
@@ -147,7 +147,7 @@ static int connect_or_start(struct launch *l)
 	return -1;
 }
 
-int daemon_connect(struct launch *l)
+int launcher_daemon_connect(struct launch *l)
 {
 	int sock = wire_connect(&l->place);
 	if (sock < 0 && (errno == ENOENT || errno == ECONNREFUSED))

@@ -27,7 +27,7 @@ static size_t add_children(struct arena *a, pid_t parent, pid_t *all, size_t n)
 	return n;
 }
 
-void signal_tree(pid_t root, int sig)
+void launcher_signal_tree(pid_t root, int sig)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	pid_t all[MAX_PROCESSES] = {root};

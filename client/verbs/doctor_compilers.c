@@ -1,6 +1,7 @@
 // The compilers in PATH: which are real, which are links to coffer (masquerade), which lead to another wrapper.
 #include "base/path.h"
 #include "client/verbs/doctor.h"
+#include "compiler/names.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -134,14 +135,14 @@ static void judge(struct doctor *d, const char *name, const struct entries *es)
 
 void doctor_check_compilers(struct doctor *d)
 {
-	static const char *const names[] = {"gcc", "g++", "clang", "clang++", "cc", "c++"};
 	const char *path = getenv("PATH");
 	struct entries *es = arena_alloc(&d->arena, sizeof *es);
 	bool any = false;
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		find_entries(&d->arena, path, names[i], es);
+	for (size_t i = 0; i < n_compiler_name_kinds; i++) {
+		const char *name = compiler_name_kinds[i];
+		find_entries(&d->arena, path, name, es);
 		any = any || first_of(es, 0, ENTRY_REAL);
-		judge(d, names[i], es);
+		judge(d, name, es);
 	}
 	if (!any)
 		found_warning(d, "compilers", "install one, or put its folder into PATH",

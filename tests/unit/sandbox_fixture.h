@@ -119,8 +119,8 @@ static inline void trial_words(struct trial *t, const char *command)
 {
 	char *save = NULL;
 	size_t n = 0;
-	snprintf(t->arguments, sizeof t->arguments, "%s", command);
-	for (char *word = strtok_r(t->arguments, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
+	snprintf(t->words, sizeof t->words, "%s", command);
+	for (char *word = strtok_r(t->words, " ", &save); word && n < 15; word = strtok_r(NULL, " ", &save))
 		t->arguments[n++] = word;
 	t->arguments[n] = NULL;
 }

@@ -199,7 +199,7 @@ END_TEST
 
 START_TEST(links_and_other_things_are_no_files)
 {
-	AUTO_FREE char *work = mem_printf("%s/" AGENT_WORK, scratch.path);
+	AUTO_FREE char *work = mem_printf("%s/" GUEST_WORK, scratch.path);
 	ck_assert_int_eq(chdir(work), 0);
 	put("file", "x");
 	ck_assert_int_eq(
@@ -216,7 +216,7 @@ END_TEST
 
 START_TEST(what_is_left_in_a_slot_is_removed)
 {
-	AUTO_FREE char *work = mem_printf("%s/" AGENT_WORK, scratch.path);
+	AUTO_FREE char *work = mem_printf("%s/" GUEST_WORK, scratch.path);
 	ck_assert_int_eq(chdir(work), 0);
 	// Deeper than there are descriptors for, with a directory that may not be entered.
 	for (int i = 0; i < 300; i++)

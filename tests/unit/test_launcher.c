@@ -1,20 +1,13 @@
 // Which file the launcher takes for the real compiler, and which variables travel. The rest of it is tested as a program
 // (tests/e2e/launcher.sh).
+#include "client/launcher/launcher.h"
 #include "client/wire/env_names.h"
-
-// The launcher is a program of its own, so its files are no part of what tests are linked with.
-#define base_name launcher_base_name
-#define find_compiler launcher_find_compiler
-#define find_cofferd launcher_find_cofferd
-#define find_self launcher_find_self
-#define launcher_env launcher_launcher_env
-#define say launcher_say
-#define write_all launcher_write_all
-#include "client/launcher/find.c"
-#include "client/launcher/say.c"
 
 #include <check.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct arena arena;
 static struct stat self;
@@ -58,7 +51,7 @@ static const char *find(const char *name, bool *behind_coffer)
 {
 	struct found f;
 	const char *path = arena_printf(&arena, "%s/a:%s/b:%s/c", directory, directory, directory);
-	bool found = find_compiler(&f, &arena, name, path, &self);
+	bool found = launcher_find_compiler(&f, &arena, name, path, &self);
 	ck_assert(found == (f.file != NULL));
 	*behind_coffer = f.behind_coffer;
 	return found ? f.file + strlen(directory) + 1 : NULL;
@@ -140,13 +133,13 @@ START_TEST(an_empty_directory_of_path_is_the_working_directory)
 	struct found f;
 	put("c/here", 0755);
 	ck_assert_int_eq(chdir(in_directory("c")), 0);
-	ck_assert(find_compiler(&f, &arena, "here", ":/nonexistent", &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "here", ":/nonexistent", &self));
 	ck_assert_str_eq(f.file, "./here");
-	ck_assert(find_compiler(&f, &arena, "here", "/nonexistent:", &self));
-	ck_assert(find_compiler(&f, &arena, "here", "/nonexistent::/", &self));
-	ck_assert(find_compiler(&f, &arena, "here", "", &self));
-	ck_assert(!find_compiler(&f, &arena, "here", "/nonexistent", &self));
-	ck_assert(find_compiler(&f, &arena, "sh", NULL, &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "here", "/nonexistent:", &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "here", "/nonexistent::/", &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "here", "", &self));
+	ck_assert(!launcher_find_compiler(&f, &arena, "here", "/nonexistent", &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "sh", NULL, &self));
 	ck_assert_int_eq(chdir("/"), 0);
 }
 END_TEST
@@ -158,8 +151,8 @@ START_TEST(a_directory_of_path_that_is_too_long_is_passed_over)
 	memset(name, 'x', PATH_MAX);
 	name[0] = '/';
 	put("c/cc", 0755);
-	ck_assert(find_compiler(&f, &arena, "cc", arena_printf(&arena, "%s:%s/c", name, directory), &self));
-	ck_assert(!find_compiler(&f, &arena, name + 1, in_directory("c"), &self));
+	ck_assert(launcher_find_compiler(&f, &arena, "cc", arena_printf(&arena, "%s:%s/c", name, directory), &self));
+	ck_assert(!launcher_find_compiler(&f, &arena, name + 1, in_directory("c"), &self));
 }
 END_TEST
 

@@ -1,4 +1,5 @@
 // What a client may ask of a worker: the words for the compiler, the header, the command that becomes of them, the key.
+#include "compiler/names.h"
 #include "worker/command.h"
 #include "worker/header.h"
 #include "worker/key.h"

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_JOBS = 1024, MAX_JOBS = 8192, PIECE = 64 * 1024, GRACE_MS = 30000 };
+enum { DEFAULT_JOBS = 1024, PIECE = 64 * 1024, GRACE_MS = 30000 };
 #define EXEC_PATH "/coffer.v1.Agent/Exec"
 
 struct runtime_session {
@@ -56,8 +56,8 @@ static int check(const struct runtime *r, const struct runtime_config *c, struct
 			       "the runtime 'process' needs the absolute name of a folder for scratch files");
 	if (r->isolation == ISOLATION_PROCESS && access(c->directory, W_OK | X_OK) < 0)
 		return err_errno(err, "cannot write to '%s'", c->directory);
-	if (r->jobs > MAX_JOBS)
-		return err_set(err, ERR_USAGE, "at most %d jobs at once in one session", MAX_JOBS);
+	if (r->jobs > GUEST_MAX_JOBS)
+		return err_set(err, ERR_USAGE, "at most %d jobs at once in one session", GUEST_MAX_JOBS);
 	if (c->cgroups_required && r->cgroups.version == CGROUP_NONE)
 		return err_set(err, ERR_ACCESS, "cannot set up cgroups: %s", r->cgroups.reason);
 	return limits_check(&r->limits, err);

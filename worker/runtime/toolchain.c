@@ -200,7 +200,7 @@ const struct toolchain_entry *toolchain_entries(const struct toolchain *t, size_
 
 static char *find_program(struct arena *a, const char *name)
 {
-	for (const char *at = TOOLCHAIN_PATH; *at;) {
+	for (const char *at = GUEST_PATH; *at;) {
 		size_t n = strcspn(at, ":");
 		char *file = arena_printf(a, "%.*s/%s", (int)n, at, name);
 		if (access(file, X_OK) == 0)
@@ -213,7 +213,7 @@ static char *find_program(struct arena *a, const char *name)
 int toolchain_identity(const struct toolchain *t, struct compilers *compilers, const char *compiler,
 		       char identity[TOOLCHAIN_IDENTITY], struct err *err)
 {
-	static const char *const env[] = {"PATH=" TOOLCHAIN_PATH, NULL};
+	static const char *const env[] = {"PATH=" GUEST_PATH, NULL};
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	if (t->identity) {
 		snprintf(identity, TOOLCHAIN_IDENTITY, "%s", t->identity);

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "codec/hash.h"
 #include "compiler/parity.h"
+#include "proto/guest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,11 +26,6 @@ struct toolchain_config {
 		extra; // the host's further directories, "/opt/cross" or "/srv/x:/opt/x" (where jobs see it), NULL-terminated
 	bool no_host;  // only images: "host:…" is refused
 };
-
-// Where jobs look for programs, in every toolchain.
-#define TOOLCHAIN_PATH "/usr/local/bin:/usr/bin:/bin"
-#define TOOLCHAIN_SCRATCH "/tmp"      // the fresh file system of a job, and its TMPDIR
-#define TOOLCHAIN_WORK_DIR "/tmp/job" // where programs start
 
 enum toolchain_entry_kind {
 	TOOLCHAIN_DIRECTORY, // an empty directory
@@ -54,7 +50,7 @@ bool toolchain_is_host(const struct toolchain *toolchain);
 const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchain, size_t *n);
 
 // What stands for the toolchain in keys: the image's digest, or "host:" and a digest over the compiler of that name and all
-// it runs (compiler/compiler.h). Looked up in TOOLCHAIN_PATH. `compilers` may be NULL for images.
+// it runs (compiler/compiler.h). Looked up in GUEST_PATH. `compilers` may be NULL for images.
 #define TOOLCHAIN_IDENTITY 80
 int toolchain_identity(const struct toolchain *toolchain, struct compilers *compilers, const char *compiler,
 		       char identity[TOOLCHAIN_IDENTITY], struct err *err);

@@ -1,0 +1,42 @@
+#include "compiler/names.h"
+
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <string.h>
+
+const char *const compiler_name_kinds[] = {"gcc", "g++", "cc", "c++", "c89", "c99", "clang", "clang++"};
+const size_t n_compiler_name_kinds = COUNT_OF(compiler_name_kinds);
+
+// Without a version behind the last '-': "gcc-12.2" is "gcc".
+static size_t length_without_version(const char *name)
+{
+	size_t n = strlen(name), end = n;
+	while (end && (isdigit((unsigned char)name[end - 1]) || name[end - 1] == '.'))
+		end--;
+	return end && end < n && name[end - 1] == '-' ? end - 1 : n;
+}
+
+const char *compiler_name_kind(const char *name)
+{
+	size_t end = length_without_version(name), from = end;
+	while (from && name[from - 1] != '-')
+		from--;
+	for (size_t i = 0; i < n_compiler_name_kinds; i++) {
+		const char *kind = compiler_name_kinds[i];
+		if (strlen(kind) == end - from && memcmp(kind, name + from, end - from) == 0)
+			return kind;
+	}
+	return NULL;
+}
+
+bool compiler_name_is_known(const char *name)
+{
+	size_t n = strlen(name);
+	if (n == 0 || n > 64 || !isalnum((unsigned char)name[0]))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("+-._", name[i]))
+			return false;
+	return compiler_name_kind(name) != NULL;
+}

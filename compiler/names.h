@@ -1,0 +1,19 @@
+// What a compiler may be called: one rule for who asks compilers, who takes jobs for them, and who stands before them.
+// Thread: any.
+#ifndef COFFER_COMPILER_NAMES_H
+#define COFFER_COMPILER_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// "gcc" of "aarch64-linux-gnu-gcc-12", "clang++" of "clang++-14". NULL: no compiler is called so. Only names like these are asked
+// for what they are, so that no other program is run oddly.
+const char *compiler_name_kind(const char *name);
+// The kinds: gcc, g++, cc, c++, c89, c99, clang, clang++.
+extern const char *const compiler_name_kinds[];
+extern const size_t n_compiler_name_kinds;
+
+// Whether it may come from another machine: at most 64 letters, digits and "+-._", no directory.
+bool compiler_name_is_known(const char *name);
+
+#endif
