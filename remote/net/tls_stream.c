@@ -1,6 +1,6 @@
 #include "remote/net/tls_stream.h"
 
-#include "remote/tls_words.h"
+#include "remote/net/tls_words.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>

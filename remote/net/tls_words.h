@@ -1,7 +1,7 @@
 // What OpenSSL and the other side of a handshake say, in our words and with what to do; and by which cause a failure is counted.
 // Thread: any.
-#ifndef COFFER_REMOTE_TLS_WORDS_H
-#define COFFER_REMOTE_TLS_WORDS_H
+#ifndef COFFER_REMOTE_NET_TLS_WORDS_H
+#define COFFER_REMOTE_NET_TLS_WORDS_H
 
 #include "remote/rpc.h"
 

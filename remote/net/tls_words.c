@@ -1,4 +1,4 @@
-#include "remote/tls_words.h"
+#include "remote/net/tls_words.h"
 
 #include "base/mem.h"
 
