@@ -27,6 +27,8 @@ struct known_compiler {
 	struct compiler compiler;
 	struct arena arena;
 	struct part *parts;
+	void *kept; // of the keeper; NULL: the parts are looked at
+	const struct part_keeper *keeper;
 	struct known_compiler *retired; // next in the list of replaced ones
 };
 
@@ -39,6 +41,7 @@ struct refusal {
 
 struct compilers {
 	struct digester digester;
+	struct part_keeper keeper; // with zeros: there is none
 	pthread_mutex_t lock;
 	struct map by_call; // digest of path, name and environment -> struct known_compiler
 	struct known_compiler *retired;
@@ -299,8 +302,27 @@ static void known_free(struct known_compiler *k)
 {
 	if (!k)
 		return;
+	if (k->kept)
+		k->keeper->release(k->kept);
 	arena_release(&k->arena);
 	free(k);
+}
+
+static void keep_parts(struct compilers *cs, struct known_compiler *k)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	size_t n = 0;
+	for (const struct part *part = k->parts; part; part = part->next)
+		n++;
+	const char **names = arena_alloc(&a, (n + 1) * sizeof *names);
+	bool *lists = arena_alloc(&a, n + 1);
+	n = 0;
+	for (const struct part *part = k->parts; part; part = part->next, n++) {
+		names[n] = part->path;
+		lists[n] = part->directory;
+	}
+	k->keeper = &cs->keeper;
+	k->kept = cs->keeper.keep ? cs->keeper.keep(cs->keeper.ctx, names, lists, n) : NULL;
 }
 
 static struct known_compiler *probe(struct compilers *cs, const char *path, const char *name, const char *const *env,
@@ -320,6 +342,7 @@ static struct known_compiler *probe(struct compilers *cs, const char *path, cons
 		if (k->compiler.family == FAMILY_GCC)
 			add_gcc_programs(&p);
 		if (digest_parts(&p, answer) == 0) {
+			keep_parts(cs, k);
 			*reason = REASON_NONE;
 			return k;
 		}
@@ -344,8 +367,10 @@ static bool is_part_unchanged(struct compilers *cs, const struct part *part)
 	return !part->directory && digest_file(cs, part->path, &now, NULL, NULL) == 0 && digest_equal(&now, &part->digest);
 }
 
-static bool is_unchanged(struct compilers *cs, const struct known_compiler *k)
+static bool is_unchanged(struct compilers *cs, const struct known_compiler *k, uint64_t epoch)
 {
+	if (k->kept)
+		return cs->keeper.holds(cs->keeper.ctx, k->kept, epoch);
 	for (const struct part *part = k->parts; part; part = part->next)
 		if (!is_part_unchanged(cs, part))
 			return false;
@@ -371,10 +396,12 @@ static struct digest call_key(const char *path, const char *name, const char *co
 	return hasher_end(&h);
 }
 
-struct compilers *compilers_new(struct digester digester)
+struct compilers *compilers_new(struct digester digester, const struct part_keeper *keeper)
 {
 	struct compilers *cs = mem_alloc(sizeof *cs);
 	cs->digester = digester;
+	if (keeper)
+		cs->keeper = *keeper;
 	pthread_mutex_init(&cs->lock, NULL);
 	return cs;
 }
@@ -445,7 +472,7 @@ static struct known_compiler *find_anew(struct compilers *cs, const struct diges
 }
 
 const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
-				      enum reason *reason, struct err *err)
+				      uint64_t epoch, enum reason *reason, struct err *err)
 {
 	const char *name = path_base(argv0);
 	struct digest key = call_key(path, name, env);
@@ -453,7 +480,7 @@ const struct compiler *compilers_find(struct compilers *cs, const char *path, co
 	pthread_mutex_lock(&cs->lock);
 	struct known_compiler *k = map_get(&cs->by_call, &key, sizeof key);
 	pthread_mutex_unlock(&cs->lock);
-	if (k && is_unchanged(cs, k))
+	if (k && is_unchanged(cs, k, epoch))
 		return &k->compiler;
 	*reason = compiler_name_kind(name) ? check_driver(path) : REASON_compiler_unknown;
 	if (*reason != REASON_NONE)

@@ -36,13 +36,24 @@ struct digester {
 	void *files;
 };
 
+// Who tells that nothing has changed at a compiler's parts, at less cost than a look at each (depscan/view.h).
+struct part_keeper {
+	// Looks at `n` names: the contents of a file count, with `lists` the names in a directory, and of a missing one that it stays
+	// missing. NULL: it can't be told.
+	void *(*keep)(void *ctx, const char *const *names, const bool *lists, size_t n);
+	bool (*holds)(void *ctx, void *kept, uint64_t epoch); // is everything as it was then?
+	void (*release)(void *kept);
+	void *ctx;
+};
+
 struct compilers;
-struct compilers *compilers_new(struct digester digester);
+// `keeper` may be NULL: then each part is looked at.
+struct compilers *compilers_new(struct digester digester, const struct part_keeper *keeper);
 void compilers_free(struct compilers *cs);
 
 // The compiler, or NULL with *reason set (compiler_unknown, compiler_script, compiler_probe) and, for a probe that
-// failed, err. What is returned lives as long as `cs`.
+// failed, err. What is returned lives as long as `cs`. `epoch` is the keeper's (of watch.h), as asked for before; or 0.
 const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
-				      enum reason *reason, struct err *err);
+				      uint64_t epoch, enum reason *reason, struct err *err);
 
 #endif

@@ -324,7 +324,9 @@ static void stopped(struct run *r, pid_t pid, int status)
 	if (!t) {
 		err_set(r->err, ERR_LIMIT, "'%s' has too many processes to observe it", r->o->argv[0]);
 		fail(r);
-		kill(pid, SIGKILL);
+	}
+	if (r->failed) {
+		kill(pid, SIGKILL); // one that was made before all were killed
 	} else if (event == PTRACE_EVENT_SECCOMP) {
 		want_result = at_call(r, t);
 	} else if (event == PTRACE_EVENT_EXEC) {
@@ -482,8 +484,10 @@ static int trace(struct run *r, const struct sock_fprog *filter)
 int observe_run(struct observe *o, struct arena *a, struct err *err)
 {
 	struct sock_fprog filter;
-	if (!calls_filter(&filter))
-		return err_set(err, ERR_ACCESS, "the system calls of this kind of machine are not known");
+	if (!calls_filter(&filter)) {
+		errno = EPERM;
+		return err_errno(err, "the system calls of this kind of machine are not known");
+	}
 	struct run *r = mem_alloc(sizeof *r);
 	*r = (struct run){.o = o, .a = a, .err = err};
 	pthread_condattr_t by_monotonic;

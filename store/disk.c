@@ -22,6 +22,7 @@ const char *const store_kind_names[STORE_KINDS] = {
 	[STORE_MANIFEST] = "manifest",
 	[STORE_UNIT] = "unit",
 	[STORE_TEXT] = "text",
+	[STORE_TOOLCHAIN] = "toolchain",
 };
 
 static bool is_immutable(enum store_kind kind)

@@ -23,10 +23,11 @@
 #include <stdint.h>
 
 enum store_kind {
-	STORE_RESULT,   // outputs and messages of one compile; immutable
-	STORE_MANIFEST, // header sets of one translation unit; replaced
-	STORE_UNIT,     // the last arguments of one translation unit, for explanations; replaced
-	STORE_TEXT,     // the text of a source or header by its digest, for explanations; immutable
+	STORE_RESULT,    // outputs and messages of one compile; immutable
+	STORE_MANIFEST,  // header sets of one translation unit; replaced
+	STORE_UNIT,      // the last arguments of one translation unit, for explanations; replaced
+	STORE_TEXT,      // the text of a source or header by its digest, for explanations; immutable
+	STORE_TOOLCHAIN, // what a compiler looks at, for some arguments; replaced
 	STORE_KINDS
 };
 

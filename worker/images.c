@@ -30,7 +30,7 @@ struct images *images_new(const struct toolchain_config *config, const char *con
 	im->config = config;
 	im->names = compilers;
 	im->files = files_new();
-	im->compilers = compilers_new(files_digester(im->files));
+	im->compilers = compilers_new(files_digester(im->files), NULL);
 	pthread_mutex_init(&im->lock, NULL);
 	return im;
 }

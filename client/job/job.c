@@ -280,5 +280,6 @@ void job_serve(struct services *services, int sock, const struct wire_msg *m)
 		log_warn("a message was not understood: %s", err.text);
 	lookup_release(&j.lookup);
 	baseline_release(&j.baseline);
+	plan_release(&j.plan);
 	arena_release(&j.arena);
 }

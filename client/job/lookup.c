@@ -448,7 +448,7 @@ static int nearest(struct lookup *l, struct memo *memo, struct manifest_entry *e
 int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *result)
 {
 	const struct plan *p = l->plan;
-	l->epoch = watch_epoch(p->services->watch);
+	l->epoch = p->epoch;
 	directory_watch_read(p->services->arrivals);
 	l->manifest = manifests_get(p->services->manifests, &p->manifest_key);
 	if (!l->manifest) {

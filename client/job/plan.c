@@ -245,8 +245,8 @@ static void make_keys(struct plan *p)
 	const char *where = p->reproducible && !l->needs_cwd ? plan_canonical_path(p, p->cwd) : p->cwd;
 
 	hasher_init(&h);
-	hasher_str(&h, "coffer manifest 1");
-	hasher_digest(&h, &p->compiler->identity);
+	hasher_str(&h, "coffer manifest 2");
+	hasher_digest(&h, &p->toolchain);
 	hasher_u64(&h, l->lang);
 	hasher_u64(&h, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
 	hasher_u64(&h, (uint64_t)p->reproducible << 1 | (uint64_t)p->seed);
@@ -395,6 +395,36 @@ static struct refusal choose_inputs(struct plan *p)
 	return NO_REFUSAL;
 }
 
+// What the compiler looks at besides the unit belongs to the toolchain as the compiler itself does.
+static struct refusal find_toolchain(struct plan *p)
+{
+	struct err err = ERR_INIT;
+	struct view_query q = {.compiler = p->compiler,
+			       .argv0 = p->wire->argv[0],
+			       .line = &p->line,
+			       .cwd = p->cwd,
+			       .cwd_fd = p->cwd_fd,
+			       .env = p->env,
+			       .root = p->reproducible ? p->root : NULL,
+			       .root_real = p->reproducible ? p->root_real : NULL,
+			       .epoch = p->epoch};
+	if (views_find(p->services->views, &q, &p->view, &err) < 0)
+		return refuse(REASON_toolchain_unobserved, arena_strdup(p->arena, err.text));
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_digest(&h, &p->compiler->identity);
+	hasher_u64(&h, p->view != NULL);
+	if (p->view)
+		hasher_digest(&h, view_digest(p->view));
+	p->toolchain = hasher_end(&h);
+	return NO_REFUSAL;
+}
+
+void plan_release(struct plan *p)
+{
+	view_unref(TAKE(p->view));
+}
+
 struct refusal plan_make(struct plan *p)
 {
 	struct err err = ERR_INIT;
@@ -404,7 +434,9 @@ struct refusal plan_make(struct plan *p)
 		return refusal;
 	if (p->wire->n_argv < 1)
 		return refuse(REASON_no_source, NULL);
-	p->compiler = compilers_find(p->services->compilers, p->wire->compiler, p->wire->argv[0], p->env, &reason, &err);
+	p->epoch = watch_epoch(p->services->watch);
+	p->compiler =
+		compilers_find(p->services->compilers, p->wire->compiler, p->wire->argv[0], p->env, p->epoch, &reason, &err);
 	if (!p->compiler)
 		return refuse(reason, p->wire->compiler);
 	cmdline_parse(&p->line, p->arena, p->compiler->family, p->compiler->is_cxx, p->cwd_fd, p->wire->argv);
@@ -415,6 +447,8 @@ struct refusal plan_make(struct plan *p)
 		return refusal;
 	find_lto(p);
 	decide_reproducible(p);
+	if (is_refused(refusal = find_toolchain(p)))
+		return refusal;
 	p->source = plan_canonical_path(p, p->line.source);
 	find_canonical_arguments(p);
 	find_key_environment(p);

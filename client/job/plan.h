@@ -24,9 +24,13 @@ struct plan {
 	const char *const *env; // the launcher's, filtered
 	int cwd_fd;
 
+	uint64_t epoch; // of the watched directories, as the job was asked for; 0: none are
+
 	// What it means.
 	const struct config *config; // NULL: the settings could not be read
 	const struct compiler *compiler;
+	struct view *view;       // what it looks at besides the unit; NULL: that can't be observed here
+	struct digest toolchain; // of both
 	struct cmdline line;
 	const char *cwd;        // tidy, as the compiler will name it
 	const char *root;       // the build tree, tidy
@@ -50,6 +54,7 @@ struct plan {
 // Settings, compiler, command line, names, keys. The first part of `p`, what the launcher sent, is filled in already. A
 // refusal: what follows from it for the record may be there (config, cwd, line.source), and the rest is not promised.
 struct refusal plan_make(struct plan *p);
+void plan_release(struct plan *p);
 
 const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back

@@ -133,6 +133,10 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 static struct refusal publish_outputs(struct publication *pub, struct manifest_entry *entry, const struct outputs *o)
 {
 	const struct plan *p = pub->plan;
+	const char *culprit;
+	// The compiler may have met what has come meanwhile.
+	if (!view_holds(p->services->views, p->view, watch_epoch(p->services->watch), &culprit))
+		return refuse(REASON_input_changed, culprit);
 	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
 		entry->messages_context = p->messages_context;
 	if (p->reproducible && names_the_tree(p, o))

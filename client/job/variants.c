@@ -59,7 +59,7 @@ static unsigned variants_load(const struct plan *p, struct store *s, struct aren
 static struct variant variant_of(const struct plan *p, struct arena *a)
 {
 	return (struct variant){.key = p->manifest_key,
-				.toolchain = p->compiler->identity,
+				.toolchain = p->toolchain,
 				.compiler = arena_printf(a, "%s (%s)", p->compiler->path, p->compiler->description),
 				.arguments = p->canonical,
 				.n_arguments = p->n_canonical,

@@ -31,9 +31,12 @@ static const char *working_directory(struct arena *a, int dot)
 
 static void collect_words(struct launch *l, struct wire_job *j)
 {
-	j->argv = (const char **)l->argv;
-	while (j->argv[j->n_argv])
+	while (l->argv[j->n_argv])
 		j->n_argv++;
+	j->argv = arena_alloc(&l->arena, (j->n_argv + 1) * sizeof *j->argv);
+	memcpy(j->argv, l->argv, j->n_argv * sizeof *j->argv);
+	// As the compiler will be called: a driver looks for itself, and so for its parts, by this name.
+	j->argv[0] = l->argv0;
 	char **env = launcher_compiler_environment(l, true);
 	j->env = (const char **)env;
 	for (; *env; env++)

@@ -36,7 +36,11 @@ int services_open(struct services *s, const struct config *config, struct err *e
 	s->files = files_new();
 	s->watch = watch_new(config_text(config, SETTING_watched_folders), s->files);
 	s->arrivals = s->watch ? directory_watch_new() : NULL;
-	s->compilers = compilers_new(files_digester(s->files));
+	const char *scratch = arena_printf(&forever, "%s/v1", s->cache_dir);
+	views_remove_leftovers(scratch);
+	s->views = views_new(s->files, s->watch, s->store, scratch);
+	struct part_keeper keeper = views_part_keeper(s->views);
+	s->compilers = compilers_new(files_digester(s->files), &keeper);
 	s->searches = searches_new();
 	s->manifests = manifests_new(s->store);
 	s->settings = settings_cache_new();

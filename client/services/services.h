@@ -11,6 +11,7 @@
 #include "depscan/directory_watch.h"
 #include "depscan/files.h"
 #include "depscan/search.h"
+#include "depscan/view.h"
 #include "depscan/watch.h"
 #include "jobserver/slots.h"
 #include "store/store.h"
@@ -24,6 +25,7 @@ struct services {
 	struct stats *stats;
 	struct files *files;
 	struct compilers *compilers;
+	struct views *views;
 	struct searches *searches;
 	struct watch *watch;              // NULL: no directory is watched
 	struct directory_watch *arrivals; // NULL: the same

@@ -20,6 +20,7 @@ static const char *const kind_names[STORE_KINDS] = {
 	[STORE_MANIFEST] = "manifests",
 	[STORE_UNIT] = "translation units",
 	[STORE_TEXT] = "texts",
+	[STORE_TOOLCHAIN] = "toolchains",
 };
 
 static void put_blobs(const struct store_report *r, struct arena *a)

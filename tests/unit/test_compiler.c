@@ -16,7 +16,7 @@ static struct files *files;
 static void setup(void)
 {
 	files = files_new();
-	cs = compilers_new(files_digester(files));
+	cs = compilers_new(files_digester(files), NULL);
 }
 
 static void teardown(void)
@@ -37,7 +37,7 @@ static const char *link_as(const char *name, const char *target)
 static const struct compiler *find(const char *path, enum reason *reason)
 {
 	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
-	return compilers_find(cs, path, path, env, reason, NULL);
+	return compilers_find(cs, path, path, env, 0, reason, NULL);
 }
 
 static void expect(const char *path, enum reason want)

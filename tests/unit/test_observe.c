@@ -1,18 +1,15 @@
 // observe: every name that a command's processes look at is told once, with what came of it; and it always ends.
 #include "base/clock.h"
 #include "observe/observe.h"
+#include "tests/unit/forbid.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -191,21 +188,7 @@ START_TEST(a_command_that_is_killed_by_a_signal_says_so)
 }
 END_TEST
 
-static int forbid_ptrace(void)
-{
-	struct sock_filter f[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_ptrace, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog p = {.len = COUNT_OF(f), .filter = f};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p);
-}
-
-// As in a container without ptrace. In a child, which keeps the filter.
+// In a child, which keeps the filter.
 START_TEST(without_ptrace_it_says_that_nothing_can_be_observed)
 {
 	pid_t pid = fork();

@@ -245,7 +245,7 @@ START_TEST(the_host_is_identified_by_its_compiler)
 	struct toolchain_config config = {0};
 	char one[TOOLCHAIN_IDENTITY], two[TOOLCHAIN_IDENTITY];
 	struct files *files = files_new();
-	struct compilers *compilers = compilers_new(files_digester(files));
+	struct compilers *compilers = compilers_new(files_digester(files), NULL);
 	ck_assert_int_eq(toolchain_open("host", &config, &t, &err), 0);
 	ck_assert_msg(toolchain_identity(t, compilers, "gcc", one, &err) == 0, "%s", err.text);
 	ck_assert_int_eq(toolchain_identity(t, compilers, "g++", two, &err), 0);

@@ -224,7 +224,7 @@ int toolchain_identity(const struct toolchain *t, struct compilers *compilers, c
 		return err_set(err, ERR_NOT_FOUND, "there is no compiler '%.100s' here", compiler);
 	enum reason reason = REASON_NONE;
 	err_clear(err);
-	const struct compiler *c = compilers_find(compilers, path, compiler, env, &reason, err);
+	const struct compiler *c = compilers_find(compilers, path, compiler, env, 0, &reason, err);
 	if (!c && err && err->code != ERR_NONE)
 		return -1;
 	if (!c)
