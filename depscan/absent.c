@@ -306,8 +306,9 @@ static void follow_text(struct finder *f, const struct absent_input *input)
 
 static bool is_computed(const struct finder *f, const struct scan *scan)
 {
-	if (scan->computed || !f->q->macros)
-		return scan->computed;
+	bool computed = scan->facts & FACT_computed;
+	if (computed || !f->q->macros)
+		return computed;
 	for (unsigned i = 0; i < scan->n_includes; i++)
 		if (scan->includes[i].form == INCLUDE_MACRO && !scan->includes[i].probe)
 			return true;

@@ -1,12 +1,14 @@
 // What the text of one source or header can do, found in one pass over the bytes, without a preprocessor.
 //
-// The scanner errs on the side of seeing too much: every `#include` counts, also in comments, strings and dead branches.
-// It must never see too little: what it can't read for certain sets a flag (computed, unknown_probe). Line splices
-// (backslash newline), comments between words, the digraph %: and the trigraph ??= are understood.
+// Comments are told from code and from literals first. Where that depends on the language version (raw strings, digit
+// separators, trigraphs), the text counts as each of them. Within what is left the scanner errs on the side of seeing too much:
+// dead branches count. It must never see too little: what it can't read for certain sets a fact (computed, unknown_probe).
+// Line splices (backslash newline), comments between words, the digraph %: and the trigraph ??= are understood.
 //
 // It takes the text as ASCII or a superset of it: where -finput-charset says otherwise, or -traditional-cpp changes what a
-// token is, nothing here holds. Words pasted together over several files, or out of single letters, are not seen; nor that
-// a word within `#define HAS __has_include(<a/b.h>)` is a macro itself.
+// token is, nothing here holds; nor where // begins no comment (-std=c90) and what stands behind it counts. Words pasted
+// together over several files are seen where the list of facts says so, words out of single letters are not; nor that a word
+// within `#define HAS __has_include(<a/b.h>)` is a macro itself.
 // Thread: any.
 #ifndef COFFER_DEPSCAN_SCAN_H
 #define COFFER_DEPSCAN_SCAN_H
@@ -16,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum include_form {
 	INCLUDE_QUOTED, // "x.h": the includer's directory first
@@ -32,22 +35,17 @@ struct include {
 	bool wrapped;
 };
 
+enum scan_fact {
+#define FACT(name, bit) FACT_##name = 1 << (bit),
+#include "depscan/facts.def"
+#undef FACT
+};
+
 struct scan {
 	struct include *includes; // each (name, form, next, probe) once
 	unsigned n_includes;
-	bool computed;              // an include whose name comes from a macro, or one that can't be read for certain
-	bool unknown_probe;         // the same for __has_include: what it asks for can't be told, and no depfile tells
-	bool date, time, timestamp; // whole words __DATE__, __TIME__, __TIMESTAMP__ anywhere, or parts that may be pasted
-	bool incbin;                // "incbin" anywhere, or assembler strings that could spell it when joined or pasted
-	bool asm_include;           // ".include" anywhere, or the same
-	bool asm_parts; // words that spell one of the two when pasted: counts in assembler sources, where nothing says "asm"
-	bool embed;     // #embed or __has_embed
-	bool has_asm;   // asm, _asm, __asm, __asm__ as a word
-	bool once;      // #pragma once
-	bool imports;   // #import
-	bool pragma_dependency; // #pragma GCC dependency: compares the dates of files
-	bool odd_pragma;        // #pragma clang module, GCC pch_preprocess, include_alias: they change what is included
-	bool modules;           // import or module at the start of a line: C++20 or Objective-C modules
+	uint32_t facts;  // FACT_*
+	uint32_t quoted; // the same, said in string literals: they count if any input has FACT_open_pragma
 	// The text without what can't change an object: comments become blanks, except those that steer warnings ("fall
 	// through" in any spelling) or that compilers warn about. Every token's line and column count. Two files with one
 	// code digest differ only in comments and trailing blanks.
@@ -60,7 +58,7 @@ struct scan {
 	struct digest code;
 };
 
-#define SCAN_MAX_INCLUDES 20000u // more set `computed` or `unknown_probe`, as does a name that is too long
+#define SCAN_MAX_INCLUDES 20000u // more set FACT_computed or FACT_unknown_probe, as does a name that is too long
 #define SCAN_MAX_NAME 4095u
 
 void scan_text(struct scan *s, const char *text, size_t len); // never fails

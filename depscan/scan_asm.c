@@ -42,31 +42,54 @@ static unsigned find(const char *text, const char *end, const struct wanted *lis
 	return found;
 }
 
-// Whether the text names assembler macros, whose arguments can be pasted.
-static bool find_dotted(struct scan *s, const char *text, const char *end)
-{
-	bool macros = false;
-	for (const char *p = text; (p = memchr(p, '.', (size_t)(end - p)));) {
-		p++;
-		if (at_fold(p, end, "include") && (p + 7 == end || !is_word(p[7])))
-			s->asm_include = true;
-		macros |= at_fold(p, end, "macro") || at_fold(p, end, "irp");
-	}
-	return macros;
-}
-
-static void look_at(struct scan *s, const char *text, const char *end, bool pastes)
+// Words that spell one of the two when two of them are pasted
+static bool has_parts(const char *text, const char *end)
 {
 	unsigned b = find(text, end, around_b, COUNT_OF(around_b));
-	pastes |= find_dotted(s, text, end);
-	s->incbin |= (b & INCBIN) != 0;
-	if (!pastes)
-		return;
 	bool incbin = (b & (CBIN | INCB)) || ((b & BIN) && find(text, end, around_c, COUNT_OF(around_c)));
-	bool include = find(text, end, around_u, COUNT_OF(around_u));
-	s->asm_parts |= incbin || include;
-	s->incbin |= incbin && s->has_asm;
-	s->asm_include |= include && s->has_asm;
+	return incbin || find(text, end, around_u, COUNT_OF(around_u));
+}
+
+static bool has_incbin(const char *text, const char *end)
+{
+	return find(text, end, around_b, COUNT_OF(around_b)) & INCBIN;
+}
+
+// ".include" at p, behind the dot?
+static bool is_include(const char *p, const char *end)
+{
+	return at_fold(p, end, "include") && (p + 7 == end || !is_word(p[7]));
+}
+
+enum { INCLUDE = 1, MACROS = 2, REPEATS = 4 };
+
+// Does the text say .include? Does it name assembler macros, whose arguments can be pasted?
+static unsigned find_dotted(const char *text, const char *end)
+{
+	unsigned found = 0;
+	for (const char *p = text; (p = memchr(p, '.', (size_t)(end - p)));) {
+		p++;
+		if (is_include(p, end))
+			found |= INCLUDE;
+		if (at_fold(p, end, "macro") || at_fold(p, end, "irp"))
+			found |= MACROS;
+		if (at_fold(p, end, "rept") || at_fold(p, end, "altmacro"))
+			found |= REPEATS;
+	}
+	return found;
+}
+
+static uint32_t look_at(const char *text, const char *end, bool pastes)
+{
+	unsigned dotted = find_dotted(text, end);
+	uint32_t facts = dotted & INCLUDE ? FACT_asm_include : 0;
+	if (dotted & (MACROS | REPEATS))
+		facts |= FACT_asm_macros;
+	if (has_incbin(text, end))
+		facts |= FACT_incbin;
+	if ((pastes || dotted & MACROS) && has_parts(text, end))
+		facts |= FACT_asm_parts;
+	return facts;
 }
 
 // ---- string literals put together -----------------------------------------------------------------------------------
@@ -164,10 +187,290 @@ static char *join_literals(const char *text, const char *end, size_t *len)
 	return out;
 }
 
-void scan_asm(struct scan *s, const char *text, size_t len, bool pastes)
+// Does what a compiler would make of these literals say it?
+static bool is_said(const struct buf *b, bool pastes)
 {
-	look_at(s, text, text + len, pastes);
-	AUTO_FREE char *joined = join_literals(text, text + len, &len);
+	return b->len && look_at(b->data, b->data + b->len, pastes) & ~(uint32_t)FACT_asm_macros;
+}
+
+// ---- asm statements ---------------------------------------------------------------------------------------------------
+
+enum { STATEMENT_LIMIT = 1 << 16 };
+
+static const char *skip_space(const char *p, const char *end)
+{
+	while (p < end && (is_blank(*p) || *p == '\n' || *p == '\r'))
+		p++;
+	return p;
+}
+
+static const char *word_end(const char *p, const char *end)
+{
+	while (p < end && is_word(*p))
+		p++;
+	return p;
+}
+
+static bool is_prefix(const char *w, size_t n)
+{
+	return (n == 1 && strchr("LuU", *w)) || (n == 2 && memcmp(w, "u8", 2) == 0);
+}
+
+static void add_literal(struct buf *b, const char *p, const char *end)
+{
+	while (p < end) {
+		char value;
+		const char *e = *p == '\\' ? read_escape(p, end, &value) : NULL;
+		if (e) {
+			buf_addc(b, value);
+			p = e;
+		} else {
+			buf_addc(b, *p++);
+		}
+	}
+}
+
+// Behind `asm`: the bracket that opens it, or NULL.
+static const char *open_bracket(const char *p, const char *end)
+{
+	for (;;) {
+		p = skip_space(p, end);
+		const char *e = word_end(p, end);
+		if (e == p)
+			return p < end && *p == '(' ? p : NULL;
+		if (!memmem(p, (size_t)(e - p), "volatile", 8) && !memmem(p, (size_t)(e - p), "inline", 6) &&
+		    !(e - p == 4 && memcmp(p, "goto", 4) == 0))
+			return NULL;
+		p = e;
+	}
+}
+
+// Does p stand in a #define?
+static bool on_define_line(const char *text, const char *p)
+{
+	const char *line = p;
+	while (line > text && line[-1] != '\n')
+		line--;
+	return memmem(line, (size_t)(p - line), "define", 6) != NULL;
+}
+
+// A piece that macros could complete: it says ".inc" or "cbin", or ends within the first letters of ".inc".
+static bool is_hint(const char *p, size_t n)
+{
+	static const char *const starts[] = {".", ".i", ".in"};
+	for (size_t i = 0; i < COUNT_OF(starts); i++) {
+		size_t len = strlen(starts[i]);
+		if (n >= len && at_fold(p + n - len, p + n, starts[i]))
+			return true;
+	}
+	for (size_t i = 0; i + 4 <= n; i++)
+		if (at_fold(p + i, p + n, ".inc") || at_fold(p + i, p + n, "cbin"))
+			return true;
+	return false;
+}
+
+struct statement {
+	struct buf *text; // what its literals say
+	bool open;
+	bool hints;
+	size_t run; // where in text the literals begin that no word parts
+};
+
+static void end_run(struct statement *a)
+{
+	a->hints |= a->text->len > a->run && is_hint(a->text->data + a->run, a->text->len - a->run);
+	buf_addc(a->text, ' ');
+	a->run = a->text->len;
+}
+
+// Reads the template, and goes over the operands. Returns its end.
+static const char *read_statement(struct statement *a, const char *p, const char *end)
+{
+	bool template = true;
+	unsigned depth = 1;
+	for (p++; p < end && depth;) {
+		const char *e = word_end(p, end);
+		if (*p == '"') {
+			e = scan_literal_end(p, end);
+			if (template)
+				add_literal(a->text, p + 1, e - (e[-1] == '"' && e - p > 1));
+		} else if (*p == '\'') {
+			e = scan_literal_end(p, end);
+		} else if (*p == '(' || *p == ')') {
+			depth += *p == '(' ? 1 : -1u;
+			a->open |= template && *p == '(';
+			e = p + 1;
+		} else if (*p == ':' && depth == 1) {
+			template = false;
+			e = p + 1;
+		} else if (skip_space(p, end) > p) {
+			e = skip_space(p, end);
+		} else if (template && !(e < end && *e == '"' && is_prefix(p, (size_t)(e - p)))) {
+			a->open = true;
+			end_run(a);
+			e += e == p;
+		} else {
+			e += e == p;
+		}
+		p = e;
+	}
+	a->open |= depth != 0;
+	end_run(a);
+	return p;
+}
+
+static bool any_doubt(const struct view *v, const char *p, const char *end)
+{
+	for (unsigned i = 0; i < v->n_doubts; i++)
+		if (v->text + v->doubts[i].from < end && v->text + v->doubts[i].to > p)
+			return true;
+	return false;
+}
+
+// `#define REDIRECT(name, proto, alias) name proto asm(#alias)`: a word stands before it in a macro.
+static bool is_label(const struct view *v, const char *w)
+{
+	const char *e = w;
+	while (e > v->text && is_blank(e[-1]))
+		e--;
+	return e < w && e > v->text && is_word(e[-1]) && on_define_line(v->text, w);
+}
+
+const char *scan_asm_statement(struct scan *s, const struct view *v, const char *w, const char *p)
+{
+	const char *limit = v->end - p > STATEMENT_LIMIT ? p + STATEMENT_LIMIT : v->end, *bracket = open_bracket(p, limit);
+	if (!bracket || is_doubtful(v, p)) {
+		s->facts |= FACT_asm_open;
+		return p;
+	}
+	AUTO_BUF struct buf text = BUF_INIT;
+	struct statement a = {.text = &text};
+	const char *first = skip_space(bracket + 1, limit), *e = read_statement(&a, bracket, limit);
+	if (is_said(&text, false) || (first < limit && *first == '('))
+		s->facts |= FACT_asm_embeds;
+	// Macros of the assembler live on in later statements.
+	if (text.len && find_dotted(text.data, text.data + text.len) & MACROS)
+		s->facts |= FACT_asm_open;
+	if (a.open || any_doubt(v, p, e))
+		s->facts |= (is_label(v, w) ? FACT_asm_label : FACT_asm_open) | (a.hints ? FACT_asm_hints : 0);
+	return e;
+}
+
+// ---- texts that may come into one ---------------------------------------------------------------------------------------
+
+// The text in two parts: what its literals say, with those joined that follow each other, and its code.
+struct parts {
+	struct buf *literals, *code;
+};
+
+static void add_doubtful(struct parts *t, const char *p, const char *end)
+{
+	buf_addc(t->literals, '\n');
+	add_literal(t->literals, p, end);
+	buf_addc(t->literals, '\n');
+	buf_add(t->code, p, (size_t)(end - p));
+}
+
+static void take_apart(struct parts *t, const struct view *v)
+{
+	const char *p = v->text, *joined = NULL; // up to here nothing stands behind the last literal
+	for (unsigned next = 0; p < v->end;) {
+		const char *doubt = next < v->n_doubts ? v->text + v->doubts[next].from : v->end;
+		if (p == doubt) {
+			const char *end = v->text + v->doubts[next++].to;
+			add_doubtful(t, p, end);
+			p = end;
+			continue;
+		}
+		const char *q = p;
+		while (q < doubt && *q != '"' && *q != '\'')
+			q++;
+		if (q == doubt || *q == '\'') {
+			const char *end = q == doubt ? q : scan_literal_end(q, v->end);
+			buf_add(t->code, p, (size_t)(end - p));
+			p = end;
+			continue;
+		}
+		const char *end = scan_literal_end(q, v->end), *w = q;
+		while (w > p && is_word(w[-1]))
+			w--;
+		bool follows = joined && skip_space(joined, v->end) >= (is_prefix(w, (size_t)(q - w)) ? w : q);
+		if (!follows)
+			buf_addc(t->literals, '\n');
+		add_literal(t->literals, q + 1, end - (end[-1] == '"' && end - q > 1));
+		buf_add(t->code, p, (size_t)(q - p));
+		buf_adds(t->code, "\"\"");
+		p = joined = end;
+	}
+}
+
+// A word of code that can come into a literal: behind a dot, but not as a member, handed to a macro, or in a macro.
+static bool can_become_text(const struct buf *code, const char *p, size_t n)
+{
+	const char *end = code->data + code->len, *before = p, *after = p + n;
+	if ((p > code->data && is_word(p[-1])) || (after < end && is_word(*after)))
+		return false;
+	while (before > code->data && is_blank(before[-1]))
+		before--;
+	char c = before > code->data ? before[-1] : '\n';
+	if (c == '.') {
+		char owner = before - code->data > 1 ? before[-2] : '\n';
+		return !is_word(owner) && owner != ')' && owner != ']';
+	}
+	if (c == '>' && before - code->data > 1 && before[-2] == '-')
+		return false;
+	after = skip_space(after, end);
+	bool argument = (c == '(' || c == ',') && after < end && (*after == ')' || *after == ',');
+	return argument || c == '#' || (after < end && *after == '#') || on_define_line(code->data, p);
+}
+
+static bool code_says(const struct buf *code)
+{
+	static const char *const words[] = {"incbin", "include"};
+	const char *end = code->data + code->len;
+	for (const char *p = code->data; p < end; p++) {
+		if (to_lower(*p) != 'i')
+			continue;
+		for (size_t i = 0; i < COUNT_OF(words); i++)
+			if (at_fold(p, end, words[i]) && can_become_text(code, p, strlen(words[i])) &&
+			    (i == 0 || (p > code->data && p[-1] == '.')))
+				return true;
+	}
+	return false;
+}
+
+// Pieces in the literals of macros, where macros can come into an asm statement
+static bool macros_hint(const struct view *v)
+{
+	for (const char *p = v->text; (p = memmem(p, (size_t)(v->end - p), "define", 6)); p++) {
+		const char *eol = memchr(p, '\n', (size_t)(v->end - p));
+		for (eol = eol ? eol : v->end; (p = memchr(p, '"', (size_t)(eol - p)));) {
+			const char *e = scan_literal_end(p, eol);
+			if (is_hint(p + 1, (size_t)(e - p - (e - p > 1 ? 2 : 1))))
+				return true;
+			p = e;
+		}
+		p = eol - 1;
+	}
+	return false;
+}
+
+void scan_asm(struct scan *s, const char *raw, size_t len, const struct view *v, bool pastes)
+{
+	uint32_t raw_facts = look_at(raw, raw + len, pastes);
+	AUTO_FREE char *joined = join_literals(raw, raw + len, &len);
 	if (joined)
-		look_at(s, joined, joined + len, pastes);
+		raw_facts |= look_at(joined, joined + len, pastes);
+	s->facts |= raw_facts;
+	if ((s->facts & FACT_asm_open) && !(s->facts & FACT_asm_hints) && macros_hint(v))
+		s->facts |= FACT_asm_hints;
+	if (!(raw_facts & ~(uint32_t)FACT_asm_macros))
+		return;
+	AUTO_BUF struct buf literals = BUF_INIT;
+	AUTO_BUF struct buf code = BUF_INIT;
+	struct parts t = {&literals, &code};
+	take_apart(&t, v);
+	bool words = raw_facts & FACT_asm_parts && has_parts(v->text, v->end);
+	if (words || is_said(&literals, pastes) || (code.len && code_says(&code)))
+		s->facts |= FACT_asm_text;
 }

@@ -1,6 +1,8 @@
 #include "base/mem.h"
 #include "depscan/scan_parts.h"
 
+#include <stdlib.h>
+
 // The code digest is the digest of a plainer text that means the same: comments are blanks of the same width or empty lines,
 // blanks at the ends of lines and empty lines at the end of the file are gone. Two texts with one plainer text therefore
 // mean the same.
@@ -12,9 +14,10 @@ struct code {
 	const char *text, *end;
 	const char *span; // what was read but not yet put out begins here
 	char *out;
-	size_t n;     // bytes in out
-	size_t fixed; // blanks in out before this stay
-	size_t line;  // where in out the logical line begins
+	size_t n;           // bytes in out
+	size_t fixed;       // blanks in out before this stay
+	size_t line;        // where in out the logical line begins
+	const char *viewed; // what is not yet in the view begins here
 	struct code_facts *facts;
 };
 
@@ -23,6 +26,44 @@ static void flush(struct code *c, const char *upto)
 	memcpy(c->out + c->n, c->span, (size_t)(upto - c->span));
 	c->n += (size_t)(upto - c->span);
 	c->span = upto;
+}
+
+// Puts the text up to here into the view, without its splices.
+static void view_to(struct code *c, const char *upto)
+{
+	struct code_facts *f = c->facts;
+	const char *from = c->viewed;
+	bool odd = false;
+	for (const char *p = from; (p = memchr(p, '\\', (size_t)(upto - p)));) {
+		size_t n = splice_length(p, upto, &odd);
+		if (!n) {
+			p++;
+			continue;
+		}
+		memcpy(f->view + f->view_len, from, (size_t)(p - from));
+		f->view_len += (size_t)(p - from);
+		p += n;
+		from = p;
+	}
+	memcpy(f->view + f->view_len, from, (size_t)(upto - from));
+	f->view_len += (size_t)(upto - from);
+	c->viewed = upto;
+}
+
+// Everything from p up to here may be code, comment or literal: it is put into the view, and noted.
+static void view_doubtful(struct code *c, const char *p, const char *upto)
+{
+	struct code_facts *f = c->facts;
+	view_to(c, p);
+	size_t from = f->view_len;
+	view_to(c, upto);
+	if (f->n_doubts && f->doubts[f->n_doubts - 1].to == from) {
+		f->doubts[f->n_doubts - 1].to = f->view_len;
+		return;
+	}
+	if ((f->n_doubts & (f->n_doubts - 1)) == 0)
+		f->doubts = mem_realloc(f->doubts, (f->n_doubts ? 2 * f->n_doubts : 1) * sizeof *f->doubts);
+	f->doubts[f->n_doubts++] = (struct code_span){from, f->view_len};
 }
 
 static const char *keep(struct code *c, const char *upto)
@@ -77,9 +118,20 @@ static bool is_trigraph_backslash(const char *p, const char *end)
 	return at_text(p, end, "\?\?/");
 }
 
+// The same, where it would be a splice.
+static bool is_trigraph_splice(const char *p, const char *end)
+{
+	if (!is_trigraph_backslash(p, end))
+		return false;
+	for (p += 3; p < end && (is_blank(*p) || *p == '\0'); p++)
+		;
+	return p < end && (*p == '\n' || *p == '\r');
+}
+
 // Everything from p to the end of the logical line stays as it is.
 static const char *in_doubt(struct code *c, const char *p)
 {
+	const char *from = p;
 	bool odd = false;
 	while (p < c->end && *p != '\n') {
 		if (is_lone_return(p, c->end) || is_trigraph_backslash(p, c->end) || at_text(p, c->end, "/*") ||
@@ -90,6 +142,7 @@ static const char *in_doubt(struct code *c, const char *p)
 		if (odd || (n && p < c->end && (*p == '*' || *p == '"')))
 			return NULL;
 	}
+	view_doubtful(c, from, p);
 	return keep(c, p);
 }
 
@@ -111,7 +164,7 @@ static const bool idle[256] = {
 // Returns false for the latter.
 static bool look(const char *p, const char *end, struct comment *m)
 {
-	if (is_lone_return(p, end) || is_trigraph_backslash(p, end))
+	if (is_lone_return(p, end) || is_trigraph_splice(p, end))
 		return false;
 	switch (*p) {
 	case '*':
@@ -218,6 +271,10 @@ static const char *at_slash(struct code *c, const char *p)
 	struct comment m = {0};
 	if (!(line ? read_line_comment(c, p, &m) : read_block_comment(c, p, &m)))
 		return NULL;
+	view_to(c, p);
+	if (!line)
+		c->facts->view[c->facts->view_len++] = ' ';
+	c->viewed = m.end;
 	flush(c, p);
 	if (m.keep || must_stay(c, &m))
 		return keep(c, m.end);
@@ -300,6 +357,7 @@ static const char *raw_end(struct code *c, const char *quote)
 	for (const char *q = quote; (q = memchr(q, '/', (size_t)(p - q))); q++)
 		if (q[1] == '\\')
 			return NULL; // perhaps a spliced comment
+	view_doubtful(c, quote, p + 1 + n);
 	return in_doubt(c, p + 1 + n);
 }
 
@@ -488,9 +546,9 @@ static void finish(struct code *c)
 
 void scan_code(struct code_facts *f, const char *text, size_t len)
 {
-	*f = (struct code_facts){.complete = true};
-	char *out = f->bare = mem_realloc(NULL, len + 1);
-	struct code c = {.text = text, .end = text + len, .span = text, .out = out, .facts = f};
+	*f = (struct code_facts){.complete = true, .view = mem_realloc(NULL, len + 1)};
+	AUTO_FREE char *out = mem_realloc(NULL, len + 1);
+	struct code c = {.text = text, .end = text + len, .span = text, .out = out, .viewed = text, .facts = f};
 	const char *p = text;
 	while (p && p < c.end) {
 		if (!stops[(unsigned char)*p])
@@ -499,10 +557,17 @@ void scan_code(struct code_facts *f, const char *text, size_t len)
 			p = step(&c, p);
 	}
 	flush(&c, c.end);
-	if (p)
+	if (p) {
+		view_to(&c, c.end);
 		finish(&c);
-	else
+	} else {
 		f->complete = false;
+	}
 	f->digest = digest_of(out, c.n);
-	f->bare_len = c.n;
+}
+
+void scan_code_release(struct code_facts *f)
+{
+	free(f->view);
+	free(f->doubts);
 }

@@ -63,25 +63,63 @@ static inline size_t splice_length(const char *p, const char *end, bool *odd)
 char *scan_join_lines(struct scan *s, const char *text, size_t *len);
 char *scan_replace_trigraphs(const char *text, size_t *len);
 
-// scan_asm.c: what the text may tell an assembler to read. `pastes`: the text has ##, stringizing #, or assembler macros are
-// to be expected. `text` has no splices.
-void scan_asm(struct scan *s, const char *text, size_t len, bool pastes);
-
 // scan_code.c
 enum { CODE_MAX_MACROS = 16 };
 
+struct code_span {
+	size_t from, to;
+};
+
 struct code_facts {
 	struct digest digest;
-	bool complete; // the text was understood to its end, alike under every language version: then `computed` can be relied on
+	bool complete; // the text was understood to its end, alike under every language version: then the rest can be relied on
 	bool computed; // outside comments and literals stands an include directive whose name can't be read
 	struct {
 		const char *name; // in the text
 		size_t n;
 	} macros[CODE_MAX_MACROS]; // include directives that name a macro
 	unsigned n_macros;
-	char *bare; // the text without its comments, to be freed by the caller
-	size_t bare_len;
+	// The text without its splices, each comment a blank. Where it may be code, comment or literal, depending on the
+	// language, is in `doubts`, in order: there, everything counts as each of them.
+	char *view;
+	size_t view_len;
+	struct code_span *doubts;
+	unsigned n_doubts;
 };
 void scan_code(struct code_facts *f, const char *text, size_t len);
+void scan_code_release(struct code_facts *f);
+
+// scan_view.c: what the preprocessor can see of a text.
+struct view {
+	const char *text, *end; // without splices
+	const struct code_span *doubts;
+	unsigned n_doubts;
+	bool understood; // the includes that name macros are found already
+};
+struct map;
+bool scan_view(struct scan *s, const struct view *v, struct map *seen); // does it paste (##) or stringize (#)?
+static inline bool is_doubtful(const struct view *v, const char *p)
+{
+	size_t at = (size_t)(p - v->text);
+	unsigned low = 0, high = v->n_doubts; // spans before low end before p
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+		if (v->doubts[mid].to <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < v->n_doubts && v->doubts[low].from <= at;
+}
+// Behind the literal whose quote is at p. One that is not closed ends with its line.
+const char *scan_literal_end(const char *p, const char *end);
+// Adds an include, once. Too many set FACT_computed or FACT_unknown_probe.
+void scan_add_include(struct scan *s, struct map *seen, const char *name, size_t n, struct include what);
+
+// scan_asm.c: what the text may tell an assembler to read. `pastes`: the view has ## or a stringizing #. `raw` is the text with
+// its comments: an assembler source may have comments of another kind. Neither has splices.
+void scan_asm(struct scan *s, const char *raw, size_t len, const struct view *v, bool pastes);
+// The asm whose word stands from w to p. Returns where it ends.
+const char *scan_asm_statement(struct scan *s, const struct view *v, const char *w, const char *p);
 
 #endif

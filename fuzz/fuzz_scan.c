@@ -15,10 +15,7 @@ static void check_same(const struct scan *a, const struct scan *b)
 		if (x->form != y->form || x->next != y->next || x->probe != y->probe || strcmp(x->name, y->name) != 0)
 			abort();
 	}
-	if (a->computed != b->computed || a->unknown_probe != b->unknown_probe || a->date != b->date || a->time != b->time ||
-	    a->timestamp != b->timestamp || a->incbin != b->incbin || a->asm_include != b->asm_include ||
-	    a->asm_parts != b->asm_parts || a->embed != b->embed || a->has_asm != b->has_asm || a->modules != b->modules ||
-	    a->pragma_dependency != b->pragma_dependency || a->odd_pragma != b->odd_pragma)
+	if (a->facts != b->facts || a->quoted != b->quoted)
 		abort();
 }
 

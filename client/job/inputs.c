@@ -7,6 +7,7 @@
 #include "depscan/depfile.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -67,7 +68,7 @@ static const struct input *same_file(const struct inputs *in, const struct file_
 static bool any_imports(const struct inputs *in)
 {
 	for (uint32_t i = 0; i < in->n; i++)
-		if (in->list[i].facts.scan.imports)
+		if (in->list[i].facts.scan.facts & FACT_imports)
 			return true;
 	return false;
 }
@@ -80,7 +81,7 @@ static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
 	for (uint32_t i = 0; i < in->n && !found; i++) {
 		const struct input *input = &in->list[i];
 		uint64_t key[2] = {input->facts.id.dev, input->facts.id.ino};
-		if (!input->facts.scan.once && !imports)
+		if (!(input->facts.scan.facts & FACT_once) && !imports)
 			continue;
 		const char *name = path_tidy(in->plan->arena, input->path);
 		const char *other = map_put(&once, key, sizeof key, (void *)(uintptr_t)name);
@@ -254,7 +255,7 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 		return false;
 	const struct input *same = same_file(in, &id);
 	if (same) {
-		if (same->facts.scan.once || any_imports(in))
+		if ((same->facts.scan.facts & FACT_once) || any_imports(in))
 			return false;
 		add(in, path, 0);
 		return true;
@@ -357,40 +358,84 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 
 // ---- what the texts use ---------------------------------------------------------------------------------------------
 
-// Where the assembler does not list what it reads: could pieces of this text make an .incbin that the scanner has not seen?
-// Texts of the system are taken as they are.
-static bool may_hide_incbin(const struct plan *p, const struct input *i, bool assembler)
+// The facts for which a compile is not cached, in the order in which they are looked at.
+static const struct {
+	uint32_t fact;
+	enum reason reason;
+} refused[] = {
+	{FACT_pragma_dependency, REASON_pragma},
+	{FACT_odd_pragma, REASON_pragma},
+	{FACT_unknown_probe, REASON_unknown_probe},
+	{FACT_modules, REASON_modules},
+	{FACT_embed, REASON_embed},
+	{FACT_asm_embeds, REASON_embed},
+	{FACT_asm_hints, REASON_embed},
+	{FACT_asm_text, REASON_embed},
+	{FACT_incbin, REASON_embed},
+	{FACT_asm_include, REASON_embed},
+	{FACT_asm_parts, REASON_embed},
+	{FACT_asm_macros, REASON_embed},
+	{FACT_timestamp, REASON_time_macros},
+};
+
+enum {
+	FACTS_PRAGMA = FACT_pragma_dependency | FACT_odd_pragma,
+	FACTS_DATE = FACT_date | FACT_time,
+	FACTS_ASM = FACT_asm_embeds | FACT_asm_hints | FACT_asm_text,
+	FACTS_ASSEMBLER = FACT_incbin | FACT_asm_include | FACT_asm_parts | FACT_asm_macros,
+};
+
+static bool is_of_system(const struct input *i)
 {
-	static const char *const in_c[] = {".inc", "cbin", "\".i\"", "\".in\"", "\".\""};
-	static const char *const in_assembler[] = {".macro", ".irp", ".rept", ".altmacro"};
-	if ((!assembler && !i->facts.scan.has_asm) || strncmp(i->path, "/usr/", 5) == 0)
-		return false;
-	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
-	if (file_read(p->cwd_fd, i->path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
-		return true;
-	const char *const *pieces = assembler ? in_assembler : in_c;
-	size_t n = assembler ? COUNT_OF(in_assembler) : COUNT_OF(in_c);
-	for (size_t k = 0; k < n; k++)
-		if (memmem(text.data, text.len, pieces[k], strlen(pieces[k])))
-			return true;
-	return false;
+	return strncmp(i->path, "/usr/", 5) == 0;
 }
 
-static enum reason check_text(const struct plan *p, const struct input *i, bool assembler_listed)
+// What the text of one input says by itself. Texts of the system are taken as they are, where they do nothing at once.
+static uint32_t facts_of(const struct input *i)
 {
-	const struct scan *s = &i->facts.scan;
-	bool assembler = p->line.lang == LANG_ASM || p->line.lang == LANG_ASM_CPP;
-	if (s->pragma_dependency || s->odd_pragma)
-		return REASON_pragma;
-	if (s->unknown_probe)
-		return REASON_unknown_probe;
-	// With -std=c++20 clang takes `import` without another word.
-	if (s->modules && p->compiler->family == FAMILY_CLANG && p->line.lang == LANG_CXX &&
-	    strncmp(i->path, "/usr/", 5) != 0)
-		return REASON_modules;
-	if (s->embed || (!assembler_listed &&
-			 (s->incbin || s->asm_include || (assembler && s->asm_parts) || may_hide_incbin(p, i, assembler))))
-		return REASON_embed;
+	uint32_t f = i->facts.scan.facts;
+	if (is_of_system(i))
+		return f & ~(uint32_t)(FACT_asm_hints | FACT_asm_label | FACT_asm_macros | FACT_dunder | FACT_modules);
+	return f & FACT_asm_label ? f | FACT_asm_open : f;
+}
+
+// Is this a compile to which `import` and `module` are more than names? Clang takes `import` without another word since C++20.
+static bool knows_modules(struct inputs *in)
+{
+	const char *version;
+	return in->plan->compiler->family == FAMILY_CLANG && in->plan->line.lang == LANG_CXX &&
+	       macros_builtin(in, "__cplusplus", &version) && (!version || strtol(version, NULL, 10) > 201703L);
+}
+
+// The facts that count in this compile; `all` is what all of its inputs say.
+static uint32_t facts_that_count(struct inputs *in, uint32_t all, bool assembler_listed)
+{
+	bool assembler = in->plan->line.lang == LANG_ASM || in->plan->line.lang == LANG_ASM_CPP;
+	uint32_t count = FACTS_PRAGMA | FACT_unknown_probe | FACT_embed | FACTS_DATE | FACT_timestamp;
+	if (all & FACT_dunder)
+		count |= FACT_date_core | FACT_stamp_core;
+	if ((all & FACT_modules) && knows_modules(in))
+		count |= FACT_modules;
+	if (!assembler_listed)
+		count |= assembler ? FACTS_ASSEMBLER : all & FACT_asm_open ? FACTS_ASM : FACTS_ASM & ~FACT_asm_text;
+	return count;
+}
+
+// What an input says that counts: `DATE`, where underscores are put around it, is __DATE__.
+static uint32_t facts_in(const struct input *i, uint32_t count, uint32_t all)
+{
+	uint32_t f = facts_of(i);
+	if (all & FACT_open_pragma)
+		f |= i->facts.scan.quoted & (FACTS_PRAGMA | FACTS_DATE | FACT_timestamp);
+	f &= count;
+	return f | (f & FACT_date_core ? FACT_date : 0) | (f & FACT_stamp_core ? FACT_timestamp : 0);
+}
+
+static enum reason refusal_of(uint32_t facts)
+{
+	for (size_t i = 0; i < COUNT_OF(refused); i++)
+		if (facts & refused[i].fact)
+			return refused[i].reason;
 	return REASON_NONE;
 }
 
@@ -403,29 +448,49 @@ static const char *definition(const struct cmdline *l, unsigned i)
 	return equals ? equals + 1 : is_define ? "" : t;
 }
 
+// What definitions on the command line say. `asm` may be the keyword of a statement in any text.
+static uint32_t facts_of_arguments(const struct cmdline *l)
+{
+	uint32_t f = 0;
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const char *t = definition(l, i);
+		if (strstr(t, "__DATE__") || strstr(t, "__TIME__") || strstr(t, "##"))
+			f |= FACT_date;
+		if (strstr(t, "__TIMESTAMP__"))
+			f |= FACT_timestamp;
+		if (strstr(t, "incbin"))
+			f |= FACT_asm_embeds | FACT_incbin;
+		if ((t != l->arguments[i].text || strncmp(t, "-Wp,", 4) == 0) && strstr(t, "asm"))
+			f |= FACT_asm_open;
+		if (strstr(t, "_Pragma"))
+			f |= FACT_open_pragma;
+	}
+	return f;
+}
+
 static void check_texts(struct inputs *in, bool assembler_listed, struct manifest_entry *entry)
 {
 	const struct plan *p = in->plan;
-	bool dated = false, stamped = false;
-	const char *dater = NULL;
+	const char *culprit = NULL;
+	uint32_t arguments = facts_of_arguments(&p->line), all = arguments, found = 0;
+	for (uint32_t i = 0; i < in->n; i++)
+		all |= facts_of(&in->list[i]);
+	uint32_t count = facts_that_count(in, all, assembler_listed);
 	for (uint32_t i = 0; i < in->n && !is_refused(in->refusal); i++) {
-		const struct scan *s = &in->list[i].facts.scan;
-		if (s->date || s->time || s->timestamp)
-			dater = in->list[i].path;
-		dated |= s->date || s->time;
-		stamped |= s->timestamp;
-		in->refusal = refuse(check_text(p, &in->list[i], assembler_listed), in->list[i].path);
+		uint32_t facts = facts_in(&in->list[i], count, all);
+		if (facts)
+			culprit = in->list[i].path;
+		found |= facts;
+		in->refusal = refuse(refusal_of(facts), culprit);
 	}
-	for (unsigned i = 0; i < p->line.n_arguments; i++) {
-		const char *t = definition(&p->line, i);
-		dated |= strstr(t, "__DATE__") || strstr(t, "__TIME__") || strstr(t, "##");
-		stamped |= strstr(t, "__TIMESTAMP__") != NULL;
-		if (!assembler_listed && strstr(t, "incbin"))
-			in->refusal = refuse(REASON_embed, t);
-	}
-	if (stamped || (dated && digest_is_zero(&p->time_context)))
-		in->refusal = refuse(REASON_time_macros, dater);
-	else if (dated)
+	found |= arguments & count;
+	if (!is_refused(in->refusal))
+		in->refusal = refuse(refusal_of(found), culprit);
+	if (is_refused(in->refusal) || !(found & FACTS_DATE))
+		return;
+	if (digest_is_zero(&p->time_context))
+		in->refusal = refuse(REASON_time_macros, culprit);
+	else
 		entry->time_context = p->time_context;
 }
 

@@ -43,9 +43,7 @@ static const char *language_of(const struct plan *p)
 	}
 }
 
-// Could the compiler define it by itself? Not only names with an underscore: with -std=gnu… there are linux, unix, and on
-// some machines more. *value: what stands behind the name, up to the end of the line; NULL where the compiler did not say.
-static bool is_builtin(struct inputs *in, const char *name, const char **value)
+bool macros_builtin(struct inputs *in, const char *name, const char **value)
 {
 	const char *language = language_of(in->plan);
 	*value = NULL;
@@ -78,7 +76,7 @@ static bool is_defined_in_texts(const struct inputs *in, const char *name)
 static bool is_defined(struct inputs *in, const char *name)
 {
 	const char *value;
-	return is_defined_in_arguments(in->plan, name) || is_defined_in_texts(in, name) || is_builtin(in, name, &value);
+	return is_defined_in_arguments(in->plan, name) || is_defined_in_texts(in, name) || macros_builtin(in, name, &value);
 }
 
 bool macros_in_includes(struct inputs *in)
@@ -100,7 +98,7 @@ static bool word_values(struct inputs *in, const char *name, struct buf *values)
 	const char *builtin;
 	if (is_defined_in_arguments(p, name))
 		return false;
-	if (is_builtin(in, name, &builtin)) {
+	if (macros_builtin(in, name, &builtin)) {
 		size_t n = builtin && *builtin == ' ' ? strspn(builtin + 1, WORD) : 0;
 		if (!n || builtin[1 + n] != '\n')
 			return false;

@@ -38,4 +38,8 @@ bool macros_in_includes(struct inputs *in);
 // asked for. True if names that macros make were added to the scans, so that absent names are to be found again.
 bool macros_in_probes(struct inputs *in);
 
+// Could the compiler define it by itself? Not only names with an underscore: with -std=gnu… there are linux, unix, and on
+// some machines more. *value: what stands behind the name, up to the end of the line; NULL where the compiler did not say.
+bool macros_builtin(struct inputs *in, const char *name, const char **value);
+
 #endif
