@@ -125,7 +125,6 @@ static bool is_allowed(const struct option *o, const char *word, const char *val
 	case OPTION_no_lto:
 	case OPTION_lto:
 	case OPTION_stack_usage:
-	case OPTION_comments:
 	case OPTION_fallthrough:
 	case OPTION_color:
 	case OPTION_color_choice:

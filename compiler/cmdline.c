@@ -114,6 +114,7 @@ static unsigned take_option(struct parser *p, unsigned i)
 	}
 	for (unsigned k = 1; k <= n_next; k++)
 		c->arguments[i + k].is_value = true;
+	c->any_comment_matters |= o->forms & FORM_READS_COMMENTS;
 	struct use u = {.option = o, .text = text, .value = value, .word = i, .value_word = i + n_next};
 	if (n_next)
 		u.value = c->arguments[i + n_next].text;

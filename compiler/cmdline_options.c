@@ -47,7 +47,6 @@ NOTE(counters_place, counters_place, u->text)
 NOTE(cwd, c->needs_cwd, true)
 NOTE(stack_usage, c->stack_usage, true)
 NOTE(no_lto, lto, false)
-NOTE(comments, c->any_comment_matters, true)
 NOTE(seed, c->has_random_seed, true)
 NOTE(record_f, record_f, u->text)
 NOTE(no_record_f, record_f, NULL)
@@ -298,7 +297,7 @@ void option_apply(struct parser *p, const struct use *u)
 	functions[u->option->action](p, u);
 }
 
-bool option_is_harmless(const struct parser *p, const char *word)
+bool option_is_harmless(struct parser *p, const char *word)
 {
 	// What is handed on unseen must not be able to name a file.
 	static const char *const suspicious[] = {"/",     "file",   "path", "dir",    "list",   "dump",
@@ -318,5 +317,6 @@ bool option_is_harmless(const struct parser *p, const char *word)
 		if (strstr(word, suspicious[i]))
 			return false;
 	const struct option *o = option_find(p->family, word, &value, &n_next);
+	p->c->any_comment_matters |= o && o->forms & FORM_READS_COMMENTS;
 	return !o || (o->action == OPTION_keep && n_next == 0);
 }

@@ -76,7 +76,7 @@ void parser_add_forced(struct parser *p, const char *file);
 bool response_expand(struct parser *p, const char *const *argv);
 
 void option_apply(struct parser *p, const struct use *u);
-bool option_is_harmless(const struct parser *p, const char *word); // one word, only code or warnings
+bool option_is_harmless(struct parser *p, const char *word); // one word, only code or warnings
 
 // Whether gcc's spec file does no more than add options that only steer the code: "*self_spec:\n+ %{!fPIC:-fPIE}".
 bool specs_are_harmless(struct arena *a, const char *text, size_t len);

@@ -50,7 +50,6 @@
 	X(stack_usage)    /* -fstack-usage */                                                               \
 	X(lto)                                                                                              \
 	X(no_lto)                                                                                           \
-	X(comments)     /* every comment can change the result */                                           \
 	X(fallthrough)  /* -Wimplicit-fallthrough=N */                                                      \
 	X(color)        /* -fdiagnostics-color and its kin */                                               \
 	X(color_choice) /* -fdiagnostics-color=WHEN */                                                      \
@@ -79,6 +78,8 @@ enum option_form {
 	FORM_NEXT_2 = 8,     // the next two words
 	FORM_NEXT_3 = 16,    // the next three words
 	FORM_REST_NEXT = 32, // the rest of the word, and the next word is the value
+	// Not a form: comments reach the result.
+	FORM_READS_COMMENTS = 64,
 };
 
 struct option {

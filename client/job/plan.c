@@ -277,42 +277,13 @@ static void make_keys(struct plan *p)
 // ---- what the command line allows -----------------------------------------------------------------------------------
 
 // Comments can't change the result, as long as nothing reads them: no warning about them, no checksum of the source in the
-// debug information (clang), no source text in the output, and "//" is a comment at all.
+// debug information (clang), no source text in the output, and "//" is a comment at all (compiler/options.def).
 static bool comments_are_idle(const struct plan *p)
 {
 	const struct cmdline *l = &p->line;
 	bool c_family = l->lang == LANG_C || l->lang == LANG_CXX || l->lang == LANG_OBJC || l->lang == LANG_OBJCXX;
-	if (!config_bool(p->config, SETTING_preprocessed) || !c_family || l->any_comment_matters || l->coverage_notes ||
-	    (p->compiler->family == FAMILY_CLANG && l->debug_info))
-		return false;
-	static const char *const reads_comments[] = {"ansi",
-						     "std=c8",
-						     "std=c90",
-						     "std=gnu8",
-						     "std=gnu90",
-						     "std=iso9899:199",
-						     "Wc90-c99-compat",
-						     "Weverything",
-						     "Wdocumentation",
-						     "Wtraditional",
-						     "traditional",
-						     "fverbose-asm",
-						     "gembed-source",
-						     "fdirectives-only",
-						     "fpreprocessed",
-						     "fcoverage-mapping",
-						     "fprofile-instr",
-						     "C"};
-	for (unsigned i = 0; i < l->n_arguments; i++) {
-		const char *t = l->arguments[i].text;
-		const char *option = t + (t[0] == '-') + (t[0] == '-' && t[1] == '-');
-		for (size_t k = 0; k < COUNT_OF(reads_comments); k++)
-			if (begins(option, reads_comments[k]))
-				return false;
-		if (strstr(t, "-verify") || strstr(t, "comment"))
-			return false;
-	}
-	return true;
+	return config_bool(p->config, SETTING_preprocessed) && c_family && !l->any_comment_matters && !l->coverage_notes &&
+	       !(p->compiler->family == FAMILY_CLANG && l->debug_info);
 }
 
 // The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for

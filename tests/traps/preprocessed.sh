@@ -535,3 +535,15 @@ trap_30_long_and_odd_messages()
 	printf 'int f(void) { int \xc3\xa4unused; return 0; }' >a.c
 	same "$CC" -Wall -c a.c -o a.o
 }
+
+trap_26_names_are_no_options_that_read_comments()
+{
+	put inc/h.h 'int h(int); // one'
+	put ansible.c '#include "h.h"' 'int f(void) { return h(1); }'
+	mkdir -p CMakeFiles/traditional.dir
+	same "$CC" -Iinc -MD -MT CMakeFiles/traditional.dir/a.o -MF CMakeFiles/traditional.dir/a.d -o CMakeFiles/traditional.dir/a.o \
+		-c ansible.c
+	put inc/h.h 'int h(int); // two'
+	check preprocessed "$CC" -Iinc -MD -MT CMakeFiles/traditional.dir/a.o -MF CMakeFiles/traditional.dir/a.d \
+		-o CMakeFiles/traditional.dir/a.o -c ansible.c
+}

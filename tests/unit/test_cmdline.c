@@ -485,6 +485,46 @@ START_TEST(what_steers_messages_is_noticed)
 }
 END_TEST
 
+START_TEST(comments_matter_to_options_only)
+{
+	static const char *const idle[] = {
+		"gcc -o CMakeFiles/x.o -MD -MF CMakeFiles/x.d -MT CMakeFiles/x.o -c traditional/x.c",
+		"clang -oCMakeFiles/x.o -c ansible.cc",
+		"gcc -I Comments -iquote -C -DCC -c Cx.c",
+		"gcc -std=c99 -std=gnu17 -std=iso9899:1999 -std=c9x -Wno-comment -c x.c",
+		"clang -std=c++98 -Wall -Wextra -fPIC -c x.cc",
+	};
+	for (size_t i = 0; i < COUNT_OF(idle); i++) {
+		expect_reason(idle[i], REASON_NONE);
+		ck_assert_msg(!c.any_comment_matters, "%s", idle[i]);
+	}
+	static const char *const matter[] = {
+		"gcc -ansi -c x.c",
+		"gcc -std=c89 -c x.c",
+		"gcc -std=gnu90 -c x.c",
+		"clang --std=iso9899:1990 -c x.c",
+		"clang -std=iso9899:199409 -c x.c",
+		"gcc -C -c x.c",
+		"gcc -traditional-cpp -c x.c",
+		"gcc -fverbose-asm -S x.c",
+		"gcc -Wc90-c99-compat -c x.c",
+		"gcc -Wcomment -c x.c",
+		"gcc -Werror=comment -c x.c",
+		"gcc -Werror=implicit-fallthrough=1 -c x.c",
+		"clang -Werror=documentation -c x.c",
+		"clang -Weverything -c x.c",
+		"clang -fcomment-block-commands=x -c x.c",
+		"clang -g -gembed-source -c x.c",
+		"clang -fprofile-instr-generate -fcoverage-mapping -c x.c",
+		"clang -Xclang -std=c89 -c x.c",
+	};
+	for (size_t i = 0; i < COUNT_OF(matter); i++) {
+		expect_reason(matter[i], REASON_NONE);
+		ck_assert_msg(c.any_comment_matters, "%s", matter[i]);
+	}
+}
+END_TEST
+
 START_TEST(no_option_stands_twice_in_the_table)
 {
 	size_t n;
@@ -529,6 +569,7 @@ int main(void)
 		recorded_command_lines_are_refused,
 		link_time_optimization_is_cached_without_a_jobserver,
 		what_steers_messages_is_noticed,
+		comments_matter_to_options_only,
 		no_option_stands_twice_in_the_table,
 	};
 	return run_tests("cmdline", tests, COUNT_OF(tests));
