@@ -141,6 +141,11 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(call archives,$(TESTED))
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)
 
+# bench/routes.sh
+$(B)/bin-routes: $(B)/bench/routes.o $(call archives,$(TESTED))
+	$(say) LINK $@
+	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(LIB_LIBS)
+
 # What the end-to-end tests need besides coffer itself.
 PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
 .PHONY: programs

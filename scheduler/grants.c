@@ -3,146 +3,452 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// How often a tenant has asked in the time that began at since_ms.
-struct asked {
+enum { RECOUNT_MS = 1000 };
+
+// How often something was done in the time that began at since_ms.
+struct window {
 	int64_t since_ms;
 	unsigned n;
 };
 
-struct grants {
-	struct grant *all; // ordered by tenant, client, image
-	size_t n, room;
-	struct map asked; // by tenant
+// A tenant's sums; as long as the ledger.
+struct account {
+	char *name;
+	uint64_t slots, wanted, wanting, clients;
+	uint64_t claimed;     // of all uses; too much while claims have ended and were not counted again
+	int64_t recounted_ms; //
+	struct use *uses;
+	struct window asked, walked;
 };
+
+// A worker's; as long as somebody has slots there.
+struct place {
+	char *name;
+	uint64_t slots, tenants;
+	struct use *uses;
+};
+
+// What a tenant has at a worker.
+struct use {
+	struct account *account;
+	struct place *place;
+	uint32_t slots, clients;
+	uint32_t own;               // of the client that asks, until now
+	uint32_t claim, next_claim; // what good tokens say at most; and those that are younger than the first of these
+	int64_t claim_ends_ms, next_ends_ms;
+	struct use *next_of_account, **link_of_account;
+	struct use *next_of_place, **link_of_place;
+};
+
+struct lease_pick {
+	struct use *use;
+	uint32_t slots;
+};
+
+// A route that was given.
+struct lease {
+	struct account *account;
+	char *key;
+	uint32_t wanted, slots;
+	struct lease_pick *picks;
+	size_t n_picks;
+	int64_t ends_ms;
+	struct lease *next, **link; // in the order in which they end
+};
+
+struct grants {
+	struct map leases;   // by tenant, client, image
+	struct map accounts; // by tenant
+	struct map places;   // by worker
+	struct map uses;     // by account and place
+	struct lease *first, **last;
+	unsigned max_questions;
+	struct account *asking; // of the question that has begun
+	struct lease *old;      // and its route until now, out of the sums
+};
+
+// ---- accounts, places, uses -----------------------------------------------------------------------------------------
+
+static struct account *account_of(struct grants *g, const char *tenant)
+{
+	struct account *a = map_gets(&g->accounts, tenant);
+	if (!a) {
+		a = mem_alloc(sizeof *a);
+		a->name = mem_strdup(tenant);
+		map_puts(&g->accounts, tenant, a);
+	}
+	return a;
+}
+
+struct use_key {
+	const struct account *account;
+	const struct place *place;
+};
+
+static struct use *find_use(const struct grants *g, const struct account *a, const struct place *p)
+{
+	const struct use_key key = {a, p};
+	return p ? map_get(&g->uses, &key, sizeof key) : NULL;
+}
+
+static struct use *use_of(struct grants *g, struct account *a, const char *worker)
+{
+	struct place *p = map_gets(&g->places, worker);
+	if (!p) {
+		p = mem_alloc(sizeof *p);
+		p->name = mem_strdup(worker);
+		map_puts(&g->places, worker, p);
+	}
+	struct use *u = find_use(g, a, p);
+	if (u)
+		return u;
+	const struct use_key key = {a, p};
+	u = mem_alloc(sizeof *u);
+	u->account = a;
+	u->place = p;
+	u->next_of_account = a->uses;
+	u->link_of_account = &a->uses;
+	if (a->uses)
+		a->uses->link_of_account = &u->next_of_account;
+	a->uses = u;
+	u->next_of_place = p->uses;
+	u->link_of_place = &p->uses;
+	if (p->uses)
+		p->uses->link_of_place = &u->next_of_place;
+	p->uses = u;
+	map_put(&g->uses, &key, sizeof key, u);
+	return u;
+}
+
+static void set_claim(struct use *u, uint32_t claim, int64_t ends_ms)
+{
+	u->account->claimed += claim;
+	u->account->claimed -= u->claim;
+	u->claim = claim;
+	u->claim_ends_ms = ends_ms;
+}
+
+// What tokens that are good now claim.
+static uint32_t claim_now(struct use *u, int64_t now_ms)
+{
+	if (u->claim && u->claim_ends_ms <= now_ms) {
+		bool has_next = u->next_claim && u->next_ends_ms > now_ms;
+		set_claim(u, has_next ? u->next_claim : 0, u->next_ends_ms);
+		u->next_claim = 0;
+	}
+	return u->claim;
+}
+
+static void add_claim(struct use *u, uint32_t claim, int64_t ends_ms, int64_t now_ms)
+{
+	if (claim >= claim_now(u, now_ms)) {
+		set_claim(u, claim, ends_ms);
+		u->next_claim = 0;
+		return;
+	}
+	u->next_claim = claim > u->next_claim || u->next_ends_ms <= now_ms ? claim : u->next_claim;
+	u->next_ends_ms = ends_ms;
+}
+
+static void forget_use_if_empty(struct grants *g, struct use *u)
+{
+	struct place *p = u->place;
+	const struct use_key key = {u->account, p};
+	if (u->slots || u->own || u->claim || u->clients)
+		return;
+	*u->link_of_account = u->next_of_account;
+	if (u->next_of_account)
+		u->next_of_account->link_of_account = u->link_of_account;
+	*u->link_of_place = u->next_of_place;
+	if (u->next_of_place)
+		u->next_of_place->link_of_place = u->link_of_place;
+	map_del(&g->uses, &key, sizeof key);
+	free(u);
+	if (p->uses)
+		return;
+	map_del(&g->places, p->name, strlen(p->name));
+	free(p->name);
+	free(p);
+}
+
+// Claims that have ended, once a second at most: until then the tenant has rather too little.
+static void recount(struct grants *g, struct account *a, int64_t now_ms)
+{
+	if (now_ms - a->recounted_ms < RECOUNT_MS)
+		return;
+	a->recounted_ms = now_ms;
+	for (struct use *u = a->uses, *next; u; u = next) {
+		next = u->next_of_account;
+		claim_now(u, now_ms);
+		forget_use_if_empty(g, u);
+	}
+}
+
+// ---- routes ---------------------------------------------------------------------------------------------------------
+
+static void add_slots(struct use *u, uint32_t slots)
+{
+	u->place->tenants += u->slots == 0;
+	u->slots += slots;
+	u->place->slots += slots;
+	u->clients++;
+}
+
+static void remove_slots(struct use *u, uint32_t slots)
+{
+	u->slots -= slots;
+	u->place->slots -= slots;
+	u->place->tenants -= u->slots == 0;
+	u->clients--;
+}
+
+// Into the sums of its tenant and its workers, or out of them.
+static void lease_count(struct lease *l)
+{
+	struct account *a = l->account;
+	a->slots += l->slots;
+	a->wanted += l->wanted;
+	a->wanting += l->wanted > 0;
+	a->clients++;
+	for (size_t i = 0; i < l->n_picks; i++)
+		add_slots(l->picks[i].use, l->picks[i].slots);
+}
+
+static void lease_uncount(struct lease *l)
+{
+	struct account *a = l->account;
+	a->slots -= l->slots;
+	a->wanted -= l->wanted;
+	a->wanting -= l->wanted > 0;
+	a->clients--;
+	for (size_t i = 0; i < l->n_picks; i++)
+		remove_slots(l->picks[i].use, l->picks[i].slots);
+}
+
+// Of a lease that is out of the sums.
+static void lease_free(struct grants *g, struct lease *l)
+{
+	*l->link = l->next;
+	if (l->next)
+		l->next->link = l->link;
+	else
+		g->last = l->link;
+	map_del(&g->leases, l->key, strlen(l->key));
+	for (size_t i = 0; i < l->n_picks; i++)
+		forget_use_if_empty(g, l->picks[i].use);
+	free(l->picks);
+	free(l->key);
+	free(l);
+}
+
+// None of the three has a blank in it.
+static char *key_of(const char *tenant, const char *client, const char *image)
+{
+	return mem_printf("%s %s %s", tenant, client, image);
+}
 
 struct grants *grants_new(void)
 {
-	return mem_alloc(sizeof(struct grants));
+	struct grants *g = mem_alloc(sizeof *g);
+	g->last = &g->first;
+	g->max_questions = GRANT_MAX_QUESTIONS;
+	return g;
 }
 
-static void grant_release(struct grant *g)
+void grants_set_rate(struct grants *g, unsigned questions_a_second)
 {
-	free((char *)(uintptr_t)g->tenant);
-	free((char *)(uintptr_t)g->client);
-	free((char *)(uintptr_t)g->image);
-	free(g->picks);
+	g->max_questions = questions_a_second * (GRANT_QUESTIONS_MS / 1000);
+}
+
+static void free_values(struct map *m, void (*release)(void *))
+{
+	void *value;
+	for (size_t at = 0; map_next(m, &at, NULL, NULL, &value);)
+		release(value);
+	map_release(m);
+}
+
+static void account_free(void *p)
+{
+	struct account *a = p;
+	free(a->name);
+	free(a);
+}
+
+static void place_free(void *p)
+{
+	struct place *x = p;
+	free(x->name);
+	free(x);
 }
 
 void grants_free(struct grants *g)
 {
 	if (!g)
 		return;
-	for (size_t i = 0; i < g->n; i++)
-		grant_release(&g->all[i]);
-	free(g->all);
-	void *value;
-	const char *key;
-	size_t len;
-	for (size_t at = 0; map_next(&g->asked, &at, &key, &len, &value);)
-		free(value);
-	map_release(&g->asked);
+	for (struct lease *l = g->first, *next; l; l = next) {
+		next = l->next;
+		free(l->picks);
+		free(l->key);
+		free(l);
+	}
+	map_release(&g->leases);
+	free_values(&g->uses, free);
+	free_values(&g->places, place_free);
+	free_values(&g->accounts, account_free);
 	free(g);
 }
 
 void grants_expire(struct grants *g, int64_t now_ms)
 {
-	size_t kept = 0;
-	for (size_t i = 0; i < g->n; i++) {
-		if (g->all[i].ends_ms > now_ms)
-			g->all[kept++] = g->all[i];
-		else
-			grant_release(&g->all[i]);
+	while (g->first && g->first->ends_ms <= now_ms) {
+		struct lease *l = g->first;
+		lease_uncount(l);
+		lease_free(g, l);
 	}
-	g->n = kept;
 }
 
-// The place of the grant, or where it would be.
-static size_t place_of(const struct grants *g, const char *tenant, const char *client, const char *image, bool *is_there)
-{
-	size_t low = 0, high = g->n;
-	*is_there = false;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct grant *at = &g->all[mid];
-		int order = strcmp(at->tenant, tenant);
-		order = order ? order : strcmp(at->client, client);
-		order = order ? order : strcmp(at->image, image);
-		if (order == 0) {
-			*is_there = true;
-			return mid;
-		}
-		if (order > 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
-}
+// ---- one question ---------------------------------------------------------------------------------------------------
 
-const struct grant *grants_find(const struct grants *g, const char *tenant, const char *client, const char *image)
+static void end_question(struct grants *g)
 {
-	bool is_there;
-	size_t at = place_of(g, tenant, client, image, &is_there);
-	return is_there ? &g->all[at] : NULL;
-}
-
-void grants_put(struct grants *g, const struct grant *grant)
-{
-	struct grant copy = *grant;
-	copy.tenant = mem_strdup(grant->tenant);
-	copy.client = mem_strdup(grant->client);
-	copy.image = mem_strdup(grant->image);
-	copy.picks = mem_alloc((grant->n_picks ? grant->n_picks : 1) * sizeof *copy.picks);
-	if (grant->n_picks)
-		memcpy(copy.picks, grant->picks, grant->n_picks * sizeof *copy.picks);
-	bool is_there;
-	size_t at = place_of(g, grant->tenant, grant->client, grant->image, &is_there);
-	if (is_there) {
-		grant_release(&g->all[at]);
-		g->all[at] = copy;
+	struct lease *old = g->old;
+	g->old = NULL;
+	g->asking = NULL;
+	if (!old)
 		return;
+	for (size_t i = 0; i < old->n_picks; i++)
+		old->picks[i].use->own = 0;
+	lease_free(g, old);
+}
+
+void grants_begin(struct grants *g, const char *tenant, const char *client, const char *image, uint64_t quota,
+		  int64_t now_ms, struct grant_sums *sums)
+{
+	AUTO_FREE char *key = key_of(tenant, client, image);
+	grants_expire(g, now_ms);
+	struct account *a = g->asking = account_of(g, tenant);
+	struct lease *l = g->old = map_gets(&g->leases, key);
+	if (l)
+		lease_uncount(l);
+	for (size_t i = 0; l && i < l->n_picks; i++)
+		l->picks[i].use->own = l->picks[i].slots;
+	recount(g, a, now_ms);
+	*sums = (struct grant_sums){a->slots, a->wanted, a->wanting, a->claimed < quota ? quota - a->claimed : 0};
+}
+
+void grants_room(struct grants *g, const char *worker, struct grant_room *room)
+{
+	const struct place *p = map_gets(&g->places, worker);
+	const struct use *u = find_use(g, g->asking, p);
+	*room = (struct grant_room){.others = p ? p->slots : 0, .tenants = p ? p->tenants : 0};
+	if (!u)
+		return;
+	room->ours = u->slots;
+	room->own = u->own;
+	room->tenants -= u->slots > 0;
+	room->our_clients = u->clients;
+	room->claimed = u->claim;
+}
+
+// In steps, so that the same token does for many questions (one of 8 or more slots is up to an eighth more than what was given).
+static uint32_t round_up(uint32_t slots)
+{
+	uint32_t step = slots / 8 ? slots / 8 : 1;
+	while (step & (step - 1))
+		step &= step - 1; // a power of two
+	return (slots + step - 1) / step * step;
+}
+
+void grants_put(struct grants *g, const struct grant *grant, int64_t now_ms)
+{
+	struct lease *l = mem_alloc(sizeof *l);
+	struct account *a = account_of(g, grant->tenant);
+	l->key = key_of(grant->tenant, grant->client, grant->image);
+	l->account = a;
+	l->wanted = grant->wanted;
+	l->ends_ms = grant->ends_ms;
+	l->picks = mem_alloc((grant->n_picks + 1) * sizeof *l->picks);
+	l->n_picks = grant->n_picks;
+	for (size_t i = 0; i < grant->n_picks; i++) {
+		l->picks[i] = (struct lease_pick){use_of(g, a, grant->picks[i].worker), grant->picks[i].slots};
+		l->slots += grant->picks[i].slots;
 	}
-	if (g->n == g->room) {
-		g->room = g->room ? 2 * g->room : 16;
-		g->all = mem_realloc(g->all, g->room * sizeof *g->all);
+	lease_count(l);
+	for (size_t i = 0; i < grant->n_picks; i++) {
+		struct use *u = l->picks[i].use;
+		uint32_t claimed = claim_now(u, now_ms), claim = round_up(u->slots);
+		// What is rounded up must not be more than what was claimed: the quota has no room for it.
+		claim = claim <= claimed || u->slots > claimed ? claim : claimed;
+		grant->picks[i].claim = u->slots > claimed ? u->slots : claim;
+		add_claim(u, grant->picks[i].claim, grant->claims_end_ms, now_ms);
 	}
-	memmove(&g->all[at + 1], &g->all[at], (g->n++ - at) * sizeof *g->all);
-	g->all[at] = copy;
+	end_question(g);
+	struct lease *same = map_gets(&g->leases, l->key);
+	if (same) { // put without a question
+		lease_uncount(same);
+		lease_free(g, same);
+	}
+	map_puts(&g->leases, l->key, l);
+	l->link = g->last;
+	*g->last = l;
+	g->last = &l->next;
+}
+
+static bool window_take(struct window *w, int64_t now_ms, int64_t length_ms, unsigned most)
+{
+	if (!w->since_ms || now_ms - w->since_ms >= length_ms)
+		*w = (struct window){.since_ms = now_ms};
+	return ++w->n <= most;
 }
 
 bool grants_may_ask(struct grants *g, const char *tenant, int64_t now_ms)
 {
-	size_t clients = 0;
-	for (size_t i = 0; i < g->n; i++)
-		clients += strcmp(g->all[i].tenant, tenant) == 0;
-	struct asked *asked = map_gets(&g->asked, tenant);
-	if (!asked) {
-		asked = mem_alloc(sizeof *asked);
-		asked->since_ms = now_ms;
-		map_puts(&g->asked, tenant, asked);
-	}
-	if (now_ms - asked->since_ms >= GRANT_QUESTIONS_MS)
-		*asked = (struct asked){.since_ms = now_ms};
-	return ++asked->n <= GRANT_MAX_QUESTIONS && clients < GRANT_MAX_CLIENTS;
+	struct account *a = account_of(g, tenant);
+	return window_take(&a->asked, now_ms, GRANT_QUESTIONS_MS, g->max_questions) && a->clients < GRANT_MAX_CLIENTS;
 }
+
+bool grants_may_walk(struct grants *g, const char *tenant, int64_t now_ms)
+{
+	return window_take(&account_of(g, tenant)->walked, now_ms, 1000, GRANT_WALKS_A_SECOND);
+}
+
+void grants_forget_worker(struct grants *g, const char *worker)
+{
+	struct place *p = map_gets(&g->places, worker);
+	for (struct use *u = p ? p->uses : NULL, *next; u; u = next) {
+		next = u->next_of_place;
+		set_claim(u, 0, 0);
+		u->next_claim = 0;
+		forget_use_if_empty(g, u); // the last one takes the place with it
+	}
+}
+
+// ---- what there is --------------------------------------------------------------------------------------------------
 
 size_t grants_count(const struct grants *g)
 {
-	return g->n;
+	return g->leases.n;
 }
 
-const struct grant *grants_at(const struct grants *g, size_t i)
+bool grants_has(const struct grants *g, const char *tenant, const char *client, const char *image)
 {
-	return &g->all[i];
+	AUTO_FREE char *key = key_of(tenant, client, image);
+	return map_gets(&g->leases, key) != NULL;
 }
 
 uint64_t grants_slots_of(const struct grants *g, const char *tenant)
 {
-	uint64_t slots = 0;
-	for (size_t i = 0; i < g->n; i++)
-		slots += strcmp(g->all[i].tenant, tenant) == 0 ? g->all[i].slots : 0;
-	return slots;
+	const struct account *a = map_gets(&g->accounts, tenant);
+	return a ? a->slots : 0;
+}
+
+uint64_t grants_clients_of(const struct grants *g, const char *tenant)
+{
+	const struct account *a = map_gets(&g->accounts, tenant);
+	return a ? a->clients : 0;
 }

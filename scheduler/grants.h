@@ -1,8 +1,12 @@
 // Who has been told to use how many slots of which workers, and until when: a ledger, since the scheduler sees no jobs.
 //
-// A client is one connection. Its latest route for an image takes the place of the one before; a route ends by itself after
-// its lifetime. A client that got nothing is in the ledger, too: what it wanted counts when the others ask again, so that
-// they make room. Times as in scheduler/registry.h. Thread: guard it yourself.
+// A client is one connection. Its latest route for an image takes the place of the one before; a route ends by itself after its
+// lifetime. A client that got nothing is in the ledger, too: what it wanted counts when the others ask again, so that they make
+// room. Sums are kept as routes come and go: nothing here walks all routes or all workers to answer a question.
+//
+// A token tells a worker how many slots all clients of its tenant have there (its claim), and is good for longer than a route. So what a
+// tenant may have on all workers together counts claims until the last token with them has ended: a tenant that asks
+// for one worker after the other never gets more than its quota. Times as in scheduler/registry.h. Thread: guard it yourself.
 #ifndef COFFER_SCHEDULER_GRANTS_H
 #define COFFER_SCHEDULER_GRANTS_H
 
@@ -13,40 +17,67 @@
 #include <stdint.h>
 
 enum {
-	GRANT_MAX_PICKS = 64,       // workers in one route
-	GRANT_MAX_CLIENTS = 4096,   // of one tenant at once
-	GRANT_MAX_QUESTIONS = 1000, // of one tenant in GRANT_QUESTIONS_MS
-	GRANT_QUESTIONS_MS = 10000,
+	GRANT_MAX_PICKS = 64,        // workers in one route
+	GRANT_MAX_CLIENTS = 4096,    // of one tenant at once
+	GRANT_QUESTIONS_MS = 10000,  // in which a tenant may ask so often:
+	GRANT_MAX_QUESTIONS = 50000, // unless grants_set_rate says otherwise
+	GRANT_WALKS_A_SECOND = 100,  // answers of a tenant for which all workers are looked at
 };
 
 struct grant_pick {
 	char worker[TOKEN_NAME_MAX + 1];
 	uint32_t slots;
+	uint32_t claim; // out: what the token says; at least `slots`
 };
 
 struct grant {
 	const char *tenant, *client, *image;
 	uint32_t wanted; // at most the tenant's quota
-	uint32_t slots;  // of all picks
 	struct grant_pick *picks;
 	size_t n_picks;
 	int64_t ends_ms;
+	int64_t claims_end_ms; // when its tokens end
 };
 
 struct grants;
 struct grants *grants_new(void);
 void grants_free(struct grants *g);
+void grants_set_rate(struct grants *g, unsigned questions_a_second); // of one tenant
 // Forgets routes that have ended.
 void grants_expire(struct grants *g, int64_t now_ms);
-// The client's, or NULL.
-const struct grant *grants_find(const struct grants *g, const char *tenant, const char *client, const char *image);
-// Puts it in the place of the client's last one; copies all.
-void grants_put(struct grants *g, const struct grant *grant);
+
+// ---- one question: begin, look, put -------------------------------------------------------------------------------------
+// What a tenant has, without the client that asks.
+struct grant_sums {
+	uint64_t slots, wanted, wanting; // of its other clients; how many of these want something
+	uint64_t claimable;              // slots that it may claim beyond what it has claimed where: see grants_room
+};
+// What is given of one worker, without the client that asks.
+struct grant_room {
+	uint64_t others;      // slots of all clients
+	uint64_t ours;        // of them the tenant's
+	uint64_t own;         // what the client had there until now
+	uint64_t tenants;     // with slots there, besides ours
+	uint64_t our_clients; // of the tenant with slots there
+	uint64_t claimed;     // what tokens of the tenant that are still good claim there
+};
+// Takes the client's last route out.
+void grants_begin(struct grants *g, const char *tenant, const char *client, const char *image, uint64_t quota,
+		  int64_t now_ms, struct grant_sums *sums);
+void grants_room(struct grants *g, const char *worker, struct grant_room *room);
+// Writes the client's new route into the ledger; fills in the claims. Copies all.
+void grants_put(struct grants *g, const struct grant *grant, int64_t now_ms);
+
 // False: this tenant has asked too often or with too many clients, and the question is not to be answered.
 bool grants_may_ask(struct grants *g, const char *tenant, int64_t now_ms);
+// False: this tenant has had all workers looked at too often.
+bool grants_may_walk(struct grants *g, const char *tenant, int64_t now_ms);
+// A worker is gone, and what was claimed of it as well.
+void grants_forget_worker(struct grants *g, const char *worker);
 
 size_t grants_count(const struct grants *g);
-const struct grant *grants_at(const struct grants *g, size_t i);      // ordered by tenant
+bool grants_has(const struct grants *g, const char *tenant, const char *client, const char *image);
 uint64_t grants_slots_of(const struct grants *g, const char *tenant); // that its clients have at this time
+uint64_t grants_clients_of(const struct grants *g, const char *tenant);
 
 #endif

@@ -1,5 +1,6 @@
 #include "scheduler/registry.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/value.h"
 
@@ -10,7 +11,9 @@ struct registry {
 	struct worker **all; // ordered by name
 	size_t n, most;
 	int64_t heartbeat_ms;
-	uint64_t last_session;
+	uint64_t last_session, generation;
+	struct map sessions; // number -> worker
+	struct map images;   // name -> struct image_workers
 };
 
 struct registry *registry_new(int64_t heartbeat_ms, size_t most_workers)
@@ -36,6 +39,14 @@ void registry_free(struct registry *r)
 		return;
 	for (size_t i = 0; i < r->n; i++)
 		worker_free(r->all[i]);
+	void *value;
+	for (size_t at = 0; map_next(&r->images, &at, NULL, NULL, &value);) {
+		struct image_workers *x = value;
+		free(x->all);
+		free(x);
+	}
+	map_release(&r->images);
+	map_release(&r->sessions);
 	free(r->all);
 	free(r);
 }
@@ -112,8 +123,42 @@ static size_t place_of(const struct registry *r, const char *name, bool *is_ther
 	return low;
 }
 
+static void index_add(struct registry *r, struct worker *w)
+{
+	map_put(&r->sessions, &w->session, sizeof w->session, w);
+	for (size_t i = 0; i < w->n_images; i++) {
+		struct image_workers *x = map_gets(&r->images, w->images[i]);
+		if (!x)
+			map_puts(&r->images, w->images[i], x = mem_alloc(sizeof *x));
+		if (x->n == x->room) {
+			x->room = x->room ? 2 * x->room : 8;
+			x->all = mem_realloc(x->all, x->room * sizeof *x->all);
+		}
+		x->all[x->n++] = w;
+	}
+	r->generation++;
+}
+
+static void index_remove(struct registry *r, struct worker *w)
+{
+	map_del(&r->sessions, &w->session, sizeof w->session);
+	for (size_t i = 0; i < w->n_images; i++) {
+		struct image_workers *x = map_gets(&r->images, w->images[i]);
+		for (size_t j = x ? x->n : 0; j-- > 0;)
+			if (x->all[j] == w)
+				x->all[j] = x->all[--x->n];
+		if (x && !x->n) {
+			map_del(&r->images, w->images[i], strlen(w->images[i]));
+			free(x->all);
+			free(x);
+		}
+	}
+	r->generation++;
+}
+
 static void remove_at(struct registry *r, size_t at)
 {
+	index_remove(r, r->all[at]);
 	worker_free(r->all[at]);
 	memmove(&r->all[at], &r->all[at + 1], (--r->n - at) * sizeof *r->all);
 }
@@ -142,37 +187,38 @@ int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64
 	w->session = *session = ++r->last_session;
 	w->reported_ms = now_ms;
 	if (is_there) {
+		index_remove(r, r->all[at]);
 		worker_free(r->all[at]);
 	} else {
 		memmove(&r->all[at + 1], &r->all[at], (r->n - at) * sizeof *r->all);
 		r->n++;
 	}
 	r->all[at] = w;
+	index_add(r, w);
 	return 0;
 }
 
 static size_t session_at(const struct registry *r, uint64_t session)
 {
-	size_t i = 0;
-	while (i < r->n && r->all[i]->session != session)
-		i++;
-	return i;
+	const struct worker *w = map_get(&r->sessions, &session, sizeof session);
+	bool is_there;
+	return w ? place_of(r, w->name, &is_there) : r->n;
 }
 
 bool registry_report(struct registry *r, uint64_t session, const Coffer__V1__WorkerLoad *load, int64_t now_ms)
 {
-	size_t at = session_at(r, session);
-	if (at == r->n)
+	struct worker *w = map_get(&r->sessions, &session, sizeof session);
+	if (!w)
 		return false;
-	struct worker *w = r->all[at];
 	if (!registry_is_alive(r, w, now_ms)) {
-		remove_at(r, at);
+		remove_at(r, session_at(r, session));
 		return false;
 	}
 	w->reported_ms = now_ms;
 	w->running = load->running;
 	w->waiting = load->waiting;
 	w->sessions = load->sessions;
+	r->generation += w->draining != (bool)load->draining;
 	w->draining = load->draining;
 	w->jobs = load->jobs;
 	w->hits = load->hits;
@@ -196,6 +242,23 @@ size_t registry_count(const struct registry *r)
 const struct worker *registry_at(const struct registry *r, size_t i)
 {
 	return r->all[i];
+}
+
+uint64_t registry_generation(const struct registry *r)
+{
+	return r->generation;
+}
+
+const struct image_workers *registry_image(const struct registry *r, const char *image)
+{
+	return map_gets(&r->images, image);
+}
+
+struct worker *registry_worker(const struct registry *r, const char *name)
+{
+	bool is_there;
+	size_t at = place_of(r, name, &is_there);
+	return is_there ? r->all[at] : NULL;
 }
 
 bool registry_find(const struct registry *r, const char *name, size_t *at)

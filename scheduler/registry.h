@@ -39,6 +39,13 @@ struct worker {
 	uint64_t jobs, hits;
 	uint64_t session;
 	int64_t reported_ms;
+	uint64_t avoided_in; // the question that avoids it; scheduler/route.c
+};
+
+// The workers with an image, in no order.
+struct image_workers {
+	struct worker **all;
+	size_t n, room;
 };
 
 struct registry;
@@ -56,8 +63,12 @@ bool registry_report(struct registry *r, uint64_t session, const Coffer__V1__Wor
 bool registry_remove(struct registry *r, uint64_t session);
 
 size_t registry_count(const struct registry *r);
-const struct worker *registry_at(const struct registry *r, size_t i);       // ordered by name
-bool registry_find(const struct registry *r, const char *name, size_t *at); // its place
+const struct worker *registry_at(const struct registry *r, size_t i); // ordered by name
+// Another number whenever a worker has come or gone, or has begun or ceased to drain.
+uint64_t registry_generation(const struct registry *r);
+const struct image_workers *registry_image(const struct registry *r, const char *image); // NULL: nobody has it
+struct worker *registry_worker(const struct registry *r, const char *name);              // or NULL
+bool registry_find(const struct registry *r, const char *name, size_t *at);              // its place
 bool registry_is_alive(const struct registry *r, const struct worker *w, int64_t now_ms);
 bool worker_has_image(const struct worker *w, const char *image);
 

@@ -1,31 +1,23 @@
 #include "scheduler/route.h"
 
 #include "base/mem.h"
-#include "codec/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// What has been given of one worker.
-struct use {
-	uint64_t others;         // slots of all clients but this one
-	uint64_t ours;           // of them the tenant's
-	uint64_t own;            // of this client
-	uint64_t tenants;        // with slots there, besides ours
-	uint64_t our_clients;    // of the tenant with slots there, besides this one
-	const char *last_tenant; // that was counted
-};
-
 // A worker that may be chosen.
 struct candidate {
 	const struct worker *worker;
-	const struct use *use;
-	uint64_t rank; // the tenant's own order
+	struct grant_room given;
+	size_t at;     // in the tenant's own order
 	uint64_t room; // slots it could have there
 	uint64_t part; // slots it gets
 	uint64_t rest; // of the division, to give away what is left
 };
+
+// Of that many that are looked at one gets slots, or nearly so: those to be avoided come on top.
+enum { MAX_LOOKED_AT = GRANT_MAX_PICKS + ROUTE_MAX_AVOID };
 
 // How many workers passed each question so far, for the reason why none is left.
 struct funnel {
@@ -37,60 +29,36 @@ static int least_isolation(const struct route_question *q)
 	return q->isolation > q->tenant->isolation ? q->isolation : q->tenant->isolation;
 }
 
-static bool is_avoided(const struct route_question *q, const char *worker)
-{
-	for (size_t i = 0; i < q->n_avoid; i++)
-		if (strcmp(q->avoid[i], worker) == 0)
-			return true;
-	return false;
-}
+// ---- why there is nothing -----------------------------------------------------------------------------------------
 
-static bool is_candidate(const struct route_question *q, const struct worker *w, struct funnel *f)
+static void judge(const struct route_question *q, const struct worker *w, uint64_t number, struct funnel *f)
 {
 	f->here++;
 	if (!tenant_may_use_worker(q->tenant, w->name) || tenants_is_denied(q->tenants, w->name))
-		return false;
+		return;
 	f->allowed++;
 	if (!worker_has_image(w, q->image))
-		return false;
+		return;
 	f->with_image++;
 	if (w->isolation < least_isolation(q))
-		return false;
+		return;
 	f->isolated++;
 	if (w->draining)
-		return false;
+		return;
 	f->willing++;
-	if (is_avoided(q, w->name))
-		return false;
-	f->not_avoided++;
-	return true;
+	f->not_avoided += w->avoided_in != number;
 }
 
-static uint64_t rank_of(const char *tenant, const char *worker)
+static struct funnel judge_all(const struct registry *registry, const struct route_question *q, uint64_t number,
+			       int64_t now_ms)
 {
-	char both[2 * TOKEN_NAME_MAX + 3];
-	int n = snprintf(both, sizeof both, "%s/%s", tenant, worker);
-	return hash64(both, (size_t)n);
-}
-
-static int by_rank(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-	return x->rank < y->rank ? -1 : x->rank > y->rank;
-}
-
-static size_t find_candidates(const struct registry *registry, const struct route_question *q, int64_t now_ms,
-			      const struct use *uses, struct candidate *all, struct funnel *f)
-{
-	size_t n = 0;
+	struct funnel f = {0};
 	for (size_t i = 0; i < registry_count(registry); i++) {
 		const struct worker *w = registry_at(registry, i);
-		if (registry_is_alive(registry, w, now_ms) && is_candidate(q, w, f))
-			all[n++] =
-				(struct candidate){.worker = w, .use = &uses[i], .rank = rank_of(q->tenant->name, w->name)};
+		if (registry_is_alive(registry, w, now_ms))
+			judge(q, w, number, &f);
 	}
-	qsort(all, n, sizeof *all, by_rank);
-	return n;
+	return f;
 }
 
 // ---- shares -------------------------------------------------------------------------------------------------------
@@ -100,67 +68,26 @@ static uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static bool is_own(const struct route_question *q, const struct grant *g)
-{
-	return strcmp(g->client, q->client) == 0 && strcmp(g->image, q->image) == 0 &&
-	       strcmp(g->tenant, q->tenant->name) == 0;
-}
-
 // What the client may have at most because of its tenant's quota.
-static uint64_t quota_part(const struct grants *grants, const struct route_question *q)
+static uint64_t quota_part(const struct grant_sums *sums, const struct route_question *q)
 {
-	uint64_t quota = q->tenant->slots, has = 0, want = 0, clients = 1;
-	for (size_t i = 0; i < grants_count(grants); i++) {
-		const struct grant *g = grants_at(grants, i);
-		if (strcmp(g->tenant, q->tenant->name) != 0 || is_own(q, g))
-			continue;
-		has += g->slots;
-		want += g->wanted;
-		clients += g->wanted > 0;
-	}
-	uint64_t left = has < quota ? quota - has : 0;
-	uint64_t unwanted = want < quota ? quota - want : 0;
+	uint64_t quota = q->tenant->slots, clients = sums->wanting + 1;
+	uint64_t left = sums->slots < quota ? quota - sums->slots : 0;
+	uint64_t unwanted = sums->wanted < quota ? quota - sums->wanted : 0;
 	uint64_t part = most(unwanted, most(quota / clients, 1));
 	return part < left ? part : left;
 }
 
-// Adds up what is given of each worker; `uses` is as the registry is ordered.
-static void count_uses(const struct registry *registry, const struct grants *grants, const struct route_question *q,
-		       struct use *uses)
+static uint64_t room_at(const struct worker *w, const struct grant_room *given)
 {
-	for (size_t i = 0; i < grants_count(grants); i++) {
-		const struct grant *g = grants_at(grants, i);
-		bool is_ours = strcmp(g->tenant, q->tenant->name) == 0, is_same = is_own(q, g);
-		for (size_t j = 0; j < g->n_picks; j++) {
-			size_t at;
-			if (!registry_find(registry, g->picks[j].worker, &at))
-				continue;
-			struct use *use = &uses[at];
-			*(is_same ? &use->own : &use->others) += g->picks[j].slots;
-			if (is_ours && !is_same) {
-				use->ours += g->picks[j].slots;
-				use->our_clients++;
-			}
-			// The ledger is ordered by tenant.
-			if (!is_ours && (!use->last_tenant || strcmp(use->last_tenant, g->tenant) != 0)) {
-				use->last_tenant = g->tenant;
-				use->tenants++;
-			}
-		}
-	}
-}
-
-static uint64_t room_at(const struct worker *w, const struct use *use)
-{
-	// Jobs that nobody in the ledger stands for: those of routes that have ended, or from before a restart of the
-	// scheduler.
+	// Jobs that nobody in the ledger stands for: those of routes that have ended, or from before a restart of the scheduler.
 	uint64_t busy = (uint64_t)w->running + w->waiting;
-	busy = busy > use->own ? busy - use->own : 0;
-	uint64_t tenants = use->tenants + 1 + (busy > use->others);
-	uint64_t used = most(use->others, busy), left = used < w->slots ? w->slots - used : 0;
+	busy = busy > given->own ? busy - given->own : 0;
+	uint64_t tenants = given->tenants + 1 + (busy > given->others);
+	uint64_t used = most(given->others, busy), left = used < w->slots ? w->slots - used : 0;
 	uint64_t tenants_part = most(w->slots / tenants, 1);
-	uint64_t clients_part = most(tenants_part / (use->our_clients + 1), 1);
-	uint64_t unused_part = use->ours < tenants_part ? tenants_part - use->ours : 0;
+	uint64_t clients_part = most(tenants_part / (given->our_clients + 1), 1);
+	uint64_t unused_part = given->ours < tenants_part ? tenants_part - given->ours : 0;
 	return most(left, most(unused_part, clients_part));
 }
 
@@ -169,7 +96,7 @@ static uint64_t room_at(const struct worker *w, const struct use *use)
 static int by_rest(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
-	return x->rest > y->rest ? -1 : x->rest < y->rest ? 1 : by_rank(a, b);
+	return x->rest > y->rest ? -1 : x->rest < y->rest ? 1 : (x->at > y->at) - (x->at < y->at);
 }
 
 // In proportion to the room; what the division leaves goes to the largest remainders.
@@ -194,21 +121,39 @@ static void spread(struct candidate *all, size_t n, uint64_t slots)
 }
 
 // Of the first workers in the tenant's order so many that there is room for twice the slots. Returns how many they are.
-static size_t choose(struct candidate *all, size_t n, uint64_t *slots)
+static size_t choose(const struct registry *registry, struct grants *grants, const struct order *order, uint64_t number,
+		     int64_t now_ms, struct candidate *chosen, uint64_t *slots)
 {
 	uint64_t room = 0;
-	size_t chosen = 0;
-	for (size_t i = 0; i < n && chosen < GRANT_MAX_PICKS && room / 2 < *slots; i++) {
-		all[i].room = room_at(all[i].worker, all[i].use);
-		room += all[i].room;
-		if (all[i].room)
-			all[chosen++] = all[i];
+	size_t n = 0;
+	for (size_t i = 0; i < order->n && i < MAX_LOOKED_AT && n < GRANT_MAX_PICKS && room / 2 < *slots; i++) {
+		struct candidate *c = &chosen[n];
+		*c = (struct candidate){.worker = order->all[i], .at = i};
+		if (c->worker->avoided_in == number || !registry_is_alive(registry, c->worker, now_ms))
+			continue;
+		grants_room(grants, c->worker->name, &c->given);
+		c->room = room_at(c->worker, &c->given);
+		room += c->room;
+		n += c->room > 0;
 	}
 	if (*slots > room)
 		*slots = room;
 	if (*slots)
-		spread(all, chosen, *slots);
-	return chosen;
+		spread(chosen, n, *slots);
+	return n;
+}
+
+// What the tenant's tokens claim elsewhere can't be given here as well: parts beyond that are cut.
+static void cut_to_quota(struct candidate *all, size_t n, uint64_t claimable)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t claimed = all[i].given.claimed, would = all[i].given.ours + all[i].part;
+		uint64_t more = would > claimed ? would - claimed : 0, cut = more > claimable ? more - claimable : 0;
+		cut = cut < all[i].part ? cut : all[i].part;
+		all[i].part -= cut;
+		more -= cut < more ? cut : more;
+		claimable -= more < claimable ? more : claimable;
+	}
 }
 
 static void explain(const struct route_question *q, const struct funnel *f, uint64_t quota, struct route_answer *answer)
@@ -234,8 +179,8 @@ static void explain(const struct route_question *q, const struct funnel *f, uint
 		snprintf(to, room, "all %zu workers with this image are busy", f->not_avoided);
 }
 
-static void remember(struct grants *grants, const struct route_question *q, uint64_t wanted,
-		     const struct route_answer *answer, int64_t ends_ms)
+static void remember(struct grants *grants, const struct route_question *q, uint64_t wanted, struct route_answer *answer,
+		     int64_t now_ms, int64_t lifetime_ms)
 {
 	struct grant_pick picks[GRANT_MAX_PICKS];
 	struct grant g = {.tenant = q->tenant->name,
@@ -244,34 +189,54 @@ static void remember(struct grants *grants, const struct route_question *q, uint
 			  .wanted = (uint32_t)wanted,
 			  .picks = picks,
 			  .n_picks = answer->n,
-			  .ends_ms = ends_ms};
+			  .ends_ms = now_ms + lifetime_ms,
+			  .claims_end_ms = now_ms + (q->tokens_ms > lifetime_ms ? q->tokens_ms : lifetime_ms)};
 	for (size_t i = 0; i < answer->n; i++) {
 		memcpy(picks[i].worker, answer->picks[i].worker->name, sizeof picks[i].worker);
 		picks[i].slots = answer->picks[i].slots;
-		g.slots += picks[i].slots;
 	}
-	grants_put(grants, &g);
+	grants_put(grants, &g, now_ms);
+	for (size_t i = 0; i < answer->n; i++)
+		answer->picks[i].claim = picks[i].claim;
 }
 
-void route_decide(const struct registry *registry, struct grants *grants, const struct route_question *q, int64_t now_ms,
-		  int64_t lifetime_ms, struct route_answer *answer)
+// Marks those that are to be avoided with the number of the question, so that no list is searched.
+static uint64_t mark_avoided(const struct registry *registry, struct orders *orders, const struct route_question *q)
 {
-	struct funnel f = {0};
+	uint64_t number = orders_question(orders);
+	for (size_t i = 0; i < q->n_avoid; i++) {
+		struct worker *w = registry_worker(registry, q->avoid[i]);
+		if (w)
+			w->avoided_in = number;
+	}
+	return number;
+}
+
+void route_decide(const struct registry *registry, struct grants *grants, struct orders *orders,
+		  const struct route_question *q, int64_t now_ms, int64_t lifetime_ms, struct route_answer *answer)
+{
+	struct candidate chosen[GRANT_MAX_PICKS + 1];
+	struct grant_sums sums;
+	uint64_t number = mark_avoided(registry, orders, q);
 	*answer = (struct route_answer){.isolation = least_isolation(q)};
-	grants_expire(grants, now_ms);
-	size_t room = registry_count(registry) + 1;
-	AUTO_FREE struct use *uses = mem_alloc(room * sizeof *uses);
-	AUTO_FREE struct candidate *all = mem_alloc(room * sizeof *all);
-	count_uses(registry, grants, q, uses);
-	size_t n = find_candidates(registry, q, now_ms, uses, all, &f);
+	grants_begin(grants, q->tenant->name, q->client, q->image, q->tenant->slots, now_ms, &sums);
 	uint64_t wanted = q->wanted && q->wanted < q->tenant->slots ? q->wanted : q->tenant->slots;
-	uint64_t quota = quota_part(grants, q), slots = wanted < quota ? wanted : quota;
-	n = choose(all, n, &slots);
+	uint64_t quota = quota_part(&sums, q), slots = wanted < quota ? wanted : quota;
+	const struct order *order = orders_get(orders, registry, q->tenants, q->tenant, q->image, least_isolation(q));
+	size_t n = choose(registry, grants, order, number, now_ms, chosen, &slots);
+	bool is_somewhere = n > 0 || slots == 0;
+	cut_to_quota(chosen, slots ? n : 0, sums.claimable);
 	for (size_t i = 0; i < n && slots; i++)
-		if (all[i].part)
-			answer->picks[answer->n++] = (struct route_pick){all[i].worker, (uint32_t)all[i].part};
-	if (!answer->n)
-		explain(q, &f, quota, answer);
+		if (chosen[i].part)
+			answer->picks[answer->n++] = (struct route_pick){chosen[i].worker, (uint32_t)chosen[i].part, 0};
+	if (!answer->n) {
+		bool may_walk = grants_may_walk(grants, q->tenant->name, now_ms);
+		struct funnel f = {1, 1, 1, 1, 1, 1};
+		if (may_walk)
+			f = judge_all(registry, q, number, now_ms);
+		explain(q, &f, n && slots ? 0 : quota, answer);
+		is_somewhere = f.not_avoided > 0;
+	}
 	// What nobody can give is not waited for.
-	remember(grants, q, f.not_avoided ? wanted : 0, answer, now_ms + lifetime_ms);
+	remember(grants, q, is_somewhere ? wanted : 0, answer, now_ms, lifetime_ms);
 }

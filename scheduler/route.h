@@ -1,4 +1,5 @@
-// The decision: which workers a client may use, and how many slots of each. A pure function of registry, ledger and time.
+// The decision: which workers a client may use, and how many slots of each. A pure function of registry, ledger and time, which looks at
+// no more workers than it may give (and avoids); only where it can give none it looks at all, to say why.
 //
 // A tenant's clients share its quota: one that comes while others have it all waits until they ask again (a route's
 // lifetime), and then they get equal parts, less for who wants less. Tenants share a worker, and a tenant's clients share
@@ -11,6 +12,7 @@
 #define COFFER_SCHEDULER_ROUTE_H
 
 #include "scheduler/grants.h"
+#include "scheduler/orders.h"
 #include "scheduler/registry.h"
 #include "scheduler/tenants.h"
 
@@ -25,11 +27,13 @@ struct route_question {
 	int isolation;   // the least; the tenant's own counts as well
 	const char *const *avoid;
 	size_t n_avoid;
+	int64_t tokens_ms; // for which the tokens are good, if that is longer than the route
 };
 
 struct route_pick {
 	const struct worker *worker;
 	uint32_t slots;
+	uint32_t claim; // what its token says: the slots of all clients of the tenant there
 };
 
 struct route_answer {
@@ -40,7 +44,7 @@ struct route_answer {
 };
 
 // Writes what it gives into the ledger, for lifetime_ms.
-void route_decide(const struct registry *registry, struct grants *grants, const struct route_question *q, int64_t now_ms,
-		  int64_t lifetime_ms, struct route_answer *answer);
+void route_decide(const struct registry *registry, struct grants *grants, struct orders *orders,
+		  const struct route_question *q, int64_t now_ms, int64_t lifetime_ms, struct route_answer *answer);
 
 #endif

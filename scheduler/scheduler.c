@@ -101,6 +101,7 @@ static int start_service(struct scheduler *s, struct err *err)
 		.route_lifetime_ms = number_of(s, SCHEDULER_route_lifetime),
 		.token_lifetime_ms = number_of(s, SCHEDULER_token_lifetime),
 		.max_workers = (size_t)number_of(s, SCHEDULER_max_workers),
+		.tenant_routes = (unsigned)number_of(s, SCHEDULER_tenant_routes),
 	};
 	service_init(&s->service, &config, trust);
 	s->has_service = true;

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "scheduler/caller.h"
 #include "scheduler/route.h"
+#include "scheduler/tokens.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,6 +32,9 @@ void service_init(struct service *s, const struct service_config *config, struct
 	s->trust = trust;
 	s->registry = registry_new(config->heartbeat_ms, config->max_workers);
 	s->grants = grants_new();
+	grants_set_rate(s->grants, config->tenant_routes);
+	s->orders = orders_new();
+	s->tokens = tokens_new();
 }
 
 void service_release(struct service *s)
@@ -38,6 +42,8 @@ void service_release(struct service *s)
 	trust_unref(s->trust);
 	registry_free(s->registry);
 	grants_free(s->grants);
+	orders_free(s->orders);
+	tokens_free(s->tokens);
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->refused.lock);
 }
@@ -87,105 +93,104 @@ static int check_question(const Coffer__V1__RouteRequest *r, struct err *err)
 	return 0;
 }
 
-// What a reply is made of, as the workers may change once the lock is gone.
-struct picks {
-	struct route_answer answer;
-	struct worker *workers; // copies; without images
-};
+// Under the lock. `routes` have room for all that may be given; their texts are good while the lock is held.
+static int write_routes(struct service *s, const struct trust *trust, const struct route_question *q,
+			const struct route_answer *answer, Coffer__V1__Route *routes, struct err *err)
+{
+	struct token_claims c = {.use = TOKEN_ROUTE, .isolation = answer->isolation};
+	snprintf(c.issuer, sizeof c.issuer, "%s", s->config.name);
+	snprintf(c.tenant, sizeof c.tenant, "%s", q->tenant->name);
+	snprintf(c.image, sizeof c.image, "%s", q->image);
+	for (size_t i = 0; i < answer->n; i++) {
+		const struct worker *w = answer->picks[i].worker;
+		const char *token;
+		memcpy(c.worker, w->name, sizeof c.worker);
+		c.slots = answer->picks[i].claim;
+		if (tokens_get(s->tokens, trust->signer, &c, time(NULL), s->config.token_lifetime_ms / 1000, &token, err) <
+		    0)
+			return -1;
+		routes[i] = (Coffer__V1__Route)COFFER__V1__ROUTE__INIT;
+		routes[i].worker = (char *)(uintptr_t)w->name;
+		routes[i].address = (char *)(uintptr_t)w->address;
+		routes[i].slots = answer->picks[i].slots;
+		routes[i].isolation = (Coffer__V1__Isolation)w->isolation;
+		routes[i].certificate_sha256 =
+			(ProtobufCBinaryData){w->has_certificate ? 32 : 0, (uint8_t *)(uintptr_t)w->certificate_sha256};
+		routes[i].token = (char *)(uintptr_t)token;
+	}
+	return 0;
+}
 
-static const struct tenant *ask(struct service *s, const struct trust *trust, const struct caller *caller,
-				struct rpc_call *call, const Coffer__V1__RouteRequest *r, struct picks *picks)
+static void log_route(struct rpc_call *call, const struct route_question *q, const struct route_answer *answer)
+{
+	uint32_t slots = 0;
+	for (size_t i = 0; i < answer->n; i++)
+		slots += answer->picks[i].slots;
+	log_event(LOG_LEVEL_DEBUG, "route", LOG_TEXT("tenant", q->tenant->name), LOG_TEXT("image", q->image),
+		  LOG_TEXT("peer", q->client), LOG_TEXT("call", rpc_call_path(call)), LOG_NUMBER("wanted", q->wanted),
+		  LOG_NUMBER("slots", slots), LOG_NUMBER("workers", answer->n), LOG_TEXT("reason", answer->reason));
+}
+
+// Decides, signs and queues the answer; on the loop, so nothing of it sleeps.
+static void decide(struct service *s, const struct trust *trust, const struct route_question *q, struct rpc_call *call)
+{
+	struct err err = ERR_INIT;
+	struct route_answer answer;
+	Coffer__V1__RouteReply m = COFFER__V1__ROUTE_REPLY__INIT;
+	Coffer__V1__Route routes[GRANT_MAX_PICKS], *list[GRANT_MAX_PICKS];
+	int64_t now = clock_ms(), again = s->config.route_lifetime_ms;
+	int rc = 0;
+	pthread_mutex_lock(&s->lock);
+	bool may_ask = grants_may_ask(s->grants, q->tenant->name, now);
+	if (may_ask) {
+		route_decide(s->registry, s->grants, s->orders, q, now, s->config.route_lifetime_ms, &answer);
+		rc = write_routes(s, trust, q, &answer, routes, &err);
+	}
+	if (may_ask && rc == 0) {
+		for (size_t i = 0; i < answer.n; i++)
+			list[i] = &routes[i];
+		m.routes = list;
+		m.n_routes = answer.n;
+		m.reason = answer.reason;
+		m.lifetime_ms = (uint32_t)(answer.n || again < ASK_AGAIN_MS ? again : ASK_AGAIN_MS);
+		rpc_reply(call, &m.base);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!may_ask) {
+		refuse(s, call, ROUTES_LIMITED, RPC_RESOURCE_EXHAUSTED, "tenant '%s' asks for routes too often",
+		       q->tenant->name);
+	} else if (rc < 0) {
+		log_event(LOG_LEVEL_ERROR, "token not signed", LOG_TEXT("why", err.text));
+		rpc_finish(call, RPC_INTERNAL, "%s", err.text);
+	} else {
+		s->outcomes[answer.n ? ROUTES_GIVEN : ROUTES_EMPTY]++;
+		log_route(call, q, &answer);
+	}
+}
+
+static void ask(struct service *s, const struct trust *trust, const struct caller *caller, struct rpc_call *call,
+		const Coffer__V1__RouteRequest *r)
 {
 	struct err err = ERR_INIT;
 	const struct tenant *tenant = tenants_choose(trust->tenants, &caller->identity, r->tenant, &err);
 	if (!tenant) {
 		refuse(s, call, ROUTES_DENIED, RPC_PERMISSION_DENIED, "%s", err.text);
-		return NULL;
-	}
-	if (!tenant_may_use_image(tenant, r->image)) {
+	} else if (!tenant_may_use_image(tenant, r->image)) {
 		refuse(s, call, ROUTES_DENIED, RPC_PERMISSION_DENIED, "tenant '%s' may not use this image", tenant->name);
-		return NULL;
-	}
-	if (rpc_call_admit(call, tenant->name, false, &err) < 0) {
+	} else if (rpc_call_admit(call, tenant->name, false, &err) < 0) {
 		refuse(s, call, ROUTES_LIMITED, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
-		return NULL;
-	}
-	struct route_question q = {.tenant = tenant,
-				   .tenants = trust->tenants,
-				   .client = rpc_call_peer(call)->address,
-				   .image = r->image,
-				   .wanted = r->slots,
-				   .isolation = (int)r->minimum_isolation,
-				   .avoid = (const char *const *)r->avoid,
-				   .n_avoid = r->n_avoid};
-	int64_t now = clock_ms();
-	pthread_mutex_lock(&s->lock);
-	bool may_ask = grants_may_ask(s->grants, tenant->name, now);
-	if (may_ask)
-		route_decide(s->registry, s->grants, &q, now, s->config.route_lifetime_ms, &picks->answer);
-	picks->workers = mem_alloc((picks->answer.n + 1) * sizeof *picks->workers);
-	for (size_t i = 0; i < picks->answer.n; i++)
-		picks->workers[i] = *picks->answer.picks[i].worker;
-	pthread_mutex_unlock(&s->lock);
-	if (may_ask)
-		return tenant;
-	refuse(s, call, ROUTES_LIMITED, RPC_RESOURCE_EXHAUSTED, "tenant '%s' asks for routes too often", tenant->name);
-	return NULL;
-}
-
-static int sign(const struct service *s, const struct trust *trust, const struct tenant *tenant, const char *image,
-		int isolation, const struct worker *w, uint32_t slots, char **token, struct err *err)
-{
-	struct token_claims c = {.use = TOKEN_ROUTE, .isolation = isolation, .slots = slots, .not_before = time(NULL)};
-	c.expires = c.not_before + s->config.token_lifetime_ms / 1000;
-	snprintf(c.issuer, sizeof c.issuer, "%s", s->config.name);
-	snprintf(c.worker, sizeof c.worker, "%s", w->name);
-	snprintf(c.tenant, sizeof c.tenant, "%s", tenant->name);
-	snprintf(c.image, sizeof c.image, "%s", image);
-	return token_make(trust->signer, &c, token, err);
-}
-
-static void reply(struct service *s, const struct trust *trust, const struct tenant *tenant, struct rpc_call *call,
-		  const Coffer__V1__RouteRequest *r, struct picks *p)
-{
-	struct err err = ERR_INIT;
-	Coffer__V1__RouteReply m = COFFER__V1__ROUTE_REPLY__INIT;
-	Coffer__V1__Route routes[GRANT_MAX_PICKS], *list[GRANT_MAX_PICKS];
-	char *tokens[GRANT_MAX_PICKS] = {NULL};
-	uint32_t slots = 0;
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < p->answer.n; i++) {
-		struct worker *w = &p->workers[i];
-		routes[i] = (Coffer__V1__Route)COFFER__V1__ROUTE__INIT;
-		rc = sign(s, trust, tenant, r->image, p->answer.isolation, w, p->answer.picks[i].slots, &tokens[i], &err);
-		routes[i].worker = w->name;
-		routes[i].address = w->address;
-		routes[i].slots = p->answer.picks[i].slots;
-		routes[i].isolation = (Coffer__V1__Isolation)w->isolation;
-		routes[i].certificate_sha256 = (ProtobufCBinaryData){w->has_certificate ? 32 : 0, w->certificate_sha256};
-		routes[i].token = tokens[i];
-		list[i] = &routes[i];
-		slots += routes[i].slots;
-	}
-	m.routes = list;
-	m.n_routes = p->answer.n;
-	m.reason = p->answer.reason;
-	int64_t again =
-		p->answer.n || s->config.route_lifetime_ms < ASK_AGAIN_MS ? s->config.route_lifetime_ms : ASK_AGAIN_MS;
-	m.lifetime_ms = (uint32_t)again;
-	if (rc < 0) {
-		log_event(LOG_LEVEL_ERROR, "token not signed", LOG_TEXT("why", err.text));
-		rpc_finish(call, RPC_INTERNAL, "%s", err.text);
 	} else {
-		s->outcomes[p->answer.n ? ROUTES_GIVEN : ROUTES_EMPTY]++;
-		log_event(LOG_LEVEL_DEBUG, "route", LOG_TEXT("tenant", tenant->name), LOG_TEXT("image", r->image),
-			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_NUMBER("wanted", r->slots),
-			  LOG_NUMBER("slots", slots), LOG_NUMBER("workers", p->answer.n),
-			  LOG_TEXT("reason", p->answer.reason));
-		rpc_reply(call, &m.base);
+		struct route_question q = {.tenant = tenant,
+					   .tenants = trust->tenants,
+					   .client = rpc_call_peer(call)->address,
+					   .image = r->image,
+					   .wanted = r->slots,
+					   .isolation = (int)r->minimum_isolation,
+					   .avoid = (const char *const *)r->avoid,
+					   .n_avoid = r->n_avoid,
+					   .tokens_ms = s->config.token_lifetime_ms + 1000};
+		decide(s, trust, &q, call);
 	}
-	for (size_t i = 0; i < p->answer.n; i++)
-		free(tokens[i]);
 }
 
 static void serve_route(struct rpc_call *call, void *arg)
@@ -194,18 +199,13 @@ static void serve_route(struct rpc_call *call, void *arg)
 	struct err err = ERR_INIT;
 	Coffer__V1__RouteRequest *r = NULL;
 	struct caller caller;
-	struct picks picks = {0};
 	struct trust *trust = present_trust(s);
-	const struct tenant *tenant = NULL;
 	if (caller_of_user(&caller, call, trust, &s->config, &err) < 0)
 		refuse(s, call, UNAUTHENTICATED, RPC_UNAUTHENTICATED, "%s", err.text);
 	else if (rpc_receive_one(call, &coffer__v1__route_request__descriptor, &r) == 0 && check_question(r, &err) < 0)
 		refuse(s, call, ROUTES_INVALID, RPC_INVALID_ARGUMENT, "%s", err.text);
 	else if (r)
-		tenant = ask(s, trust, &caller, call, r, &picks);
-	if (tenant)
-		reply(s, trust, tenant, call, r, &picks);
-	free(picks.workers);
+		ask(s, trust, &caller, call, r);
 	if (r)
 		coffer__v1__route_request__free_unpacked(r, NULL);
 	trust_unref(trust);
@@ -295,7 +295,8 @@ static void serve_session(struct service *s, struct session *session, const Coff
 	if (rpc_send(session->call, &note.base, &err) == 0)
 		why = follow_reports(s, session);
 	pthread_mutex_lock(&s->lock);
-	registry_remove(s->registry, session->number);
+	if (registry_remove(s->registry, session->number))
+		grants_forget_worker(s->grants, session->worker);
 	session_unlink(session);
 	pthread_mutex_unlock(&s->lock);
 	log_event(LOG_LEVEL_INFO, "worker gone", LOG_TEXT("worker", session->worker), LOG_TEXT("why", why));
@@ -347,7 +348,7 @@ static void serve_register(struct rpc_call *call, void *arg)
 }
 
 const struct rpc_method service_methods[SERVICE_METHODS] = {
-	{.path = "/coffer.v1.Scheduler/Route", .serve = serve_route},
+	{.path = "/coffer.v1.Scheduler/Route", .serve = serve_route, .on_loop = true},
 	{.path = "/coffer.v1.Scheduler/Register", .serve = serve_register},
 };
 
@@ -358,6 +359,8 @@ void service_set_trust(struct service *s, struct trust *trust)
 	pthread_mutex_lock(&s->lock);
 	struct trust *old = s->trust;
 	s->trust = trust;
+	orders_forget(s->orders);
+	tokens_forget(s->tokens);
 	for (struct session *w = s->sessions; w; w = w->next)
 		if (tenants_is_denied(trust->tenants, w->worker)) {
 			registry_remove(s->registry, w->number);

@@ -21,6 +21,7 @@ struct service_config {
 	const char *users_issuer, *users_audience, *users_claim;
 	int64_t heartbeat_ms, route_lifetime_ms, token_lifetime_ms;
 	size_t max_workers;
+	unsigned tenant_routes; // questions of a tenant in a second
 };
 
 // How questions ended; in /status and /metrics.
@@ -45,6 +46,8 @@ struct service {
 	struct trust *trust;
 	struct registry *registry;
 	struct grants *grants;
+	struct orders *orders;
+	struct tokens *tokens;
 	struct session *sessions;
 	bool draining;
 	struct log_limit refused;

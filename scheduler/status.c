@@ -106,9 +106,7 @@ static void add_worker(struct buf *b, const struct worker *w, int64_t now)
 
 static void add_tenant(struct buf *b, const struct service *s, const struct tenant *t)
 {
-	uint64_t clients = 0;
-	for (size_t i = 0; i < grants_count(s->grants); i++)
-		clients += strcmp(grants_at(s->grants, i)->tenant, t->name) == 0;
+	uint64_t clients = grants_clients_of(s->grants, t->name);
 	add_separator(b);
 	buf_addc(b, '{');
 	json_add_field(b, "name", t->name);

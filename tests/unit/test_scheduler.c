@@ -1,18 +1,24 @@
 // The scheduler's registry, ledger and decision, by a clock that the test turns; and that its messages can't carry payload.
 #include "scheduler/route.h"
 
+#include "auth/keys.h"
+#include "scheduler/tokens.h"
+
 #include "base/mem.h"
 
 #include <check.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HEARTBEAT = 5000, LIFETIME = 30000 };
 #define SANDBOX COFFER__V1__ISOLATION__ISOLATION_SANDBOX
 
 static struct registry *registry;
 static struct grants *grants;
+static struct orders *orders;
 static struct tenants *tenants;
 static struct route_answer answer;
 static struct err err;
@@ -30,6 +36,7 @@ static void setup(void)
 {
 	registry = registry_new(HEARTBEAT, 100);
 	grants = grants_new();
+	orders = orders_new();
 	now = 1000000;
 	ck_assert_msg(tenants_parse("t", tenants_text, strlen(tenants_text), &tenants, &err) == 0, "%s", err.text);
 }
@@ -38,6 +45,7 @@ static void teardown(void)
 {
 	registry_free(registry);
 	grants_free(grants);
+	orders_free(orders);
 	tenants_free(tenants);
 }
 
@@ -91,7 +99,7 @@ static uint32_t ask_for(const char *tenant, const char *client, const char *imag
 				   .avoid = &avoid,
 				   .n_avoid = avoid ? 1 : 0};
 	ck_assert_ptr_nonnull(q.tenant);
-	route_decide(registry, grants, &q, now, LIFETIME, &answer);
+	route_decide(registry, grants, orders, &q, now, LIFETIME, &answer);
 	uint32_t slots = 0;
 	for (size_t i = 0; i < answer.n; i++) {
 		ck_assert_uint_gt(answer.picks[i].slots, 0);
@@ -431,17 +439,99 @@ START_TEST(a_flood_of_questions_is_stopped_for_its_tenant_alone)
 }
 END_TEST
 
+// Asks for one worker after the other, with new connections, and keeps all tokens: what they claim is what it can run.
+START_TEST(tokens_of_a_tenant_never_claim_more_than_its_quota)
+{
+	uint32_t claims[10] = {0};
+	char name[16], client[16];
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof name, "w%d", i);
+		add(name, 60);
+	}
+	for (int round = 0; round < 300; round++) {
+		snprintf(client, sizeof client, "%d", round % 7);
+		snprintf(name, sizeof name, "w%d", round % 10);
+		ask_for("a", client, round % 2 ? "host:x" : "host:y", 1 + (uint32_t)round % 100, 0, name);
+		uint32_t sum = 0;
+		for (size_t i = 0; i < answer.n; i++) {
+			uint32_t *claim = &claims[answer.picks[i].worker->name[1] - '0'];
+			ck_assert_uint_ge(answer.picks[i].claim, answer.picks[i].slots);
+			*claim = answer.picks[i].claim > *claim ? answer.picks[i].claim : *claim;
+		}
+		for (int i = 0; i < 10; i++)
+			sum += claims[i];
+		ck_assert_uint_le(sum, 100);
+		now += 10;
+	}
+	// When these tokens have ended the slots may be elsewhere.
+	now += LIFETIME;
+	for (int i = 1; i < 10; i++) {
+		snprintf(name, sizeof name, "w%d", i);
+		add(name, 60);
+	}
+	ck_assert_uint_eq(ask("a", "new", 100), 100);
+}
+END_TEST
+
+START_TEST(a_worker_that_is_gone_takes_its_claims_with_it)
+{
+	uint64_t w1 = add("w1", 100);
+	ck_assert_uint_eq(ask("a", "1", 100), 100);
+	ck_assert(registry_remove(registry, w1));
+	grants_forget_worker(grants, "w1");
+	add("w2", 100);
+	ck_assert_uint_eq(ask("a", "1", 100), 100);
+}
+END_TEST
+
+START_TEST(a_token_does_for_many_routes_and_not_for_long)
+{
+	EVP_PKEY *key;
+	char path[] = "/tmp/coffer-tokens-XXXXXX";
+	int fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	unlink(path);
+	struct token_signer *signer;
+	ck_assert_int_eq(keys_generate(&key, &err), 0);
+	ck_assert_int_eq(keys_write_private(path, key, &err), 0);
+	ck_assert_int_eq(token_signer_read(path, &signer, &err), 0);
+	unlink(path);
+	struct tokens *t = tokens_new();
+	struct token_claims c = {.use = TOKEN_ROUTE, .isolation = SANDBOX, .slots = 4};
+	strcpy(c.issuer, "s");
+	strcpy(c.worker, "w");
+	strcpy(c.tenant, "a");
+	strcpy(c.image, "host:x");
+	const char *text;
+	ck_assert_int_eq(tokens_get(t, signer, &c, 1000, 120, &text, &err), 0);
+	AUTO_FREE char *first = mem_strdup(text);
+	ck_assert_int_eq(tokens_get(t, signer, &c, 1030, 120, &text, &err), 0);
+	ck_assert_str_eq(text, first);
+	ck_assert_int_eq(tokens_get(t, signer, &c, 1031, 120, &text, &err), 0);
+	ck_assert_str_ne(text, first);
+	free(first);
+	first = mem_strdup(text);
+	c.slots = 5;
+	ck_assert_int_eq(tokens_get(t, signer, &c, 1031, 120, &text, &err), 0);
+	ck_assert_str_ne(text, first);
+	tokens_free(t);
+	token_signer_free(signer);
+	EVP_PKEY_free(key);
+}
+END_TEST
+
 START_TEST(a_tenant_has_a_limit_of_clients)
 {
 	for (int i = 0; i < GRANT_MAX_CLIENTS; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "%d", i);
 		struct grant g = {.tenant = "a", .client = name, .image = "host:x", .ends_ms = now + 1};
-		grants_put(grants, &g);
+		grants_put(grants, &g, now);
 	}
 	ck_assert(!grants_may_ask(grants, "a", now));
-	ck_assert_ptr_nonnull(grants_find(grants, "a", "77", "host:x"));
-	ck_assert_ptr_null(grants_find(grants, "a", "x", "host:x"));
+	ck_assert(grants_has(grants, "a", "77", "host:x"));
+	ck_assert(!grants_has(grants, "a", "x", "host:x"));
 	grants_expire(grants, now + 1);
 	ck_assert(grants_may_ask(grants, "a", now));
 }
@@ -507,6 +597,9 @@ static Suite *scheduler_suite(void)
 	tcase_add_test(tc, a_tenant_goes_to_the_same_workers_again);
 	tcase_add_test(tc, reasons_say_what_is_missing);
 	tcase_add_test(tc, a_flood_of_questions_is_stopped_for_its_tenant_alone);
+	tcase_add_test(tc, tokens_of_a_tenant_never_claim_more_than_its_quota);
+	tcase_add_test(tc, a_worker_that_is_gone_takes_its_claims_with_it);
+	tcase_add_test(tc, a_token_does_for_many_routes_and_not_for_long);
 	tcase_add_test(tc, a_tenant_has_a_limit_of_clients);
 	tcase_add_test(tc, no_message_can_carry_payload_keys_or_results);
 	suite_add_tcase(s, tc);

@@ -176,7 +176,7 @@ def scenario_route():
                         options={'require': ['exp', 'nbf', 'iat', 'jti', 'sub']})
     assert (claims['sub'], claims['image'], claims['use'], claims['isolation'], claims['slots']) == (
         'acme', IMAGE, 'route', 'sandbox', 6), claims
-    assert claims['exp'] - claims['iat'] == 300
+    assert claims['exp'] - claims['iat'] == 120
     assert jwt.get_unverified_header(route.token)['kid'] == key.key_id
     client = farm.client()
     assert 'has the image' in client.route(image='host:nothing').reason
