@@ -54,7 +54,7 @@ endif
 # A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
 # docs/architecture.md has the picture, tools/lint the arrows.
 COMPILE := depscan compiler observe store codec base
-SERVICE := service settings remote/net remote auth proto
+SERVICE := audit service settings remote/net remote auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
 	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)

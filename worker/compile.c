@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/command.h"
+#include "worker/evidence.h"
+#include "worker/execution.h"
 #include "worker/upload.h"
 
 #include <stdio.h>
@@ -30,6 +32,7 @@ struct compile {
 	struct buf blob, out, errs;
 	struct output_frame packer;
 	struct job_result run;
+	struct evidence evidence;
 	int64_t began_ms, waited_ms;
 	const char *outcome; // for the log
 	// Of a failure.
@@ -74,6 +77,16 @@ static int check_token(struct compile *c)
 	return 0;
 }
 
+// A job without a row in the audit log is not served.
+static int begin_evidence(struct compile *c)
+{
+	struct worker_service *s = c->service;
+	if (evidence_begin(&c->evidence, s->audit, s->name, c->claims.tenant, runtime_isolation(s->runtime), &c->err) == 0)
+		return 0;
+	log_event(LOG_LEVEL_ERROR, "audit row not begun", LOG_TEXT("why", c->err.text));
+	return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+}
+
 static int receive(struct compile *c, int timeout_ms, Coffer__V1__CompileRequest **m)
 {
 	int rc = rpc_receive(c->call, &coffer__v1__compile_request__descriptor, timeout_ms, m, &c->err);
@@ -113,6 +126,7 @@ static int read_header(struct compile *c)
 		return fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
 	if (images_identity(c->service->images, c->header->image, c->header->compiler, c->identity, &c->err) < 0)
 		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+	evidence_header(&c->evidence, c->header, c->identity);
 	return check_agreement(c);
 }
 
@@ -132,9 +146,24 @@ static int send_frame(struct compile *c, const char *frame, size_t n)
 	return STEP_DONE;
 }
 
+// Before the answer: what has no row in the audit log is not given out.
+static int write_evidence(struct compile *c, const struct result *x, const struct job_result *run)
+{
+	evidence_result(&c->evidence, &c->key, x);
+	if (run)
+		evidence_run(&c->evidence, run);
+	const char *outcome = !run ? "hit" : run->limit[0] ? "limit" : run->exit_status ? "failed" : "run";
+	if (evidence_end(&c->evidence, outcome, NULL, &c->err) == 0)
+		return 0;
+	log_event(LOG_LEVEL_ERROR, "audit row not written", LOG_TEXT("why", c->err.text));
+	return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+}
+
 // `run` is NULL for a result that was known.
 static int send_result(struct compile *c, const struct result *x, const struct job_result *run)
 {
+	if (write_evidence(c, x, run) < 0)
+		return -1;
 	Coffer__V1__Usage usage = COFFER__V1__USAGE__INIT;
 	Coffer__V1__CompileResult r = COFFER__V1__COMPILE_RESULT__INIT;
 	Coffer__V1__Output outputs[HEADER_MAX_OUTPUTS], *list[HEADER_MAX_OUTPUTS];
@@ -243,6 +272,7 @@ static int take_source(struct compile *c)
 	if (upload_end(&c->upload, &c->err) < 0)
 		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), NULL); // it has become less
+	evidence_source(&c->evidence, c->upload.digest);
 	worker_count(c->service, COUNT_source_bytes, c->upload.size);
 	worker_count(c->service, COUNT_upload_bytes, c->upload.packed.len);
 	return 0;
@@ -283,48 +313,16 @@ static int tell_started(struct compile *c)
 	return rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
 }
 
-// Bytes of one output: the first of them say which one it is now.
-struct output_sink {
-	struct output_frame *packer;
-	int kind;
-	bool has_begun;
-};
-
-static int take_output(void *ctx, const void *p, size_t n, struct err *err)
-{
-	struct output_sink *s = ctx;
-	if (!s->has_begun && output_frame_begin(s->packer, s->kind, err) < 0)
-		return -1;
-	s->has_begun = true;
-	return output_frame_add(s->packer, p, n, err);
-}
-
 static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
 {
-	struct job_bytes source = {c->upload.packed.data, c->upload.packed.len}; // the agent unpacks it
-	struct output_sink sinks[HEADER_MAX_OUTPUTS] = {0};
-	struct job_output outputs[HEADER_MAX_OUTPUTS] = {0};
-	struct job job = {.arguments = command->arguments,
-			  .source_name = command->source_name,
-			  .read = job_read_bytes,
-			  .read_ctx = &source,
-			  .is_packed = true,
-			  .limits = {.wall_ms = c->header->timeout_ms},
-			  .out = job_sink_buf(&c->out),
-			  .errs = job_sink_buf(&c->errs),
-			  .outputs = outputs,
-			  .n_outputs = command->n_outputs,
-			  .cancel = &c->cancel};
-	for (size_t i = 0; i < command->n_outputs; i++) {
-		sinks[i] = (struct output_sink){&c->packer, command->kinds[i], false};
-		outputs[i] = (struct job_output){.name = command->outputs[i], .sink = {take_output, &sinks[i]}};
-	}
-	int rc = runtime_session_exec(session, &job, &c->run, &c->err);
-	// An output without any bytes has had no sink called.
-	for (size_t i = 0; rc == 0 && i < command->n_outputs; i++)
-		if (outputs[i].is_present && !sinks[i].has_begun)
-			rc = output_frame_begin(&c->packer, command->kinds[i], &c->err);
-	return rc < 0 ? -1 : output_frame_end(&c->packer, &c->err);
+	struct execution x = {.command = command,
+			      .source = {c->upload.packed.data, c->upload.packed.len},
+			      .wall_ms = c->header->timeout_ms,
+			      .cancel = &c->cancel,
+			      .out = &c->out,
+			      .errs = &c->errs,
+			      .frame = &c->packer};
+	return execution_run(&x, session, &c->run, &c->err);
 }
 
 static void forget_attempt(struct compile *c)
@@ -363,6 +361,7 @@ static int run(struct compile *c)
 		    0)
 			return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
 							: fail(c, COUNT_broken, RPC_UNAVAILABLE);
+		evidence_session(&c->evidence, runtime_session_pid(pooled_session(session)), NULL);
 		rc = exec_in(c, pooled_session(session), &command);
 		sessions_give(s->sessions, session);
 		if (rc == 0 || c->err.code != ERR_PEER || attempt + 1 == ATTEMPTS)
@@ -452,6 +451,17 @@ static int store(struct compile *c)
 	return 0;
 }
 
+// For `coffer replay`: the text by its digest, among the tenant's results and within their bounds.
+static int keep_source(struct compile *c)
+{
+	struct err err = ERR_INIT;
+	struct worker_service *s = c->service;
+	if (s->audit && s->keeps_sources &&
+	    results_put_source(s->results, c->claims.tenant, c->upload.digest, &c->upload.packed, &err) < 0)
+		log_event(LOG_LEVEL_DEBUG, "source not kept", LOG_TEXT("why", err.text));
+	return 0;
+}
+
 static int answer(struct compile *c)
 {
 	struct result x = result_of(c);
@@ -482,6 +492,7 @@ static void release(struct compile *c)
 	upload_release(&c->upload);
 	if (c->has_ticket)
 		queue_leave(c->service->queue, &c->ticket);
+	evidence_release(&c->evidence);
 	output_frame_release(&c->packer);
 	buf_release(&c->blob);
 	buf_release(&c->out);
@@ -504,6 +515,7 @@ void compile_serve(struct rpc_call *call, void *service)
 	// Each returns 0 to go on, STEP_DONE when the call has its answer, -1 when it is to be refused.
 	static int (*const steps[])(struct compile *) = {
 		check_token,       // tenant, image, worker, isolation, time
+		begin_evidence,    // from here on the job has its row in the audit log
 		read_header,       // only what a client may say
 		look_up_by_hint,   // known already: the source need not come
 		check_room,        // full: the source need not come either
@@ -515,6 +527,7 @@ void compile_serve(struct rpc_call *call, void *service)
 		check_compiler,    // is it still the one that was there at first?
 		verify,            //
 		store,             //
+		keep_source,       //
 		answer,
 	};
 	struct compile c;
@@ -522,6 +535,8 @@ void compile_serve(struct rpc_call *call, void *service)
 	init(&c, call, service);
 	for (size_t i = 0; i < COUNT_OF(steps) && rc == 0; i++)
 		rc = steps[i](&c);
+	if (rc < 0 && evidence_end(&c.evidence, c.code == RPC_CANCELLED ? "cancelled" : "refused", c.err.text, &c.err) < 0)
+		log_event(LOG_LEVEL_ERROR, "audit row not written", LOG_TEXT("why", c.err.text));
 	if (rc < 0)
 		worker_refuse(c.service, call, c.counter, c.code, "%s", c.err.text);
 	log_compile(&c);

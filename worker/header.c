@@ -102,3 +102,27 @@ int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err)
 		return err_set(err, ERR_USAGE, "the language is 'c' or 'c++'");
 	return 0;
 }
+
+// ---- kinds of outputs -----------------------------------------------------------------------------------------------
+
+static const char *const kind_names[] = {
+	[COFFER__V1__OUTPUT__KIND__OBJECT] = "object",
+	[COFFER__V1__OUTPUT__KIND__DWO] = "dwo",
+	[COFFER__V1__OUTPUT__KIND__STACK_USAGE] = "stack_usage",
+	[COFFER__V1__OUTPUT__KIND__COVERAGE_NOTES] = "coverage_notes",
+	[COFFER__V1__OUTPUT__KIND__CALLGRAPH_INFO] = "callgraph_info",
+	[COFFER__V1__OUTPUT__KIND__DIAGNOSTICS] = "diagnostics",
+};
+
+const char *output_kind_name(int kind)
+{
+	return kind >= 0 && (size_t)kind < COUNT_OF(kind_names) ? kind_names[kind] : "?";
+}
+
+int output_kind_by_name(const char *name, size_t n)
+{
+	for (size_t i = 0; i < COUNT_OF(kind_names); i++)
+		if (strlen(kind_names[i]) == n && memcmp(kind_names[i], name, n) == 0)
+			return (int)i;
+	return -1;
+}

@@ -12,6 +12,8 @@ enum { HEADER_MAX_OUTPUT_NAME = 512, HEADER_MAX_OUTPUTS = 3 };
 // ERR_USAGE says what is wrong. `found` is what the arguments mean.
 int header_check(const Coffer__V1__CompileHeader *h, struct arguments *found, struct err *err);
 int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err);
+const char *output_kind_name(int kind);              // "object", "dwo", …; "?" for others
+int output_kind_by_name(const char *name, size_t n); // -1: there is none
 bool header_wants(const Coffer__V1__CompileHeader *h, int kind);
 
 #endif

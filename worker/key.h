@@ -2,9 +2,8 @@
 // received and found; nothing that a client claims goes into a key under which something is stored.
 //
 // The bytes that are hashed: each field as a little-endian 32-bit length and its bytes, in this order:
-//   "coffer key 1", scope (the tenant), toolchain identity, the compiler's name, language, suffix, output name, the wanted
-// outputs
-//   (a byte for each kind, ascending), the number of arguments (as text), each argument, source digest (32 bytes)
+// "coffer key 1", scope (the tenant), toolchain identity, the compiler's name, language, suffix, output name, the wanted outputs
+// (a byte for each kind, ascending), the number of arguments (as text), each argument, source digest (32 bytes).
 // Thread: any.
 #ifndef COFFER_WORKER_KEY_H
 #define COFFER_WORKER_KEY_H

@@ -184,6 +184,26 @@ static size_t list(struct results *r, struct store ***stores)
 	return n;
 }
 
+int results_put_source(struct results *r, const char *tenant, const uint8_t digest[32], const struct buf *packed,
+		       struct err *err)
+{
+	struct digest name;
+	struct store *s = store_of(r, tenant, err);
+	struct store_part part = {packed->data, packed->len};
+	memcpy(name.b, digest, sizeof name.b);
+	if (!s)
+		return -1;
+	return store_has(s, STORE_TEXT, &name) ? 0 : store_put(s, STORE_TEXT, &name, &part, 1, err);
+}
+
+int results_get_source(struct results *r, const char *tenant, const uint8_t digest[32], struct buf *packed, struct err *err)
+{
+	struct digest name;
+	struct store *s = store_of(r, tenant, err);
+	memcpy(name.b, digest, sizeof name.b);
+	return s ? store_get(s, STORE_TEXT, &name, packed, err) : -1;
+}
+
 uint64_t results_bytes(struct results *r)
 {
 	AUTO_FREE struct store **stores = NULL;

@@ -35,6 +35,11 @@ int results_get(struct results *r, const char *tenant, const struct key *key, st
 		struct err *err);
 int results_put(struct results *r, const char *tenant, const struct key *key, const struct result *result,
 		enum result_put *what, struct err *err);
+// Sources by their SHA-256, one zstd frame each, beside the results and within the same bound.
+int results_put_source(struct results *r, const char *tenant, const uint8_t digest[32], const struct buf *packed,
+		       struct err *err);
+// 1 with the frame; 0: it is not, or no longer, there; -1. The caller compares what it unpacks with the digest.
+int results_get_source(struct results *r, const char *tenant, const uint8_t digest[32], struct buf *packed, struct err *err);
 uint64_t results_bytes(struct results *r);        // of all tenants that have been there
 uint64_t results_take_corrupt(struct results *r); // blobs met that were not whole, since it was last asked
 void results_tidy(struct results *r);             // makes stores small enough again; takes its time

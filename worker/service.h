@@ -17,6 +17,8 @@
 
 #include <stdatomic.h>
 
+struct audit_log;
+
 struct worker_limits {
 	uint64_t source_bytes;  // unpacked
 	uint64_t output_bytes;  // all outputs of a job, unpacked
@@ -44,6 +46,8 @@ struct worker_service {
 	struct sessions *sessions;
 	struct results *results;
 	struct tenant_stats *tally;
+	struct audit_log *audit; // NULL: none is kept
+	bool keeps_sources;      // for replay
 	struct space space;
 	atomic_bool cannot_store; // the last result that was to be stored was not
 	atomic_bool is_draining;

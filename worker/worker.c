@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include "audit/log.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -195,6 +196,23 @@ static int start_runtime(struct worker_program *w, struct err *err)
 	return runtime_new(kind, &config, &w->service.runtime, err);
 }
 
+static int start_audit(struct worker_program *w, struct err *err)
+{
+	struct audit_log_config config = {.directory = arena_printf(&w->arena, "%s/audit", w->directory),
+					  .origin = w->name,
+					  .key = text_or_null(w, WORKER_audit_key),
+					  .sync = (enum audit_sync)number_of(w, WORKER_audit_sync)};
+	w->service.keeps_sources = number_of(w, WORKER_keep_sources);
+	if (!number_of(w, WORKER_audit))
+		return 0;
+	if (audit_log_open(&config, &w->service.audit, err) < 0)
+		return err_wrap(err, "no audit log, so no jobs");
+	log_event(LOG_LEVEL_INFO, "audit log", LOG_TEXT("folder", config.directory),
+		  LOG_TEXT("key", audit_log_verifier(w->service.audit)),
+		  LOG_NUMBER("rows", audit_log_size(w->service.audit)));
+	return 0;
+}
+
 static int start_service(struct worker_program *w, struct err *err)
 {
 	struct worker_service *s = &w->service;
@@ -290,8 +308,8 @@ static int start(struct worker_program *w, struct err *err)
 	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_directories(w, err) < 0)
 		return -1;
 	raise_limits(w);
-	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || start_server(w, bound, err) < 0 ||
-	    start_registration(w, bound, err) < 0)
+	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || start_audit(w, err) < 0 ||
+	    start_server(w, bound, err) < 0 || start_registration(w, bound, err) < 0)
 		return -1;
 	w->status = (struct worker_status){&w->service, w->server, w->registration};
 	if (*text_of(w, WORKER_admin) &&
@@ -323,6 +341,7 @@ static void stop(struct worker_program *w)
 	rpc_tls_free(w->server_tls);
 	rpc_tls_free(w->client_tls);
 	results_free(s->results);
+	audit_log_close(s->audit);
 	single_flight_free(s->flights);
 	tenant_stats_free(s->tally);
 	queue_free(s->queue);
@@ -405,4 +424,25 @@ int worker_main(int argc, char **argv)
 	stop(&w);
 	options_release(&w.options);
 	return rc == 0 ? 0 : options_fail(&worker_options, &err);
+}
+
+// ---- replay -------------------------------------------------------------------------------------------------------
+
+int worker_replay(int argc, char **argv, int (*replay)(void *ctx, struct worker_service *s, const char *log), void *ctx)
+{
+	struct worker_program w = {0};
+	struct err err = ERR_INIT;
+	if (options_load(&w.options, &worker_options, argc, argv, NULL, NULL, &err) < 0)
+		return options_fail(&worker_options, &err);
+	log_set_level(LOG_LEVEL_WARN);
+	worker_service_init(&w.service);
+	w.is_open = true;
+	w.slots = 1;
+	w.name = "replay";
+	int rc = -1;
+	if (make_directories(&w, &err) == 0 && rpc_loop_start(&w.loop, &err) == 0 && start_service(&w, &err) == 0)
+		rc = replay(ctx, &w.service, arena_printf(&w.arena, "%s/audit", w.directory));
+	stop(&w);
+	options_release(&w.options);
+	return rc >= 0 ? rc : options_fail(&worker_options, &err);
 }

@@ -17,4 +17,9 @@ extern const struct option_table worker_options;
 // it cannot start, 2 for wrong words.
 int worker_main(int argc, char **argv);
 
+// `coffer replay`: sets up what runs jobs, without serving anybody, from the same settings (argv is as for worker_main). Calls
+// `replay` with the directory of the worker's audit log, and returns its exit status.
+struct worker_service;
+int worker_replay(int argc, char **argv, int (*replay)(void *ctx, struct worker_service *s, const char *log), void *ctx);
+
 #endif

@@ -30,12 +30,12 @@ int verb_unknown(const char *name);             // says so, with the nearest ver
 
 // ---- for the verbs ----
 
-enum { VERB_MAX_OPTIONS = 8 };
+enum { VERB_MAX_OPTIONS = 12 };
 
 struct verb_args {
 	const char *usage;            // what --help prints
 	const struct option *options; // as of getopt_long(3), ending with a zero entry; --help and -h come by themselves.
-				      // One with a value has no flag, and `val` is where in `values` it goes
+				      // One with a value has no flag, and `val`, from 1 on, is where in `values` it goes
 	int min_words, max_words;     // what may follow the options
 	char **words;                 // filled in
 	int n_words, exit_status;     // filled in

@@ -1,0 +1,103 @@
+#include "audit/reader.h"
+
+#include "audit/log.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK = 256 * 1024 };
+
+static void close_segment(struct audit_reader *r)
+{
+	mem_close_cleanup(&r->fd);
+	r->fd = -1;
+}
+
+void audit_reader_init(struct audit_reader *r, int dirfd)
+{
+	*r = (struct audit_reader){.dirfd = dirfd, .fd = -1};
+}
+
+void audit_reader_release(struct audit_reader *r)
+{
+	close_segment(r);
+	buf_release(&r->bytes);
+}
+
+// 1, or 0: there is no such file.
+static int open_segment(struct audit_reader *r, struct err *err)
+{
+	char name[32];
+	snprintf(name, sizeof name, "rows/%08" PRIu64, r->index / AUDIT_SEGMENT_ROWS);
+	close_segment(r);
+	buf_clear(&r->bytes);
+	r->at = 0;
+	r->offset = 0;
+	r->fd = openat(r->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (r->fd < 0 && errno != ENOENT)
+		return err_errno(err, "cannot open '%s' of the audit log", name);
+	return r->fd >= 0;
+}
+
+// 1: more bytes; 0: the file has no more; -1.
+static int fill(struct audit_reader *r, struct err *err)
+{
+	if (r->at) {
+		memmove(r->bytes.data, r->bytes.data + r->at, r->bytes.len - r->at);
+		r->bytes.len -= r->at;
+		r->at = 0;
+	}
+	if (r->bytes.len > AUDIT_ROW_MAX)
+		return err_set(err, ERR_FORMAT, "row %" PRIu64 " is longer than %d bytes", r->index, AUDIT_ROW_MAX);
+	ssize_t n = read(r->fd, buf_room(&r->bytes, CHUNK), CHUNK);
+	if (n > 0)
+		buf_grew(&r->bytes, (size_t)n);
+	return n < 0 ? err_errno(err, "cannot read the audit log") : n > 0;
+}
+
+int audit_reader_next(struct audit_reader *r, const char **line, size_t *n, struct err *err)
+{
+	if (r->fd < 0) {
+		int rc = open_segment(r, err);
+		if (rc != 1)
+			return rc;
+	}
+	for (;;) {
+		const char *from = r->bytes.data ? r->bytes.data + r->at : NULL;
+		const char *end = from ? memchr(from, '\n', r->bytes.len - r->at) : NULL;
+		if (end) {
+			*line = from;
+			*n = (size_t)(end - from);
+			r->at += *n + 1;
+			r->offset += (off_t)*n + 1;
+			if (++r->index % AUDIT_SEGMENT_ROWS == 0)
+				close_segment(r);
+			return *n > AUDIT_ROW_MAX ? err_set(err, ERR_FORMAT, "row %" PRIu64 " is too long", r->index - 1)
+						  : 1;
+		}
+		int rc = fill(r, err);
+		if (rc != 1) {
+			r->torn_bytes = r->bytes.len - r->at;
+			return rc;
+		}
+	}
+}
+
+int audit_reader_seek(struct audit_reader *r, uint64_t index, struct err *err)
+{
+	const char *line;
+	size_t n;
+	close_segment(r);
+	r->index = index - index % AUDIT_SEGMENT_ROWS;
+	while (r->index < index) {
+		int rc = audit_reader_next(r, &line, &n, err);
+		if (rc != 1)
+			return rc < 0 ? -1 : err_set(err, ERR_FORMAT, "the audit log ends before row %" PRIu64, index);
+	}
+	return 0;
+}

@@ -1,0 +1,35 @@
+// An audit row: one compile on one line. Values are separated by tabs; in a value every tab, newline, backslash, control
+// character and byte above 0x7e is \xHH, a blank in one of the flags too; an absent value is "-", a value that is "-" is \x2d.
+// So a row is plain ASCII, has one form only, and cannot be mistaken for two. Thread: any.
+#ifndef COFFER_AUDIT_ROW_H
+#define COFFER_AUDIT_ROW_H
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum audit_column {
+#define COLUMN(name, text) AUDIT_##name,
+#include "audit/columns.def"
+#undef COLUMN
+	AUDIT_COLUMNS
+};
+const char *audit_column_name(enum audit_column c);
+const char *audit_column_text(enum audit_column c);
+enum audit_column audit_column_by_name(const char *name); // AUDIT_COLUMNS: there is none
+
+enum { AUDIT_ROW_MAX = 65536 }; // bytes of a line; longer values are cut, which shows as "…" in \x form
+
+struct audit_row {
+	const char *value[AUDIT_COLUMNS]; // NULL: absent
+};
+
+// Adds the line without its newline.
+void audit_row_write(const struct audit_row *row, struct buf *line);
+// ERR_FORMAT: it is no row, or not as audit_row_write() would write it. Fewer columns are taken (an older format). In the arena.
+int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row *row, struct err *err);
+
+// Flags as one value, and back. NULL-terminated list.
+const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n);
+const char **audit_flags_split(struct arena *a, const char *joined, size_t *n);
+
+#endif

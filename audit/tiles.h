@@ -1,0 +1,49 @@
+// The hashes of a log on disk, as C2SP tlog-tiles lays them out: tile/L/N has 256 hashes of level L, each over 256 of level
+// L - 1; N is written in groups of three digits ("x001/234"). The last tile of a level, while it is not full, is N.p/W with its
+// W hashes. Thread: any for readers; one writer.
+#ifndef COFFER_AUDIT_TILES_H
+#define COFFER_AUDIT_TILES_H
+
+#include "audit/merkle.h"
+#include "base/mem.h"
+
+enum { TILE_BITS = 8, TILE_HASHES = 256, TILE_LEVELS = 7 };
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+struct tiles {
+	int dirfd;     // of the log
+	uint64_t size; // leaves that the tiles are about
+	struct {       // the tile that was read last, of each level
+		bool is_known;
+		uint64_t index;
+		unsigned n;
+		struct merkle_hash hashes[TILE_HASHES];
+	} last[TILE_LEVELS];
+};
+void tiles_init(struct tiles *t, int dirfd, uint64_t size);
+struct merkle_tree tiles_tree(struct tiles *t);
+int tiles_leaf(struct tiles *t, uint64_t index, struct merkle_hash *out, struct err *err);
+
+// ---- writing --------------------------------------------------------------------------------------------------------
+
+// The hashes of every level that are in no full tile yet.
+struct tile_writer {
+	int dirfd;
+	uint64_t size;
+	unsigned n[TILE_LEVELS];
+	unsigned on_disk[TILE_LEVELS]; // W of the partial tile that the last flush has left; 0: none
+	struct {
+		uint64_t index;
+		unsigned n;   // 0: none
+	} stale[TILE_LEVELS]; // partial tiles that the checkpoint on disk still needs
+	struct merkle_hash hashes[TILE_LEVELS][TILE_HASHES];
+};
+// Goes on where `size` leaves are on disk.
+int tile_writer_open(struct tile_writer *w, int dirfd, uint64_t size, struct err *err);
+int tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf, struct err *err); // writes a tile that is full
+int tile_writer_flush(struct tile_writer *w, struct err *err);                               // and those that are not
+void tile_writer_tidy(struct tile_writer *w); // once the checkpoint of what was flushed is on disk
+struct merkle_hash tile_writer_root(const struct tile_writer *w);
+
+#endif

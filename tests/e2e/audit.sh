@@ -1,0 +1,134 @@
+# The audit log of a worker as an auditor uses it: rows, signatures, proofs, replay; and through crashes.
+# shellcheck shell=bash disable=SC2154
+. "$TESTS/e2e/farm/lib.sh"
+
+python=/usr/bin/python3
+
+audit_build() # N
+{
+	farm_project "$1"
+	worker_start w1
+	all_away "$1" -O2
+	farm_end
+	log=$T/w1/audit
+}
+
+says() # STATUS WORDS COMMAND…
+{
+	local status=$1 words=$2 out rc
+	shift 2
+	out=$("$@" 2>&1)
+	rc=$?
+	[ $rc -eq "$status" ] || fail "'$*' ends with $rc: $out"
+	[[ $out == *"$words"* ]] || fail "'$*' does not say '$words': $out"
+}
+
+# One of docs/audit.md's ten minutes.
+e2e_audit_has_one_row_for_each_compile() { # gcc
+	audit_build 12
+	[ "$("$COFFER" audit ls --log "$log" --where outcome=run | grep -c '^host:')" = 12 ] || fail "not 12 rows: $("$COFFER" audit ls --log "$log")"
+	[ "$("$COFFER" audit ls --log "$log" --format json | jq -s 'map(.job) | unique | length')" = 12 ] || fail "jobs are not unique"
+	[ "$(jq -r .event "$log/events.jsonl" | sort | uniq -c | awk '{print $1}' | sort -u)" = 12 ] || fail "not two events for each job"
+	"$COFFER" audit ls --log "$log" --format csv | $python -c 'import csv, sys; rows = list(csv.DictReader(sys.stdin)); assert len(rows) == 12 and rows[0]["tenant"] == "local"' ||
+		fail "the CSV is none"
+	local object
+	object=$(sha256sum got/3.o | cut -d' ' -f1)
+	"$COFFER" audit ls --log "$log" --where "output_digest=sha256:$object" | grep -q '^host:' || fail "the object of u3.c is in no row"
+	says 0 '12 rows of' "$COFFER" audit verify --log "$log"
+	# A known result has its row as well.
+	rm -rf got && "$COFFER" cache clear >/dev/null
+	COFFER_WORKER='' worker_start w1
+	all_away 12 -O2
+	farm_end
+	[ "$("$COFFER" audit ls --log "$log" --where outcome=hit | grep -c '^host:')" = 12 ] || fail "hits have no rows"
+	says 0 '24 rows of' "$COFFER" audit verify --log "$log"
+}
+
+e2e_audit_proofs_hold_without_coffer() { # gcc
+	need $python
+	$python -c 'import cryptography' 2>/dev/null || skip "python3-cryptography is not installed"
+	audit_build 9
+	"$COFFER" audit key --log "$log" >key
+	cp "$log/checkpoint" kept
+	for row in 0 4 8; do
+		"$COFFER" audit prove "$row" --log "$log" >proof || fail "no proof of row $row"
+		says 0 "row $row of 9" "$COFFER" audit check proof --key key
+		[ "$($python "$TESTS/e2e/audit/check.py" proof key)" = "$(sed -n "$((row + 1))p" "$log/rows/00000000")" ] || fail "check.py differs"
+	done
+	rm -rf want got
+	COFFER_WORKER='' worker_start w1
+	all_away 9 -O1
+	farm_end
+	"$COFFER" audit prove --from kept --log "$log" >proof || fail "no proof of consistency"
+	says 0 'continues' "$COFFER" audit check proof --key key
+	[ "$($python "$TESTS/e2e/audit/check.py" proof key)" = 'consistent 9 18' ] || fail "check.py takes the proof for none"
+	sed -i '2s/^./A/; 2s/^A./AB/' proof
+	says 1 'coffer:' "$COFFER" audit check proof --key key
+	says 0 'continue the checkpoint' "$COFFER" audit verify --log "$log" --key key --from kept
+}
+
+e2e_audit_shows_every_change() { # gcc
+	audit_build 6
+	local how
+	"$COFFER" audit key --log "$log" >key
+	cp -a "$log" good
+	for how in 's/local/other/' '2d' '1{h;d};2{G}' '$a -	-	-	-	-	-	-	-	-	-	-	-	-	run'; do
+		rm -rf "$log" && cp -a good "$log"
+		sed -i "$how" "$log/rows/00000000"
+		case $how in
+		\$a*) says 0 'have no signature yet' "$COFFER" audit verify --log "$log" --key key ;;
+		*) says 1 'row' "$COFFER" audit verify --log "$log" --key key ;;
+		esac
+	done
+	# A log with fewer rows than were signed is not gone on with.
+	rm -rf "$log" && cp -a good "$log"
+	sed -i '$d' "$log/rows/00000000"
+	says 1 'no audit log, so no jobs' "$COFFERD" worker --insecure-loopback --listen "unix:$T/x.sock" --admin '' --name w1 --folder "$T/w1" \
+		--agent "$COFFER_BUILD/coffer-agent"
+	# Another key signs nothing of this log.
+	sed 's/+[A-Za-z]/+B/2' key >other
+	says 1 'not signed by the key' "$COFFER" audit verify --log good --key other
+}
+
+e2e_audit_rows_are_replayed() { # gcc
+	audit_build 5
+	says 0 '5 identical, 0 different' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0 1 2 3 4
+	says 0 '3 identical' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" --sample 3
+	"$COFFER" audit ls --log "$log" --last 1 | sed 's/-O2/-O0/' >row
+	says 1 'its output was' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" - <row
+	says 3 'here is only' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" --runtime process 0
+	rm -rf "$T/w1/results"
+	says 3 'the source is no longer here' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0
+}
+
+# Whatever dies when: every accepted job has one row.
+e2e_audit_loses_no_row_in_a_crash() { # gcc
+	local round started
+	farm_project 40
+	mkdir -p got
+	worker_start w1
+	for round in 1 2 3 4; do
+		seq 40 | timeout 120 xargs -P 8 -I{} "$COFFER" "$CC" "-DROUND=$round" -c u{}.c -o got/{}.o >"$T/log" 2>&1 &
+		sleep "0.$((RANDOM % 5))"
+		worker_kill w1 KILL
+		wait $!
+		wait_until 10 "[ ! -d /proc/$(<"$T/w1.pid") ]"
+		rm -f "$T/w1.sock"
+		COFFER_WORKER='' worker_start w1
+	done
+	farm_end
+	log=$T/w1/audit
+	says 0 'are as they were signed' "$COFFER" audit verify --log "$log"
+	started=$(jq -r 'select(.event == "compile.started") | .job' "$log"/events*.jsonl | sort)
+	[ "$(sort -u <<<"$started")" = "$started" ] || fail "a job started twice"
+	[ "$("$COFFER" audit ls --log "$log" --format json | jq -r .job | sort)" = "$started" ] || fail "jobs and rows differ"
+	[ -s "$log/pending" ] && fail "jobs are still pending"
+	return 0
+}
+
+e2e_audit_columns_are_in_the_manual() { # once
+	local name
+	for name in $(sed -nE 's/^COLUMN\(([a-z_]+),.*/\1/p' "$TESTS/../audit/columns.def"); do
+		grep -q "^| \`$name\` |" "$TESTS/../docs/audit.md" || fail "docs/audit.md lacks $name"
+	done
+}

@@ -1,0 +1,116 @@
+#include "worker/evidence.h"
+
+#include "auth/token.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *hex(struct evidence *e, const uint8_t digest[32])
+{
+	char text[65];
+	for (int i = 0; i < 32; i++)
+		snprintf(text + 2 * i, 3, "%02x", digest[i]);
+	return arena_printf(&e->arena, "sha256:%s", text);
+}
+
+int evidence_begin(struct evidence *e, struct audit_log *log, const char *worker, const char *tenant,
+		   enum isolation isolation, struct err *err)
+{
+	if (!log)
+		return 0;
+	e->row.value[AUDIT_worker] = worker;
+	e->row.value[AUDIT_tenant] = *tenant ? tenant : NULL;
+	e->row.value[AUDIT_isolation] = isolation_name((int)isolation);
+	if (audit_log_start(log, &e->row, e->job, err) < 0)
+		return -1;
+	e->log = log;
+	return 0;
+}
+
+// "object,dwo/out/x.o"
+static const char *wanted(struct evidence *e, const Coffer__V1__CompileHeader *h)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	for (size_t i = 0; i < h->n_outputs; i++)
+		buf_addf(&b, "%s%s", i ? "," : "", output_kind_name((int)h->outputs[i]->kind));
+	if (h->output_name && *h->output_name)
+		buf_addf(&b, "/%s", h->output_name);
+	return b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
+}
+
+void evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity)
+{
+	if (!e->log)
+		return;
+	const char *const *flags = (const char *const *)(uintptr_t)h->arguments;
+	e->row.value[AUDIT_image_digest] = arena_strdup(&e->arena, identity);
+	e->row.value[AUDIT_flags] = audit_flags_join(&e->arena, flags, h->n_arguments);
+	e->row.value[AUDIT_compiler] = h->compiler;
+	e->row.value[AUDIT_language] = h->language;
+	e->row.value[AUDIT_suffix] = h->suffix;
+	e->row.value[AUDIT_outputs] = wanted(e, h);
+}
+
+void evidence_source(struct evidence *e, const uint8_t digest[32])
+{
+	if (e->log)
+		e->row.value[AUDIT_source_digest] = hex(e, digest);
+}
+
+void evidence_session(struct evidence *e, int pid, const char *monitor)
+{
+	if (!e->log)
+		return;
+	e->row.value[AUDIT_vm] = arena_printf(&e->arena, "%s-%d", e->row.value[AUDIT_isolation], pid);
+	e->row.value[AUDIT_monitor] = monitor;
+}
+
+void evidence_run(struct evidence *e, const struct job_result *run)
+{
+	if (!e->log)
+		return;
+	e->row.value[AUDIT_duration] = arena_printf(&e->arena, "%" PRIu64, run->usage.wall_us);
+	e->row.value[AUDIT_exit] = arena_printf(&e->arena, "%d", run->exit_status);
+	e->row.value[AUDIT_limit] = run->limit[0] ? arena_strdup(&e->arena, run->limit) : NULL;
+	e->row.value[AUDIT_cpu] = arena_printf(&e->arena, "%" PRIu64, run->usage.user_us + run->usage.system_us);
+	e->row.value[AUDIT_memory] = arena_printf(&e->arena, "%" PRIu64, run->usage.peak_bytes);
+}
+
+void evidence_result(struct evidence *e, const struct key *key, const struct result *x)
+{
+	if (e->log)
+		evidence_describe(e, key, x);
+}
+
+void evidence_describe(struct evidence *e, const struct key *key, const struct result *x)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	char text[KEY_HEX];
+	key_hex(key, text);
+	e->row.value[AUDIT_key] = arena_printf(&e->arena, "sha256:%s", text);
+	e->row.value[AUDIT_source_digest] = hex(e, x->source);
+	for (size_t i = 0; i < x->n_outputs; i++) {
+		const char *kind = output_kind_name(x->outputs[i].kind);
+		buf_addf(&b, "%s%s%s%s", i ? "," : "", i ? kind : "", i ? "=" : "", hex(e, x->outputs[i].sha256));
+	}
+	e->row.value[AUDIT_output_digest] = b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
+}
+
+int evidence_end(struct evidence *e, const char *outcome, const char *reason, struct err *err)
+{
+	if (!e->log)
+		return 0;
+	e->row.value[AUDIT_outcome] = outcome;
+	e->row.value[AUDIT_reason] = reason && *reason ? reason : NULL;
+	if (audit_log_finish(e->log, &e->row, NULL, err) < 0)
+		return -1;
+	e->log = NULL;
+	return 0;
+}
+
+void evidence_release(struct evidence *e)
+{
+	arena_release(&e->arena);
+}

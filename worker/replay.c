@@ -1,0 +1,197 @@
+#include "worker/replay.h"
+
+#include "audit/log.h"
+#include "auth/token.h"
+#include "store/store.h"
+#include "worker/command.h"
+#include "worker/evidence.h"
+#include "worker/execution.h"
+#include "worker/upload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rerun {
+	struct worker_service *service;
+	const struct audit_row *row;
+	struct replay *answer;
+	struct arena arena;
+	Coffer__V1__CompileHeader header;
+	Coffer__V1__Output outputs[HEADER_MAX_OUTPUTS], *output_list[HEADER_MAX_OUTPUTS];
+	struct arguments found;
+	struct upload source;
+	struct output_frame frame;
+	struct buf out, errs;
+	struct job_result run;
+};
+
+__attribute__((format(printf, 2, 3))) static int missing(struct rerun *r, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	r->answer->what = REPLAY_MISSING;
+	vsnprintf(r->answer->why, sizeof r->answer->why, fmt, args);
+	va_end(args);
+	return 1;
+}
+
+static char *value(const struct rerun *r, enum audit_column c)
+{
+	return (char *)(uintptr_t)(r->row->value[c] ? r->row->value[c] : "");
+}
+
+// ---- what the row says ----------------------------------------------------------------------------------------------
+
+// "object,dwo/out/x.o"
+static int wanted_outputs(struct rerun *r)
+{
+	const char *text = value(r, AUDIT_outputs), *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	for (size_t at = 0; at < n;) {
+		size_t length = strcspn(text + at, ",/");
+		int kind = output_kind_by_name(text + at, length);
+		if (kind < 0 || r->header.n_outputs == HEADER_MAX_OUTPUTS)
+			return missing(r, "the row's outputs '%.80s' are not understood", text);
+		Coffer__V1__Output *o = &r->outputs[r->header.n_outputs];
+		*o = (Coffer__V1__Output)COFFER__V1__OUTPUT__INIT;
+		o->kind = (Coffer__V1__Output__Kind)kind;
+		r->output_list[r->header.n_outputs++] = o;
+		at += length + 1;
+	}
+	r->header.outputs = r->output_list;
+	r->header.output_name = (char *)(uintptr_t)(slash ? slash + 1 : "");
+	return 0;
+}
+
+static int read_header(struct rerun *r)
+{
+	struct err err = ERR_INIT;
+	Coffer__V1__CompileHeader *h = &r->header;
+	const char *identity = value(r, AUDIT_image_digest);
+	char now[TOOLCHAIN_IDENTITY];
+	*h = (Coffer__V1__CompileHeader)COFFER__V1__COMPILE_HEADER__INIT;
+	h->image = strncmp(identity, "sha256:", 7) == 0 ? value(r, AUDIT_image_digest) : (char *)(uintptr_t) "host:any";
+	h->compiler = value(r, AUDIT_compiler);
+	h->language = value(r, AUDIT_language);
+	h->suffix = value(r, AUDIT_suffix);
+	h->arguments = (char **)(uintptr_t)audit_flags_split(&r->arena, r->row->value[AUDIT_flags], &h->n_arguments);
+	int rc = wanted_outputs(r);
+	if (rc)
+		return rc;
+	if (header_check(h, &r->found, &err) < 0)
+		return missing(r, "the row is no compile that runs today: %s", err.text);
+	if (images_identity(r->service->images, h->image, h->compiler, now, &err) < 0)
+		return missing(r, "the toolchain is not here: %s", err.text);
+	if (strcmp(now, identity) != 0)
+		return missing(r, "the toolchain '%s' is not here: '%s' is '%s' now", identity, h->compiler, now);
+	return 0;
+}
+
+static int parse_digest(const char *text, uint8_t digest[32])
+{
+	if (strncmp(text, "sha256:", 7) != 0 || strlen(text) != 7 + 64)
+		return -1;
+	for (int i = 0; i < 32; i++) {
+		unsigned byte;
+		if (sscanf(text + 7 + 2 * i, "%2x", &byte) != 1)
+			return -1;
+		digest[i] = (uint8_t)byte;
+	}
+	return 0;
+}
+
+// The source by its digest, which is computed once more.
+static int read_source(struct rerun *r)
+{
+	AUTO_BUF struct buf packed = {.max = STORE_MAX_BLOB};
+	struct err err = ERR_INIT;
+	uint8_t digest[32];
+	const char *tenant = value(r, AUDIT_tenant);
+	if (parse_digest(value(r, AUDIT_source_digest), digest) < 0)
+		return missing(r, "the row has no source");
+	if (!token_is_name(tenant) || results_get_source(r->service->results, tenant, digest, &packed, &err) != 1)
+		return missing(r, "the source is no longer here");
+	if (upload_take(&r->source, packed.data, packed.len, &err) < 0 || upload_end(&r->source, &err) < 0 ||
+	    memcmp(r->source.digest, digest, sizeof digest) != 0)
+		return missing(r, "the source that is here is not the row's");
+	return 0;
+}
+
+static int check_row(struct rerun *r)
+{
+	const char *outcome = value(r, AUDIT_outcome);
+	int isolation = isolation_of_name(value(r, AUDIT_isolation));
+	if (strcmp(outcome, "run") != 0 && strcmp(outcome, "hit") != 0 && strcmp(outcome, "failed") != 0)
+		return missing(r, "nothing was given out for it: its outcome is '%s'", outcome);
+	if (isolation < 0 || (int)runtime_isolation(r->service->runtime) < isolation)
+		return missing(r, "it ran in '%s', and here is only '%s'", value(r, AUDIT_isolation),
+			       isolation_name((int)runtime_isolation(r->service->runtime)));
+	return 0;
+}
+
+// ---- the run and the comparison -------------------------------------------------------------------------------------
+
+static int run(struct rerun *r, struct err *err)
+{
+	struct command command;
+	struct pooled_session *session;
+	command_build(&command, &r->arena, &r->header, &r->found, r->source.digest);
+	if (sessions_take(r->service->sessions, value(r, AUDIT_tenant), images_session_name(r->header.image), &session,
+			  err) < 0)
+		return -1;
+	struct execution x = {.command = &command,
+			      .source = {r->source.packed.data, r->source.packed.len},
+			      .out = &r->out,
+			      .errs = &r->errs,
+			      .frame = &r->frame};
+	int rc = execution_run(&x, pooled_session(session), &r->run, err);
+	sessions_give(r->service->sessions, session);
+	return rc;
+}
+
+static void compare(struct rerun *r)
+{
+	struct evidence e = {0};
+	struct result x = {.n_outputs = r->run.exit_status ? 0 : r->frame.n};
+	struct key key = key_of(value(r, AUDIT_tenant), value(r, AUDIT_image_digest), &r->header, r->source.digest);
+	memcpy(x.source, r->source.digest, sizeof x.source);
+	memcpy(x.outputs, r->frame.outputs, sizeof x.outputs);
+	evidence_describe(&e, &key, &x);
+	const char *was = value(r, AUDIT_output_digest), *now = e.row.value[AUDIT_output_digest];
+	const char *exit = r->row->value[AUDIT_exit] ? r->row->value[AUDIT_exit] : "0";
+	r->answer->what = REPLAY_DIFFERENT;
+	if (atoi(exit) != r->run.exit_status)
+		snprintf(r->answer->why, sizeof r->answer->why, "it ended with %s, and now with %d", exit,
+			 r->run.exit_status);
+	else if (strcmp(was, now ? now : "") != 0)
+		snprintf(r->answer->why, sizeof r->answer->why, "its output was %s, and now is %s", was, now ? now : "none");
+	else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
+		snprintf(r->answer->why, sizeof r->answer->why, "its key is not that of what it says");
+	else
+		r->answer->what = REPLAY_IDENTICAL;
+	evidence_release(&e);
+}
+
+int replay_row(struct worker_service *s, const struct audit_row *row, struct replay *answer, struct err *err)
+{
+	struct rerun r = {.service = s, .row = row, .answer = answer};
+	*answer = (struct replay){.what = REPLAY_MISSING};
+	r.out.max = r.errs.max = (size_t)s->limits.message_bytes;
+	upload_init(&r.source, s->limits.source_bytes);
+	output_frame_init(&r.frame, s->limits.output_bytes);
+	int rc = check_row(&r);
+	if (rc == 0)
+		rc = read_header(&r);
+	if (rc == 0)
+		rc = read_source(&r);
+	if (rc == 0 && (rc = run(&r, err)) == 0)
+		compare(&r);
+	upload_release(&r.source);
+	output_frame_release(&r.frame);
+	buf_release(&r.out);
+	buf_release(&r.errs);
+	arena_release(&r.arena);
+	return rc < 0 ? -1 : 0;
+}
