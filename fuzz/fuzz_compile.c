@@ -62,7 +62,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	service.name = "fuzz";
 	service.limits = (struct worker_limits){1 << 20, 1 << 20, 1000, 1000};
 	service.images = images_new(&toolchain, none);
-	service.queue = queue_new(&(struct queue_config){2, 2, 0, 4 << 20});
+	service.queue = queue_new(&(struct queue_config){2, 2, 0, 4 << 20, 0});
 	service.flights = single_flight_new();
 	service.tally = tenant_stats_new();
 	service.sessions = sessions_new(service.runtime, 2, 1000);

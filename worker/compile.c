@@ -13,7 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024, ATTEMPTS = 2, STEP_DONE = 1 };
+enum {
+	FIRST_MESSAGE_MS = 30000,
+	NEXT_PIECE_MS = 30000,
+	PIECE = 256 * 1024,
+	ATTEMPTS = 2,
+	STEP_DONE = 1,
+	EXIT_OVERDUE = 137
+};
 
 struct compile {
 	struct worker_service *service;
@@ -71,7 +78,8 @@ static int check_token(struct compile *c)
 	if (rpc_call_admit(c->call, c->claims.tenant, false, &c->err) < 0)
 		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	worker_count(c->service, COUNT_compiles, 1);
-	queue_enter(c->service->queue, &c->ticket, c->claims.tenant);
+	queue_enter(c->service->queue, &c->ticket, c->claims.tenant,
+		    (struct queue_claim){c->claims.slots, c->claims.not_before});
 	c->has_ticket = true;
 	rpc_call_on_cancel(c->call, interrupt, c);
 	return 0;
@@ -294,9 +302,17 @@ static int look_up_by_source(struct compile *c)
 
 // ---- the run --------------------------------------------------------------------------------------------------------
 
+// Others wait, and this tenant has more than its part: as if its time were over.
+static void end_for_others(void *arg)
+{
+	struct compile *c = arg;
+	job_cancel_fire(&c->cancel);
+}
+
 static int take_slot(struct compile *c)
 {
 	int64_t before = clock_ms();
+	queue_on_overdue(c->service->queue, &c->ticket, end_for_others, c);
 	if (queue_take(c->service->queue, &c->ticket, &c->err) < 0)
 		return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED) : fail_cancelled(c);
 	c->waited_ms = clock_ms() - before;
@@ -369,7 +385,14 @@ static int run(struct compile *c)
 		worker_count(s, COUNT_retried, 1);
 		forget_attempt(c);
 	}
+	bool is_overdue = c->ticket.is_overdue;
 	queue_give(s->queue, &c->ticket);
+	if (rc < 0 && is_overdue && c->err.code == ERR_TIMEOUT && !rpc_call_is_cancelled(c->call)) {
+		forget_attempt(c);
+		c->run = (struct job_result){.exit_status = EXIT_OVERDUE, .limit = "wall"};
+		worker_count(s, COUNT_overdue, 1);
+		return 0;
+	}
 	return rc < 0 ? fail_run(c) : 0;
 }
 

@@ -1,14 +1,28 @@
 #include "worker/queue.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-// There while it has jobs here.
+enum {
+	RECENT_MS = 60000, // for which it counts what a tenant has used, and that it was here
+	LOOK_MS = 1000,    // how often who waits looks for jobs that are overdue
+	USE_STEP = 100,    // slot-milliseconds that make no difference
+};
+
+// There while it has jobs here, and for RECENT_MS after the last one.
 struct queue_tenant {
 	char *name;
+	struct queue_claim claim;
+	double used;       // slot-milliseconds of jobs that have ended; the older ones fade
+	int64_t faded_ms;  // when that was counted
+	int64_t left_ms;   // when its last job left
+	int64_t began_sum; // of the jobs that run
 	unsigned jobs, running, waiting;
 	uint64_t memory;
 	struct ticket *first, **last; // that wait
@@ -19,6 +33,8 @@ struct queue {
 	struct queue_config config;
 	pthread_mutex_t lock;
 	struct map tenants;
+	int64_t pruned_ms;
+	struct ticket *all_running;
 	struct queue_tenant *turn; // the last one of the ring: its `next` is the next to get a slot; NULL: nobody waits
 	unsigned running, waiting;
 	uint64_t memory;
@@ -28,26 +44,56 @@ struct queue *queue_new(const struct queue_config *config)
 {
 	struct queue *q = mem_alloc(sizeof *q);
 	q->config = *config;
-	if (!q->config.tenant_slots || q->config.tenant_slots > q->config.slots)
-		q->config.tenant_slots = q->config.slots;
 	pthread_mutex_init(&q->lock, NULL);
 	return q;
 }
 
+static void tenant_free(struct queue_tenant *x)
+{
+	free(x->name);
+	free(x);
+}
+
 void queue_free(struct queue *q)
 {
+	void *value;
 	if (!q)
 		return;
+	for (size_t at = 0; map_next(&q->tenants, &at, NULL, NULL, &value);)
+		tenant_free(value);
 	map_release(&q->tenants);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
 }
 
-void queue_enter(struct queue *q, struct ticket *t, const char *tenant)
+static void hand_out(struct queue *q);
+
+// Forgets tenants that were not here for a while.
+static void prune(struct queue *q, int64_t now)
 {
+	void *value;
+	if (now - q->pruned_ms < LOOK_MS)
+		return;
+	q->pruned_ms = now;
+	for (size_t at = 0; map_next(&q->tenants, &at, NULL, NULL, &value);) {
+		struct queue_tenant *x = value;
+		if (x->jobs || now - x->left_ms < RECENT_MS)
+			continue;
+		map_del(&q->tenants, x->name, strlen(x->name));
+		tenant_free(x);
+	}
+}
+
+void queue_enter(struct queue *q, struct ticket *t, const char *tenant, struct queue_claim claim)
+{
+	pthread_condattr_t monotonic;
 	*t = (struct ticket){.state = TICKET_HERE};
-	pthread_cond_init(&t->change, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&t->change, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_lock(&q->lock);
+	prune(q, clock_ms());
 	struct queue_tenant *x = map_gets(&q->tenants, tenant);
 	if (!x) {
 		x = mem_alloc(sizeof *x);
@@ -57,6 +103,9 @@ void queue_enter(struct queue *q, struct ticket *t, const char *tenant)
 	}
 	x->jobs++;
 	t->tenant = x;
+	if (claim.issued_s >= x->claim.issued_s)
+		x->claim = claim;
+	hand_out(q); // it may claim more than before, and there may be one tenant more
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -114,27 +163,78 @@ static void stop_waiting(struct queue *q, struct ticket *t)
 static void start_running(struct queue *q, struct ticket *t)
 {
 	t->state = TICKET_RUNS;
+	t->began_ms = clock_ms();
+	t->next_running = q->all_running;
+	t->link_running = &q->all_running;
+	if (q->all_running)
+		q->all_running->link_running = &t->next_running;
+	q->all_running = t;
 	t->tenant->running++;
+	t->tenant->began_sum += t->began_ms;
 	q->running++;
+}
+
+static void fade(struct queue_tenant *x, int64_t now)
+{
+	double left = 1 - (double)(now - x->faded_ms) / RECENT_MS;
+	x->used *= left > 0 ? left : 0;
+	x->faded_ms = now;
+}
+
+static void stop_running(struct queue *q, struct ticket *t)
+{
+	struct queue_tenant *x = t->tenant;
+	int64_t now = clock_ms();
+	t->state = TICKET_HERE;
+	*t->link_running = t->next_running;
+	if (t->next_running)
+		t->next_running->link_running = t->link_running;
+	fade(x, now);
+	x->used += (double)(now - t->began_ms);
+	x->began_sum -= t->began_ms;
+	x->running--;
+	q->running--;
+}
+
+// At most for one tenant. As soon as there are two, none has all slots: the other's next job finds one.
+static unsigned most_for(const struct queue *q, const struct queue_tenant *x)
+{
+	unsigned slots = q->config.slots, most = q->config.tenant_slots ? q->config.tenant_slots : slots;
+	if (!q->config.tenant_slots && q->tenants.n > 1 && slots > 1)
+		most = slots - (slots + 3) / 4;
+	return x->claim.slots && x->claim.slots < most ? x->claim.slots : most;
 }
 
 static bool may_run(const struct queue *q, const struct queue_tenant *x)
 {
-	return q->running < q->config.slots && x->running < q->config.tenant_slots;
+	return q->running < q->config.slots && x->running < most_for(q, x);
 }
 
-// The next one that waits and may have a slot.
+// What it has used of late, by its weight.
+static uint64_t use_of(struct queue_tenant *x, int64_t now)
+{
+	fade(x, now);
+	double use = x->used + (double)((int64_t)x->running * now - x->began_sum);
+	return (uint64_t)(use / USE_STEP) / (x->claim.slots ? x->claim.slots : 1);
+}
+
+// Of those that wait and may have a slot the one that has used the least; the next in the ring of equals.
 static struct queue_tenant *whose_turn(const struct queue *q)
 {
-	struct queue_tenant *x = q->turn;
+	struct queue_tenant *x = q->turn, *best = NULL;
+	uint64_t least = 0;
+	int64_t now = clock_ms();
 	if (!x)
 		return NULL;
 	do {
 		x = x->next;
-		if (may_run(q, x))
-			return x;
+		uint64_t use = may_run(q, x) ? use_of(x, now) : 0;
+		if (may_run(q, x) && (!best || use < least)) {
+			best = x;
+			least = use;
+		}
 	} while (x != q->turn);
-	return NULL;
+	return best;
 }
 
 static void hand_out(struct queue *q)
@@ -146,6 +246,44 @@ static void hand_out(struct queue *q)
 		start_running(q, t);
 		pthread_cond_signal(&t->change);
 	}
+}
+
+// ---- jobs that take long while others wait ----------------------------------------------------------------------------
+
+static bool has_too_much(const struct queue *q, const struct queue_tenant *x)
+{
+	unsigned here = 0;
+	const struct queue_tenant *w = q->turn;
+	bool is_wanted = false;
+	do {
+		w = w->next;
+		here++;
+		is_wanted |= w != x && w->running < most_for(q, w);
+	} while (w != q->turn);
+	here += x->waiting == 0;
+	return is_wanted && x->running > q->config.slots / here;
+}
+
+// Called by who waits: nobody else has to look.
+static void end_overdue(struct queue *q)
+{
+	int64_t now = clock_ms();
+	if (!q->config.busy_ms || !q->turn || q->running < q->config.slots)
+		return;
+	for (struct ticket *t = q->all_running; t; t = t->next_running)
+		if (!t->is_overdue && t->overdue && now - t->began_ms >= q->config.busy_ms && has_too_much(q, t->tenant)) {
+			t->is_overdue = true;
+			t->overdue(t->overdue_arg);
+			return; // one at a time: that may be enough
+		}
+}
+
+static void sleep_a_while(struct queue *q, struct ticket *t)
+{
+	int64_t at = clock_ms() + LOOK_MS;
+	const struct timespec until = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
+	if (pthread_cond_timedwait(&t->change, &q->lock, &until) == ETIMEDOUT)
+		end_overdue(q);
 }
 
 // ---- slots ----------------------------------------------------------------------------------------------------------
@@ -178,7 +316,7 @@ int queue_take(struct queue *q, struct ticket *t, struct err *err)
 	} else if ((rc = find_place(q, t->tenant, err)) == 0) {
 		start_waiting(q, t);
 		while (t->state == TICKET_WAITS && !t->is_interrupted)
-			pthread_cond_wait(&t->change, &q->lock);
+			sleep_a_while(q, t);
 		if (t->state == TICKET_WAITS) {
 			stop_waiting(q, t);
 			rc = err_set(err, ERR_TIMEOUT, "the job was cancelled while it waited");
@@ -192,10 +330,16 @@ static void give(struct queue *q, struct ticket *t)
 {
 	if (t->state != TICKET_RUNS)
 		return;
-	t->state = TICKET_HERE;
-	t->tenant->running--;
-	q->running--;
+	stop_running(q, t);
 	hand_out(q);
+}
+
+void queue_on_overdue(struct queue *q, struct ticket *t, void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&q->lock);
+	t->overdue = fn;
+	t->overdue_arg = arg;
+	pthread_mutex_unlock(&q->lock);
 }
 
 void queue_give(struct queue *q, struct ticket *t)
@@ -239,23 +383,20 @@ void queue_leave(struct queue *q, struct ticket *t)
 	pthread_mutex_lock(&q->lock);
 	struct queue_tenant *x = t->tenant;
 	give(q, t);
-	if (--x->jobs == 0) {
-		map_del(&q->tenants, x->name, strlen(x->name));
-		free(x->name);
-		free(x);
-	}
+	if (--x->jobs == 0)
+		x->left_ms = clock_ms();
 	pthread_mutex_unlock(&q->lock);
 	pthread_cond_destroy(&t->change);
 }
 
 void queue_look(struct queue *q, struct queue_load *load)
 {
+	void *value;
 	pthread_mutex_lock(&q->lock);
-	*load = (struct queue_load){.slots = q->config.slots,
-				    .running = q->running,
-				    .waiting = q->waiting,
-				    .tenants = (unsigned)q->tenants.n,
-				    .memory_bytes = q->memory};
+	*load = (struct queue_load){
+		.slots = q->config.slots, .running = q->running, .waiting = q->waiting, .memory_bytes = q->memory};
+	for (size_t at = 0; map_next(&q->tenants, &at, NULL, NULL, &value);)
+		load->tenants += ((const struct queue_tenant *)value)->jobs > 0;
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -265,7 +406,8 @@ void queue_each(struct queue *q, void (*fn)(void *ctx, const char *tenant, unsig
 	pthread_mutex_lock(&q->lock);
 	for (size_t at = 0; map_next(&q->tenants, &at, NULL, NULL, &value);) {
 		const struct queue_tenant *x = value;
-		fn(ctx, x->name, x->running, x->waiting);
+		if (x->jobs)
+			fn(ctx, x->name, x->running, x->waiting);
 	}
 	pthread_mutex_unlock(&q->lock);
 }

@@ -240,6 +240,7 @@ static int start_service(struct worker_program *w, struct err *err)
 	struct queue_config queue = {.slots = w->slots,
 				     .places = (unsigned)number_of(w, WORKER_queue),
 				     .tenant_slots = (unsigned)number_of(w, WORKER_tenant_slots),
+				     .busy_ms = number_of(w, WORKER_busy_wall_time),
 				     .memory_bytes = (uint64_t)number_of(w, WORKER_source_memory)};
 	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
 	s->queue = queue_new(&queue);

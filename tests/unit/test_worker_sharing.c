@@ -26,7 +26,7 @@ static struct queue *queue;
 
 static void make_queue(unsigned slots, unsigned places, unsigned tenant_slots)
 {
-	queue = queue_new(&(struct queue_config){slots, places, tenant_slots, 1000});
+	queue = queue_new(&(struct queue_config){slots, places, tenant_slots, 1000, 0});
 	err_clear(&err);
 }
 
@@ -34,6 +34,8 @@ static void make_queue(unsigned slots, unsigned places, unsigned tenant_slots)
 struct waiter {
 	pthread_t thread;
 	const char *tenant;
+	struct queue_claim claim;
+	void (*overdue)(void *arg);
 	struct ticket ticket;
 	atomic_int state; // 1: has it, -1: has not got it
 	atomic_bool may_go;
@@ -45,7 +47,9 @@ static void *wait_for_slot(void *arg)
 {
 	struct waiter *w = arg;
 	struct err own = ERR_INIT;
-	queue_enter(queue, &w->ticket, w->tenant);
+	queue_enter(queue, &w->ticket, w->tenant, w->claim);
+	if (w->overdue)
+		queue_on_overdue(queue, &w->ticket, w->overdue, w);
 	int rc = queue_take(queue, &w->ticket, &own);
 	if (rc == 0)
 		order[n_order++] = w->tenant[0];
@@ -63,13 +67,18 @@ static unsigned waiting(void)
 	return load.waiting;
 }
 
-static void start(struct waiter *w, const char *tenant)
+static void start_with(struct waiter *w, struct waiter how)
 {
 	unsigned before = waiting();
-	*w = (struct waiter){.tenant = tenant};
+	*w = how;
 	ck_assert_int_eq(pthread_create(&w->thread, NULL, wait_for_slot, w), 0);
 	for (int i = 0; i < 5000 && w->state == 0 && waiting() == before; i++)
 		usleep(1000);
+}
+
+static void start(struct waiter *w, const char *tenant)
+{
+	start_with(w, (struct waiter){.tenant = tenant});
 }
 
 static void finish(struct waiter *w)
@@ -119,7 +128,7 @@ START_TEST(a_full_queue_says_so)
 	start(&three, "c");
 	expect_state(&three, -1);
 	struct ticket t;
-	queue_enter(queue, &t, "d");
+	queue_enter(queue, &t, "d", (struct queue_claim){0});
 	ck_assert_int_eq(queue_has_room(queue, &t, &err), -1);
 	ck_assert_int_eq(err.code, ERR_LIMIT);
 	queue_leave(queue, &t);
@@ -170,6 +179,90 @@ START_TEST(one_tenant_cannot_have_all_slots)
 }
 END_TEST
 
+START_TEST(the_latest_token_bounds_what_a_tenant_runs)
+{
+	struct waiter a[4];
+	make_queue(8, 10, 0);
+	start_with(&a[0], (struct waiter){.tenant = "a", .claim = {1, 100}});
+	start_with(&a[1], (struct waiter){.tenant = "a", .claim = {1, 100}});
+	ck_assert_uint_eq(waiting(), 1); // quota 1: one runs
+	start_with(&a[2], (struct waiter){.tenant = "a", .claim = {3, 101}});
+	expect_state(&a[1], 1); // a younger token has more
+	expect_state(&a[2], 1);
+	start_with(&a[3], (struct waiter){.tenant = "a", .claim = {8, 99}});
+	ck_assert_uint_eq(waiting(), 1); // an older one changes nothing
+	finish(&a[0]);
+	expect_state(&a[3], 1);
+	finish(&a[1]);
+	finish(&a[2]);
+	finish(&a[3]);
+	queue_free(queue);
+}
+END_TEST
+
+START_TEST(two_tenants_never_find_all_slots_taken_by_one)
+{
+	struct waiter a[8], b;
+	make_queue(8, 20, 0);
+	start(&b, "b");
+	finish(&b); // it was here
+	for (int i = 0; i < 8; i++)
+		start(&a[i], "a");
+	ck_assert_uint_eq(waiting(), 2);
+	start(&b, "b");
+	expect_state(&b, 1);
+	finish(&b);
+	for (int i = 0; i < 8; i++)
+		finish(&a[i]);
+	queue_free(queue);
+}
+END_TEST
+
+START_TEST(who_has_used_the_slots_for_long_waits_for_who_has_not)
+{
+	struct waiter a[3], b[2];
+	make_queue(1, 20, 0);
+	start(&a[0], "a");
+	usleep(600000);
+	start(&a[1], "a");
+	start(&a[2], "a");
+	start(&b[0], "b");
+	start(&b[1], "b");
+	finish(&a[0]);
+	expect_state(&b[0], 1); // a's next came first, but a had the slot for 600 ms
+	finish(&b[0]);
+	expect_state(&b[1], 1); // and still has used more
+	finish(&b[1]);
+	finish(&a[1]);
+	finish(&a[2]);
+	queue_free(queue);
+}
+END_TEST
+
+static void let_go(void *arg)
+{
+	struct waiter *w = arg;
+	w->may_go = true;
+}
+
+START_TEST(a_long_job_ends_when_others_wait_and_not_before)
+{
+	struct waiter a[2], b;
+	queue = queue_new(&(struct queue_config){2, 20, 2, 1000, 300});
+	for (int i = 0; i < 2; i++)
+		start_with(&a[i], (struct waiter){.tenant = "a", .overdue = let_go});
+	usleep(1500000);
+	ck_assert(!a[0].may_go && !a[1].may_go); // nobody waits
+	start(&b, "b");
+	expect_state(&b, 1);
+	ck_assert_int_eq(a[0].may_go + a[1].may_go, 1); // one of the two is enough
+	for (int i = 0; i < 2; i++)
+		finish(&a[i]);
+	finish(&b);
+	queue_free(queue);
+}
+END_TEST
+
 START_TEST(who_waits_can_be_interrupted)
 {
 	struct waiter one, two, three;
@@ -194,9 +287,9 @@ START_TEST(memory_is_bounded_for_all_and_for_each)
 {
 	struct ticket a, b, c;
 	make_queue(1, 10, 0);
-	queue_enter(queue, &a, "a");
-	queue_enter(queue, &b, "b");
-	queue_enter(queue, &c, "c");
+	queue_enter(queue, &a, "a", (struct queue_claim){0});
+	queue_enter(queue, &b, "b", (struct queue_claim){0});
+	queue_enter(queue, &c, "c", (struct queue_claim){0});
 	ck_assert_int_eq(queue_hold(queue, &a, 501, &err), -1);
 	ck_assert_int_eq(err.code, ERR_LIMIT);
 	ck_assert_int_eq(queue_hold(queue, &a, 500, &err), 0);
@@ -410,6 +503,10 @@ int main(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(q, tenants_get_slots_in_turn);
 	tcase_add_test(q, a_full_queue_says_so);
+	tcase_add_test(q, the_latest_token_bounds_what_a_tenant_runs);
+	tcase_add_test(q, two_tenants_never_find_all_slots_taken_by_one);
+	tcase_add_test(q, who_has_used_the_slots_for_long_waits_for_who_has_not);
+	tcase_add_test(q, a_long_job_ends_when_others_wait_and_not_before);
 	tcase_add_test(q, one_tenant_cannot_have_all_places);
 	tcase_add_test(q, one_tenant_cannot_have_all_slots);
 	tcase_add_test(q, who_waits_can_be_interrupted);
