@@ -19,10 +19,11 @@ enum agent_cgroups { CGROUPS_NONE, CGROUPS_V1, CGROUPS_V2 };
 
 struct agent {
 	bool is_sandbox;
-	int socket;               // the connection to the worker
-	const char *scratch;      // `process`: the directory for scratch directories
-	struct sock_fprog filter; // sandbox: seccomp's program for jobs
-	int landlock_abi;         // 0: the kernel has none
+	int socket;                 // the connection to the worker
+	const char *scratch;        // `process`: the directory for scratch directories
+	struct sock_fprog filter;   // sandbox: seccomp's program for jobs
+	bool landlock_if_available; // run without where the kernel has none
+	int landlock_abi;           // 0: it has none
 	enum agent_cgroups cgroups;
 	int memory_dir, pids_dir; // the session's cgroups, owned by our user; v2: the same one
 	unsigned jobs;            // at once

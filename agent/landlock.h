@@ -3,7 +3,8 @@
 #ifndef COFFER_AGENT_LANDLOCK_H
 #define COFFER_AGENT_LANDLOCK_H
 
-int landlock_abi(void);      // the kernel's version of it; 0: it has none; -1 with errno: it may not be used here
+int landlock_abi(
+	void); // the kernel's version of it; -1 with errno: it has none (ENOSYS, EOPNOTSUPP), or it may not be used here
 int landlock_apply(int abi); // needs no_new_privs; 0 for `abi` 0; -1 with errno
 
 #endif

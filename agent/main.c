@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "remote/rpc.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ static const struct option options[] = {
 	{"memory", required_argument, NULL, 'm'},  // descriptor of the session's cgroup
 	{"pids", required_argument, NULL, 'p'},    // the same for v1's second hierarchy
 	{"jobs", required_argument, NULL, 'j'},    // at once
+	{"landlock-if-available", no_argument, NULL, 'l'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -87,6 +89,9 @@ static int take_option(struct agent *a, int option, const char *value, struct er
 		if (number(value, GUEST_MAX_JOBS, &n, err) < 0)
 			return -1;
 		a->jobs = (unsigned)n;
+		return 0;
+	case 'l':
+		a->landlock_if_available = true;
 		return 0;
 	default:
 		return err_set(err, ERR_USAGE, "an unknown option");
@@ -150,6 +155,8 @@ static int start(struct agent *a, int argc, char **argv, struct err *err)
 	if (take_options(a, argc, argv, err) < 0)
 		return -1;
 	a->landlock_abi = a->is_sandbox ? landlock_abi() : 0;
+	if (a->landlock_abi < 0 && a->landlock_if_available && (errno == ENOSYS || errno == EOPNOTSUPP))
+		a->landlock_abi = 0; // the operator has said so, and the worker's label tells it
 	if (a->landlock_abi < 0)
 		return err_errno(err, "cannot set up the sandbox: landlock");
 	a->slots = slots_new(a->jobs);

@@ -1,5 +1,8 @@
 #include "base/value.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -191,4 +194,25 @@ bool value_is_name(const char *text, size_t most, const char *others)
 				   (text[n] >= '0' && text[n] <= '9') || strchr(others, text[n])))
 			return false;
 	return n > 0;
+}
+
+static bool is_loopback(const char *host)
+{
+	struct in_addr four;
+	struct in6_addr six;
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return ntohl(four.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, host, &six) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127);
+	return strcmp(host, "localhost") == 0;
+}
+
+bool value_is_of_this_machine(const char *address)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *host;
+	uint16_t port;
+	if (strncmp(address, "unix:", 5) == 0)
+		return true;
+	return value_split_address(&a, address, &host, &port) && is_loopback(host);
 }

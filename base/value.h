@@ -32,6 +32,9 @@ const char *value_shown(struct arena *a, const char *text);
 void value_make_plain(char *text);
 // The parts of HOST:PORT, which may be "[::1]:80" or ":80" (host ""). False: it is none. Takes ports 0 to 65535.
 bool value_split_address(struct arena *a, const char *text, const char **host, uint16_t *port);
+// Of "HOST:PORT" or "unix:PATH": nobody on another machine can reach it. Decided on the parsed address (127.0.0.0/8, ::1), or the
+// one name "localhost": a name as 127.example.org is anybody's.
+bool value_is_of_this_machine(const char *address);
 // Whether the text has 1 to `most` characters out of A-Z a-z 0-9 and `others`.
 bool value_is_name(const char *text, size_t most, const char *others);
 

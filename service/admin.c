@@ -19,6 +19,7 @@
 struct client {
 	int fd; // -1: no client
 	int64_t ends_ms;
+	uint64_t number; // in the order in which they came
 	struct buf in, out;
 	size_t sent;
 };
@@ -29,6 +30,7 @@ struct admin {
 	void *ctx;
 	int listener, stop_fd;
 	pthread_t thread;
+	uint64_t accepted;
 	struct client clients[ADMIN_MAX_CLIENTS];
 };
 
@@ -133,18 +135,35 @@ static void client_write(struct client *c)
 
 // ---- the thread ---------------------------------------------------------------------------------------------------
 
+// A free place, or that of the oldest client that has not asked yet: silent connections shut nobody out.
+static struct client *place_for_one(struct admin *a)
+{
+	struct client *oldest = NULL;
+	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
+		struct client *c = &a->clients[i];
+		if (c->fd < 0)
+			return c;
+		if (!c->out.len && (!oldest || c->number < oldest->number))
+			oldest = c;
+	}
+	return oldest;
+}
+
 static void accept_client(struct admin *a)
 {
 	int fd = accept4(a->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
-		if (a->clients[i].fd >= 0)
-			continue;
-		a->clients[i] = (struct client){.fd = fd, .ends_ms = clock_ms() + ADMIN_TIMEOUT_MS};
+	struct client *c = place_for_one(a);
+	if (!c) {
+		close(fd);
 		return;
 	}
-	close(fd);
+	client_close(c);
+	*c = (struct client){.fd = fd, .ends_ms = clock_ms() + ADMIN_TIMEOUT_MS, .number = ++a->accepted};
+	client_read(a, c); // who asks has often done so by now, and is not in the way of others
+	if (c->fd >= 0 && c->out.len)
+		client_write(c);
 }
 
 // Fills in what to wait for; returns for how long.
@@ -201,7 +220,7 @@ static int listen_at(const char *address, char bound[ADMIN_ADDRESS_MAX], struct 
 		return err_set(err, ERR_NOT_FOUND, "cannot resolve '%s': %s", address, gai_strerror(rc));
 	int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, ADMIN_MAX_CLIENTS) < 0) {
+	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, SOMAXCONN) < 0) {
 		err_errno(err, "cannot listen at '%s'", address);
 		if (fd >= 0)
 			close(fd);

@@ -2,7 +2,7 @@
 //
 // It has no authentication and is meant for loopback or a network of the operator's own. Every answer is a text that is made
 // when it is asked for; the connection ends with it. At most ADMIN_MAX_CLIENTS at once, of which each has ADMIN_TIMEOUT_MS
-// and may send ADMIN_MAX_REQUEST bytes. (libmicrohttpd would do the same, but the distribution's brings GnuTLS and its
+// and may send ADMIN_MAX_REQUEST bytes; when there are more, the oldest that has not asked yet makes room. (libmicrohttpd would do the same, but the distribution's brings GnuTLS and its
 // libraries into a program that starts for every verb.)
 #ifndef COFFER_SERVICE_ADMIN_H
 #define COFFER_SERVICE_ADMIN_H

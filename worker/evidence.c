@@ -59,11 +59,11 @@ void evidence_source(struct evidence *e, const uint8_t digest[32])
 		e->row.value[AUDIT_source_digest] = hex(e, digest);
 }
 
-void evidence_session(struct evidence *e, int pid, const char *monitor)
+void evidence_session(struct evidence *e, const char *label, int pid, const char *monitor)
 {
 	if (!e->log)
 		return;
-	e->row.value[AUDIT_vm] = arena_printf(&e->arena, "%s-%d", e->row.value[AUDIT_isolation], pid);
+	e->row.value[AUDIT_vm] = arena_printf(&e->arena, "%s-%d", label, pid);
 	e->row.value[AUDIT_monitor] = monitor;
 }
 

@@ -20,7 +20,7 @@ int evidence_begin(struct evidence *e, struct audit_log *log, const char *worker
 		   enum isolation isolation, struct err *err);
 void evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity);
 void evidence_source(struct evidence *e, const uint8_t digest[32]);
-void evidence_session(struct evidence *e, int pid, const char *monitor); // `monitor` NULL: there is none
+void evidence_session(struct evidence *e, const char *label, int pid, const char *monitor); // `monitor` NULL: there is none
 void evidence_run(struct evidence *e, const struct job_result *run);
 void evidence_result(struct evidence *e, const struct key *key, const struct result *x);
 // The same whether there is a log or not: for who compares with a row that is written.

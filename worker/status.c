@@ -64,7 +64,7 @@ static int write_status(void *ctx, struct buf *b)
 	buf_addc(b, '{');
 	json_add_field(b, "version", COFFER_VERSION);
 	json_add_field(b, "name", s->name);
-	json_add_field(b, "isolation", isolation_name((int)runtime_isolation(s->runtime)));
+	json_add_field(b, "isolation", runtime_label(s->runtime));
 	add_flag(b, "draining", s->is_draining);
 	add_flag(b, "registered", registration_is_up(w->registration));
 	add_number(b, "slots", load.slots);

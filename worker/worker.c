@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/value.h"
 #include "remote/net/tls.h"
 #include "service/admin.h"
 #include "service/program.h"
@@ -79,17 +80,6 @@ static int64_t number_of(const struct worker_program *w, enum worker_option id)
 
 // ---- what is to be ------------------------------------------------------------------------------------------------
 
-static bool is_loopback(struct arena *a, const char *address)
-{
-	const char *host;
-	uint16_t port;
-	if (strncmp(address, "unix:", 5) == 0)
-		return true;
-	if (!value_split_address(a, address, &host, &port))
-		return false;
-	return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
-}
-
 static int check_options(struct worker_program *w, struct err *err)
 {
 	static const enum worker_option needed[] = {WORKER_certificate, WORKER_key, WORKER_token_jwks};
@@ -98,7 +88,7 @@ static int check_options(struct worker_program *w, struct err *err)
 	w->is_open = number_of(w, WORKER_insecure_loopback);
 	if (strncmp(listen, "unix:", 5) != 0 && !value_split_address(&w->arena, listen, &host, &port))
 		return err_set(err, ERR_USAGE, "'listen' takes HOST:PORT or unix:PATH");
-	if (w->is_open && !is_loopback(&w->arena, listen))
+	if (w->is_open && !value_is_of_this_machine(listen))
 		return err_set(err, ERR_USAGE, "'insecure_loopback' goes with an address of this machine only, not '%s'",
 			       listen);
 	if (w->is_open && *text_of(w, WORKER_scheduler))
@@ -191,6 +181,7 @@ static int start_runtime(struct worker_program *w, struct err *err)
 		.jobs = w->slots + SPARE_JOBS,
 		.session_memory_bytes = (uint64_t)number_of(w, WORKER_session_memory),
 		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
+		.landlock_if_available = number_of(w, WORKER_landlock) == 1,
 	};
 	enum isolation kind = number_of(w, WORKER_runtime) == 1 ? ISOLATION_PROCESS : ISOLATION_SANDBOX;
 	return runtime_new(kind, &config, &w->service.runtime, err);
@@ -322,8 +313,7 @@ static int start(struct worker_program *w, struct err *err)
 	if (runtime_isolation(w->service.runtime) == ISOLATION_PROCESS)
 		log_event(LOG_LEVEL_WARN, "the runtime 'process' is no boundary: jobs can read and do what this user can");
 	log_event(LOG_LEVEL_INFO, "worker serves", LOG_TEXT("worker", w->name), LOG_TEXT("address", bound),
-		  LOG_TEXT("admin", admin),
-		  LOG_TEXT("isolation", isolation_name((int)runtime_isolation(w->service.runtime))),
+		  LOG_TEXT("admin", admin), LOG_TEXT("isolation", runtime_label(w->service.runtime)),
 		  LOG_NUMBER("slots", w->slots), LOG_TEXT("folder", w->directory), LOG_TEXT("version", COFFER_VERSION));
 	return 0;
 }

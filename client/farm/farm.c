@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/value.h"
 #include "proto/coffer.pb-c.h"
 #include "remote/loop.h"
 #include "remote/net/tls.h"
@@ -124,19 +125,13 @@ static int use_scheduler(struct farm *f, const struct config *c, struct err *err
 	return 0;
 }
 
-static bool is_of_this_machine(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
-	       strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
-}
-
 // Without a scheduler there are no tokens and no certificates: only for workers of this machine.
 static int use_workers(struct farm *f, const char *words, struct err *err)
 {
 	AUTO_FREE char *copy = mem_strdup(words);
 	char *save = NULL;
 	for (char *w = strtok_r(copy, " \t,", &save); w; w = strtok_r(NULL, " \t,", &save)) {
-		if (!is_of_this_machine(w))
+		if (!value_is_of_this_machine(w))
 			return err_set(
 				err, ERR_USAGE,
 				"worker '%s' is another machine: those are reached through a scheduler (setting scheduler)",
@@ -208,7 +203,7 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 		const Coffer__V1__Route *from = reply->routes[i];
 		const uint8_t *pin = from->certificate_sha256.len == 32 ? from->certificate_sha256.data : NULL;
 		struct route *r = find_route(f, from);
-		if (!pin && !is_of_this_machine(from->address))
+		if (!pin && !value_is_of_this_machine(from->address))
 			continue; // plain text over a network
 		if (!r && is_struck_out(f, from->worker))
 			continue; // another address makes no other worker of it

@@ -57,6 +57,8 @@ static inline const char *agent_path(void)
 	return strcat(path, "/coffer-agent");
 }
 
+static struct runtime_config config_of_tests;
+
 static inline void make_runtime(enum isolation kind, const struct limits *limits)
 {
 	static char extra[4096], scratch[4096];
@@ -69,6 +71,7 @@ static inline void make_runtime(enum isolation kind, const struct limits *limits
 	struct runtime_config config = {.loop = loop, .agent = agent_path(), .directory = scratch, .toolchain = &toolchain};
 	if (limits)
 		config.limits = *limits;
+	config_of_tests = config;
 	ck_assert_msg(runtime_new(kind, &config, &runtime, &err) == 0, "%s", err.text);
 }
 

@@ -79,6 +79,17 @@ static void answers(const char *request, const char *status)
 	ck_assert_msg(strncmp(text, status, strlen(status)) == 0, "%s", text);
 }
 
+START_TEST(silent_connections_do_not_shut_anybody_out)
+{
+	int silent[64];
+	for (size_t i = 0; i < COUNT_OF(silent); i++)
+		silent[i] = connected();
+	answers("GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 503");
+	for (size_t i = 0; i < COUNT_OF(silent); i++)
+		close(silent[i]);
+}
+END_TEST
+
 START_TEST(a_page_is_answered_whole)
 {
 	answers("GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\n");
@@ -158,6 +169,7 @@ static Suite *admin_suite(void)
 	TCase *tc = tcase_create("admin");
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, silent_connections_do_not_shut_anybody_out);
 	tcase_add_test(tc, a_page_is_answered_whole);
 	tcase_add_test(tc, head_has_no_body);
 	tcase_add_test(tc, a_page_may_say_that_it_is_not_well);

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/value.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -169,6 +170,28 @@ START_TEST(child_is_collected_within_time_and_size)
 }
 END_TEST
 
+START_TEST(an_address_is_of_this_machine_by_what_it_is_and_not_by_its_text)
+{
+	static const char *const here[] = {"127.0.0.1:1",    "127.9.9.9:7430", "[::1]:7430",
+					   "localhost:7430", "unix:/x",        "[::ffff:127.0.0.1]:1"};
+	static const char *const elsewhere[] = {"127.example.org:7430",
+						"127.0.0.1.example.org:1",
+						"127.1:1",
+						"localhost.example.org:1",
+						"[::]:7430",
+						"0.0.0.0:1",
+						"128.0.0.1:1",
+						"[::2]:1",
+						"localhost",
+						"",
+						"unixx:/x"};
+	for (size_t i = 0; i < COUNT_OF(here); i++)
+		ck_assert_msg(value_is_of_this_machine(here[i]), "%s", here[i]);
+	for (size_t i = 0; i < COUNT_OF(elsewhere); i++)
+		ck_assert_msg(!value_is_of_this_machine(elsewhere[i]), "%s", elsewhere[i]);
+}
+END_TEST
+
 START_TEST(arena_gives_zeroed_memory_of_any_size)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -196,6 +219,7 @@ int main(void)
 	tcase_add_test(t, write_atomic_leaves_no_temp_file_and_replaces_whole);
 	tcase_add_test(t, read_refuses_what_is_no_file_and_what_is_too_large);
 	tcase_add_test(t, child_is_collected_within_time_and_size);
+	tcase_add_test(t, an_address_is_of_this_machine_by_what_it_is_and_not_by_its_text);
 	tcase_add_test(t, arena_gives_zeroed_memory_of_any_size);
 	suite_add_tcase(s, t);
 	SRunner *r = srunner_create(s);

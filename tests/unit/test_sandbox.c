@@ -416,14 +416,19 @@ END_TEST
 
 // ---- refusals -------------------------------------------------------------------------------------------------------
 
-// From now on this process and all it starts get EPERM for that call.
-static void forbid(int call)
+// From now on this process and all it starts get an error for that call.
+static void forbid_with(int call, unsigned number)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	ck_assert_ptr_nonnull(ctx);
-	ck_assert_int_eq(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), call, 0), 0);
+	ck_assert_int_eq(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(number), call, 0), 0);
 	ck_assert_int_eq(seccomp_load(ctx), 0);
 	seccomp_release(ctx);
+}
+
+static void forbid(int call)
+{
+	forbid_with(call, EPERM);
 }
 
 static const struct refusal {
@@ -461,6 +466,31 @@ START_TEST(what_can_not_be_set_up_is_refused_by_name)
 		runtime_session_close(s);
 	}
 	ck_assert_msg(!r->text || strstr(err.text, r->text), "%d: %s", _i, err.text);
+}
+END_TEST
+
+// A kernel without landlock: there is no fallback, unless the operator has said so, and then it shows.
+START_TEST(a_kernel_without_landlock_is_refused_or_told)
+{
+	static const unsigned numbers[] = {ENOSYS, EOPNOTSUPP};
+	struct runtime_config c = config_of_tests;
+	struct runtime *r = NULL;
+	forbid_with(SCMP_SYS(landlock_create_ruleset), numbers[_i]);
+	ck_assert_int_eq(runtime_new(ISOLATION_SANDBOX, &c, &r, &err), -1);
+	ck_assert_msg(strstr(err.text, "cannot set up the sandbox: landlock") != NULL, "%s", err.text);
+	c.landlock_if_available = true;
+	ck_assert_msg(runtime_new(ISOLATION_SANDBOX, &c, &r, &err) == 0, "%s", err.text);
+	ck_assert_str_eq(runtime_label(r), "sandbox-without-landlock");
+	ck_assert_str_eq(runtime_label(runtime), "sandbox");
+	struct runtime_session *s;
+	struct trial t;
+	ck_assert_msg(runtime_session_open(r, "tenant", "host", NULL, &s, &err) == 0, "%s", err.text);
+	trial_init(&t, "true");
+	trial_run_in(&t, s);
+	expect_status(&t, 0);
+	trial_release(&t);
+	runtime_session_close(s);
+	runtime_free(r);
 }
 END_TEST
 
@@ -509,6 +539,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, a_killed_worker_takes_everything_with_it);
 	tcase_add_test(tc, a_session_of_root_is_nobody_on_the_host);
 	tcase_add_test(tc, images_are_directories_by_digest);
+	tcase_add_loop_test(tc, a_kernel_without_landlock_is_refused_or_told, 0, 2);
 	tcase_add_loop_test(tc, what_can_not_be_set_up_is_refused_by_name, 0, COUNT_OF(refusals));
 	tcase_add_test(tc, a_runtime_that_can_not_work_is_not_made);
 	suite_add_tcase(s, tc);

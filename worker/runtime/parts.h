@@ -19,6 +19,7 @@ struct runtime {
 	unsigned jobs;
 	uint64_t session_memory_bytes;
 	struct cgroup_home cgroups;
+	bool landlock_if_available, has_landlock;
 };
 
 // Where a session's agent runs.

@@ -63,6 +63,8 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 		arguments[n++] = "--pids";
 		arguments[n++] = p->cgroup.pids_dir == p->cgroup.memory_dir ? "5" : "6";
 	}
+	if (is_sandbox && r->landlock_if_available)
+		arguments[n++] = "--landlock-if-available";
 	struct start start = {.ops = ops,
 			      .clone_flags = clone_flags,
 			      .what = is_sandbox ? "the sandbox" : "the agent",

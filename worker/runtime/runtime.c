@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -60,6 +61,8 @@ static int check(const struct runtime *r, const struct runtime_config *c, struct
 		return err_set(err, ERR_USAGE, "at most %d jobs at once in one session", GUEST_MAX_JOBS);
 	if (c->cgroups_required && r->cgroups.version == CGROUP_NONE)
 		return err_set(err, ERR_ACCESS, "cannot set up cgroups: %s", r->cgroups.reason);
+	if (r->isolation == ISOLATION_SANDBOX && !r->has_landlock && !c->landlock_if_available)
+		return err_errno(err, "cannot set up the sandbox: landlock ('landlock = if_available' goes without)");
 	return limits_check(&r->limits, err);
 }
 
@@ -76,6 +79,9 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	r->session_memory_bytes = c->session_memory_bytes;
 	r->agent = open(c->agent, O_PATH | O_CLOEXEC);
 	cgroup_find_home(&r->cgroups);
+	r->landlock_if_available = c->landlock_if_available;
+	errno = 0;
+	r->has_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 	if (check(r, c, err) < 0) {
 		runtime_free(r);
 		return -1;
@@ -89,6 +95,13 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 enum isolation runtime_isolation(const struct runtime *r)
 {
 	return r->isolation;
+}
+
+const char *runtime_label(const struct runtime *r)
+{
+	return r->isolation != ISOLATION_SANDBOX ? isolation_name((int)r->isolation)
+	       : r->has_landlock                 ? "sandbox"
+						 : "sandbox-without-landlock";
 }
 
 void runtime_free(struct runtime *r)

@@ -49,12 +49,15 @@ struct runtime_config {
 	unsigned jobs;                            // at once in one session; 0: 1024, at most 8192
 	uint64_t session_memory_bytes;            // of all jobs of a session together, by cgroup; 0: what the machine has
 	bool cgroups_required;                    // refuse to open sessions where cgroups can't be used
+	bool landlock_if_available; // `sandbox` goes without landlock where the kernel has none; else it is refused
 };
 
 // Knows the kind and checks what can be known before a session (the agent is there, the directory is). `config` is copied.
 int runtime_new(enum isolation kind, const struct runtime_config *config, struct runtime **runtime, struct err *err);
 enum isolation runtime_isolation(const struct runtime *runtime);
-void runtime_free(struct runtime *runtime); // after its sessions
+const char *
+runtime_label(const struct runtime *runtime); // what it is in full: "process", "sandbox", "sandbox-without-landlock"
+void runtime_free(struct runtime *runtime);   // after its sessions
 
 // `image` is "host:…" (the part after the colon is not looked at here) or "sha256:…". `most` may be NULL: the runtime's.
 // Takes some milliseconds. ERR_NOT_FOUND: there is no such image.
