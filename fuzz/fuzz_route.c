@@ -16,6 +16,7 @@ static const char tenants_text[] = "[tenant a]\nslots = 7\nimage = *\nclaim = a\
 struct world {
 	struct registry *registry;
 	struct grants *grants;
+	struct orders *orders;
 	struct tenants *tenants;
 	uint64_t sessions[4];
 	int64_t now;
@@ -78,7 +79,7 @@ static void ask(struct world *w, const uint8_t *p, size_t n)
 				   .n_avoid = r->n_avoid};
 	struct route_answer answer;
 	if (q.tenant && grants_may_ask(w->grants, q.tenant->name, w->now)) {
-		route_decide(w->registry, w->grants, &q, w->now, 30000, &answer);
+		route_decide(w->registry, w->grants, w->orders, &q, w->now, 30000, &answer);
 		check_answer(w, &q, &answer);
 	}
 	coffer__v1__route_request__free_unpacked(r, NULL);
@@ -86,7 +87,7 @@ static void ask(struct world *w, const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = {.registry = registry_new(5000, 8), .grants = grants_new(), .now = 1};
+	struct world w = {.registry = registry_new(5000, 8), .grants = grants_new(), .orders = orders_new(), .now = 1};
 	if (tenants_parse("t", tenants_text, sizeof tenants_text - 1, &w.tenants, NULL) < 0)
 		abort();
 	while (size >= 2) {
@@ -113,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	registry_free(w.registry);
 	grants_free(w.grants);
+	orders_free(w.orders);
 	tenants_free(w.tenants);
 	return 0;
 }

@@ -283,6 +283,7 @@ static void send_duplex(struct rpc_call *call, int32_t sent, int32_t wanted)
 	Interop__Payload payload = INTEROP__PAYLOAD__INIT;
 	payload.body.len = (size_t)sent;
 	AUTO_FREE uint8_t *body = payload.body.data = mem_alloc((size_t)sent + 1);
+	(void)body;
 	p.size = wanted;
 	q.payload = &payload;
 	q.n_response_parameters = 1;

@@ -253,6 +253,7 @@ static bool send_parts(struct rpc_call *call, const Interop__StreamingOutputCall
 			return false;
 		payload.body.len = (size_t)q->response_parameters[i]->size;
 		AUTO_FREE uint8_t *body = payload.body.data = mem_alloc(payload.body.len + 1);
+		(void)body;
 		r.payload = &payload;
 		if (rpc_send(call, &r.base, NULL))
 			return false;

@@ -3,6 +3,7 @@
 #define COFFER_TESTS_CMDLINE_HELPERS_H
 
 #include "compiler/cmdline.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -81,11 +82,7 @@ static inline int run_tests(const char *name, const TTest *const *tests, size_t 
 	for (size_t i = 0; i < n; i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -235,11 +236,7 @@ static inline void make_directory(void)
 
 static inline int run_suite(Suite *(*make)(void))
 {
-	SRunner *sr = srunner_create(make());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(make());
 }
 
 static inline int run_as_nobody(Suite *(*make)(void))

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -68,7 +69,7 @@ static inline struct digest key_of(unsigned n)
 
 static inline char *blob_path(enum store_kind kind, const struct digest *key)
 {
-	static const char *const names[] = {"result", "manifest", "unit", "text"};
+	static const char *const names[STORE_KINDS] = {"result", "manifest", "unit", "text", "toolchain"};
 	char hex[DIGEST_HEX];
 	digest_hex(key, hex);
 	return mem_printf("%s/v1/%s/%.2s/%s", dir, names[kind], hex, hex + 2);
@@ -174,11 +175,7 @@ static inline void add_tests(Suite *suite, const char *name, const TTest *const 
 
 static inline int run_suite(Suite *suite)
 {
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite);
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "service/metrics.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -183,9 +184,5 @@ static Suite *admin_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(admin_suite());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
+	return unit_run(admin_suite());
 }

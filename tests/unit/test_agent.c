@@ -4,6 +4,7 @@
 #include "agent/slots.c"
 
 #include "base/file.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -155,9 +156,7 @@ END_TEST
 
 static void set_up_scratch(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-agent-XXXXXX", tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	err_clear(&err);
 	agent = (struct agent){.scratch = directory};
 	scratch = (struct scratch)SCRATCH_INIT;
@@ -260,9 +259,5 @@ static Suite *make_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(make_suite());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(make_suite());
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "depscan/directory_watch.h"
 #include "depscan/watch.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -303,9 +304,5 @@ int main(void)
 	tcase_add_test(tc, a_file_system_that_does_not_tell_has_no_stamps);
 	tcase_add_test(tc, it_is_bounded);
 	tcase_add_test(tc, threads_never_see_an_old_stamp);
-	SRunner *sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/value.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -222,9 +223,5 @@ int main(void)
 	tcase_add_test(t, an_address_is_of_this_machine_by_what_it_is_and_not_by_its_text);
 	tcase_add_test(t, arena_gives_zeroed_memory_of_any_size);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_run(s);
 }

@@ -1,6 +1,7 @@
 // Which programs pass for compilers.
 #include "compiler/compiler.h"
 #include "depscan/files.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -103,10 +104,7 @@ int main(void)
 	for (size_t i = 0; i < COUNT_OF(tests); i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	int failed = unit_run(s);
 	static const char *const left[] = {"gcc", "cc", "g++", "ccache", "clang"};
 	for (size_t i = 0; i < COUNT_OF(left); i++) {
 		AUTO_FREE char *name = mem_printf("%s/%s", dir, left[i]);

@@ -2,6 +2,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -407,9 +408,5 @@ int main(void)
 	tcase_add_test(t, default_targets_and_ignore_lists_are_understood);
 	tcase_add_test(t, names_that_the_assembler_read_are_found);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -1,6 +1,7 @@
 // depscan/findings: whatever is another thing than it was at a name, or on the way to it, is noticed; nothing else is.
 #include "base/clock.h"
 #include "depscan/findings.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -259,9 +260,5 @@ int main(void)
 	tcase_add_test(t, they_can_be_stored);
 	tcase_add_test(t, circles_and_long_names_are_errors);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_run(s);
 }

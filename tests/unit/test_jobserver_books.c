@@ -1,6 +1,7 @@
 // The books of the elastic jobserver: never more than the limit, whatever happens in whatever order.
 #include "jobserver/books.h"
 #include "jobserver/clients.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -344,9 +345,5 @@ int main(void)
 	tcase_add_test(t, every_step_keeps_the_sum_within_the_limit);
 	tcase_add_test(t, a_random_build_never_runs_more_local_commands_than_the_limit);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -1,5 +1,6 @@
 // What launchers and gates say, and what they are told: order, limits, and ends at any moment.
 #include "jobserver/clients.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -301,9 +302,5 @@ int main(void)
 	tcase_add_test(t, a_slot_is_lent_once_and_an_unknown_one_never);
 	tcase_add_test(t, a_command_that_ends_before_its_launcher_takes_the_loan_with_it);
 	suite_add_tcase(suite, t);
-	SRunner *r = srunner_create(suite);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "jobserver/client/lease.h"
 
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -335,9 +336,5 @@ int main(void)
 	tcase_add_test(t, lending_can_be_turned_off);
 	tcase_add_test(t, a_front_end_tells_of_its_idle_slots);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -2,6 +2,7 @@
 #include "jobserver/client/makeflags.h"
 
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <string.h>
@@ -228,9 +229,5 @@ int main(void)
 	tcase_add_test(t, jobs_are_found_in_makeflags);
 	tcase_add_test(t, the_jobserver_stands_behind_the_letters_and_before_the_rest);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -9,6 +9,7 @@
 #include "jobserver/pool.h"
 #include "jobserver/tool.h"
 #include "jobserver/tree.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -460,9 +461,5 @@ int main(void)
 	tcase_add_test(t, what_a_killed_build_left_is_removed_by_the_next_and_a_living_one_is_not);
 	tcase_add_test(t, a_directory_whose_name_needs_quoting_is_not_used);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

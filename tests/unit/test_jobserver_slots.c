@@ -1,5 +1,6 @@
 // The daemon's gate: never more inside than there are slots, first come first served, and nobody waits for ever.
 #include "jobserver/slots.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdatomic.h>
@@ -127,9 +128,5 @@ int main(void)
 	tcase_add_test(t, past_the_limit_one_goes_on_without_a_slot);
 	tcase_add_test(t, size_zero_is_no_limit);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

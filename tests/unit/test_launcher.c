@@ -2,6 +2,7 @@
 // (tests/e2e/launcher.sh).
 #include "client/launcher/launcher.h"
 #include "client/wire/env_names.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -29,9 +30,7 @@ static void put(const char *name, mode_t mode)
 static void setup(void)
 {
 	static const char *const dirs[] = {"a", "b", "c"};
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-launcher-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	for (size_t i = 0; i < COUNT_OF(dirs); i++)
 		ck_assert_int_eq(mkdir(in_directory(dirs[i]), 0700), 0);
 	put("coffer", 0755);
@@ -190,9 +189,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(suite());
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite());
 }

@@ -4,6 +4,7 @@
 #include "depscan/absent.h"
 #include "depscan/linediff.h"
 #include "depscan/manifest.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -298,9 +299,5 @@ int main(void)
 	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_directory_changes);
 	tcase_add_test(f, with_a_scanner_includes_are_followed_to_what_they_reach);
 	suite_add_tcase(s, f);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_run(s);
 }

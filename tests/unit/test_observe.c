@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "observe/observe.h"
 #include "tests/unit/forbid.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -231,9 +232,5 @@ int main(void)
 	tcase_add_test(t, without_ptrace_it_says_that_nothing_can_be_observed);
 	tcase_add_test(t, it_can_be_observed_here);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_run(s);
 }

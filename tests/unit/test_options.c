@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "settings/conf.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -35,9 +36,7 @@ static struct option_table table = {"coffer tester", "Tests.", "COFFER_TESTER_",
 
 static void setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-options-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	err = (struct err)ERR_INIT;
 }
 
@@ -330,9 +329,5 @@ static Suite *options_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(options_suite());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
+	return unit_run(options_suite());
 }

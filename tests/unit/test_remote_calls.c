@@ -4,6 +4,7 @@
 #include "tests/unit/remote_fixture.h"
 
 #include "base/clock.h"
+#include "tests/unit/unit.h"
 
 #include <pthread.h>
 
@@ -654,7 +655,6 @@ int main(void)
 	tcase_add_test(c, a_cancelled_call_is_told_to_its_server);
 	tcase_add_test(c, cancel_wakes_a_receiver_and_a_blocked_sender);
 	tcase_add_test(c, a_callback_tells_of_the_end_once);
-	tcase_add_test(c, a_deadline_ends_a_call_on_both_sides);
 	tcase_add_test(c, a_receive_with_a_limit_comes_back_and_the_call_goes_on);
 	tcase_add_test(c, a_lost_connection_ends_its_calls_as_unavailable);
 	tcase_add_test(c, calls_outlive_their_channels_handle);
@@ -671,9 +671,9 @@ int main(void)
 	tcase_add_test(c, health_watchers_see_each_change);
 	tcase_add_test(c, a_broken_unary_request_is_refused);
 	suite_add_tcase(s, c);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	TCase *watching = unit_clock_case(s);
+	tcase_add_checked_fixture(watching, setup, stop_all);
+	tcase_set_timeout(watching, 60);
+	tcase_add_test(watching, a_deadline_ends_a_call_on_both_sides);
+	return unit_run(s);
 }

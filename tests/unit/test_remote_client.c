@@ -8,6 +8,7 @@
 #include "client/farm/preprocess.h"
 #include "compiler/travel.h"
 #include "tests/unit/cmdline_helpers.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -321,9 +322,5 @@ int main(void)
 	tcase_add_test(t, a_server_says_when_to_come_again);
 	tcase_add_test(t, who_has_lied_is_struck_out_under_all_its_addresses);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

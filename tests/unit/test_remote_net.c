@@ -6,6 +6,7 @@
 #include "tests/unit/remote_fixture.h"
 
 #include "base/clock.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -102,9 +103,7 @@ static void new_client_tls(const char *ca, const char *own)
 
 static void setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-net-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	server_tls = client_tls = NULL;
 	start_server(NULL);
 }
@@ -477,9 +476,7 @@ int main(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, calls_go_over_tcp_and_unix_sockets);
 	tcase_add_test(c, a_dead_socket_is_replaced_and_a_live_one_is_not);
-	tcase_add_test(c, nobody_there_is_an_error_within_the_time);
 	tcase_add_test(c, connections_past_the_limit_are_closed);
-	tcase_add_test(c, a_target_connects_again_after_a_pause);
 	tcase_add_test(c, threads_share_one_attempt);
 	suite_add_tcase(s, c);
 	c = tcase_create("tls");
@@ -494,9 +491,10 @@ int main(void)
 	tcase_add_test(c, plain_text_and_tls_do_not_meet);
 	tcase_add_test(c, contexts_without_what_they_need_are_refused);
 	suite_add_tcase(s, c);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	TCase *watching = unit_clock_case(s);
+	tcase_add_checked_fixture(watching, setup, teardown);
+	tcase_set_timeout(watching, 60);
+	tcase_add_test(watching, nobody_there_is_an_error_within_the_time);
+	tcase_add_test(watching, a_target_connects_again_after_a_pause);
+	return unit_run(s);
 }

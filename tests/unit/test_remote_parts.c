@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -484,9 +485,5 @@ int main(void)
 	tcase_add_test(c, addresses_are_read_and_named);
 	tcase_add_test(c, what_is_no_address_is_refused);
 	suite_add_tcase(s, c);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -4,6 +4,7 @@
 #include "proto/health.pb-c.h"
 #include "remote/shares.h"
 #include "tests/unit/remote_fixture.h"
+#include "tests/unit/unit.h"
 
 #include <netinet/in.h>
 
@@ -320,9 +321,5 @@ int main(void)
 	tcase_add_test(c, idle_connections_of_strangers_make_room_and_tenants_stay);
 	tcase_add_test(c, a_strangers_idle_connection_is_closed_after_seconds_when_room_is_short);
 	suite_add_tcase(s, c);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -2,6 +2,7 @@
 #include "compiler/cmdline.h"
 
 #include "base/file.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -228,9 +229,5 @@ int main(void)
 	for (size_t i = 0; i < COUNT_OF(tests); i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -299,8 +299,10 @@ static size_t count_scratch(void)
 START_TEST(process_leaves_no_files_and_no_processes)
 {
 	struct trial t;
-	static const char *const script[] = {"sh", "-c",
-					     "mkdir -p a/b; touch a/b/c $TMPDIR/d; (setsid sleep 1000 &) ; echo $$", NULL};
+	// A length that nobody else sleeps for.
+	AUTO_FREE char *text =
+		mem_printf("mkdir -p a/b; touch a/b/c $TMPDIR/d; (setsid sleep 1000.%d &) ; echo $$", (int)getpid());
+	const char *const script[] = {"sh", "-c", text, NULL};
 	trial_init(&t, NULL);
 	memcpy(t.arguments, script, sizeof script);
 	trial_run(&t);
@@ -308,7 +310,7 @@ START_TEST(process_leaves_no_files_and_no_processes)
 	ck_assert_int_lt(t.took_ms, 10000);
 	ck_assert_uint_eq(count_scratch(), 0);
 	trial_release(&t);
-	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1000' >/dev/null", geteuid());
+	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1000[.]%d$' >/dev/null", geteuid(), (int)getpid());
 	ck_assert_int_eq(system(command), 0);
 }
 END_TEST

@@ -5,6 +5,7 @@
 #include "scheduler/tokens.h"
 
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <openssl/evp.h>
@@ -608,9 +609,5 @@ static Suite *scheduler_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(scheduler_suite());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
+	return unit_run(scheduler_suite());
 }

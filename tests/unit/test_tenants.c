@@ -2,6 +2,7 @@
 #include "scheduler/tenants.h"
 
 #include "base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -231,9 +232,5 @@ static Suite *tenants_suite(void)
 
 int main(void)
 {
-	SRunner *sr = srunner_create(tenants_suite());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? 1 : 0;
+	return unit_run(tenants_suite());
 }

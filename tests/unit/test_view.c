@@ -1,6 +1,7 @@
 // depscan/view: what a compiler looks at is found by observation, holds until something of it changes, and is remembered.
 #include "depscan/view.h"
 #include "tests/unit/forbid.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -217,9 +218,5 @@ int main(void)
 	tcase_add_test(t, without_ptrace_risky_words_are_refused_and_others_are_not);
 	tcase_add_test(t, words_that_fail_are_refused);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_run(s);
 }

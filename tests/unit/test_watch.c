@@ -1,6 +1,7 @@
 // depscan/watch: no change may go unnoticed, and what is not sure is refused.
 #include "base/path.h"
 #include "depscan/watch.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -565,13 +566,10 @@ int main(void)
 			tcase_add_test(t, tests[i]);
 		tcase_add_loop_test(t, every_change_is_news, 0, COUNT_OF(changes));
 		suite_add_tcase(s, t);
-		SRunner *r = srunner_create(s);
-		srunner_run_all(r, CK_ENV);
-		failed = srunner_ntests_failed(r);
-		srunner_free(r);
+		failed = unit_run(s);
 	} else {
 		puts("100%: skipped, this file system does not tell of changes");
 	}
 	remove_trees();
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return failed;
 }

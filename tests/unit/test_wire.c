@@ -1,5 +1,6 @@
 // The local protocol: what is sent arrives, what is malformed is refused, and where the socket is.
 #include "client/wire/wire.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -19,9 +20,7 @@ static char *directory;
 
 static void setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-wire-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	err = (struct err)ERR_INIT;
 	payload = (struct buf)BUF_INIT;
@@ -627,9 +626,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(suite());
-	srunner_run_all(r, CK_ENV);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(suite());
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/tree.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -253,9 +254,7 @@ static struct results *results;
 
 static void open_results(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-results-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	results = results_new(directory, (uint64_t)64 << 20);
 	err_clear(&err);
 }
@@ -365,9 +364,5 @@ int main(void)
 	tcase_add_test(r, a_directory_that_cannot_be_written_is_an_error_and_no_result);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, r);
-	SRunner *sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -1,5 +1,6 @@
 // What a client may ask of a worker: the words for the compiler, the header, the command that becomes of them, the key.
 #include "compiler/names.h"
+#include "tests/unit/unit.h"
 #include "worker/command.h"
 #include "worker/header.h"
 #include "worker/key.h"
@@ -431,9 +432,5 @@ int main(void)
 	tcase_add_test(t, everything_that_matters_is_in_the_key);
 	tcase_add_test(t, the_key_is_the_documented_one);
 	suite_add_tcase(s, t);
-	SRunner *sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -482,9 +483,7 @@ END_TEST
 
 static void make_directory(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-access-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	err_clear(&err);
 }
 
@@ -518,9 +517,5 @@ int main(void)
 	tcase_add_test(t, keys_are_read_again_when_the_file_changes);
 	suite_add_tcase(s, q);
 	suite_add_tcase(s, t);
-	SRunner *sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "proto/coffer.pb-c.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -55,9 +56,7 @@ static inline void make_set(EVP_PKEY *const *all, size_t n, struct jwks *set)
 
 static inline void setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	directory = mem_printf("%s/coffer-token-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	directory = unit_directory();
 	err = (struct err)ERR_INIT;
 	ck_assert_int_eq(keys_generate(&key, &err), 0);
 	ck_assert_int_eq(keys_generate(&other_key, &err), 0);
@@ -190,11 +189,7 @@ static inline char *forge_claim(const char *name, const char *json_value)
 
 static inline int run_suite(Suite *s)
 {
-	SRunner *sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }
 
 #endif
