@@ -33,6 +33,10 @@ SAN :=
 ifdef CI
 WERROR := -Werror
 endif
+# Sanitizers make code slow to compile, and faster code finds no more.
+ifneq ($(filter asan tsan fuzz,$(VARIANT)),)
+OPT := -O1 -g
+endif
 ifeq ($(VARIANT),asan)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 HARDEN :=
@@ -40,9 +44,6 @@ endif
 ifeq ($(VARIANT),tsan)
 SAN := -fsanitize=thread -fno-omit-frame-pointer
 HARDEN :=
-endif
-ifeq ($(VARIANT),clang)
-CC := clang
 endif
 ifeq ($(VARIANT),fuzz)
 CC := clang
@@ -168,8 +169,8 @@ $(B)/fuzz/%.fuzz.o: fuzz/%.c | $(PROTO_H)
 .SECONDARY:
 
 # ---- tests --------------------------------------------------------------------------------------------------------
-.PHONY: need-build need-check need-bench
-need-build need-check need-bench: need-%:
+.PHONY: need-build need-check need-bench need-distros
+need-build need-check need-bench need-distros: need-%:
 	@tools/need $*
 
 .PHONY: unit e2e traps fuzz
@@ -190,21 +191,63 @@ fuzz:
 fuzz-run: $(FUZZ_BIN)
 	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ_BIN)
 
-.PHONY: check asan tsan clang
+.PHONY: check check-all check-distros asan tsan clang
 JOBS := $(shell nproc)
-# Parts of the end-to-end tests (tools/e2e); empty: all of them.
-E2E ?=
+SUB = @$(MAKE) --no-print-directory -j$(JOBS)
+# Prints what a part of the tests took.
+part = @printf '== %s (%s s so far)\n' "$(1)" "$$(($$(date +%s) - $(BEGAN)))"
+BEGAN := $(shell date +%s)
+# What a contributor and CI run, in a quarter of an hour on two cores. Warnings are errors.
+check check-all: export CI := 1
 check: need-check
-	@$(MAKE) --no-print-directory -j$(JOBS) all programs
-	@$(MAKE) --no-print-directory -j$(JOBS) unit
-	@$(MAKE) --no-print-directory lint
-	@for v in clang asan tsan; do $(MAKE) --no-print-directory $$v || exit 1; done
-	@$(MAKE) --no-print-directory fuzz
-	@tools/e2e $(E2E)
+	$(call part,build)
+	$(SUB) all programs
+	$(call part,unit tests)
+	$(SUB) unit
+	$(call part,lint and clang)
+	$(SUB) lint clang
+	$(call part,address and undefined-behaviour sanitizers)
+	$(SUB) asan
+	$(call part,thread sanitizer)
+	$(SUB) tsan
+	$(call part,fuzz targets)
+	$(SUB) fuzz FUZZ_SECONDS=2
+	$(call part,end to end)
+	@tests/run -s -j $(JOBS)
+	$(call part,done)
 
-asan tsan clang:
-	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ all
-	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$@ unit
+# Before a release: every test with both compilers, and what takes long.
+check-all: need-check
+	$(SUB) all programs
+	$(SUB) unit
+	$(SUB) lint clang
+	@tools/tidy
+	$(SUB) asan
+	$(SUB) tsan
+	$(SUB) fuzz FUZZ_SECONDS=20
+	@FULL=1 tests/run -j $(JOBS)
+	$(SUB) check-distros
+
+# Builds, unit tests and demo in Debian 13 and sid.
+check-distros: need-distros
+	@tools/distros trixie sid
+
+asan:
+	$(SUB) VARIANT=asan unit
+
+# The programs in which threads matter
+THREADED := $(shell grep -lE 'pthread|remote_fixture|/(watch|files|store|directory_watch|findings)\.h' tests/unit/test_*.c)
+tsan:
+	$(SUB) VARIANT=tsan unit-threaded
+.PHONY: unit-threaded
+unit-threaded: $(THREADED:tests/unit/%.c=$(B)/unit/%)
+	@tools/unit $^
+
+# Clang compiles everything; what it makes is not run, but for the fuzz targets.
+clang: $(PROTO_H)
+	$(say) CLANG everything
+	$(Q)git ls-files 'tests/unit/*.c' 'tests/programs/*.c' 'fuzz/*.c' $(sort $(cofferd_FOLDERS:%='%/*.c') $(TESTED:%='%/*.c')) | \
+		xargs -P $(JOBS) -n 8 clang -fsyntax-only -std=c17 $(WARN) -Werror $(CPPFLAGS) $(LIB_CFLAGS)
 
 .PHONY: lint format
 lint: all
@@ -250,12 +293,14 @@ clean:
 help:
 	@echo "make            build coffer and cofferd in build/release"
 	@echo "make demo       install what the build needs, build, and show coffer at work on its own sources"
-	@echo "make check      install what the tests need, and run all of them (gcc, clang, sanitizers, traps, faults, fuzz)"
+	@echo "make check      what CI runs: install what the tests need, and test for a quarter of an hour"
+	@echo "make check-all  everything: both compilers, soaks, long fuzz, clang-tidy, other distributions"
+	@echo "make check-distros     build, unit tests and demo in Debian 13 and sid"
 	@echo "make unit       only the unit tests;  make traps, make e2e: only those"
-	@echo "make asan|tsan|clang   build and unit-test that variant in its own folder"
+	@echo "make asan|tsan  build and run the unit tests with a sanitizer;  make clang: its warnings"
 	@echo "make fuzz       every fuzz target for FUZZ_SECONDS (10)"
 	@echo "make bench      compare with ccache and sccache on real projects (bench/README.md)"
-	@echo "make lint       clang-format, clang-tidy, cppcheck, include arrows, man pages"
+	@echo "make lint       clang-format, cppcheck, include arrows, man pages; tools/tidy: clang-tidy"
 	@echo "make format     apply .clang-format"
 	@echo "make install    PREFIX=$(PREFIX), DESTDIR=; make uninstall takes it away"
 	@echo "make clean      remove build/"

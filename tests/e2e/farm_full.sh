@@ -43,7 +43,7 @@ noisy_project()
 	done | awk -v RS='};\n' '{ print $0 "};" > ("u" NR ".c") }'
 }
 
-e2e_farm_full_disk_of_results() { # once
+e2e_farm_full_disk_of_results() { # once long
 	small_disk "$T/w1/results" 200k
 	w1_start
 	noisy_project 12
@@ -65,7 +65,7 @@ e2e_farm_full_disk_of_results() { # once
 	farm_end
 }
 
-e2e_farm_full_disk_of_jobs() { # once
+e2e_farm_full_disk_of_jobs() { # once long
 	small_disk "$T/w1" 64m
 	w1_start --runtime process
 	farm_project 16
@@ -89,7 +89,7 @@ e2e_farm_full_disk_of_jobs() { # once
 }
 
 # A source that will never fit is done here, and the worker goes on with the others.
-e2e_farm_sources_that_a_worker_has_no_memory_for() { # once
+e2e_farm_sources_that_a_worker_has_no_memory_for() { # once long
 	w1_start --source-memory 1M
 	farm_project 8
 	printf 'const char *big[] = {\n' >u3.c
@@ -103,7 +103,7 @@ e2e_farm_sources_that_a_worker_has_no_memory_for() { # once
 	farm_end
 }
 
-e2e_farm_jobs_that_a_worker_has_no_memory_for() { # once
+e2e_farm_jobs_that_a_worker_has_no_memory_for() { # once long
 	w1_start --memory 48M
 	farm_project 6
 	slow_source u7.c 300
@@ -115,7 +115,7 @@ e2e_farm_jobs_that_a_worker_has_no_memory_for() { # once
 }
 
 # The worker itself gets no more memory: it ends, as its service manager starts it again.
-e2e_farm_worker_out_of_memory() { # once
+e2e_farm_worker_out_of_memory() { # once long
 	need prlimit
 	w1_start
 	farm_project 30

@@ -48,7 +48,7 @@ build_with()
 	all_away 6 -O1 "-DLIE=\"$1\""
 }
 
-e2e_farm_lies_strike_a_worker_out() { # once
+e2e_farm_lies_strike_a_worker_out() { # once long
 	local lie
 	liar_start
 	farm_project 6
@@ -63,7 +63,7 @@ e2e_farm_lies_strike_a_worker_out() { # once
 	farm_end
 }
 
-e2e_farm_words_of_a_liar_do_nothing_to_a_terminal() { # once
+e2e_farm_words_of_a_liar_do_nothing_to_a_terminal() { # once long
 	liar_start
 	farm_project 1
 	tell 'hang up'
@@ -75,7 +75,7 @@ e2e_farm_words_of_a_liar_do_nothing_to_a_terminal() { # once
 	farm_end
 }
 
-e2e_farm_lies_in_messages_are_not_shown() { # once
+e2e_farm_lies_in_messages_are_not_shown() { # once long
 	local lie
 	liar_start
 	farm_project 6
@@ -87,7 +87,7 @@ e2e_farm_lies_in_messages_are_not_shown() { # once
 	farm_end
 }
 
-e2e_farm_answers_that_never_come_are_waited_for_in_bounds() { # once
+e2e_farm_answers_that_never_come_are_waited_for_in_bounds() { # once clock long
 	local lie before
 	liar_start
 	farm_project 6
@@ -101,7 +101,7 @@ e2e_farm_answers_that_never_come_are_waited_for_in_bounds() { # once
 	farm_end
 }
 
-e2e_farm_liars_neighbour_gets_the_jobs() { # once
+e2e_farm_liars_neighbour_gets_the_jobs() { # once long
 	liar_start honest
 	site_worker_start honest
 	farm_project 24
@@ -125,7 +125,7 @@ e2e_farm_liars_neighbour_gets_the_jobs() { # once
 }
 
 # A full worker is not asked earlier than it says; the other one gets the jobs.
-e2e_farm_full_worker_is_left_alone_for_as_long_as_it_says() { # once
+e2e_farm_full_worker_is_left_alone_for_as_long_as_it_says() { # once clock long
 	local said
 	liar_start honest
 	site_worker_start honest
@@ -162,7 +162,7 @@ e2e_farm_full_worker_is_left_alone_for_as_long_as_it_says() { # once
 }
 
 # Below another coffer nobody knows of idle cores: a job that the worker never begins comes back after 30 s.
-e2e_farm_jobs_that_never_begin_come_back() { # once
+e2e_farm_jobs_that_never_begin_come_back() { # once clock long
 	local before
 	liar_start
 	farm_project 3

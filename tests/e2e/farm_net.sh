@@ -67,7 +67,7 @@ cut_build()
 	standin_right 60 "$T/warm.log" "$T/build.log"
 }
 
-e2e_farm_net_is_cut_for_a_second() { # once
+e2e_farm_net_is_cut_for_a_second() { # once clock long
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down; sleep 1; link here v0 up' make -j24
@@ -78,7 +78,7 @@ e2e_farm_net_is_cut_for_a_second() { # once
 	farm_end
 }
 
-e2e_farm_net_is_cut_for_ever() { # once
+e2e_farm_net_is_cut_for_ever() { # once clock long
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down' make -j24
@@ -102,7 +102,7 @@ e2e_farm_net_is_cut_for_ever() { # once
 }
 
 # Behind the elastic front end the daemon knows of no idle core: what is away is waited for until the connection is given up.
-e2e_farm_net_is_cut_for_ever_behind_the_front_end() { # once
+e2e_farm_net_is_cut_for_ever_behind_the_front_end() { # once clock long
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down' "$COFFER" make -j2

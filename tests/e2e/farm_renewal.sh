@@ -19,7 +19,7 @@ renew()
 reload() { kill -HUP "$(<"$T/$1.pid")"; }
 renewed() { "$COFFER" stats --tsv | grep '^remote'; "$COFFER" status; }
 
-e2e_farm_certificates_are_renewed_in_a_build() { # once
+e2e_farm_certificates_are_renewed_in_a_build() { # once long
 	local hits
 	need perl openssl
 	standin_site 16
@@ -38,7 +38,7 @@ e2e_farm_certificates_are_renewed_in_a_build() { # once
 	farm_end
 }
 
-e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once
+e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once long
 	need perl openssl
 	standin_site 16
 	standin_project 40 200
@@ -55,7 +55,7 @@ e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once
 	farm_end
 }
 
-e2e_farm_scheduler_is_restarted_in_a_build() { # once
+e2e_farm_scheduler_is_restarted_in_a_build() { # once long
 	need perl
 	standin_site 16
 	standin_project 80 400
@@ -71,7 +71,7 @@ e2e_farm_scheduler_is_restarted_in_a_build() { # once
 }
 
 # Two workers, one of which is killed; 500 jobs, launched 500 at once.
-e2e_farm_worker_is_killed_among_500_jobs() { # once
+e2e_farm_worker_is_killed_among_500_jobs() { # once clock long
 	need perl
 	site_keys w1 w2
 	standin_farm_start w1 100 w2 100
@@ -82,7 +82,7 @@ e2e_farm_worker_is_killed_among_500_jobs() { # once
 	farm_end
 }
 
-e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once
+e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once clock long
 	need perl
 	site_keys w1 w2
 	standin_farm_start w1 100 w2 100
@@ -93,7 +93,7 @@ e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once
 }
 
 # A scheduler that stands still holds up one compile now and then; the others go on with the routes there are.
-e2e_farm_scheduler_stands_still_in_a_build() { # once
+e2e_farm_scheduler_stands_still_in_a_build() { # once clock long
 	need perl
 	site_keys w1
 	sed -i 's/^listen/route_lifetime = 2s\n&/' "$T/site/scheduler.conf"

@@ -22,11 +22,11 @@ slow_build()
 	farm_end
 }
 
-e2e_farm_slow_worker_holds_nobody_up() { # once
+e2e_farm_slow_worker_holds_nobody_up() { # once long
 	slow_build make -j20
 }
 
-e2e_farm_slow_worker_holds_nobody_up_behind_the_front_end() { # once
+e2e_farm_slow_worker_holds_nobody_up_behind_the_front_end() { # once clock long
 	slow_build "$COFFER" make -j2
 }
 
@@ -51,10 +51,10 @@ stuck_build()
 	farm_end
 }
 
-e2e_farm_queue_that_does_not_move_holds_nobody_up() { # once
+e2e_farm_queue_that_does_not_move_holds_nobody_up() { # once long
 	stuck_build make -j12
 }
 
-e2e_farm_queue_that_does_not_move_holds_nobody_up_behind_the_front_end() { # once
+e2e_farm_queue_that_does_not_move_holds_nobody_up_behind_the_front_end() { # once long
 	stuck_build "$COFFER" make -j2
 }

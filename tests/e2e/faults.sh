@@ -13,7 +13,7 @@ objects_are_right()
 	diff -r "$T/want" out >"$T/diff" || fail "$1: objects differ: $(head -5 "$T/diff")"
 }
 
-e2e_faults_daemon_killed_at_random() { # once
+e2e_faults_daemon_killed_at_random() { # once long
 	local kills=0 limit=40 round=0 pid make_pid delay
 	EXPECT_TEMPS=1 EXPECT_ERRORS=1
 	[ -z "${FULL:-}" ] || limit=200
@@ -45,7 +45,7 @@ e2e_faults_daemon_killed_at_random() { # once
 	echo "$kills kills in $round builds"
 }
 
-e2e_faults_cache_folder_removed() { # once
+e2e_faults_cache_folder_removed() { # once clock long
 	local make_pid
 	EXPECT_TEMPS=1 EXPECT_ERRORS=1
 	generated_project 60
@@ -86,7 +86,7 @@ quick()
 	same_file a.o want.o
 }
 
-e2e_faults_stale_sockets() { # once
+e2e_faults_stale_sockets() { # once long
 	local socket pid kind
 	EXPECT_TEMPS=1 EXPECT_ERRORS=1
 	need perl
@@ -122,7 +122,7 @@ e2e_faults_stale_sockets() { # once
 	quick 'at the end'
 }
 
-e2e_faults_stopped_daemon() { # once
+e2e_faults_stopped_daemon() { # once clock long
 	local pid start
 	EXPECT_ERRORS=1
 	put a.c 'int a;'
@@ -145,7 +145,7 @@ e2e_faults_stopped_daemon() { # once
 	counted hit quick 'after it goes on'
 }
 
-e2e_faults_home_is_missing() { # once
+e2e_faults_home_is_missing() { # once long
 	local home
 	put a.c 'int a;'
 	"$CC" -c a.c -o want.o
@@ -171,7 +171,7 @@ e2e_faults_home_is_missing() { # once
 	return 0
 }
 
-e2e_faults_two_versions_side_by_side() { # once
+e2e_faults_two_versions_side_by_side() { # once long
 	local version bin
 	put a.c 'int a;'
 	"$CC" -c a.c -o want.o
@@ -193,7 +193,7 @@ e2e_faults_two_versions_side_by_side() { # once
 	counted any quick 'this version at the end'
 }
 
-e2e_faults_two_users() { # once
+e2e_faults_two_users() { # once long
 	local nobody
 	need_root
 	need setpriv
@@ -219,7 +219,7 @@ e2e_faults_two_users() { # once
 	same_file g.o want.o
 }
 
-e2e_faults_compiler_that_crashes() { # clang
+e2e_faults_compiler_that_crashes() { # clang long
 	local status
 	put a.c 'int a;' '#pragma clang __debug parser_crash'
 	clang -c a.c -o a.o 2>/dev/null
@@ -236,7 +236,7 @@ e2e_faults_compiler_that_crashes() { # clang
 	check miss clang -c a.c -o a.o
 }
 
-e2e_faults_compiler_that_writes_very_much()
+e2e_faults_compiler_that_writes_very_much() # long
 {
 	local i
 	# Each message quotes the line, which is long.
@@ -245,7 +245,7 @@ e2e_faults_compiler_that_writes_very_much()
 	[ "$(stat -c %s "$T/got/stderr")" -gt 50000000 ] || echo "only $(stat -c %s "$T/got/stderr") bytes of messages"
 }
 
-e2e_faults_compiler_that_never_ends()
+e2e_faults_compiler_that_never_ends() # long
 {
 	local launcher status pid below
 	need perl
@@ -267,7 +267,7 @@ e2e_faults_compiler_that_never_ends()
 	check miss "$CC" -c a.c -o a.o
 }
 
-e2e_faults_daemon_ends_when_idle() { # once
+e2e_faults_daemon_ends_when_idle() { # once long
 	export COFFER_IDLE_TIMEOUT=1s
 	put a.c 'int a;'
 	"$CC" -c a.c -o want.o
@@ -285,7 +285,7 @@ e2e_faults_daemon_ends_when_idle() { # once
 	counted hit quick 'after it ended again'
 }
 
-e2e_faults_daemon_program_is_missing() { # once
+e2e_faults_daemon_program_is_missing() { # once long
 	EXPECT_ERRORS=1
 	put a.c 'int a;'
 	"$CC" -c a.c -o want.o
@@ -306,7 +306,7 @@ e2e_faults_daemon_program_is_missing() { # once
 	return 0
 }
 
-e2e_faults_two_daemons_on_one_cache() { # once
+e2e_faults_two_daemons_on_one_cache() { # once long
 	local i
 	put a.c 'int a;'
 	"$CC" -c a.c -o want.o

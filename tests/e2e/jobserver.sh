@@ -287,7 +287,7 @@ e2e_jobserver_signals_end_the_build() { # once
 }
 
 # Launchers that are killed while they are remote or held: the slots come back, and the build goes on with -k.
-e2e_jobserver_killed_launchers() { # once
+e2e_jobserver_killed_launchers() { # once clock
 	load_w1 40 4
 	sed 's/remote 0 1000/remote 0 3000/' w1.mk >slow.mk
 	export WORK_COUNT=$PWD/count

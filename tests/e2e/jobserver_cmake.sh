@@ -60,7 +60,7 @@ cold_and_warm()
 	[ "$(grown errors)" = 0 ] || fail "errors: $(all_grown)"
 }
 
-e2e_cmake_module() { # once
+e2e_cmake_module() { # once long
 	project 'find_package(Coffer REQUIRED)
 coffer_enable()'
 	cold_and_warm Ninja -DCoffer_DIR="$TOP/integrations/cmake"
@@ -68,7 +68,7 @@ coffer_enable()'
 	"$COFFER" ninja -C b -t clean >log || fail "ninja: $(cat log)"
 }
 
-e2e_cmake_module_leaves_other_launchers_alone() { # once
+e2e_cmake_module_leaves_other_launchers_alone() { # once long
 	project 'find_package(Coffer 0.0.1 REQUIRED)
 coffer_enable(LANGUAGES C CXX LINK_JOBS 0 GATE_LINKS)'
 	build Ninja b -DCoffer_DIR="$TOP/integrations/cmake" -DCMAKE_C_COMPILER_LAUNCHER=env
@@ -82,7 +82,7 @@ endif()'
 	build Ninja c -DCoffer_DIR="$TOP/integrations/cmake"
 }
 
-e2e_cmake_toolchain_file() { # once
+e2e_cmake_toolchain_file() { # once long
 	project ''
 	echo 'set(CHAINED yes CACHE STRING "")' >own.cmake
 	cold_and_warm "Unix Makefiles" -DCMAKE_TOOLCHAIN_FILE="$TOP/integrations/cmake/coffer-toolchain.cmake" \
@@ -90,7 +90,7 @@ e2e_cmake_toolchain_file() { # once
 	has_text b/CMakeCache.txt CHAINED:STRING=yes
 }
 
-e2e_cmake_verb_sets_the_launcher() { # once
+e2e_cmake_verb_sets_the_launcher() { # once long
 	project ''
 	need cmake ninja
 	coffer cmake -G Ninja -S src -B b >log 2>&1 || fail "configure: $(cat log)"
@@ -102,7 +102,7 @@ e2e_cmake_verb_sets_the_launcher() { # once
 	[ $? = 1 ] || fail "cmake's exit status is lost"
 }
 
-e2e_cmake_preset() { # once
+e2e_cmake_preset() { # once long
 	project ''
 	cp "$TOP/integrations/cmake/CMakePresets.json" src/
 	cd src || fail "no folder"

@@ -19,7 +19,7 @@ at_once()
 		exit($bad > 0);' "$@"
 }
 
-e2e_load_of_hits() { # once
+e2e_load_of_hits() { # once long
 	local n i
 	need perl
 	put a.c '#include <stdio.h>' 'int f(void) { return printf("x"); }'
@@ -36,7 +36,7 @@ e2e_load_of_hits() { # once
 	done
 }
 
-e2e_load_of_misses() { # once
+e2e_load_of_misses() { # once long
 	local i n=150
 	need perl
 	mkdir out want
@@ -69,7 +69,7 @@ most_at_once()
 	echo "$most"
 }
 
-e2e_load_gate_keeps_compiles_within_the_limit() { # once
+e2e_load_gate_keeps_compiles_within_the_limit() { # once long
 	local i n=10 most
 	export COFFER_LOCAL_JOBS=2
 	mkdir out
@@ -93,7 +93,7 @@ e2e_load_gate_keeps_compiles_within_the_limit() { # once
 	timeout 20 "$COFFER" bin/my-gcc -c x.c -o x.o || fail "a compiler that starts coffer does not end"
 }
 
-e2e_load_with_daemon_started_by_many() { # once
+e2e_load_with_daemon_started_by_many() { # once long
 	local n=200
 	need perl
 	put a.c 'int a;'

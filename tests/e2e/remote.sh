@@ -174,7 +174,7 @@ ruby_tests()
 	testdata=$ruby_pb/../spec/testdata
 }
 
-e2e_remote_ruby_client() { # once
+e2e_remote_ruby_client() { # once clock
 	local name
 	need_programs
 	ruby_tests
@@ -345,18 +345,18 @@ e2e_remote_slow_handshakes() { # once
 }
 
 # A network that is cut: for a second nobody notices, for ever both sides do within half a minute.
-e2e_remote_network_cut() { # once
-	local net=coffer$$ began seconds
+e2e_remote_network_cut() { # once clock
+	local net=coffer$$ subnet=10.$((200 + $$ / 256 % 50)).$(($$ % 256)) began seconds
 	need_programs
 	need_root
 	need ip
 	ip netns add $net 2>/dev/null || skip "no network namespaces are allowed"
 	# shellcheck disable=SC2064
 	trap "ip netns del $net; ip link del v$net 2>/dev/null" EXIT
-	ip link add v$net type veth peer name w$net && ip link set w$net netns $net && ip addr add 10.213.77.1/30 dev v$net &&
-		ip link set v$net up && ip -n $net addr add 10.213.77.2/30 dev w$net && ip -n $net link set w$net up ||
+	ip link add v$net type veth peer name w$net && ip link set w$net netns $net && ip addr add $subnet.1/30 dev v$net &&
+		ip link set v$net up && ip -n $net addr add $subnet.2/30 dev w$net && ip -n $net link set w$net up ||
 		skip "no virtual network is allowed"
-	start "$T/out" ip netns exec $net "$rpc_server" 10.213.77.2:0
+	start "$T/out" ip netns exec $net "$rpc_server" $subnet.2:0
 	"$rpc_client" call "$address" /test.Echo/Source '40000 65536' >"$T/bulk" 2>&1 &
 	local bulk=$!
 	sleep 0.3

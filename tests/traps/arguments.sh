@@ -197,7 +197,7 @@ trap_43_outputs_that_are_no_files()
 	fi
 }
 
-trap_44_values_that_look_like_something_else()
+trap_44_values_that_look_like_something_else() # long
 {
 	put a.c '#ifndef X' '#define X 0' '#endif' 'int value = X;'
 	put inc/h.h 'int h;'
@@ -306,7 +306,7 @@ trap_45_source_from_standard_input()
 	same_file c.o d.o
 }
 
-trap_45_what_makes_no_object()
+trap_45_what_makes_no_object() # long
 {
 	put a.c '#include <stddef.h>' 'int main(void) { int unused; return 0; }'
 	untouched link "$CC" a.c -o prog
@@ -417,7 +417,7 @@ trap_47_unknown_options_are_never_dropped()
 	check any "$CC" -Wall -c w.c -o w.o
 }
 
-trap_48_command_line_in_the_object()
+trap_48_command_line_in_the_object() # long
 {
 	local option
 	put a.c 'int a;'
@@ -453,7 +453,7 @@ option_file()
 	return 0
 }
 
-trap_49_options_that_name_input_files() # clang
+trap_49_options_that_name_input_files() # clang long
 {
 	put a.c 'int g; int f(int *x, int i) { g = i; return x[i]; }'
 	option_file 'fun:other' 'fun:f' clang -fsanitize=address -fsanitize-ignorelist=list -c a.c -o a.o

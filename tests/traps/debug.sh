@@ -11,7 +11,7 @@ two_folders()
 	done
 }
 
-trap_50_working_folder_is_in_debug_information()
+trap_50_working_folder_is_in_debug_information() # long
 {
 	local option
 	two_folders
@@ -29,7 +29,7 @@ trap_50_working_folder_is_in_debug_information()
 	in_dir two again hit "$CC" -g -Iinc -S a.c -o a.s
 }
 
-trap_50_last_debug_option_wins()
+trap_50_last_debug_option_wins() # long
 {
 	local options
 	two_folders
@@ -158,7 +158,7 @@ trap_51_text_of_a_prefix_map_is_not_in_the_key()
 	in_dir two check served "$CC" -Iinc -ffile-prefix-map="$P/two"=/src -c "$P/two/a.c" -o a.o
 }
 
-trap_51_effect_of_a_prefix_map_is_in_the_key()
+trap_51_effect_of_a_prefix_map_is_in_the_key() # long
 {
 	local option
 	two_folders
@@ -228,7 +228,7 @@ trap_52_split_debug_information()
 	same "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
 }
 
-trap_52_stale_dwo_files()
+trap_52_stale_dwo_files() # long
 {
 	local options
 	two_folders
@@ -247,7 +247,7 @@ trap_52_stale_dwo_files()
 	again hit "$CC" -g -gsplit-dwarf -Iinc -c a.c -o a.o
 }
 
-trap_52_names_of_dumps() # gcc
+trap_52_names_of_dumps() # gcc long
 {
 	local options
 	two_folders

@@ -28,7 +28,7 @@ trap_01_depfile_target_is_rebuilt_on_a_hit()
 	has_text a.d 'two: a.c'
 }
 
-trap_02_mt_is_verbatim_mq_and_default_are_escaped()
+trap_02_mt_is_verbatim_mq_and_default_are_escaped() # long
 {
 	local name tab=$'\t'
 	small_project
@@ -52,7 +52,7 @@ expect_right_target()
 	rm -f -- "$1" a.o d.d
 }
 
-trap_02_names_of_headers_are_escaped()
+trap_02_names_of_headers_are_escaped() # long
 {
 	local name tab=$'\t'
 	for name in 'a b.h' 'a#b.h' 'a$b.h' 'a:b.h' "a${tab}b.h" 'a\b.h' 'a\ b.h' 'a%b.h' "a'b.h" 'ä.h' 'a\#b.h' '~.h' 'a=b.h' 'a;b.h'; do
@@ -98,7 +98,7 @@ trap_03_values_of_depfile_options_stay_out_of_the_key()
 	[ ! -e b.d ] || fail "a compile without -MD wrote a depfile"
 }
 
-trap_04_default_depfile_name_comes_from_the_output()
+trap_04_default_depfile_name_comes_from_the_output() # long
 {
 	local output
 	small_project
@@ -123,7 +123,7 @@ trap_04_output_ending_in_d_is_not_lost()
 	right "$CC" -Iinc -MD -c a.c -o a.d
 }
 
-trap_05_wp_md_chooses_the_compilers_own_target()
+trap_05_wp_md_chooses_the_compilers_own_target() # long
 {
 	local option
 	small_project

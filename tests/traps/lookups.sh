@@ -35,7 +35,7 @@ trap_11_header_appears_beside_the_header_that_includes_it()
 	appears inc/x/h.h "$CC" -Iinc -MD -c a.c -o a.o
 }
 
-trap_11_header_appears_earlier_in_the_path()
+trap_11_header_appears_earlier_in_the_path() # long
 {
 	local option
 	put late/h.h '#define H 1'
@@ -495,7 +495,7 @@ embeds()
 	check any "$@"
 }
 
-trap_13_incbin_in_asm_strings()
+trap_13_incbin_in_asm_strings() # long
 {
 	local body
 	for body in 'asm(".incbin \"blob\"");' \
@@ -523,7 +523,7 @@ trap_13_incbin_in_asm_strings()
 	right "$CC" -c a.c -o a.o
 }
 
-trap_13_incbin_pasted_by_macros()
+trap_13_incbin_pasted_by_macros() # long
 {
 	local lines
 	for lines in $'#define STRING(x) #x\n#define S(x) STRING(x)\n#define BIN bin\n#define CAT(a,b) a##b\n#define C(a,b) CAT(a,b)\nasm("." S(C(inc,BIN)) " \\"blob\\"");' \
@@ -543,7 +543,7 @@ trap_13_incbin_pasted_by_macros()
 	embeds "$CC" -include forced.h -c a.c -o a.o
 }
 
-trap_13_incbin_in_assembler_files()
+trap_13_incbin_in_assembler_files() # long
 {
 	local lines
 	for lines in '.incbin "blob"' \

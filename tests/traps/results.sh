@@ -530,7 +530,7 @@ trap_65_many_writers_of_one_key()
 	same_file one.o want.o
 }
 
-trap_65_stale_locks_of_the_dead()
+trap_65_stale_locks_of_the_dead() # clock
 {
 	local pid start
 	EXPECT_TEMPS=1
@@ -681,7 +681,7 @@ daemon_holds_nothing()
 	[ -n "$(daemons)" ] || fail "there is no daemon"
 }
 
-trap_67_the_jobserver_is_not_kept_open()
+trap_67_the_jobserver_is_not_kept_open() # clock
 {
 	local i start
 	{
