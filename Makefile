@@ -276,6 +276,9 @@ install: all
 	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done
 	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
 		install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for u in scheduler worker; do sed 's#/usr/local/bin/coffer#$(PREFIX)/bin/coffer#' packaging/systemd/coffer-$$u.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-$$u.service || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 completion/coffer.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer
 	install -m 644 completion/_coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer
@@ -283,6 +286,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/coffer
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-scheduler.service $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-worker.service
 	rm -f $(LINKS:%=$(DESTDIR)$(PREFIX)/lib/coffer/%)
 	rm -f $(foreach m,$(wildcard man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer

@@ -276,3 +276,15 @@ char *keys_first_host(X509 *certificate)
 	GENERAL_NAMES_free(all);
 	return host;
 }
+
+int keys_check_time(const char *path, struct err *err)
+{
+	X509 *x = NULL;
+	if (keys_read_certificate(path, &x, err) < 0)
+		return -1;
+	int from = X509_cmp_current_time(X509_get0_notBefore(x)), to = X509_cmp_current_time(X509_get0_notAfter(x));
+	X509_free(x);
+	if (from > 0)
+		return err_set(err, ERR_ACCESS, "the certificate '%s' is not valid yet: the clock here may be wrong", path);
+	return to < 0 ? err_set(err, ERR_ACCESS, "the certificate '%s' has expired: make a new one", path) : 0;
+}

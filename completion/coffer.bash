@@ -4,7 +4,7 @@
 _coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
 	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
 	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid'
-_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop scheduler worker audit replay token keys help version'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker audit replay token keys help version'
 
 # Words that may follow a verb.
 _coffer_words_of()
@@ -18,8 +18,9 @@ _coffer_words_of()
 	audit) echo 'ls verify prove check key --log --key --from --format --where --since --until --last --help' ;;
 	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;
 	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
+	farm) echo 'try add --workers --runtime --site --name --dry-run --help' ;;
 	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
-	scheduler | worker) echo '--config --help' ;;
+	scheduler | worker) echo '--config --check --help' ;;
 	help) echo "$_coffer_verbs" ;;
 	status) echo '--json --watch --interval --help' ;;
 	stop | version) echo '--help' ;;

@@ -1,5 +1,6 @@
 #include "scheduler/scheduler.h"
 
+#include "auth/keys.h"
 #include "base/log.h"
 #include "remote/net/tls.h"
 #include "scheduler/service.h"
@@ -8,6 +9,7 @@
 #include "service/program.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -212,17 +214,32 @@ static void serve(struct scheduler *s, const sigset_t *signals)
 	}
 }
 
+// Reads all that start() would, and listens nowhere.
+static int check(struct scheduler *s, struct err *err)
+{
+	const char *ca = text_of(s, SCHEDULER_client_ca);
+	struct rpc_tls_config tls = {
+		.certificate = text_of(s, SCHEDULER_certificate), .key = text_of(s, SCHEDULER_key), .ca = *ca ? ca : NULL};
+	if (check_options(s, err) < 0 || keys_check_time(text_of(s, SCHEDULER_certificate), err) < 0 ||
+	    rpc_tls_server(&tls, &s->tls, err) < 0 || start_service(s, err) < 0)
+		return -1;
+	printf("coffer: the scheduler's settings are good: %zu tenants, certificate %s\n",
+	       tenants_count(s->service.trust->tenants), text_of(s, SCHEDULER_certificate));
+	return 0;
+}
+
 int scheduler_main(int argc, char **argv)
 {
 	struct scheduler s = {0};
 	struct err err = ERR_INIT;
 	sigset_t signals;
+	bool is_check = program_take_check(&argc, argv);
 	int rc = program_begin(&s.options, &scheduler_options, argc, argv,
 			       (struct program_log){SCHEDULER_log_level, SCHEDULER_log_format}, &signals);
 	if (rc >= 0)
 		return rc;
-	rc = start(&s, &err);
-	if (rc == 0)
+	rc = is_check ? check(&s, &err) : start(&s, &err);
+	if (rc == 0 && !is_check)
 		serve(&s, &signals);
 	stop(&s);
 	options_release(&s.options);

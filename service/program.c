@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int show_help(const struct option_table *t)
 {
@@ -10,6 +11,21 @@ static int show_help(const struct option_table *t)
 	options_help(t, &text);
 	fputs(text.data, stdout);
 	return 0;
+}
+
+bool program_take_check(int *argc, char **argv)
+{
+	int kept = 1;
+	bool is_check = false;
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], "--check") == 0)
+			is_check = true;
+		else
+			argv[kept++] = argv[i];
+	}
+	if (*argc > 0)
+		argv[ *argc = kept < *argc ? kept : *argc] = NULL;
+	return is_check;
 }
 
 int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,

@@ -13,6 +13,8 @@ struct program_log {
 
 // Loads the options, sets the log, and blocks SIGHUP, SIGTERM and SIGINT, so that they come to sigwaitinfo() with `signals`;
 // SIGPIPE is ignored. Returns -1 to go on, else the exit status: help was asked for, or an error was said.
+// `coffer scheduler --check`: whether "--check" is among the words, which it is taken out of.
+bool program_take_check(int *argc, char **argv);
 int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,
 		  sigset_t *signals);
 

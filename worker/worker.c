@@ -1,6 +1,7 @@
 #include "worker/worker.h"
 
 #include "audit/log.h"
+#include "auth/keys.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -14,6 +15,7 @@
 
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -396,11 +398,31 @@ static void serve(struct worker_program *w, const sigset_t *signals)
 	}
 }
 
+// Reads what start() would of settings, certificates and keys; makes no folder and listens nowhere.
+static int check(struct worker_program *w, struct err *err)
+{
+	struct rpc_tls_config server = {.certificate = text_of(w, WORKER_certificate), .key = text_of(w, WORKER_key)};
+	struct rpc_tls_config client = {.ca = text_or_null(w, WORKER_ca)};
+	if (check_options(w, err) < 0 || find_name(w, err) < 0)
+		return -1;
+	if (!w->is_open) {
+		struct access_config config = {.jwks = text_of(w, WORKER_token_jwks), .worker = w->name};
+		struct access *access = NULL;
+		if (keys_check_time(server.certificate, err) < 0 || rpc_tls_server(&server, &w->server_tls, err) < 0 ||
+		    rpc_tls_client(&client, &w->client_tls, err) < 0 || access_new(&config, &access, err) < 0)
+			return -1;
+		access_free(access);
+	}
+	printf("coffer: the settings of worker '%s' are good\n", w->name);
+	return 0;
+}
+
 int worker_main(int argc, char **argv)
 {
 	struct worker_program w = {0};
 	struct err err = ERR_INIT;
 	sigset_t signals;
+	bool is_check = program_take_check(&argc, argv);
 	int rc = program_begin(&w.options, &worker_options, argc, argv,
 			       (struct program_log){WORKER_log_level, WORKER_log_format}, &signals);
 	if (rc >= 0)
@@ -409,8 +431,8 @@ int worker_main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, LARGE_PIECE);
 	mallopt(M_TRIM_THRESHOLD, KEPT_HEAP);
 	worker_service_init(&w.service);
-	rc = start(&w, &err);
-	if (rc == 0)
+	rc = is_check ? check(&w, &err) : start(&w, &err);
+	if (rc == 0 && !is_check)
 		serve(&w, &signals);
 	stop(&w);
 	options_release(&w.options);

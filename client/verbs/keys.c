@@ -7,10 +7,12 @@
 #include "base/path.h"
 #include "base/value.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,7 @@ static const char usage[] =
 	"  --tenant NAME         a tenant\n"
 	"  --days N              how long certificates are good (825; the authority's ten times as long)\n";
 
-enum { MAX_PARTS = 64, MAX_DAYS = 3650, SCHEDULER_PORT = 7420, WORKER_PORT = 7430 };
+enum { MAX_PARTS = 64, MAX_DAYS = 3650, SCHEDULER_PORT = 7420, WORKER_PORT = 7430, PORT_STEP = 10, MAX_FILE = 1 << 20 };
 
 struct site {
 	struct arena arena;
@@ -139,6 +141,35 @@ static int make_scheduler(struct site *s, struct err *err)
 		err);
 }
 
+// The port of a worker in its file, if it is on that host; else 0.
+static int port_in(struct site *s, const char *file, const char *host)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	struct err ignored = ERR_INIT;
+	int port = 0;
+	if (file_read(AT_FDCWD, in_site(s, file), MAX_FILE, &text, NULL, &ignored) < 0 || !text.len)
+		return 0;
+	const char *line = arena_printf(&s->arena, "\naddress = %s:", host), *at = strstr(text.data, line);
+	return at && sscanf(at + strlen(line), "%d", &port) == 1 ? port : 0;
+}
+
+// Of a worker on that host: past those of the workers there, each of which has one more for its operator.
+static int next_port(struct site *s, const char *host)
+{
+	int port = WORKER_PORT;
+	DIR *d = opendir(s->dir);
+	for (const struct dirent *e; d && (e = readdir(d));) {
+		size_t n = strlen(e->d_name);
+		int used = strncmp(e->d_name, "worker-", 7) == 0 && n > 5 && strcmp(e->d_name + n - 5, ".conf") == 0
+				   ? port_in(s, e->d_name, host)
+				   : 0;
+		port = used >= port ? used + PORT_STEP : port;
+	}
+	if (d)
+		closedir(d);
+	return port;
+}
+
 static int make_worker(struct site *s, const char *word, struct err *err)
 {
 	const char *host, *name = split_worker(s, word, &host);
@@ -147,6 +178,11 @@ static int make_worker(struct site *s, const char *word, struct err *err)
 	if (make_leaf(s, KEYS_PEER, "worker", name, names, COUNT_OF(names), err) < 0)
 		return -1;
 	bool is_here = strcmp(at, "localhost") == 0;
+	int port = next_port(s, at);
+	// The second one on a machine needs ports and a folder of its own.
+	const char *own = port == WORKER_PORT ? ""
+					      : arena_printf(&s->arena, "admin = 127.0.0.1:%d\nfolder = worker-%s.data\n",
+							     port + 1, name);
 	return write_file(s, arena_printf(&s->arena, "worker-%s.conf", name), 0644,
 			  arena_printf(&s->arena,
 				       "# coffer-worker(8) says what there is to set. Names of files begin in this folder.\n"
@@ -157,9 +193,10 @@ static int make_worker(struct site *s, const char *word, struct err *err)
 				       "certificate = worker-%s.pem\n"
 				       "key = worker-%s-key.pem\n"
 				       "ca = ca.pem\n"
-				       "token_jwks = jwks.json\n",
-				       name, s->scheduler, SCHEDULER_PORT, is_here ? "127.0.0.1" : "[::]", WORKER_PORT, at,
-				       WORKER_PORT, name, name),
+				       "token_jwks = jwks.json\n"
+				       "%s",
+				       name, s->scheduler, SCHEDULER_PORT, is_here ? "127.0.0.1" : "[::]", port, at, port,
+				       name, name, own),
 			  err);
 }
 
@@ -276,7 +313,10 @@ static int make_parts(struct site *s, struct err *err)
 static const char *login_name(void)
 {
 	const char *name = getenv("USER");
-	return name && token_is_name(name) ? name : "me";
+	if (name && token_is_name(name))
+		return name;
+	const struct passwd *user = getpwuid(getuid()); // as under cron or in a container, where USER is not set
+	return user && token_is_name(user->pw_name) ? user->pw_name : "me";
 }
 
 static void print_next(struct site *s)
@@ -318,6 +358,20 @@ static int init(struct site *s, struct err *err)
 	return 0;
 }
 
+static void print_next_of_added(struct site *s)
+{
+	const char *host;
+	for (size_t i = 0; i < s->n_workers; i++) {
+		const char *name = split_worker(s, s->workers[i], &host);
+		printf("worker %s, on its machine:\n  coffer worker --config %s\nor, with systemd and ssh, from here:\n"
+		       "  coffer farm add %s --site %s --name %s\n",
+		       name, of_part(s, "worker", name, ".conf"), host ? host : s->scheduler, s->dir, name);
+	}
+	for (size_t i = 0; i < s->n_tenants; i++)
+		printf("users of tenant %s, once the lines below are in tenants.conf:\n  COFFER_CONFIG=%s coffer make\n",
+		       s->tenants[i], of_part(s, "tenant", s->tenants[i], ".conf"));
+}
+
 // The host that init was told: the first name in the scheduler's certificate.
 static int find_scheduler(struct site *s, struct err *err)
 {
@@ -340,6 +394,7 @@ static int add(struct site *s, struct err *err)
 	    keys_read_certificate(in_site(s, "ca.pem"), &s->ca, err) < 0 || (!s->scheduler && find_scheduler(s, err) < 0) ||
 	    make_parts(s, err) < 0)
 		return -1;
+	print_next_of_added(s);
 	if (s->n_tenants) {
 		AUTO_BUF struct buf b = BUF_INIT;
 		add_tenant_lines(s, &b);
@@ -355,13 +410,32 @@ static bool is_host(const char *text)
 	return value_is_name(text, 253, ".-:");
 }
 
+// "w1.example.org:7430", "[::1]:7430". An address of IPv6 has more than one ':'.
+static bool has_port(const char *text)
+{
+	const char *colon = strchr(text, ':');
+	return text[0] == '[' || (colon && !strchr(colon + 1, ':'));
+}
+
+static int check_host(const char *text, const char *what, struct err *err)
+{
+	if (has_port(text))
+		return err_set(
+			err, ERR_USAGE,
+			"'%.80s' has a port or brackets; a host alone is wanted, and ports are lines in the files made",
+			text);
+	return is_host(text) ? 0 : err_set(err, ERR_USAGE, "'%.80s' is no %s", text, what);
+}
+
 static int check_words(struct site *s, struct err *err)
 {
-	if (s->scheduler && !is_host(s->scheduler))
-		return err_set(err, ERR_USAGE, "'%.80s' is no host", s->scheduler);
+	if (s->scheduler && check_host(s->scheduler, "host", err) < 0)
+		return -1;
 	for (size_t i = 0; i < s->n_workers; i++) {
 		const char *host, *name = split_worker(s, s->workers[i], &host);
-		if (!token_is_name(name) || (host && !is_host(host)))
+		if (host && check_host(host, "host", err) < 0)
+			return -1;
+		if (!token_is_name(name))
 			return err_set(err, ERR_USAGE, "'%.80s' is no NAME[=HOST]", s->workers[i]);
 	}
 	for (size_t i = 0; i < s->n_tenants; i++)

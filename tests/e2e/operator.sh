@@ -131,3 +131,55 @@ e2e_operator_metrics_and_logs_are_for_programs() { # once
 		fail "a line of the log is not what it should be"
 	[ "$(sort -u "$T/said")" = true ] || fail "a line of the log lacks something"
 }
+
+# One command: keys, scheduler, workers, a build on them with the compiler's own objects, and nothing is left.
+e2e_operator_tries_a_farm() { # gcc
+	local i
+	mkdir -p out want "$T/tmp"
+	for i in 1 2 3 4 5 6; do
+		put "u$i.c" '#include <stdio.h>' "int f$i(int x) { printf(\"%d\", x); return x * $i; }"
+		"$CC" -O1 -c "u$i.c" -o "want/u$i.o"
+	done
+	TMPDIR=$T/tmp timeout 120 "$COFFER" farm try --workers 2 -- sh -c \
+		"seq 6 | xargs -P 6 -I{} '$COFFER' '$CC' -O1 -c u{}.c -o out/u{}.o && exit 7" 2>"$T/said"
+	[ $? = 7 ] || fail "the command's status is not passed on: $(<"$T/said")"
+	grep -q 'COFFER_CONFIG=.* coffer make' "$T/said" || fail "it does not say how to use it: $(<"$T/said")"
+	for i in 1 2 3 4 5 6; do same_file "want/u$i.o" "out/u$i.o"; done
+	[ "$(counter remote_compiles)" -ge 3 ] || fail "hardly anything went away: $(counter remote_compiles)"
+	[ -z "$(ls "$T/tmp")" ] || fail "something is left: $(ls "$T/tmp")"
+	says 2 'is no number of workers' "$COFFER" farm try --workers 99
+	says 1 'cannot make the folder' env TMPDIR="$T/none" "$COFFER" farm try
+}
+
+e2e_operator_two_workers_on_one_machine() { # once
+	local site=$T/site
+	says 2 'has a port or brackets' "$COFFER" keys init "$site" --scheduler localhost:7420
+	says 2 'has a port or brackets' "$COFFER" keys init "$site" --worker w1=host:7430
+	env -u USER "$COFFER" keys init "$site" --worker w1 --worker w2 >"$T/said" || fail "no keys"
+	[ -e "$site/tenant-$(id -un).conf" ] || fail "no tenant of the login name: $(ls "$site")"
+	"$COFFER" keys add "$site" --worker w3 >"$T/said" || fail "no third worker"
+	grep -q "coffer worker --config $site/worker-w3.conf" "$T/said" || fail "it does not say what comes next"
+	[ "$(sed -n 's/^\(listen\|admin\|folder\) = //p' "$site"/worker-w[123].conf | sort -u | wc -l)" = 7 ] ||
+		fail "ports or folders are the same: $(cat "$site"/worker-w*.conf)"
+	# They work as printed: only the fixed ports are others here, as a machine has them once.
+	"$COFFERD" worker --config "$site/worker-w2.conf" --check >"$T/said" 2>&1 || fail "$(<"$T/said")"
+}
+
+# By an ssh that is this machine's shell, a /etc and a systemctl of the test's own.
+e2e_operator_adds_a_machine() { # once
+	local site=$T/site
+	"$COFFER" keys init "$site" --scheduler farm.example.org --tenant me >/dev/null || fail "no keys"
+	mkdir -p "$T/bin" "$T/etc"
+	printf '#!/bin/sh\necho "$1" >>%s\nsed "s#/etc/coffer#%s/etc#g" <<E >%s/remote\n$2\nE\nexec sh %s/remote\n' \
+		"$T/hosts" "$T" "$T" "$T" >"$T/bin/ssh"
+	printf '#!/bin/sh\necho "$@" >>%s\n' "$T/systemctl" >"$T/bin/systemctl"
+	chmod +x "$T/bin/ssh" "$T/bin/systemctl"
+	PATH=$T/bin:$PATH "$COFFER" farm add w7.example.org --site "$site" >"$T/said" 2>&1 || fail "it fails: $(<"$T/said")"
+	[ "$(<"$T/hosts")" = root@w7.example.org ] || fail "another host: $(<"$T/hosts")"
+	[ "$(<"$T/systemctl")" = $'enable coffer-worker\nrestart coffer-worker' ] || fail "not started: $(<"$T/systemctl")"
+	[ "$(stat -c %a "$T/etc/worker-key.pem")" = 600 ] || fail "others can read the key"
+	same_file "$site/worker-w7.pem" "$T/etc/worker.pem"
+	[ ! -e "$T/etc/ca-key.pem" ] && [ ! -e "$T/etc/token-key.pem" ] || fail "a key that stays at home was sent"
+	"$COFFERD" worker --config "$T/etc/worker.conf" --check >"$T/said" 2>&1 || fail "the files do not work there: $(<"$T/said")"
+	says 2 "is no host's name or address" "$COFFER" farm add 'w8:7430' --site "$site"
+}
