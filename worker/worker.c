@@ -269,17 +269,22 @@ static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], s
 	return rpc_server_listen(w->server, text_of(w, WORKER_listen), w->server_tls, bound, err);
 }
 
-static int start_registration(struct worker_program *w, const char *bound, struct err *err)
+// Before anything is written anywhere: files that can't be read end the start.
+static int read_client_tls(struct worker_program *w, struct err *err)
 {
-	if (!*text_of(w, WORKER_scheduler))
-		return 0;
 	const char *token = text_or_null(w, WORKER_register_token);
 	// With a token nobody needs to see a certificate of ours.
 	struct rpc_tls_config tls = {.certificate = token ? NULL : text_of(w, WORKER_certificate),
 				     .key = token ? NULL : text_of(w, WORKER_key),
 				     .ca = text_or_null(w, WORKER_ca)};
-	if (rpc_tls_client(&tls, &w->client_tls, err) < 0)
-		return -1;
+	return *text_of(w, WORKER_scheduler) ? rpc_tls_client(&tls, &w->client_tls, err) : 0;
+}
+
+static int start_registration(struct worker_program *w, const char *bound, struct err *err)
+{
+	const char *token = text_or_null(w, WORKER_register_token);
+	if (!*text_of(w, WORKER_scheduler))
+		return 0;
 	struct register_config config = {.loop = w->loop,
 					 .scheduler = text_of(w, WORKER_scheduler),
 					 .tls = w->client_tls,
@@ -302,8 +307,8 @@ static int start(struct worker_program *w, struct err *err)
 	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_directories(w, err) < 0)
 		return -1;
 	raise_limits(w);
-	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || start_audit(w, err) < 0 ||
-	    start_server(w, bound, err) < 0 || start_registration(w, bound, err) < 0)
+	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || read_client_tls(w, err) < 0 ||
+	    start_audit(w, err) < 0 || start_server(w, bound, err) < 0 || start_registration(w, bound, err) < 0)
 		return -1;
 	w->status = (struct worker_status){&w->service, w->server, w->registration};
 	if (*text_of(w, WORKER_admin) &&
