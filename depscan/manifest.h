@@ -62,7 +62,7 @@ struct manifest_entry {
 	struct digest result;
 	struct digest messages_context; // what the messages were made for (terminal, language); zero: there were none
 	struct digest time_context;     // SOURCE_DATE_EPOCH where time macros are used; zero: they are not
-	struct digest place_context;    // the build tree, where its name is in an output in spite of all maps; else zero
+	struct digest place_context;    // the build tree, where its name is in an output or a message; else zero
 	int64_t made_at;                // seconds since 1970
 	uint64_t wall_us;               // what the compile took
 	struct manifest_input *inputs;  // those in the depfile first, in its order

@@ -22,7 +22,9 @@ const char *plan_canonical_path(const struct plan *p, const char *path)
 		return path;
 	const char *rest = path_below(p->root, path);
 	const char *real = p->root_real && !rest ? path_below(p->root_real, path) : NULL;
-	if (!rest && !real)
+	size_t n = strlen(path);
+	// "ROOT/." could not be told from "ROOT".
+	if ((!rest && !real) || (n > 2 && strcmp(path + n - 2, "/.") == 0))
 		return path;
 	return arena_printf(p->arena, "%c%s", rest ? PATH_TREE : PATH_TREE_REAL, rest ? rest : real);
 }
@@ -164,8 +166,6 @@ static void find_messages_context(struct plan *p)
 	hasher_u64(&h, terminal ? p->wire->columns + 1 : 0);
 	for (size_t i = 0; terminal && i < COUNT_OF(on_terminals); i++)
 		hasher_str(&h, env_value(p->env, on_terminals[i]));
-	// Messages name files as the compiler was given them, below this directory.
-	hasher_str(&h, p->cwd);
 	p->messages_context = hasher_end(&h);
 }
 
@@ -203,9 +203,8 @@ static void find_canonical_arguments(struct plan *p)
 			text = canonical_map(p, text);
 		} else if ((w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH) && text[w->prefix] == '/') {
 			// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
-			const char *path = path_tidy(p->arena, text + w->prefix);
-			const char *canonical = plan_canonical_path(p, path);
-			if (canonical != path && strcmp(path, text + w->prefix) == 0)
+			const char *canonical = plan_canonical_path(p, text + w->prefix);
+			if (canonical != text + w->prefix)
 				text = arena_printf(p->arena, "%.*s%s", (int)w->prefix, text, canonical);
 		}
 		p->canonical[p->n_canonical++] = text;
@@ -238,6 +237,13 @@ static void hash_native(const struct plan *p, struct hasher *h)
 		}
 }
 
+// Text for the linker is packed, so that no search finds the tree's name in it. gcc puts the working directory there, whatever
+// the maps say; clang the source's name as it was given, and nothing else that is not mapped.
+static bool holds_the_place(const struct plan *p)
+{
+	return p->lto && (p->compiler->family != FAMILY_CLANG || p->line.source[0] == '/');
+}
+
 static void make_keys(struct plan *p)
 {
 	AUTO_HASHER struct hasher h;
@@ -253,7 +259,7 @@ static void make_keys(struct plan *p)
 	hasher_str(&h, where);
 	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
 	hasher_str(&h, strcmp(p->cwd, p->wire->cwd) == 0 ? NULL : p->wire->cwd);
-	hasher_str(&h, p->lto ? p->root : NULL);
+	hasher_str(&h, holds_the_place(p) ? p->root : NULL);
 	hasher_str(&h, p->source);
 	hasher_str(&h, l->needs_output ? plan_canonical_path(p, l->output) : NULL);
 	hasher_u64(&h, (uint64_t)l->dep << 1 | l->dep_wp);

@@ -69,15 +69,19 @@ static enum reason read_outputs(const struct plan *p, const int fds[WIRE_MAX_FDS
 	return REASON_NONE;
 }
 
-// Some compilers put absolute names into the object whatever the maps say.
+// Some compilers put absolute names into the object whatever the maps say, and messages name files as they were given. Some
+// messages (SARIF) have names as URIs, in which a search finds no name with odd characters.
 static bool names_the_tree(const struct plan *p, const struct outputs *o)
 {
 	const char *names[] = {p->root, p->root_real};
-	for (int part = 0; part < PART_STDOUT; part++)
+	for (int part = 0; part < PART_COUNT; part++) {
+		if (part >= PART_STDOUT && o->has[part] && memmem(o->parts[part].data, o->parts[part].len, "file:", 5))
+			return true;
 		for (size_t i = 0; i < COUNT_OF(names); i++)
 			if (o->has[part] && names[i] && o->parts[part].len &&
 			    memmem(o->parts[part].data, o->parts[part].len, names[i], strlen(names[i])))
 				return true;
+	}
 	return false;
 }
 

@@ -117,3 +117,61 @@ END
 		for file in "$tree"/plain/*.o; do same_file "$file" "$tree/out/${file##*/}"; done
 	done
 }
+
+# two_trees WORD...: in a second checkout the compile is a hit, and what it makes is what the compiler makes there. TREE stands
+# for the checkout.
+two_trees()
+{
+	local tree want=miss
+	for tree in one two; do
+		in_dir $tree check $want "$CC" "${@//TREE/$P/$tree}" -o x.o
+		cp $tree/x.o $tree.o
+		want=hit
+		settle
+	done
+	same_file one.o two.o
+}
+
+small_trees()
+{
+	local tree
+	export COFFER_REPRODUCIBLE=on
+	for tree in one two; do
+		mkdir -p $tree/.git
+		put $tree/inc/h.h '#define H 1' 'int f(int);'
+		put $tree/src/a.c '#include "h.h"' 'int g[4] = {H};' 'int f(int x) { return g[x]; }'
+		put $tree/src/w.c '#include "h.h"' 'int f(int x) { int unused; return x; }'
+		put $tree/src/v.c '#include "warn.h"'
+		put $tree/inc/warn.h 'static int unused(void) { return 1; }'
+	done
+}
+
+e2e_checkouts_with_untidy_names()
+{
+	local option
+	small_trees
+	for option in -ITREE/inc/ -ITREE/./inc -ITREE//inc -ITREE/inc// '-ITREE/ -ITREE/inc' '-isystem TREE/inc/' '-iquote TREE/./inc'; do
+		# shellcheck disable=SC2086
+		two_trees -g $option -MD -MF x.d -c src/a.c
+		[ "$(sed "s,$P/one,TREE," one/x.d)" = "$(sed "s,$P/two,TREE," two/x.d)" ] || fail "depfiles with '$option'"
+	done
+	# The tree itself and "TREE/." are two names.
+	in_dir one check miss "$CC" "-I$P/one/." -Iinc -MD -MF x.d -c src/a.c -o x.o
+	in_dir one check miss "$CC" "-I$P/one" -Iinc -MD -MF x.d -c src/a.c -o x.o
+}
+
+e2e_checkouts_share_what_does_not_hold_the_place()
+{
+	small_trees
+	two_trees -g -fsanitize=address,undefined -ITREE/inc -c src/a.c
+	two_trees -Wall -Iinc -c src/w.c
+	! is_clang || two_trees -flto -g -ITREE/inc -c src/a.c
+	! is_clang || two_trees -flto=thin -ITREE/inc -c src/a.c
+	# The tree's name is in the object, or in the messages.
+	for tree in one two; do
+		in_dir $tree check miss "$CC" -fsanitize=address -Iinc -c "$P/$tree/src/a.c" -o x.o
+		in_dir $tree check miss "$CC" -Wall "-I$P/$tree/inc" -c src/v.c -o x.o
+		in_dir $tree check miss "$CC" -flto -Iinc -c "$P/$tree/src/a.c" -o x.o
+		in_dir $tree check hit "$CC" -Wall "-I$P/$tree/inc" -c src/v.c -o x.o
+	done
+}
