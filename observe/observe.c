@@ -44,10 +44,12 @@ struct run {
 	unsigned cap;
 	size_t bytes;
 	bool failed; // err is set: all are killed
+	int rc;
+	struct sock_fprog filter;
 	pid_t first;
 	struct tracee tracees[OBSERVE_MAX_PROCESSES];
 
-	// Shared with the thread that watches the time.
+	// Shared by the thread that traces and the caller's, which watches the time.
 	pthread_mutex_t lock; // of the pids in `tracees` and of what follows
 	pthread_cond_t ended;
 	bool is_over, timed_out;
@@ -361,9 +363,9 @@ static void follow(struct run *r)
 	}
 }
 
-static void *watch_time(void *run)
+// In the calling thread, while another one traces.
+static void watch_time(struct run *r)
 {
-	struct run *r = run;
 	struct timespec until;
 	int64_t end = clock_ms() + r->o->time_limit_ms;
 	pthread_mutex_lock(&r->lock);
@@ -378,7 +380,6 @@ static void *watch_time(void *run)
 		end = clock_ms() + KILL_AGAIN_MS;
 	}
 	pthread_mutex_unlock(&r->lock);
-	return NULL;
 }
 
 // ---- the start ------------------------------------------------------------------------------------------------------
@@ -417,13 +418,13 @@ static _Noreturn void become(const struct observe *o, const struct sock_fprog *f
 	_exit(127);
 }
 
-static int start(struct run *r, const struct sock_fprog *filter, int go[2], int failed[2])
+static int start(struct run *r, int go[2], int failed[2])
 {
 	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(failed, O_CLOEXEC) < 0)
 		return err_errno(r->err, "cannot make a pipe");
 	r->first = fork();
 	if (r->first == 0)
-		become(r->o, filter, go[0], failed[1]);
+		become(r->o, &r->filter, go[0], failed[1]);
 	close(TAKE_FD(failed[1]));
 	if (r->first < 0)
 		return err_errno(r->err, "cannot fork");
@@ -456,40 +457,36 @@ static int judge_trouble(struct run *r, int failed)
 	return -1;
 }
 
-static int trace(struct run *r, const struct sock_fprog *filter)
+// A thread of its own: it waits for all of its children, and the caller may have others.
+static void *trace(void *run)
 {
+	struct run *r = run;
 	int go[2] = {-1, -1}, failed[2] = {-1, -1};
-	pthread_t watcher;
-	int rc = start(r, filter, go, failed);
-	if (rc == 0 && (errno = pthread_create(&watcher, NULL, watch_time, r)) != 0) {
-		rc = err_errno(r->err, "cannot start a thread");
-		fail(r);
-		follow(r);
-	} else if (rc == 0) {
-		follow(r);
-		pthread_mutex_lock(&r->lock);
-		r->is_over = true;
-		pthread_cond_signal(&r->ended);
-		pthread_mutex_unlock(&r->lock);
-		pthread_join(watcher, NULL);
-		rc = judge_trouble(r, failed[0]);
-	}
+	r->rc = start(r, go, failed);
+	follow(r);
+	if (r->rc == 0)
+		r->rc = judge_trouble(r, failed[0]);
 	for (int i = 0; i < 2; i++) {
 		mem_close_cleanup(&go[i]);
 		mem_close_cleanup(&failed[i]);
 	}
-	return rc;
+	pthread_mutex_lock(&r->lock);
+	r->is_over = true;
+	pthread_cond_signal(&r->ended);
+	pthread_mutex_unlock(&r->lock);
+	return NULL;
 }
 
 int observe_run(struct observe *o, struct arena *a, struct err *err)
 {
 	struct sock_fprog filter;
+	pthread_t tracer;
 	if (!calls_filter(&filter)) {
 		errno = EPERM;
 		return err_errno(err, "the system calls of this kind of machine are not known");
 	}
 	struct run *r = mem_alloc(sizeof *r);
-	*r = (struct run){.o = o, .a = a, .err = err};
+	*r = (struct run){.o = o, .a = a, .err = err, .filter = filter};
 	pthread_condattr_t by_monotonic;
 	pthread_condattr_init(&by_monotonic);
 	pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
@@ -500,7 +497,15 @@ int observe_run(struct observe *o, struct arena *a, struct err *err)
 	o->n_looks = 0;
 	o->unclear = false;
 	o->status = 0;
-	int rc = trace(r, &filter);
+	int rc = -1;
+	errno = pthread_create(&tracer, NULL, trace, r);
+	if (errno) {
+		err_errno(err, "cannot start a thread");
+	} else {
+		watch_time(r);
+		pthread_join(tracer, NULL);
+		rc = r->rc;
+	}
 	if (r->failed)
 		rc = -1; // err says why
 	else if (r->timed_out)

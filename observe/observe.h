@@ -9,7 +9,7 @@
 // A program of another architecture (32 bits) makes the answer `unclear`.
 // The standard streams of the command are /dev/null. It is killed with all its processes past any of the limits. Signals of
 // its own it gets. It runs without new privileges (set-user-id programs run as the user).
-// Thread: any; the calling thread traces, and must have no children of its own meanwhile.
+// Thread: any. Tracing is done by a thread that is made for it; the caller's waits.
 #ifndef COFFER_OBSERVE_OBSERVE_H
 #define COFFER_OBSERVE_OBSERVE_H
 

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,22 @@ START_TEST(without_ptrace_it_says_that_nothing_can_be_observed)
 }
 END_TEST
 
+START_TEST(children_of_the_caller_are_left_alone)
+{
+	struct observe o;
+	pid_t pid = fork();
+	if (pid == 0) {
+		sleep(100);
+		_exit(0);
+	}
+	ck_assert_int_eq(observe_shell(&o, "exit 5", 10000, NULL), 0);
+	ck_assert_int_eq(WEXITSTATUS(o.status), 5);
+	ck_assert_int_eq(waitpid(pid, NULL, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	ck_assert(waitpid(pid, NULL, 0) == pid);
+}
+END_TEST
+
 START_TEST(it_can_be_observed_here)
 {
 	struct err err = ERR_INIT;
@@ -230,6 +247,7 @@ int main(void)
 	tcase_add_test(t, a_missing_program_is_an_error);
 	tcase_add_test(t, a_command_that_is_killed_by_a_signal_says_so);
 	tcase_add_test(t, without_ptrace_it_says_that_nothing_can_be_observed);
+	tcase_add_test(t, children_of_the_caller_are_left_alone);
 	tcase_add_test(t, it_can_be_observed_here);
 	suite_add_tcase(s, t);
 	return unit_run(s);
