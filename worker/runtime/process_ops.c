@@ -182,12 +182,12 @@ static _Noreturn void give_up(int report, int op)
 
 static void reset_signals(void)
 {
-	struct sigaction sa = {.sa_handler = SIG_DFL};
+	// By system call: the library's functions take a lock in newer versions, which another thread may have held when this
+	// process was cloned, and nobody will give back here. Zeros are the kernel's form of SIG_DFL and of an empty set.
+	static const char default_action[64], none[8];
 	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &sa, NULL); // some can't be changed, which is fine
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+		syscall(SYS_rt_sigaction, i, default_action, NULL, sizeof none); // some can't be changed, which is fine
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof none);
 }
 
 static _Noreturn void become(const struct start *s, int report)
