@@ -47,8 +47,7 @@ static bool is_bound_to_here(const char *t)
 					    "-flto",
 					    "-fthinlto",
 					    "-fcoverage",
-					    "-fsanitize-black",
-					    "-fsanitize-ignore",
+					    "-fsanitize", // its reports name columns, which preprocessed text has not
 					    "-fsave-optimization",
 					    "-fopt-info",
 					    "-fxray",
@@ -182,6 +181,8 @@ void travel_arguments(struct travel_arguments *w, struct arena *a, const struct 
 	w->arguments = arena_alloc(a, (l->n_arguments + 1) * sizeof *w->arguments);
 	for (unsigned i = 0, next; i < l->n_arguments && !w->refused; i = next) {
 		const char *t = l->arguments[i].text;
+		if (compiler->family == FAMILY_GCC && strcmp(t, "--") == 0)
+			w->refused = "gcc takes no '--', and says so";
 		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
 		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY || is_used_up(t))

@@ -116,6 +116,30 @@ const struct findings *view_findings(const struct view *v)
 	return v->findings;
 }
 
+static bool makes_the_compiler(const struct finding *found)
+{
+	static const char *const beside[] = {"/etc/", "/usr/lib/os-release", "/usr/lib/locale/", "/usr/share/locale/"};
+	if (found->kind != FOUND_CONTENT || strcmp(path_ext(found->path), ".h") == 0)
+		return false;
+	for (size_t i = 0; i < COUNT_OF(beside); i++)
+		if (strncmp(found->path, beside[i], strlen(beside[i])) == 0)
+			// Configuration files of compilers count wherever they are.
+			return strcmp(path_ext(found->path), ".cfg") == 0;
+	return true;
+}
+
+const struct view_text *view_texts(const struct view *v, struct arena *a, size_t *n)
+{
+	uint32_t all;
+	const struct finding *list = findings_list(v->findings, &all);
+	struct view_text *texts = arena_alloc(a, (all + 1) * sizeof *texts);
+	*n = 0;
+	for (uint32_t i = 0; i < all; i++)
+		if (makes_the_compiler(&list[i]))
+			texts[(*n)++] = (struct view_text){list[i].path, list[i].digest};
+	return texts;
+}
+
 bool view_holds(struct views *vs, struct view *v, uint64_t epoch, const char **culprit)
 {
 	return !v || findings_hold(v->findings, vs->files, vs->watch, epoch, culprit);

@@ -43,10 +43,17 @@ struct view_query {
 // 0 with *out (a reference, or NULL where nothing can be observed and the words are of no risky kind), or -1: the command
 // must not be cached, since what its compiler looks at is not known; err says why.
 int views_find(struct views *vs, const struct view_query *q, struct view **out, struct err *err);
-const struct digest *view_digest(const struct view *t);
-const struct findings *view_findings(const struct view *t);
+const struct digest *view_digest(const struct view *v);
+const struct findings *view_findings(const struct view *v);
+// The programs, libraries and texts that make the compiler what it is, in the order of their directories and names: what two
+// machines compare. Headers are left out (they travel in the text), and what only says how to find something else.
+struct view_text {
+	const char *path;
+	struct digest digest;
+};
+const struct view_text *view_texts(const struct view *v, struct arena *a, size_t *n);
 // Is everything still as it was found? `epoch` of now. NULL holds.
-bool view_holds(struct views *vs, struct view *t, uint64_t epoch, const char **culprit);
-void view_unref(struct view *t); // NULL is fine
+bool view_holds(struct views *vs, struct view *v, uint64_t epoch, const char **culprit);
+void view_unref(struct view *v); // NULL is fine
 
 #endif

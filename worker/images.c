@@ -4,8 +4,10 @@
 #include "base/map.h"
 #include "compiler/compiler.h"
 #include "depscan/files.h"
+#include "proto/guest.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@ struct images {
 	const char *const *names; // of compilers
 	struct files *files;
 	struct compilers *compilers;
+	struct views *views;
 	pthread_mutex_t lock;
 	struct map toolchains; // by image; an image does not change, and the host stays the host
 	struct map facts;      // by "identity compiler language"
@@ -30,7 +33,9 @@ struct images *images_new(const struct toolchain_config *config, const char *con
 	im->config = config;
 	im->names = compilers;
 	im->files = files_new();
-	im->compilers = compilers_new(files_digester(im->files), NULL);
+	im->views = views_new(im->files, NULL, NULL, "/tmp");
+	struct part_keeper keeper = views_part_keeper(im->views);
+	im->compilers = compilers_new(files_digester(im->files), &keeper);
 	pthread_mutex_init(&im->lock, NULL);
 	return im;
 }
@@ -48,6 +53,7 @@ void images_free(struct images *im)
 	map_release(&im->facts);
 	images_list_free(im->list);
 	compilers_free(im->compilers);
+	views_free(im->views);
 	files_free(im->files);
 	pthread_mutex_destroy(&im->lock);
 	free(im);
@@ -76,12 +82,89 @@ static struct toolchain *toolchain_of(struct images *im, const char *image, stru
 	return t;
 }
 
+// Words that are clean: none comes from a client.
+static struct view *view_of(struct images *im, const char *compiler, const char *language, const char *option)
+{
+	static const char *const env[] = {"PATH=" GUEST_PATH, NULL};
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const struct compiler *c = toolchain_host_compiler(im->compilers, compiler, NULL);
+	const char *argv[] = {compiler, "-x", language, "-c", "u.c", "-o", "u.o", option, NULL};
+	struct cmdline *line = arena_alloc(&a, sizeof *line);
+	struct view *view = NULL;
+	struct err err = ERR_INIT;
+	if (!c)
+		return NULL;
+	cmdline_parse(line, &a, c->family, c->is_cxx, AT_FDCWD, argv);
+	struct view_query q = {.compiler = c, .argv0 = c->path, .line = line, .cwd = "/", .cwd_fd = AT_FDCWD, .env = env};
+	if (line->reason != REASON_NONE)
+		return NULL;
+	if (views_find(im->views, &q, &view, &err) < 0)
+		log_debug("what '%s' looks at is not known: %s", c->path, err.text);
+	return view;
+}
+
+static void add_files(struct image_files *files, const struct view *view, bool optional, struct arena *a)
+{
+	size_t n;
+	const struct view_text *texts = view_texts(view, a, &n);
+	for (size_t i = 0; i < n && files->n < IMAGE_MAX_FILES; i++) {
+		bool known = false;
+		for (size_t k = 0; k < files->n && !known; k++)
+			known = strcmp(files->list[k].path, texts[i].path) == 0;
+		if (!known)
+			files->list[files->n++] =
+				(struct image_file){arena_strdup(a, texts[i].path), texts[i].digest, optional};
+	}
+}
+
+void images_files(struct images *im, const char *image, const char *compiler, const char *language, struct arena *a,
+		  struct image_files *files)
+{
+	// What a client's command may bring in besides: other languages behind the same facts, and objcopy.
+	static const char *const further[][2] = {
+		{"c", "-gsplit-dwarf"}, {"c", NULL}, {"c++", NULL}, {"objective-c", NULL}, {"objective-c++", NULL}};
+	struct view *view = is_host(image) ? view_of(im, compiler, language, NULL) : NULL;
+	files->n = 0;
+	if (!view)
+		return;
+	files->list = arena_alloc(a, IMAGE_MAX_FILES * sizeof *files->list);
+	add_files(files, view, false, a);
+	view_unref(view);
+	for (size_t i = 0; i < COUNT_OF(further); i++) {
+		view = view_of(im, compiler, further[i][0], further[i][1]);
+		if (view)
+			add_files(files, view, true, a);
+		view_unref(view);
+	}
+}
+
+// A specs file that has come makes another compiler of it.
+static void add_views(struct images *im, const char *compiler, char identity[TOOLCHAIN_IDENTITY])
+{
+	static const char *const languages[] = {"c", "c++"};
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, identity);
+	for (size_t i = 0; i < COUNT_OF(languages); i++) {
+		struct view *view = view_of(im, compiler, languages[i], NULL);
+		if (view)
+			hasher_digest(&h, view_digest(view));
+		view_unref(view);
+	}
+	struct digest digest = hasher_end(&h);
+	char hex[DIGEST_HEX];
+	digest_hex(&digest, hex);
+	snprintf(identity, TOOLCHAIN_IDENTITY, "host:%s", hex);
+}
+
 int images_identity(struct images *im, const char *image, const char *compiler, char identity[TOOLCHAIN_IDENTITY],
 		    struct err *err)
 {
 	struct toolchain *t = toolchain_of(im, image, err);
 	if (!t || toolchain_identity(t, im->compilers, compiler, identity, err) < 0)
 		return -1;
+	if (is_host(image))
+		add_views(im, compiler, identity);
 	if (is_host(image) && strcmp(image, "host:any") != 0 && strcmp(image, identity) != 0)
 		return err_set(err, ERR_NOT_FOUND, "the compiler '%s' here is another one than the image's", compiler);
 	return 0;

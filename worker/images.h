@@ -9,6 +9,7 @@
 #ifndef COFFER_WORKER_IMAGES_H
 #define COFFER_WORKER_IMAGES_H
 
+#include "depscan/view.h"
 #include "worker/runtime/toolchain.h"
 
 struct images;
@@ -26,6 +27,20 @@ void images_list_free(char **names);
 // What stands for the compiler in keys. ERR_NOT_FOUND: the image is not here, or the compiler is not in it; ERR_USAGE.
 int images_identity(struct images *im, const char *image, const char *compiler, char identity[TOOLCHAIN_IDENTITY],
 		    struct err *err);
+// What a host's compiler reads besides the source: programs, libraries and texts, in the arena. None for an image, and where it
+// can't be observed.
+#define IMAGE_MAX_FILES 1000u
+struct image_file {
+	const char *path;
+	struct digest digest;
+	bool optional; // for another language, or with some option, only
+};
+struct image_files {
+	struct image_file *list;
+	size_t n;
+};
+void images_files(struct images *im, const char *image, const char *compiler, const char *language, struct arena *a,
+		  struct image_files *files);
 // The image as a session is opened for it: all of the host's compilers share one.
 const char *images_session_name(const char *image);
 

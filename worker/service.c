@@ -63,9 +63,22 @@ static bool may_call(struct worker_service *s, struct rpc_call *call, struct tok
 
 // ---- Describe -------------------------------------------------------------------------------------------------------
 
-static void reply_facts(struct worker_service *s, struct rpc_call *call, char *identity, struct toolchain_facts *facts)
+static void reply_facts(struct worker_service *s, struct rpc_call *call, const Coffer__V1__DescribeRequest *r,
+			char *identity, struct toolchain_facts *facts)
 {
+	AUTO_ARENA struct arena a = ARENA_INIT;
 	Coffer__V1__DescribeReply m = COFFER__V1__DESCRIBE_REPLY__INIT;
+	struct image_files files;
+	images_files(s->images, r->image, r->compiler, r->language, &a, &files);
+	m.files = arena_alloc(&a, (files.n + 1) * sizeof(struct Coffer__V1__ToolchainFile *));
+	for (size_t i = 0; i < files.n; i++) {
+		Coffer__V1__ToolchainFile *file = arena_alloc(&a, sizeof *file);
+		coffer__v1__toolchain_file__init(file);
+		file->path = (char *)(uintptr_t)files.list[i].path;
+		file->digest = (ProtobufCBinaryData){sizeof files.list[i].digest.b, files.list[i].digest.b};
+		file->optional = files.list[i].optional;
+		m.files[m.n_files++] = file;
+	}
 	m.identity = identity;
 	m.version = facts->version;
 	m.target = facts->target;
@@ -101,7 +114,7 @@ static void describe(struct worker_service *s, struct rpc_call *call, const stru
 			worker_refuse(s, call, is_broken ? COUNT_broken : COUNT_impossible,
 				      is_broken ? RPC_UNAVAILABLE : RPC_FAILED_PRECONDITION, "%s", err.text);
 		else
-			reply_facts(s, call, identity, &facts);
+			reply_facts(s, call, r, identity, &facts);
 	}
 }
 

@@ -13,6 +13,50 @@ enum { DESCRIBE_MS = 5000, POLICY_MS = 2000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_M
 
 // ---- is its compiler ours? --------------------------------------------------------------------------------------------
 
+static const Coffer__V1__ToolchainFile *find_theirs(const Coffer__V1__DescribeReply *r, const char *path)
+{
+	for (size_t i = 0; i < r->n_files; i++)
+		if (strcmp(r->files[i]->path, path) == 0)
+			return r->files[i];
+	return NULL;
+}
+
+static bool have_ours(const struct farm_compiler *c, const char *path)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		if (strcmp(c->files[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+// cc1, cc1plus, cc1obj …: each language has its own.
+static bool is_of_a_language(const char *path)
+{
+	const char *base = strrchr(path, '/');
+	return base && strncmp(base, "/cc1", 4) == 0;
+}
+
+// The first file that one of the two reads and the other does not, or with another text. What an image has is what the
+// operator says.
+static const char *file_difference(const struct farm_compiler *c, const Coffer__V1__DescribeReply *r)
+{
+	if (strncmp(r->identity, "host:", 5) != 0)
+		return NULL;
+	if (!c->n_files || !r->n_files)
+		return c->n_files ? "view (not observed there)" : "view (not observed here)";
+	for (size_t i = 0; i < c->n_files; i++) {
+		const struct farm_file *ours = &c->files[i];
+		const Coffer__V1__ToolchainFile *theirs = find_theirs(r, ours->path);
+		if (!theirs || theirs->digest.len != sizeof ours->digest ||
+		    memcmp(ours->digest, theirs->digest.data, sizeof ours->digest) != 0)
+			return ours->path;
+	}
+	for (size_t i = 0; i < r->n_files; i++)
+		if (!r->files[i]->optional && !is_of_a_language(r->files[i]->path) && !have_ours(c, r->files[i]->path))
+			return r->files[i]->path;
+	return NULL;
+}
+
 static const char *difference(const struct farm *f, const struct farm_compiler *c, const Coffer__V1__DescribeReply *r)
 {
 	if (strcmp(r->version, c->version) != 0)
@@ -23,7 +67,9 @@ static const char *difference(const struct farm *f, const struct farm_compiler *
 		return "built-in definitions";
 	if ((int)r->isolation < f->isolation)
 		return "isolation";
-	return strlen(r->identity) >= FARM_IDENTITY || !*r->identity ? "identity" : NULL;
+	if (strlen(r->identity) >= FARM_IDENTITY || !*r->identity)
+		return "identity";
+	return file_difference(c, r);
 }
 
 static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
@@ -31,6 +77,13 @@ static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
 	pthread_mutex_lock(&f->lock);
 	r->has_told_policy = true;
 	r->keep_nothing = keep_nothing;
+	pthread_mutex_unlock(&f->lock);
+}
+
+static void note_difference(struct farm *f, struct route *r, const struct farm_compiler *c, const char *differs)
+{
+	pthread_mutex_lock(&f->lock);
+	snprintf(r->differs, sizeof r->differs, "the '%.150s' of its %.50s is another one", differs, c->name);
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -65,6 +118,8 @@ int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compi
 		return 0;
 	}
 	const char *differs = difference(f, c, reply);
+	if (differs)
+		note_difference(f, seat->route, c, differs);
 	if (differs)
 		log_warn("worker '%s' is not used for '%s': its %s is another one (here: %s, %s; there: %s, %s)",
 			 seat->worker, c->name, differs, c->version, c->target, reply->version, reply->target);

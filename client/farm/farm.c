@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/value.h"
+#include "codec/hash.h"
 #include "proto/coffer.pb-c.h"
 #include "remote/loop.h"
 #include "remote/net/tls.h"
@@ -298,7 +299,16 @@ void farm_refresh(struct farm *f)
 
 static void compiler_key(const struct farm_compiler *c, char key[320])
 {
-	snprintf(key, 320, "%s\n%s\n%s\n%s", c->name, c->language, c->version, c->target);
+	AUTO_HASHER struct hasher h;
+	char files[DIGEST_HEX];
+	hasher_init(&h);
+	for (size_t i = 0; i < c->n_files; i++) {
+		hasher_str(&h, c->files[i].path);
+		hasher_bytes(&h, c->files[i].digest, sizeof c->files[i].digest);
+	}
+	struct digest digest = hasher_end(&h);
+	digest_hex(&digest, files);
+	snprintf(key, 320, "%s\n%s\n%s\n%s\n%s", c->name, c->language, c->version, c->target, files);
 }
 
 static int64_t best_pace(const struct farm *f, int64_t best_ms)

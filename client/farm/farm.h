@@ -16,11 +16,17 @@ struct farm;
 #define FARM_IDENTITY 80
 
 // What the client knows of its own compiler, to be compared with the worker's.
+struct farm_file { // a program, a library or a text that a compiler reads besides the source
+	const char *path;
+	uint8_t digest[16];
+};
 struct farm_compiler {
 	const char *name;     // a base name: gcc, clang++
 	const char *language; // "c" or "c++"
 	char version[128], target[64];
 	uint8_t defines[16];
+	const struct farm_file *files; // for the arguments at hand; a host's worker must have the same
+	size_t n_files;                // 0: that is not known
 };
 
 // NULL where the settings name no farm. A farm that can't be set up (a file can't be read) is an error, once.

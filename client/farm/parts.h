@@ -21,6 +21,7 @@ struct route_load {
 };
 
 struct route {
+	char differs[300]; // of its compiler and ours, when they were last found to be two; or ""
 	char *worker, *address, *token;
 	uint8_t pin[32]; // of its certificate
 	uint32_t slots, in_flight, failures;

@@ -21,6 +21,8 @@ enum { CHUNK = 128 * 1024, LINE_MAX_BYTES = 1 << 20 };
 
 // Where the text goes.
 struct sink {
+	char tail[32]; // the end of what has come, for names that are cut
+	size_t n_tail;
 	struct preprocess *p;
 	EVP_MD_CTX *hash;
 	ZSTD_CCtx *zstd;
@@ -89,8 +91,32 @@ static int compress(struct sink *s, const void *bytes, size_t n, ZSTD_EndDirecti
 	return 0;
 }
 
+static bool names_columns(const char *bytes, size_t n)
+{
+	static const char *const names[] = {"__builtin_COLUMN", "__builtin_source_location"};
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (memmem(bytes, n, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+// Also where a name is cut between two pieces.
+static void look_for_columns(struct sink *s, const char *bytes, size_t n)
+{
+	enum { OVERLAP = sizeof s->tail };
+	char joint[2 * OVERLAP];
+	size_t head = n < OVERLAP ? n : OVERLAP;
+	memcpy(joint, s->tail, s->n_tail);
+	memcpy(joint + s->n_tail, bytes, head);
+	s->p->has_columns |= names_columns(bytes, n) || names_columns(joint, s->n_tail + head);
+	size_t all = s->n_tail + head, keep = n >= OVERLAP ? OVERLAP : all < OVERLAP ? all : OVERLAP;
+	memmove(s->tail, n >= OVERLAP ? bytes + n - keep : joint + all - keep, keep);
+	s->n_tail = keep;
+}
+
 static int take(struct sink *s, const void *bytes, size_t n, bool is_last, struct err *err)
 {
+	look_for_columns(s, bytes, n);
 	s->p->size += n;
 	if (s->p->size > PREPROCESSED_MAX)
 		return err_set(err, ERR_LIMIT, "the preprocessed text is too long");

@@ -24,8 +24,9 @@ struct preprocess {
 	const char *roots[2];
 
 	// filled in
-	int status;            // as of waitpid
-	bool has_messages;     // it said something on stderr
+	int status;        // as of waitpid
+	bool has_messages; // it said something on stderr
+	bool has_columns; // the text asks for its columns (std::source_location), which are other ones in it than in the user's
 	uint8_t sha256[32];    // of the canonical text
 	uint64_t size;         // of the text
 	struct buf compressed; // one zstd frame

@@ -147,6 +147,7 @@ static const char *state_of(const struct route *r, const char **why)
 	}
 	if (r->load.is_draining)
 		return "draining";
+	*why = r->differs;
 	if (has_other_compilers_only(r))
 		return "differs";
 	return clock_ms() < r->not_before_ms ? "pausing" : "fine";

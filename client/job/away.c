@@ -53,6 +53,20 @@ static const char *language_of(const struct job *j)
 	return j->plan.line.lang == LANG_CXX || j->plan.line.lang == LANG_OBJCXX ? "c++" : "c";
 }
 
+// What the compiler reads here, with the arguments and the environment of this job.
+static void name_files(struct job *j, struct farm_compiler *c)
+{
+	size_t n = 0;
+	const struct view_text *texts = j->plan.view ? view_texts(j->plan.view, &j->arena, &n) : NULL;
+	struct farm_file *files = arena_alloc(&j->arena, (n + 1) * sizeof *files);
+	for (size_t i = 0; i < n; i++) {
+		files[i].path = texts[i].path;
+		memcpy(files[i].digest, texts[i].digest.b, sizeof files[i].digest);
+	}
+	c->files = files;
+	c->n_files = n;
+}
+
 void away_heed_policy(struct job *j, bool ask)
 {
 	struct farm *farm = j->keeping == KEEPING ? farms_find(j->plan.services->farms, j->plan.config) : NULL;
@@ -60,8 +74,10 @@ void away_heed_policy(struct job *j, bool ask)
 	const char *language = language_of(j);
 	if (!farm)
 		return;
-	if (ask && farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &compiler) == 0)
+	if (ask && farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &compiler) == 0) {
+		name_files(j, &compiler);
 		farm_learn_policy(farm, &compiler);
+	}
 	if (farm_keeps_nothing(farm))
 		j->keeping = KEEPING_NOT_BY_POLICY;
 }
@@ -83,9 +99,10 @@ static const char *farm_arguments(struct away *w)
 	if (j->plan.seed)
 		w->arguments.arguments[w->arguments.n++] = command_seed(&j->plan);
 	const char *language = language_of(j);
-	return farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0
-		       ? "its compiler is not understood"
-		       : NULL;
+	if (farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0)
+		return "its compiler is not understood";
+	name_files(j, &w->compiler);
+	return NULL;
 }
 
 // Runs the preprocessor and finds out what went in, as after a compile.
@@ -119,6 +136,8 @@ static const char *preprocess(struct away *w)
 	}
 	if (w->text.status != 0 || w->text.has_messages)
 		return "the preprocessor has something to say";
+	if (w->text.has_columns)
+		return "its text asks for its columns";
 	w->not_stored = inputs_find(&j->plan, &j->baseline, ours ? dep_fd : -1, -1, &w->entry);
 	return w->not_stored.reason == REASON_embed ? "its assembler may read files" : NULL;
 }

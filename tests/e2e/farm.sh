@@ -274,44 +274,40 @@ e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
 	farm_end
 }
 
-# Works for a while, says that it does, and compiles as the machine's compiler does, but for the words in $2.
-slow_compiler()
+# Another assembler for the worker alone, which finds it first.
+other_assembler()
 {
-	nsenter -t "$(<"$T/w1.pid")" -m sh -c "cat >/usr/local/bin/new && chmod +x /usr/local/bin/new && mv /usr/local/bin/new /usr/local/bin/gcc" <<-END
+	nsenter -t "$(<"$T/w1.pid")" -m sh -c "cat >/usr/local/bin/new && chmod +x /usr/local/bin/new && mv /usr/local/bin/new /usr/local/bin/as" <<-END
 		#!/bin/sh
-		case "\$*" in
-		*source*) echo >>$T/begun; while [ ! -e $T/go_on ] && [ \$((n += 1)) -lt 300 ]; do sleep 0.1; done ;;
-		esac
-		exec /usr/bin/gcc "\$@" ${1:-}
+		exec /usr/bin/as --defsym mine=1 "\$@"
 	END
 }
 
 e2e_farm_compiler_that_changes_while_a_job_waits() { # once
-	local first second
+	local first second i
 	[ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || skip "it takes a namespace of its own"
-	(COFFER_WORKER_LOG_FORMAT=text unshare -m sh -c 'mount -t tmpfs none /usr/local/bin && ln -s /usr/bin/gcc /usr/local/bin/gcc && exec "$@"' - \
+	(COFFER_WORKER_LOG_FORMAT=text unshare -m sh -c 'mount -t tmpfs none /usr/local/bin && exec "$@"' - \
 		"$COFFERD" worker --insecure-loopback --listen "unix:$T/w1.sock" --admin '' --name w1 --runtime process \
 		--folder "$T/w1" --slots 1 --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
 	echo $! >"$T/w1.pid")
 	wait_until 10 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
 	export COFFER_WORKER=unix:$T/w1.sock
-	slow_compiler
 	farm_project 3
-	"$COFFER" gcc -O1 -c u1.c -o 1.o &
+	for i in $(seq 1500); do echo "int g$i(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i] * $i % (i + 3); return s; }"; done >slow.c
+	"$COFFER" gcc -O3 -c slow.c -o slow.o &
 	first=$!
-	wait_until 20 "[ -s $T/begun ]" || fail "no job has begun: $("$COFFER" status) $(<"$T/w1.log")"
+	wait_until 20 '"$COFFER" status | grep -q "1 of 1 at work for all"' || fail "no job has begun: $("$COFFER" status) $(<"$T/w1.log")"
 	"$COFFER" gcc -O1 -c u2.c -o 2.o &
 	second=$!
-	wait_until 4 '"$COFFER" status | grep -q "1 waiting"'
-	slow_compiler -O3
-	touch "$T/go_on"
+	wait_until 4 '"$COFFER" status | grep -q "1 waiting"' || fail "it does not wait: $("$COFFER" status)"
+	other_assembler
 	wait $first $second
 	gcc -O1 -c u2.c -o want.o
 	same_file want.o 2.o
 	# The worker stored nothing of it, and was compared again.
 	settle
-	[ "$(counter remote_compiles)" = 0 ] || fail "the other compiler's object was taken: $(all_grown)"
-	"$COFFER" status | grep -q 'differs' || fail "status: $("$COFFER" status)"
+	[ "$(counter remote_hits)" = 0 ] && [ "$(counter remote_compiles)" -lt 2 ] || fail "the other assembler's object was taken: $(all_grown)"
+	"$COFFER" status | grep -q "differs: the '.*' of its gcc" || fail "status: $("$COFFER" status)"
 	farm_end
 }
 
@@ -351,4 +347,46 @@ e2e_farm_settings_that_are_wrong() { # once
 	COFFER_SCHEDULER=127.0.0.1:1 COFFER_SCHEDULER_CA=/nonexistent timeout 20 "$COFFER" "$CC" -O2 -c a.c -o a.o || fail "the compile fails"
 	rm a.o
 	COFFER_SCHEDULER=nonsense COFFER_ISOLATION=iron timeout 20 "$COFFER" "$CC" -O3 -c a.c -o a.o || fail "the compile fails"
+}
+
+# The client's compiler finds another assembler, or reads a specs file: its objects are its own.
+e2e_farm_toolchain_of_the_client_counts() { # gcc
+	local i before
+	worker_start w1
+	farm_project 6
+	all_away 6 -O1
+	before=$(counter remote_compiles)
+	[ "$before" -gt 0 ] || fail "nothing went away"
+	mkdir "$T/tools"
+	printf '#!/bin/sh\nexec /usr/bin/as --defsym mine=1 "$@"\n' >"$T/tools/as"
+	chmod +x "$T/tools/as"
+	for i in 1 2 3 4 5 6; do COMPILER_PATH=$T/tools "$COFFER" gcc -O2 -c u$i.c -o got/$i.o & done
+	wait
+	settle
+	[ "$(counter remote_compiles)" = "$before" ] || fail "some went away: $(counter remote_compiles) after $before"
+	for i in 1 2 3 4 5 6; do
+		COMPILER_PATH=$T/tools gcc -O2 -c u$i.c -o want.o
+		nm got/$i.o | grep -q mine || fail "u$i was not made by the client's assembler"
+	done
+	"$COFFER" status | grep -q "of its gcc is another one" || fail "status: $("$COFFER" status)"
+	farm_end
+}
+
+e2e_farm_columns_stay_here() { # gcc
+	local i before
+	worker_start w1
+	farm_project 4
+	all_away 4 -O1
+	before=$(counter remote_compiles)
+	[ "$before" -gt 0 ] || fail "nothing went away"
+	put c.cc '#define TWICE(x) ((x) + (x))' 'int f(int a) { return TWICE(a) + __builtin_COLUMN(); }'
+	put s.cc '#define TWICE(x) ((x) + (x))' 'int f(int a) { return TWICE(a) + a; }'
+	for i in 1 2 3 4; do
+		"$COFFER" clang++ -DN=$i -c c.cc -o c$i.o &
+		"$COFFER" g++ -DN=$i -fsanitize=undefined -c s.cc -o s$i.o &
+	done
+	wait
+	settle
+	[ "$(counter remote_compiles)" = "$before" ] || fail "some went away: $(counter remote_compiles) after $before"
+	farm_end
 }

@@ -210,25 +210,33 @@ static char *find_program(struct arena *a, const char *name)
 	return NULL;
 }
 
-int toolchain_identity(const struct toolchain *t, struct compilers *compilers, const char *compiler,
-		       char identity[TOOLCHAIN_IDENTITY], struct err *err)
+const struct compiler *toolchain_host_compiler(struct compilers *compilers, const char *compiler, struct err *err)
 {
 	static const char *const env[] = {"PATH=" GUEST_PATH, NULL};
 	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct err own = ERR_INIT;
+	char *path = strchr(compiler, '/') ? NULL : find_program(&a, compiler);
+	enum reason reason = REASON_NONE;
+	const struct compiler *c = path ? compilers_find(compilers, path, compiler, env, 0, &reason, &own) : NULL;
+	if (!path)
+		err_set(err, ERR_NOT_FOUND, "there is no compiler '%.100s' here", compiler);
+	else if (!c && own.code != ERR_NONE)
+		err_set(err, own.code, "%s", own.text);
+	else if (!c)
+		err_set(err, ERR_NOT_FOUND, "'%s' is no compiler that is known: %s", path, reason_name(reason));
+	return c;
+}
+
+int toolchain_identity(const struct toolchain *t, struct compilers *compilers, const char *compiler,
+		       char identity[TOOLCHAIN_IDENTITY], struct err *err)
+{
 	if (t->identity) {
 		snprintf(identity, TOOLCHAIN_IDENTITY, "%s", t->identity);
 		return 0;
 	}
-	char *path = strchr(compiler, '/') ? NULL : find_program(&a, compiler);
-	if (!path)
-		return err_set(err, ERR_NOT_FOUND, "there is no compiler '%.100s' here", compiler);
-	enum reason reason = REASON_NONE;
-	err_clear(err);
-	const struct compiler *c = compilers_find(compilers, path, compiler, env, 0, &reason, err);
-	if (!c && err && err->code != ERR_NONE)
-		return -1;
+	const struct compiler *c = toolchain_host_compiler(compilers, compiler, err);
 	if (!c)
-		return err_set(err, ERR_NOT_FOUND, "'%s' is no compiler that is known: %s", path, reason_name(reason));
+		return -1;
 	char hex[DIGEST_HEX];
 	digest_hex(&c->identity, hex);
 	snprintf(identity, TOOLCHAIN_IDENTITY, "host:%s", hex);

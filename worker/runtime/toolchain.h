@@ -49,6 +49,8 @@ bool toolchain_is_host(const struct toolchain *toolchain);
 // What the root consists of, in the order in which it can be made.
 const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchain, size_t *n);
 
+// The host's compiler of that name; NULL with err as below. Lives as long as `compilers`.
+const struct compiler *toolchain_host_compiler(struct compilers *compilers, const char *compiler, struct err *err);
 // What stands for the toolchain in keys: the image's digest, or "host:" and a digest over the compiler of that name and all
 // it runs (compiler/compiler.h). Looked up in GUEST_PATH. `compilers` may be NULL for images.
 #define TOOLCHAIN_IDENTITY 80
