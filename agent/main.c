@@ -5,6 +5,7 @@
 #include "agent/landlock.h"
 #include "agent/slots.h"
 #include "agent/spawner.h"
+#include "agent/vm.h"
 #include "base/mem.h"
 #include "remote/rpc.h"
 
@@ -171,6 +172,11 @@ int main(int argc, char **argv)
 {
 	struct agent agent = {.socket = -1, .memory_dir = -1, .pids_dir = -1};
 	struct err err = ERR_INIT;
+	// The kernel gives its first process the words of its command line that it does not know. (In a sandbox we are PID 1 too.)
+	if (getpid() == 1 && (argc == 1 || strncmp(argv[1], "--", 2) != 0)) {
+		vm_run();
+		return 1;
+	}
 	int rc = start(&agent, argc, argv, &err);
 	if (rc == 0)
 		rc = serve(&agent, &err);

@@ -378,7 +378,7 @@ static int run(struct compile *c)
 			return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
 							: fail(c, COUNT_broken, RPC_UNAVAILABLE);
 		evidence_session(&c->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
-				 NULL);
+				 runtime_monitor(s->runtime));
 		rc = exec_in(c, pooled_session(session), &command);
 		sessions_give(s->sessions, session);
 		if (rc == 0 || c->err.code != ERR_PEER || attempt + 1 == ATTEMPTS)

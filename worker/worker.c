@@ -185,8 +185,14 @@ static int start_runtime(struct worker_program *w, struct err *err)
 		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
 		.landlock_if_available = number_of(w, WORKER_landlock) == 1,
 	};
-	enum isolation kind = number_of(w, WORKER_runtime) == 1 ? ISOLATION_PROCESS : ISOLATION_SANDBOX;
-	return runtime_new(kind, &config, &w->service.runtime, err);
+	static const enum isolation kinds[] = {ISOLATION_SANDBOX, ISOLATION_PROCESS, ISOLATION_MICROVM};
+	config.vm = (struct vm_config){.qemu = text_of(w, WORKER_vm_qemu),
+				       .mkfs = text_of(w, WORKER_vm_mkfs),
+				       .kernel = text_of(w, WORKER_vm_kernel),
+				       .modules = text_of(w, WORKER_vm_modules),
+				       .accel = number_of(w, WORKER_vm_accel) == 1 ? VM_TCG : VM_KVM,
+				       .boot_ms = (uint32_t)number_of(w, WORKER_vm_boot_time)};
+	return runtime_new(kinds[number_of(w, WORKER_runtime)], &config, &w->service.runtime, err);
 }
 
 static int start_audit(struct worker_program *w, struct err *err)

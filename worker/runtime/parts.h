@@ -18,6 +18,7 @@ struct runtime {
 	struct limits limits;
 	unsigned jobs;
 	uint64_t session_memory_bytes;
+	struct vm_config vm; // strings are copies
 	struct cgroup_home cgroups;
 	bool landlock_if_available, has_landlock;
 };
@@ -31,11 +32,11 @@ struct place {
 };
 
 struct runtime_kind {
-	void (*prepare)(struct runtime *runtime); // once; may be NULL
+	int (*prepare)(struct runtime *runtime, struct err *err); // once; may be NULL
 	int (*open)(struct runtime *runtime, const struct toolchain *toolchain, unsigned serial, struct place *place,
 		    struct err *err);
 };
-extern const struct runtime_kind runtime_process, runtime_sandbox;
+extern const struct runtime_kind runtime_process, runtime_sandbox, runtime_microvm;
 
 // For both: starts the agent with the list of operations, and what every agent is told. `filter` is -1 for none.
 struct ops;

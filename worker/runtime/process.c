@@ -76,17 +76,19 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 }
 
 // What killed workers have left behind.
-static void process_prepare(struct runtime *r)
+static int process_prepare(struct runtime *r, struct err *err)
 {
+	(void)err;
 	DIR *d = opendir(r->directory);
 	if (!d)
-		return;
+		return 0;
 	for (const struct dirent *e; (e = readdir(d));) {
 		int pid;
 		if (sscanf(e->d_name, "process-%d-", &pid) == 1 && pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
 			tree_remove(dirfd(d), e->d_name);
 	}
 	closedir(d);
+	return 0;
 }
 
 static int process_open(struct runtime *r, const struct toolchain *toolchain, unsigned serial, struct place *p,

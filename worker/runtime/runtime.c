@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_JOBS = 1024, PIECE = 64 * 1024, GRACE_MS = 30000 };
+enum { DEFAULT_JOBS = 1024, PIECE = 64 * 1024, GRACE_MS = 30000, VM_WATCH_MS = 20000 };
 #define EXEC_PATH "/coffer.v1.Agent/Exec"
 
 struct runtime_session {
@@ -66,11 +66,36 @@ static int check(const struct runtime *r, const struct runtime_config *c, struct
 	return limits_check(&r->limits, err);
 }
 
+static char *copy_of(const char *text)
+{
+	return text && *text ? mem_strdup(text) : NULL;
+}
+
+static void copy_vm(struct vm_config *to, const struct vm_config *from)
+{
+	*to = *from;
+	to->qemu = copy_of(from->qemu);
+	to->mkfs = copy_of(from->mkfs);
+	to->kernel = copy_of(from->kernel);
+	to->modules = copy_of(from->modules);
+}
+
+static void free_vm(struct vm_config *vm)
+{
+	const char *const strings[] = {vm->qemu, vm->mkfs, vm->kernel, vm->modules};
+	for (size_t i = 0; i < COUNT_OF(strings); i++)
+		free((char *)(uintptr_t)strings[i]);
+}
+
 int runtime_new(enum isolation kind, const struct runtime_config *c, struct runtime **runtime, struct err *err)
 {
+	static const struct runtime_kind *const kinds[] = {[ISOLATION_NONE] = NULL,
+							   [ISOLATION_PROCESS] = &runtime_process,
+							   [ISOLATION_SANDBOX] = &runtime_sandbox,
+							   [ISOLATION_MICROVM] = &runtime_microvm};
 	struct runtime *r = mem_alloc(sizeof *r);
 	r->isolation = kind;
-	r->kind = kind == ISOLATION_PROCESS ? &runtime_process : kind == ISOLATION_SANDBOX ? &runtime_sandbox : NULL;
+	r->kind = kinds[kind < COUNT_OF(kinds) ? kind : 0];
 	r->loop = c->loop;
 	r->directory = c->directory ? mem_strdup(c->directory) : NULL;
 	r->toolchain = c->toolchain;
@@ -82,26 +107,32 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	r->landlock_if_available = c->landlock_if_available;
 	errno = 0;
 	r->has_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
-	if (check(r, c, err) < 0) {
+	copy_vm(&r->vm, &c->vm);
+	if (check(r, c, err) < 0 || (r->kind->prepare && r->kind->prepare(r, err) < 0)) {
 		runtime_free(r);
 		return -1;
 	}
-	if (r->kind->prepare)
-		r->kind->prepare(r);
 	*runtime = r;
 	return 0;
 }
 
 enum isolation runtime_isolation(const struct runtime *r)
 {
-	return r->isolation;
+	return r->isolation == ISOLATION_MICROVM && r->vm.accel == VM_TCG ? ISOLATION_NONE : r->isolation;
+}
+
+const char *runtime_monitor(const struct runtime *r)
+{
+	return r->isolation != ISOLATION_MICROVM ? NULL : r->vm.accel == VM_KVM ? "qemu-kvm" : "qemu-tcg";
 }
 
 const char *runtime_label(const struct runtime *r)
 {
-	return r->isolation != ISOLATION_SANDBOX ? isolation_name((int)r->isolation)
-	       : r->has_landlock                 ? "sandbox"
-						 : "sandbox-without-landlock";
+	if (r->isolation == ISOLATION_MICROVM)
+		return r->vm.accel == VM_KVM ? "microvm" : "microvm-emulated";
+	if (r->isolation == ISOLATION_SANDBOX)
+		return r->has_landlock ? "sandbox" : "sandbox-without-landlock";
+	return isolation_name((int)r->isolation);
 }
 
 void runtime_free(struct runtime *r)
@@ -110,6 +141,7 @@ void runtime_free(struct runtime *r)
 		return;
 	mem_close_cleanup(&r->agent);
 	free(r->directory);
+	free_vm(&r->vm);
 	free(r);
 }
 
@@ -142,6 +174,8 @@ static int connect_agent(struct runtime_session *s, struct err *err)
 	struct rpc_channel_config config = {
 		.authority = "agent",
 		.limits = {.streams = s->runtime->jobs},
+		// A guest that is stuck closes no connection. A process that is gone does.
+		.keepalive_ms = s->runtime->isolation == ISOLATION_MICROVM ? VM_WATCH_MS : 0,
 	};
 	return rpc_channel_adopt(s->runtime->loop, TAKE_FD(s->place.fd), &config, &s->channel, err);
 }

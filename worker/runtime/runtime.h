@@ -40,7 +40,22 @@ enum isolation {
 struct runtime;
 struct runtime_session;
 
+enum vm_accel {
+	VM_KVM, // hardware: a boundary
+	VM_TCG, // emulated: none, and labelled so; for tests where there is no KVM
+};
+// Of `microvm`. Names are absolute.
+struct vm_config {
+	const char *qemu;    // qemu-system-x86_64
+	const char *mkfs;    // mkfs.erofs
+	const char *kernel;  // a bzImage or an ELF kernel with PVH
+	const char *modules; // its directory of /lib/modules; NULL: it has built in what a VM needs
+	enum vm_accel accel;
+	uint32_t boot_ms; // a guest that is not ready by then is given up
+};
+
 struct runtime_config {
+	struct vm_config vm;
 	struct rpc_loop *loop;                    // for the connections to agents; must outlive the runtime
 	const char *agent;                        // the program, a static coffer-agent
 	const char *directory;                    // exists, private: scratch directories of `process`
@@ -53,11 +68,13 @@ struct runtime_config {
 };
 
 // Knows the kind and checks what can be known before a session (the agent is there, the directory is). `config` is copied.
+// The label of a runtime can be less than its kind: an emulated microVM is no boundary (ISOLATION_NONE).
 int runtime_new(enum isolation kind, const struct runtime_config *config, struct runtime **runtime, struct err *err);
 enum isolation runtime_isolation(const struct runtime *runtime);
-const char *
-runtime_label(const struct runtime *runtime); // what it is in full: "process", "sandbox", "sandbox-without-landlock"
-void runtime_free(struct runtime *runtime);   // after its sessions
+// What it is in full: "process", "sandbox", "sandbox-without-landlock", "microvm", "microvm-emulated".
+const char *runtime_label(const struct runtime *runtime);
+const char *runtime_monitor(const struct runtime *runtime); // of microvm: "qemu-kvm", "qemu-tcg"; else NULL
+void runtime_free(struct runtime *runtime);                 // after its sessions
 
 // `image` is "host:…" (the part after the colon is not looked at here) or "sha256:…". `most` may be NULL: the runtime's.
 // Takes some milliseconds. ERR_NOT_FOUND: there is no such image.

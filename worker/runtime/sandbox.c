@@ -6,8 +6,7 @@
 // is an unused user id of the host, which is root in a user namespace of its own. As an ordinary user, all happens in a user
 // namespace from the start. In both, the last step makes new user and mount namespaces, so that the mounts are locked: even
 // the agent can't undo them (mount_namespaces(7)).
-#include "worker/runtime/parts.h"
-#include "worker/runtime/process_ops.h"
+#include "worker/runtime/sandbox.h"
 #include "worker/runtime/sandbox_filter.h"
 
 #include "base/file.h"
@@ -108,44 +107,65 @@ static void add_toolchain(struct ops *ops, const struct toolchain *toolchain)
 	}
 }
 
-static void prepare(struct ops *ops, const struct place *p, const struct user *user, const struct toolchain *toolchain,
-		    int proc)
+int sandbox_jail_begin(struct jail *j, struct runtime *r, const struct toolchain *toolchain, unsigned serial,
+		       uint64_t memory, struct place *p, struct err *err)
 {
-	place_join(p, true, ops);
+	struct user user;
+	char name[16];
+	*j = (struct jail){.proc = -1, .ops = {.n = 0}};
+	if (choose_user(serial, &user, err) < 0)
+		return -1;
+	j->is_root = user.is_root;
+	j->uid = user.uid;
+	j->gid = user.gid;
+	j->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (j->proc < 0)
+		return err_errno(err, "cannot set up the sandbox: /proc");
+	snprintf(name, sizeof name, "%u", serial);
+	if (cgroup_open(&p->cgroup, &r->cgroups, name, memory, user.uid, user.gid, err) < 0)
+		return err_wrap(err, "cannot set up the sandbox");
+	place_join(p, true, &j->ops);
 	// When memory is short, jobs go before the worker does.
-	ops_add_write(ops, proc, "self/oom_score_adj", "500");
-	if (!user->is_root)
-		add_maps(ops, proc, user->uid, user->gid);
-	ops_add(ops, OP_PRIVATE, NULL, NULL, 0);
-	ops_add(ops, OP_ROOT, "/proc", NULL, 0); // a directory that is on every system, and not needed by its name any more
-	add_toolchain(ops, toolchain);
-	ops_add(ops, OP_PIVOT, NULL, NULL, 0);
-	ops_add(ops, OP_READ_ONLY, NULL, NULL, 0);
-	ops_add(ops, OP_HOSTNAME, "coffer", NULL, 0);
-	if (user->is_root)
-		ops_add(ops, OP_USER, NULL, NULL, user->uid);
-	ops_add(ops, OP_UNSHARE, NULL, NULL, CLONE_NEWUSER | CLONE_NEWNS);
-	add_maps(ops, proc, user->is_root ? user->uid : 0, user->is_root ? user->gid : 0);
+	ops_add_write(&j->ops, j->proc, "self/oom_score_adj", "500");
+	if (!user.is_root)
+		add_maps(&j->ops, j->proc, user.uid, user.gid);
+	ops_add(&j->ops, OP_PRIVATE, NULL, NULL, 0);
+	// A directory that is on every system, and not needed by its name any more.
+	ops_add(&j->ops, OP_ROOT, "/proc", NULL, 0);
+	add_toolchain(&j->ops, toolchain);
+	return 0;
+}
+
+void sandbox_jail_end(struct jail *j)
+{
+	ops_add(&j->ops, OP_PIVOT, NULL, NULL, 0);
+	ops_add(&j->ops, OP_READ_ONLY, NULL, NULL, 0);
+	ops_add(&j->ops, OP_HOSTNAME, "coffer", NULL, 0);
+	if (j->is_root)
+		ops_add(&j->ops, OP_USER, NULL, NULL, j->uid);
+	ops_add(&j->ops, OP_UNSHARE, NULL, NULL, CLONE_NEWUSER | CLONE_NEWNS);
+	add_maps(&j->ops, j->proc, j->is_root ? j->uid : 0, j->is_root ? j->gid : 0);
+	j->clone_flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	if (!j->is_root)
+		j->clone_flags |= CLONE_NEWUSER;
+}
+
+void sandbox_jail_release(struct jail *j)
+{
+	mem_close_cleanup(&j->proc);
+	ops_release(&j->ops);
 }
 
 static int sandbox_open(struct runtime *r, const struct toolchain *toolchain, unsigned serial, struct place *p,
 			struct err *err)
 {
-	AUTO_OPS struct ops ops = {.n = 0};
-	struct user user;
-	char name[16];
+	__attribute__((cleanup(sandbox_jail_release))) struct jail jail = {.proc = -1};
 	int filter;
-	if (choose_user(serial, &user, err) < 0 || sandbox_filter(&filter, err) < 0)
+	if (sandbox_jail_begin(&jail, r, toolchain, serial, r->session_memory_bytes, p, err) < 0 ||
+	    sandbox_filter(&filter, err) < 0)
 		return -1;
-	AUTO_CLOSE int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc < 0)
-		return err_errno(err, "cannot set up the sandbox: /proc");
-	snprintf(name, sizeof name, "%u", serial);
-	if (cgroup_open(&p->cgroup, &r->cgroups, name, r->session_memory_bytes, user.uid, user.gid, err) < 0)
-		return err_wrap(err, "cannot set up the sandbox");
-	prepare(&ops, p, &user, toolchain, proc);
-	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-	return place_start(r, p, &ops, flags | (user.is_root ? 0 : CLONE_NEWUSER), filter, err);
+	sandbox_jail_end(&jail);
+	return place_start(r, p, &jail.ops, jail.clone_flags, filter, err);
 }
 
 const struct runtime_kind runtime_sandbox = {.open = sandbox_open};

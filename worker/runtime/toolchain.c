@@ -192,6 +192,11 @@ bool toolchain_is_host(const struct toolchain *t)
 	return !t->identity;
 }
 
+const char *toolchain_image(const struct toolchain *t)
+{
+	return t->identity;
+}
+
 const struct toolchain_entry *toolchain_entries(const struct toolchain *t, size_t *n)
 {
 	*n = t->n;

@@ -46,6 +46,7 @@ struct toolchain;
 int toolchain_open(const char *image, const struct toolchain_config *config, struct toolchain **toolchain, struct err *err);
 void toolchain_free(struct toolchain *toolchain);
 bool toolchain_is_host(const struct toolchain *toolchain);
+const char *toolchain_image(const struct toolchain *toolchain); // "sha256:…"; NULL: it is the host
 // What the root consists of, in the order in which it can be made.
 const struct toolchain_entry *toolchain_entries(const struct toolchain *toolchain, size_t *n);
 

@@ -1,0 +1,86 @@
+# Jobs in microVMs, emulated: the objects are the sandbox's, nothing is left, and a guest that dies takes no job with it.
+# shellcheck shell=bash disable=SC2154
+. "$TESTS/e2e/farm/lib.sh"
+
+image=sha256:$(printf 'c%.0s' {1..64})
+
+# An image with gcc's C compiler and assembler and the libraries that they need, from this machine.
+vm_image()
+{
+	local root=$T/images/${image/:/-}/rootfs file link
+	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"
+	for file in "$(command -v gcc)" "$(command -v as)" "$(gcc -print-prog-name=cc1)" /lib64/ld-linux-x86-64.so.2; do
+		for link in "$file" "$(realpath "$file")" $(ldd "$(realpath "$file")" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root$(realpath -m "$(dirname "$link")")"
+			cp -L "$link" "$root$(realpath -m "$(dirname "$link")")/"
+		done
+	done
+	cp -L /lib64/ld-linux-x86-64.so.2 "$root/usr/lib64/"
+	ln -s usr/bin "$root/bin" && ln -s usr/lib "$root/lib" && ln -s usr/lib64 "$root/lib64"
+}
+
+vm_needs()
+{
+	[ "$(uname -m)" = x86_64 ] || skip "only tried on x86-64"
+	[ "$(id -u)" = 0 ] || skip "images need root"
+	need qemu-system-x86_64 mkfs.erofs apt-get
+	read -r kernel modules < <("$TESTS/../tools/vm-kernel" 2>"$T/kernel.log") || skip "there is no kernel for guests: $(tail -1 "$T/kernel.log")"
+	vm_image
+}
+
+vm_start() # NAME [FLAG...]
+{
+	worker_start "$1" --runtime microvm --vm-accel tcg --vm-kernel "$kernel" --vm-modules "$modules" --images "$T/images" "${@:2}"
+}
+
+job() # WORKER OUTPUT [FLAG...]: compiles x.i there
+{
+	timeout 180 "$COFFER_BUILD/programs/compile_client" --image "$image" --output "$2" "unix:$T/$1.sock" x.i "${@:3}" >"$T/job.log" 2>&1
+}
+
+e2e_microvm_makes_what_the_sandbox_makes() { # once
+	vm_needs
+	put x.c '#include <stdio.h>' 'int main(void) { printf("%s", __FILE__); return 0; }'
+	gcc -E x.c -o x.i
+	vm_start vm
+	worker_start box --images "$T/images"
+	job vm vm.o -O2 || fail "no object from the VM: $(cat "$T/job.log" "$T/vm.log")"
+	job box box.o -O2 || fail "no object from the sandbox: $(cat "$T/job.log")"
+	same_file box.o vm.o
+	grep -q 'isolation=microvm-emulated' "$T/vm.log" || fail "an emulated VM is not labelled as no boundary"
+	"$COFFER" audit ls --log "$T/vm/audit" --format json | jq -e 'select(.monitor == "qemu-tcg" and .isolation == "none")' >/dev/null ||
+		fail "the row does not name the monitor"
+	# A job that says something, and one that fails.
+	printf 'int f(void) { return x; }\n' >x.i
+	job vm bad.o -O2 && fail "a failing compile ends well"
+	grep -q 'undeclared' "$T/job.log" || fail "no message of the compiler: $(cat "$T/job.log")"
+	# The monitor is nobody and has nothing; when it is killed the next job gets another guest.
+	local qemu
+	qemu=$(pgrep -P "$(<"$T/vm.pid")" -x qemu-system-x86 | head -1)
+	[ -n "$qemu" ] || qemu=$(pgrep -P "$(<"$T/vm.pid")" | head -1)
+	[ "$(stat -c %u "/proc/$qemu")" != 0 ] || fail "the monitor runs as root"
+	[ "$(nsenter -n -t "$qemu" ip -o link | grep -vc ' lo:')" = 0 ] || fail "the monitor has a network"
+	kill -KILL "$qemu"
+	printf 'int g(void) { return 1; }\n' >x.i
+	job vm again.o -O2 || fail "no object after the monitor was killed: $(cat "$T/job.log")"
+	farm_end
+	pgrep -f "name=coffer.*$T" >/dev/null && fail "a monitor is left"
+	return 0
+}
+
+e2e_microvm_says_what_is_wrong() { # once
+	vm_needs
+	local words
+	for words in "--vm-kernel $T/none --vm-modules $modules|cannot use" "--vm-kernel $kernel --vm-modules $T|has no module" "--vm-accel tcg|needs a kernel"; do
+		out=$("$COFFERD" worker --insecure-loopback --listen "unix:$T/x.sock" --admin '' --name x --folder "$T/x" --agent "$COFFER_BUILD/coffer-agent" \
+			--runtime microvm --vm-accel tcg --images "$T/images" ${words%%|*} 2>&1) && fail "it starts with ${words%%|*}"
+		[[ $out == *"${words##*|}"* ]] || fail "it does not say '${words##*|}': $out"
+	done
+	# A kernel that is none: the guest is given up in time.
+	put x.i 'int f(void) { return 1; }'
+	head -c 100000 /dev/zero >"$T/zero"
+	vm_start bad --vm-kernel "$T/zero" --vm-boot-time 5s
+	job bad x.o -O2 && fail "there is an object"
+	grep -q 'cannot set up the microVM' "$T/job.log" || fail "it says: $(cat "$T/job.log")"
+	farm_end
+}
