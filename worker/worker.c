@@ -286,11 +286,11 @@ static int read_client_tls(struct worker_program *w, struct err *err)
 	return *text_of(w, WORKER_scheduler) ? rpc_tls_client(&tls, &w->client_tls, err) : 0;
 }
 
-static int start_registration(struct worker_program *w, const char *bound, struct err *err)
+static void start_registration(struct worker_program *w, const char *bound)
 {
 	const char *token = text_or_null(w, WORKER_register_token);
 	if (!*text_of(w, WORKER_scheduler))
-		return 0;
+		return;
 	struct register_config config = {.loop = w->loop,
 					 .scheduler = text_of(w, WORKER_scheduler),
 					 .tls = w->client_tls,
@@ -302,7 +302,6 @@ static int start_registration(struct worker_program *w, const char *bound, struc
 	w->address = arena_strdup(&w->arena, config.address);
 	config.address = w->address;
 	w->registration = registration_start(&config);
-	return 0;
 }
 
 static int start(struct worker_program *w, struct err *err)
@@ -314,8 +313,9 @@ static int start(struct worker_program *w, struct err *err)
 		return -1;
 	raise_limits(w);
 	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || read_client_tls(w, err) < 0 ||
-	    start_audit(w, err) < 0 || start_server(w, bound, err) < 0 || start_registration(w, bound, err) < 0)
+	    start_audit(w, err) < 0 || start_server(w, bound, err) < 0)
 		return -1;
+	start_registration(w, bound);
 	w->status = (struct worker_status){&w->service, w->server, w->registration};
 	if (*text_of(w, WORKER_admin) &&
 	    admin_start(text_of(w, WORKER_admin), worker_pages, WORKER_PAGES, &w->status, admin, &w->admin, err) < 0)
