@@ -102,7 +102,7 @@ e2e_audit_rows_are_replayed() { # gcc
 }
 
 # Whatever dies when: every accepted job has one row.
-e2e_audit_loses_no_row_in_a_crash() { # gcc
+e2e_audit_loses_no_row_in_a_crash() { # gcc long
 	local round started
 	farm_project 40
 	mkdir -p got

@@ -38,7 +38,7 @@ job() # WORKER OUTPUT [FLAG...]: compiles x.i there
 	timeout 180 "$COFFER_BUILD/programs/compile_client" --image "$image" --output "$2" "unix:$T/$1.sock" x.i "${@:3}" >"$T/job.log" 2>&1
 }
 
-e2e_microvm_makes_what_the_sandbox_makes() { # once
+e2e_microvm_makes_what_the_sandbox_makes() { # once clock
 	vm_needs
 	put x.c '#include <stdio.h>' 'int main(void) { printf("%s", __FILE__); return 0; }'
 	gcc -E x.c -o x.i
@@ -68,7 +68,7 @@ e2e_microvm_makes_what_the_sandbox_makes() { # once
 	return 0
 }
 
-e2e_microvm_says_what_is_wrong() { # once
+e2e_microvm_says_what_is_wrong() { # once long
 	vm_needs
 	local words
 	for words in "--vm-kernel $T/none --vm-modules $modules|cannot use" "--vm-kernel $kernel --vm-modules $T|has no module" "--vm-accel tcg|needs a kernel"; do

@@ -8,7 +8,8 @@
 #include "base/tree.h"
 #include "tests/unit/unit.h"
 
-#include <check.h>
+#include "tests/unit/unit.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,7 @@ static char *top;
 
 static void setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	top = mem_printf("%s/coffer-audit-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(top));
+	top = unit_directory();
 	err = (struct err)ERR_INIT;
 }
 

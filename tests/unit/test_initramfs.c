@@ -6,7 +6,8 @@
 #include "base/tree.h"
 #include "proto/vm.h"
 
-#include <check.h>
+#include "tests/unit/unit.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,9 +106,5 @@ int main(void)
 	tcase_add_test(t, the_archive_has_agent_filter_and_modules_in_order);
 	tcase_add_test(t, a_directory_without_modules_is_an_error);
 	suite_add_tcase(s, t);
-	SRunner *r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	int failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_run(s);
 }
