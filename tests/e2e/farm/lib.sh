@@ -79,7 +79,7 @@ site_keys()
 	port=$(free_port)
 	"$COFFER" keys init "$T/site" --tenant me "${@/#/--worker=}" >"$T/keys.log" 2>&1 || fail "no keys: $(<"$T/keys.log")"
 	sed -i "s/:7420/:$port/" "$T"/site/*.conf
-	for name; do sed -i "s/:7430/:$(free_port)/" "$T/site/worker-$name.conf"; done
+	for name; do sed -i "/^\\(listen\\|address\\) /s/:[0-9]*\$/:$(free_port)/" "$T/site/worker-$name.conf"; done
 	scheduler=127.0.0.1:$port
 	export COFFER_CONFIG=$T/site/tenant-me.conf
 }
