@@ -54,7 +54,8 @@ struct absent_group {
 	uint64_t stamp; // of arrivals.h, the same
 };
 
-struct manifest_link { // a directory of the search that is reached through a symlink must still lead there
+struct manifest_link { // a directory of the search that is reached through a symlink, or by which one
+	// header has two names, must still lead there
 	const char *dir, *real;
 };
 

@@ -65,6 +65,38 @@ static const struct input *same_file(const struct inputs *in, const struct file_
 	return NULL;
 }
 
+static void note_same(struct inputs *in, const char *dir, const char *real)
+{
+	const struct plan *p = in->plan;
+	const char *names[] = {plan_canonical_path(p, dir), plan_canonical_path(p, real)};
+	for (uint32_t i = 0; i < in->n_same; i++)
+		if (strcmp(in->same[i].dir, names[0]) == 0)
+			return;
+	if ((in->n_same & (in->n_same - 1)) == 0) {
+		struct manifest_link *list = arena_alloc(p->arena, (in->n_same ? 2 * in->n_same : 1) * sizeof *list);
+		if (in->n_same)
+			memcpy(list, in->same, in->n_same * sizeof *list);
+		in->same = list;
+	}
+	in->same[in->n_same++] = (struct manifest_link){names[0], names[1]};
+}
+
+// Two spellings of one name in one directory ("a.h" and "../src/a.h") are one file for as long as the directories lead where
+// they lead now, and that is noted.
+static bool is_one_name(struct inputs *in, const char *a, const char *b)
+{
+	const struct plan *p = in->plan;
+	const char *dirs[] = {path_dir(p->arena, a), path_dir(p->arena, b)};
+	if (strcmp(path_base(a), path_base(b)) != 0)
+		return false;
+	const char *x = search_real_path(p->arena, p->cwd_fd, dirs[0]), *y = search_real_path(p->arena, p->cwd_fd, dirs[1]);
+	if (!x || !y || strcmp(x, y) != 0)
+		return false;
+	note_same(in, dirs[0], x);
+	note_same(in, dirs[1], y);
+	return true;
+}
+
 static bool any_imports(const struct inputs *in)
 {
 	for (uint32_t i = 0; i < in->n; i++)
@@ -74,7 +106,7 @@ static bool any_imports(const struct inputs *in)
 }
 
 // One file under two names, that says `#pragma once`: when it becomes two files, the second counts, and no digest tells.
-static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
+static bool is_once_by_two_names(struct inputs *in, const char **culprit)
 {
 	bool found = false, imports = any_imports(in);
 	struct map once = MAP_INIT; // device and inode -> tidy name
@@ -85,7 +117,7 @@ static bool is_once_by_two_names(const struct inputs *in, const char **culprit)
 			continue;
 		const char *name = path_tidy(in->plan->arena, input->path);
 		const char *other = map_put(&once, key, sizeof key, (void *)(uintptr_t)name);
-		found = other && strcmp(other, name) != 0;
+		found = other && strcmp(other, name) != 0 && !is_one_name(in, other, name);
 		*culprit = input->path;
 	}
 	map_release(&once);
@@ -256,7 +288,7 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 	const struct input *same = same_file(in, &id);
 	if (same) {
 		if ((same->facts.scan.facts & FACT_once) || any_imports(in))
-			return false;
+			return is_one_name(in, path, same->path);
 		add(in, path, 0);
 		return true;
 	}
@@ -284,10 +316,13 @@ static struct absent_input *for_absent(const struct inputs *in)
 	return list;
 }
 
-static void fill_links(const struct plan *p, const struct search *search, struct manifest_entry *e)
+static void fill_links(const struct inputs *in, const struct search *search, struct manifest_entry *e)
 {
-	e->links = arena_alloc(p->arena, (search->n_links + 1) * sizeof *e->links);
-	e->n_links = search->n_links;
+	const struct plan *p = in->plan;
+	e->links = arena_alloc(p->arena, (search->n_links + in->n_same + 1) * sizeof *e->links);
+	e->n_links = search->n_links + in->n_same;
+	if (in->n_same)
+		memcpy(e->links + search->n_links, in->same, in->n_same * sizeof *in->same);
 	for (unsigned i = 0; i < search->n_links; i++)
 		e->links[i] = (struct manifest_link){plan_canonical_path(p, search->links[i].dir),
 						     plan_canonical_path(p, search->links[i].real)};
@@ -335,7 +370,6 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 		return;
 	}
 	const struct search *search = search_snapshot_search(in->baseline->search);
-	fill_links(p, search, entry);
 	struct absent_query q = {.cwd_fd = p->cwd_fd,
 				 .search = search,
 				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
@@ -354,6 +388,7 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	} while (add_missing(in, &q, answer));
 	if (!is_refused(in->refusal) && is_once_by_two_names(in, &culprit))
 		in->refusal = refuse(REASON_pragma, culprit);
+	fill_links(in, search, entry);
 }
 
 // ---- what the texts use ---------------------------------------------------------------------------------------------

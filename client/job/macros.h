@@ -24,7 +24,9 @@ struct inputs {
 	struct map known;   // path -> anything
 	const char **loose; // those that the assembler opened
 	uint32_t n_loose;
-	unsigned n_probes;  // added so, of all
+	unsigned n_probes;          // added so, of all
+	struct manifest_link *same; // directories by which one file has two names: what they lead to must stay
+	uint32_t n_same;
 	struct buf builtin; // what the compiler defines by itself, once it was asked
 	struct refusal refusal;
 };

@@ -1408,3 +1408,30 @@ trap_16_many_texts_of_one_name()
 	hits=$(grown direct_hits)
 	[ "$hits" -ge 50 ] || fail "only $hits hits in the second round"
 }
+
+trap_11_one_header_under_two_spellings()
+{
+	local dir
+	put p/h.h '#pragma once' '#define H 1'
+	put p/1.c '#include "h.h"' 'int value = H;'
+	put util/a.h '#pragma once' '#define A 1'
+	put net/x.h ''
+	put p/2.c '#include "../net/../util/a.h"' '#include "../util/a.h"' 'int value = A;'
+	cd p || return
+	# As CMake calls the compiler in a build beside the sources, and the reverse.
+	same "$CC" -c "$PWD/1.c" -o 1.o
+	same "$CC" "-I$PWD" -c 1.c -o 1.o
+	same "$CC" -MMD -MF 1.d -c "$PWD/1.c" -o 1.o
+	same "$CC" -c 2.c -o 2.o
+	put h.h '#pragma once' '#define H 2'
+	expect_changed "$CC" -c "$PWD/1.c" -o 1.o
+	put ../util/a.h '#pragma once' '#define A 2'
+	expect_changed "$CC" -c 2.c -o 2.o
+	same "$CC" -c 2.c -o 2.o
+	# The directory leads elsewhere: to a copy, which is read as well.
+	mkdir -p ../other/net
+	cp -r ../util ../other/util
+	rm -r ../net
+	ln -s other/net ../net
+	expect_changed "$CC" -c 2.c -o 2.o
+}
