@@ -379,6 +379,22 @@ static void strike_out(struct farm *f, const char *worker, const char *why)
 	}
 }
 
+void farm_note_words(struct farm *f, const char *worker, bool is_right)
+{
+	unsigned doubts = 0;
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->n_routes; i++) {
+		struct route *r = f->routes[i];
+		if (strcmp(r->worker, worker) != 0)
+			continue;
+		r->doubts = is_right ? 0 : r->doubts + 1;
+		doubts = r->doubts > doubts ? r->doubts : doubts;
+	}
+	if (doubts >= FARM_MOST_DOUBTS)
+		strike_out(f, worker, "its compiles fail or have messages where the compiler here has none");
+	pthread_mutex_unlock(&f->lock);
+}
+
 static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
 {
 	struct route *r = seat->route;

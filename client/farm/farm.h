@@ -61,6 +61,10 @@ enum farm_verdict {
 };
 // False: the worker has lied, now or in another job, so that its answer to this one is worth nothing either.
 bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verdict);
+// A worker's compiler had something to say, or failed, and the one here did the same, or not; and true where it said nothing. A worker of
+// which that is wrong FARM_MOST_DOUBTS times, and never right in between, is struck out: each of its answers is a compile for nothing.
+enum { FARM_MOST_DOUBTS = 8 };
+void farm_note_words(struct farm *farm, const char *worker, bool is_right);
 // False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
 bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
 

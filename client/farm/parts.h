@@ -27,6 +27,7 @@ struct route {
 	uint32_t slots, in_flight, failures;
 	bool is_current; // in the scheduler's last answer
 	bool has_lied;
+	unsigned doubts; // farm_note_words
 	char lie[160];
 	bool has_told_policy, keep_nothing;
 	int64_t not_before_ms;

@@ -89,6 +89,20 @@ static bool tell_to_wait(void *job)
 	return job_tell(job, WIRE_WAIT);
 }
 
+static bool has_bytes(int fd)
+{
+	struct stat st;
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0;
+}
+
+// The worker's compiler had something to say. Has ours?
+static void judge_worker(const struct job *j, bool has_words)
+{
+	struct farm *farm = farms_find(j->plan.services->farms, j->plan.config);
+	if (farm)
+		farm_note_words(farm, j->doubted, has_words);
+}
+
 // The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the command and
 // take what came of it.
 static struct refusal compile_in_launcher(struct job *j)
@@ -113,6 +127,9 @@ static struct refusal compile_in_launcher(struct job *j)
 	int status = (int)result.status;
 	if (WIFSIGNALED(status))
 		return refuse(REASON_compile_killed, NULL);
+	if (*j->doubted)
+		judge_worker(j, WEXITSTATUS(status) != 0 || result.overflow || has_bytes(answer.fds[0]) ||
+					has_bytes(answer.fds[1]));
 	if (WEXITSTATUS(status) != 0)
 		return refuse(REASON_compile_failed, NULL);
 	away_heed_policy(j, true);

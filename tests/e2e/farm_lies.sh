@@ -87,6 +87,20 @@ e2e_farm_lies_in_messages_are_not_shown() { # once long
 	farm_end
 }
 
+# Each answer of such a worker is a compile for nothing: after a bound it gets no more.
+e2e_farm_worker_that_always_has_messages_is_struck_out() { # once long
+	liar_start
+	farm_project 40
+	tell messages
+	stop_daemons
+	read_counters counters_before
+	all_away 40 -O1
+	"$COFFER" status >"$T/said" || fail "no status"
+	daemon_log "worker 'liar' is struck out: its compiles fail or have messages" | grep -q . ||
+		fail "it is not struck out: $(<"$T/said")$(all_grown)"
+	farm_end
+}
+
 e2e_farm_answers_that_never_come_are_waited_for_in_bounds() { # once clock long
 	local lie before
 	liar_start
