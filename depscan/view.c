@@ -206,27 +206,20 @@ static const char *language_of(enum lang lang)
 }
 
 // What the unit's own text and headers are about, and what names its outputs. A value goes with its option.
-static bool is_of_the_unit(const char *t)
+static bool is_of_the_unit(const char *t, bool directories_count)
 {
 	static const char *const whole[] = {"--", "--define-macro", "--undefine-macro"};
-	static const char *const begun[] = {"-M",
-					    "-D",
-					    "-U",
-					    "-x",
-					    "--language",
-					    "--define-macro=",
-					    "--undefine-macro=",
-					    "-I",
-					    "-iquote",
-					    "-isystem",
-					    "-idirafter",
-					    "--include-directory",
-					    "--include-directory-after"};
+	static const char *const begun[] = {"-M", "-D", "-U", "-x", "--language", "--define-macro=", "--undefine-macro="};
+	static const char *const directories[] = {
+		"-I", "-iquote", "-isystem", "-idirafter", "--include-directory", "--include-directory-after"};
 	for (size_t i = 0; i < COUNT_OF(whole); i++)
 		if (strcmp(t, whole[i]) == 0)
 			return true;
 	for (size_t i = 0; i < COUNT_OF(begun); i++)
 		if (begins(t, begun[i]))
+			return true;
+	for (size_t i = 0; i < COUNT_OF(directories) && !directories_count; i++)
+		if (begins(t, directories[i]))
 			return true;
 	// -Wa, -Wl and -Wp hand words on.
 	return begins(t, "-W") && !(t[2] && t[3] == ',');
@@ -242,8 +235,13 @@ static const char **steering_arguments(struct arena *a, const struct cmdline *l,
 {
 	const char **words = arena_alloc(a, (l->n_arguments + 1) * sizeof *words);
 	unsigned n = 0;
+	// A directory of -I that is missing is a warning, or an error, then.
+	bool directories_count = false;
+	for (unsigned i = 0; i < l->n_arguments; i++)
+		directories_count |= strstr(l->arguments[i].text, "missing-include-dirs") != NULL ||
+				     strcmp(l->arguments[i].text, "-Weverything") == 0;
 	for (unsigned i = 0, next; i < l->n_arguments; i = next) {
-		bool asks = i != l->source_argument && !is_of_the_unit(l->arguments[i].text),
+		bool asks = i != l->source_argument && !is_of_the_unit(l->arguments[i].text, directories_count),
 		     specs = is_specs(l->arguments[i].text);
 		for (next = i; next == i || (next < l->n_arguments && l->arguments[next].is_value); next++) {
 			enum argument_role role = l->arguments[next].role;
@@ -256,47 +254,18 @@ static const char **steering_arguments(struct arena *a, const struct cmdline *l,
 	return words;
 }
 
-// Variables that a driver, a compiler or the loader reads names or programs from.
+// Variables that can make a compiler look elsewhere.
 static const char *const steering_variables[] = {
-	"PATH",
-	"COMPILER_PATH",
-	"GCC_EXEC_PREFIX",
-	"GCC_ROOT",
-	"LIBRARY_PATH",
-	"LPATH",
-	"LD_PRELOAD",
-	"LD_LIBRARY_PATH",
-	"LD_AUDIT",
-	"HOME",
-	"CLANG_CONFIG_FILE_SYSTEM_DIR",
-	"CLANG_CONFIG_FILE_USER_DIR",
-	"CPATH",
-	"C_INCLUDE_PATH",
-	"CPLUS_INCLUDE_PATH",
-	"OBJC_INCLUDE_PATH",
-	"OBJCPLUS_INCLUDE_PATH",
-	"SDKROOT",
-	"SYSROOT",
-	"DEVELOPER_DIR",
-	"MACOSX_DEPLOYMENT_TARGET",
-	"IPHONEOS_DEPLOYMENT_TARGET",
-	"TVOS_DEPLOYMENT_TARGET",
-	"WATCHOS_DEPLOYMENT_TARGET",
-	"XROS_DEPLOYMENT_TARGET",
-	"DRIVERKIT_DEPLOYMENT_TARGET",
-	"INCLUDE",
-	"EXTERNAL_INCLUDE",
-	"LIB",
-	"VCToolsInstallDir",
-	"VCINSTALLDIR",
-	"WindowsSdkDir",
-	"UniversalCRTSdkDir",
-	"CUDA_PATH",
-	"ROCM_PATH",
-	"HIP_PATH",
-	"GNUTARGET",
-	"WASI_SDK_PATH",
-	"EMSDK",
+#define STEERS_KEY(name) name,
+#define STEERS_LOOK(name) name,
+#define STEERS_MESSAGES(name)
+#define STEERS_TERMINAL(name)
+#define STEERS_REFUSED(name)
+#define STEERS_TRAVELS(name)
+#define STEERS_IDLE(name)
+#define VARIABLE(role, name) STEERS_##role(name)
+#include "base/compiler_variables.def"
+#undef VARIABLE
 };
 
 static struct digest question_key(const struct view_query *q, const char *const *words, unsigned n, bool by_cwd)

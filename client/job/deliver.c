@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 // How the compiler treats a file that is there already: what it leaves of links, modes and other names of the file.
@@ -27,12 +29,24 @@ static enum manner manner_of(const struct plan *p, enum part part)
 	return IN_PLACE;
 }
 
+// In a directory with a default ACL that ACL stands in the umask's place.
+static mode_t mode_of_new(const struct plan *p, const char *path)
+{
+	static const char acl[] = "system.posix_acl_default";
+	char name[64 + PATH_MAX];
+	const char *base = path_base(path);
+	int n = path[0] == '/' ? snprintf(name, sizeof name, "%.*s.", (int)(base - path), path)
+			       : snprintf(name, sizeof name, "/proc/self/fd/%d/%.*s.", p->cwd_fd, (int)(base - path), path);
+	bool has_acl = n > 0 && (size_t)n < sizeof name && getxattr(name, acl, NULL, 0) > 0;
+	return has_acl ? 0666 : 0666 & ~(mode_t)p->wire->umask;
+}
+
 // A new file has the caller's umask and appears whole. (Renaming it over an old one would be slower than removing that
 // first: ext4 then starts writing to the disk at once.)
 static int write_output(const struct plan *p, const char *path, enum manner manner, const void *bytes, size_t n,
 			struct err *err)
 {
-	mode_t mode = 0666 & ~(mode_t)p->wire->umask;
+	mode_t mode = mode_of_new(p, path);
 	struct stat st;
 	bool there = fstatat(p->cwd_fd, path, &st, 0) == 0;
 	bool replaced = manner == REPLACED || (manner == REPLACED_IF_FULL && there && st.st_size != 0);

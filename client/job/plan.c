@@ -96,19 +96,39 @@ static void decide_reproducible(struct plan *p)
 
 // ---- the environment ------------------------------------------------------------------------------------------------
 
+enum variable_role {
+	VARIABLE_KEY,
+	VARIABLE_LOOK,
+	VARIABLE_MESSAGES,
+	VARIABLE_TERMINAL,
+	VARIABLE_REFUSED,
+	VARIABLE_TRAVELS,
+	VARIABLE_IDLE,
+};
+struct variable {
+	enum variable_role role;
+	const char *name;
+};
+static const struct variable variables[] = {
+#define VARIABLE(role, name) {VARIABLE_##role, name},
+#include "base/compiler_variables.def"
+#undef VARIABLE
+};
+
+// "NAME=value" for a name of the table, which may stand for all that begin so.
+static bool is_named(const char *entry, const char *name)
+{
+	size_t n = strcspn(entry, "="), len = strlen(name);
+	if (name[len - 1] == '*')
+		return strncmp(entry, name, len - 1) == 0;
+	return n == len && strncmp(entry, name, len) == 0;
+}
+
 static struct refusal check_environment(const struct plan *p)
 {
-	static const char *const refused[] = {"DEPENDENCIES_OUTPUT=",
-					      "SUNPRO_DEPENDENCIES=",
-					      "GCC_COMPARE_DEBUG=",
-					      "CCC_OVERRIDE_OPTIONS=",
-					      "CC_PRINT_",
-					      "CC_LOG_DIAGNOSTICS",
-					      "RC_DEBUG_",
-					      "CCC_ADD_ARGS="};
 	for (const char *const *e = p->env; *e; e++)
-		for (size_t i = 0; i < COUNT_OF(refused); i++)
-			if (begins(*e, refused[i]))
+		for (size_t i = 0; i < COUNT_OF(variables); i++)
+			if (variables[i].role == VARIABLE_REFUSED && is_named(*e, variables[i].name))
 				return refuse(REASON_environment, arena_strndup(p->arena, *e, strcspn(*e, "=")));
 	return NO_REFUSAL;
 }
@@ -126,25 +146,11 @@ static const char *locale_of(const struct plan *p, const char *category)
 
 static void find_key_environment(struct plan *p)
 {
-	static const char *const names[] = {"CPATH",
-					    "C_INCLUDE_PATH",
-					    "CPLUS_INCLUDE_PATH",
-					    "OBJC_INCLUDE_PATH",
-					    "OBJCPLUS_INCLUDE_PATH",
-					    "COMPILER_PATH",
-					    "GCC_EXEC_PREFIX",
-					    "LD_PRELOAD",
-					    "LD_LIBRARY_PATH",
-					    "LD_AUDIT",
-					    "POSIXLY_CORRECT",
-					    "MACOSX_DEPLOYMENT_TARGET",
-					    "SDKROOT",
-					    "GNUTARGET"};
-	p->key_env = arena_alloc(p->arena, (COUNT_OF(names) + 1) * sizeof *p->key_env);
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		const char *v = env_value(p->env, names[i]);
+	p->key_env = arena_alloc(p->arena, (COUNT_OF(variables) + 1) * sizeof *p->key_env);
+	for (size_t i = 0; i < COUNT_OF(variables); i++) {
+		const char *v = variables[i].role == VARIABLE_KEY ? env_value(p->env, variables[i].name) : NULL;
 		if (v)
-			p->key_env[p->n_key_env++] = arena_printf(p->arena, "%s=%s", names[i], v);
+			p->key_env[p->n_key_env++] = arena_printf(p->arena, "%s=%s", variables[i].name, v);
 	}
 	p->key_env[p->n_key_env++] = arena_printf(p->arena, "LC_CTYPE=%s", locale_of(p, "LC_CTYPE"));
 }
@@ -152,20 +158,17 @@ static void find_key_environment(struct plan *p)
 // Messages depend on the terminal and the language; the object does not.
 static void find_messages_context(struct plan *p)
 {
-	static const char *const always[] = {"LANGUAGE",  "GCC_COLORS",     "NO_COLOR",
-					     "CLICOLOR",  "CLICOLOR_FORCE", "GCC_URLS",
-					     "TERM_URLS", "COLUMNS",        "GCC_EXTRA_DIAGNOSTIC_OUTPUT"};
-	static const char *const on_terminals[] = {"TERM", "COLORTERM"};
 	AUTO_HASHER struct hasher h;
-	hasher_init(&h);
-	hasher_str(&h, "coffer messages 1");
-	hasher_str(&h, locale_of(p, "LC_MESSAGES"));
-	for (size_t i = 0; i < COUNT_OF(always); i++)
-		hasher_str(&h, env_value(p->env, always[i]));
 	bool terminal = p->wire->flags & JOB_STDERR_TTY;
+	hasher_init(&h);
+	hasher_str(&h, "coffer messages 2");
+	hasher_str(&h, locale_of(p, "LC_MESSAGES"));
 	hasher_u64(&h, terminal ? p->wire->columns + 1 : 0);
-	for (size_t i = 0; terminal && i < COUNT_OF(on_terminals); i++)
-		hasher_str(&h, env_value(p->env, on_terminals[i]));
+	for (size_t i = 0; i < COUNT_OF(variables); i++)
+		if (variables[i].role == VARIABLE_MESSAGES || (terminal && variables[i].role == VARIABLE_TERMINAL))
+			hasher_str(&h, env_value(p->env, variables[i].name));
+	// Messages name files as the compiler was given them, below this directory.
+	hasher_str(&h, p->cwd);
 	p->messages_context = hasher_end(&h);
 }
 
