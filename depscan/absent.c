@@ -174,6 +174,19 @@ static void add_precompiled(struct finder *f, struct way *w, const char *dir, co
 	}
 }
 
+// <Kit/x.h> in a directory of frameworks. True: it is there.
+static bool add_framework(struct finder *f, struct way *w, const char *dir, const char *name)
+{
+	static const char *const within[] = {"Headers", "PrivateHeaders"};
+	const char *slash = strchr(name, '/');
+	for (size_t i = 0; slash && i < COUNT_OF(within); i++) {
+		const char *file = arena_printf(f->a, "%.*s.framework/%s%s", (int)(slash - name), name, within[i], slash);
+		if (add_step(f, w, dir, file, false) == PLACE_FILE)
+			return true;
+	}
+	return false;
+}
+
 // Returns when the file is found, as the compiler does, except for #include_next, where the start is not known and every
 // place counts.
 static void make_way(struct finder *f, struct way *w, const struct include *inc, const char *includer_dir)
@@ -193,6 +206,12 @@ static void make_way(struct finder *f, struct way *w, const struct include *inc,
 				  : i < n_own            ? includer_dir
 				  : i < n_own + n_quoted ? s->quoted[i - n_own]
 							 : s->angled[i - n_own - n_quoted];
+		unsigned at = i - n_own - n_quoted;
+		if (!absolute && i >= n_own + n_quoted && s->frameworks && s->frameworks[at]) {
+			if (add_framework(f, w, dir, inc->name) && !inc->next)
+				return;
+			continue;
+		}
 		if (!inc->probe)
 			add_precompiled(f, w, dir, inc->name);
 		if (add_step(f, w, dir, inc->name, false) == PLACE_FILE && !inc->next)

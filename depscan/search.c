@@ -192,6 +192,7 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 	struct arena *a = &k->arena;
 	s->quoted = arena_alloc(a, DIRS_MAX * sizeof *s->quoted);
 	s->angled = arena_alloc(a, DIRS_MAX * sizeof *s->angled);
+	s->frameworks = arena_alloc(a, DIRS_MAX * sizeof *s->frameworks);
 	s->missing = arena_alloc(a, DIRS_MAX * sizeof *s->missing);
 	s->links = arena_alloc(a, DIRS_MAX * sizeof *s->links);
 	const char **list = NULL;
@@ -224,6 +225,8 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 			list = NULL;
 		} else if (list && l[0] == ' ') {
 			char *suffix = strstr(l, " (framework directory)");
+			if (suffix && list == s->angled)
+				s->frameworks[*n] = true;
 			if (suffix)
 				*suffix = '\0';
 			list[(*n)++] = arena_strdup(a, l + 1);
@@ -335,6 +338,8 @@ int searches_find(struct searches *s, const struct compiler *c, const struct cmd
 		out->n_missing = k->search.n_missing;
 		out->quoted = copy_names(a, k->search.quoted, out->n_quoted);
 		out->angled = copy_names(a, k->search.angled, out->n_angled);
+		out->frameworks = arena_alloc(a, (out->n_angled + 1) * sizeof *out->frameworks);
+		memcpy(out->frameworks, k->search.frameworks, out->n_angled * sizeof *out->frameworks);
 		out->missing = copy_names(a, k->search.missing, out->n_missing);
 		out->places = path_cache_ref(k->search.places);
 		out->n_links = k->search.n_links;

@@ -18,6 +18,7 @@ struct search {
 	unsigned n_quoted;
 	const char **angled; // in order; quoted includes go through them as well
 	unsigned n_angled;
+	bool *frameworks;     // for each of `angled`: <Kit/x.h> is Kit.framework/Headers/x.h in it
 	const char **missing; // named, but not there
 	unsigned n_missing;
 	struct search_link *links;

@@ -1,6 +1,7 @@
 #include "client/job/publish.h"
 #include "client/job/inputs.h"
 #include "client/job/lookup.h"
+#include "client/job/quoted.h"
 #include "client/job/texts.h"
 #include "client/job/variants.h"
 
@@ -163,6 +164,8 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 	if (reason != REASON_NONE)
 		return refuse(reason, NULL);
 	struct refusal refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
+	if (!is_refused(refusal))
+		refusal = quoted_add(pub->plan, b, &outputs.parts[PART_STDERR], &entry);
 	return is_refused(refusal) ? refusal : publish_outputs(pub, &entry, &outputs);
 }
 
