@@ -1,0 +1,76 @@
+# Images of toolchains: imported from OCI layouts, whole or not at all, and used by jobs.
+# shellcheck shell=bash disable=SC2154
+. "$TESTS/e2e/farm/lib.sh"
+
+layout() { /usr/bin/python3 "$TESTS/e2e/image/layout.py" "$@"; }
+
+e2e_image_is_unpacked_as_its_layers_say() { # once
+	local digest root
+	digest=$(layout "$T/oci" good) || fail "no layout"
+	export COFFER_IMAGES=$T/images
+	[ "$("$COFFER" image import "$T/oci" 2>"$T/said")" = "$digest" ] || fail "another digest: $(cat "$T/said")"
+	grep -q '1 devices and the like were left out' "$T/said" || fail "it says: $(cat "$T/said")"
+	root=$T/images/${digest/:/-}/rootfs
+	[ "$(cat "$root/usr/bin/through-the-link")" = x ] || fail "a name through a link is elsewhere"
+	[ "$(readlink "$root/bin")" = usr/bin ] || fail "the link is gone"
+	[ "$(stat -c %a "$root/usr/bin/tool")" = 755 ] || fail "the set-user-id bit is there"
+	[ "$root/usr/bin/same" -ef "$root/usr/bin/tool" ] || fail "the hard link is none"
+	[ ! -e "$root/etc/gone" ] && [ "$(ls "$root/opt/old")" = c ] || fail "whiteouts do not hold"
+	[ ! -e "$root/dev/sda" ] || fail "there is a device"
+	# Again, by name, from an archive: the same image.
+	tar cf "$T/oci.tar" -C "$T/oci" .
+	[ "$("$COFFER" image import "$T/oci.tar" --ref gcc 2>"$T/said")" = "$digest" ] || fail "from the archive: $(cat "$T/said")"
+	grep -q 'here already' "$T/said" || fail "it says: $(cat "$T/said")"
+	"$COFFER" image rm "$digest" || fail "it cannot be removed"
+	[ "$("$COFFER" image import "$T/oci.tar" 2>/dev/null)" = "$digest" ] || fail "no import from the archive"
+	"$COFFER" image ls | grep -q "^$digest" || fail "ls: $("$COFFER" image ls)"
+	"$COFFER" image verify >/dev/null || fail "it is not as it was unpacked"
+	echo y >"$root/usr/bin/tool"
+	"$COFFER" image verify "$digest" >"$T/said" 2>&1 && fail "a changed file does not show"
+	grep -q 'no longer those' "$T/said" || fail "it says: $(cat "$T/said")"
+	[ "$(ls -A "$T/images")" = "${digest/:/-}" ] || fail "something is left: $(ls -A "$T/images")"
+}
+
+e2e_image_that_is_bad_is_refused_whole() { # once
+	local kind
+	export COFFER_IMAGES=$T/images
+	mkdir -p "$T/outside"
+	for kind in absolute dotdot hardlink diff_id blob missing json; do
+		layout "$T/$kind" "$kind" >/dev/null || fail "no layout"
+		"$COFFER" image import "$T/$kind" >"$T/said" 2>&1 && fail "$kind is taken"
+		grep -q '^coffer: ' "$T/said" || fail "$kind: it says: $(cat "$T/said")"
+		[ -z "$(ls -A "$T/images")" ] || fail "$kind leaves $(ls -A "$T/images")"
+	done
+	# A link that leads out of the root leads to where it would if the root was the file system's.
+	layout "$T/symlink" symlink >/dev/null
+	"$COFFER" image import "$T/symlink" >/dev/null 2>&1
+	[ -z "$(ls -A "$T/outside")" ] || fail "a file came out of the image"
+	"$COFFER" image import "$T/oci-that-is-not" >"$T/said" 2>&1 && fail "nothing is taken"
+	"$COFFER" image import /etc/passwd >"$T/said" 2>&1 && fail "no archive is taken"
+	grep -q 'no archive of an OCI image layout' "$T/said" || fail "it says: $(cat "$T/said")"
+	"$COFFER" image improt x 2>&1 | grep -q "did you mean 'import'" || fail "no help with a slip"
+}
+
+e2e_image_compiles_as_the_host_does() { # once
+	[ "$(id -u)" = 0 ] || skip "the image's files are made as root"
+	local digest file link root=$T/root
+	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"
+	for file in "$(command -v gcc)" "$(command -v as)" "$(gcc -print-prog-name=cc1)" /lib64/ld-linux-x86-64.so.2; do
+		[ -e "$file" ] || skip "this machine's gcc is laid out in another way"
+		for link in "$file" "$(realpath "$file")" $(ldd "$(realpath "$file")" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root$(realpath -m "$(dirname "$link")")"
+			cp -L "$link" "$root$(realpath -m "$(dirname "$link")")/"
+		done
+	done
+	cp -L /lib64/ld-linux-x86-64.so.2 "$root/usr/lib64/"
+	ln -s usr/bin "$root/bin" && ln -s usr/lib "$root/lib" && ln -s usr/lib64 "$root/lib64"
+	layout "$T/oci" good "$root" >/dev/null
+	digest=$("$COFFER" image import "$T/oci" --images "$T/images" 2>/dev/null) || fail "no import"
+	put x.i 'int f(int x) { return 3 * x; }'
+	worker_start w1 --images "$T/images"
+	"$COFFER_BUILD/programs/compile_client" --image "$digest" --output got.o "unix:$T/w1.sock" x.i -O2 >"$T/log" 2>&1 || fail "$(cat "$T/log")"
+	gcc -O2 -c x.i -o want.o
+	cmp <(objcopy -O binary -j .text got.o /dev/stdout) <(objcopy -O binary -j .text want.o /dev/stdout) || fail "the code differs"
+	"$COFFER" audit ls --log "$T/w1/audit" --format json | jq -e "select(.image_digest == \"$digest\")" >/dev/null || fail "the row has no image"
+	farm_end
+}
