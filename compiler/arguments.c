@@ -76,35 +76,9 @@ static bool is_harmless_for_as(const char *list)
 	return true;
 }
 
-// Families of words of which the table has a line for every one that does more than to steer.
 static bool only_steers(const char *word)
 {
-	static const char *const starts[] = {"-f", "-W", "-m", "-O", "-g", "-std=", "--std=", "--param="};
-	static const char *const whole[] = {"-ansi",
-					    "-w",
-					    "-pedantic",
-					    "-pedantic-errors",
-					    "-pthread",
-					    "-pipe",
-					    "--pipe",
-					    "-p",
-					    "-pg",
-					    "-trigraphs",
-					    "-Qunused-arguments",
-					    "-integrated-as",
-					    "-no-integrated-as",
-					    "-C",
-					    "-CC",
-					    "-undef"};
-	// For preprocessor, assembler and linker.
-	bool is_passed_on = begins(word, "-W") && word[2] && word[3] == ',';
-	return !is_passed_on &&
-	       (begins_with_one_of(word, starts, COUNT_OF(starts)) || is_one_of(word, whole, COUNT_OF(whole)));
-}
-
-static bool is_native(const char *word)
-{
-	return begins(word, "-m") && strlen(word) > 7 && strcmp(word + strlen(word) - 7, "=native") == 0;
+	return option_traits(word) & TRAIT_STEERS;
 }
 
 // What one compiler makes of a word that its table has.
@@ -189,7 +163,7 @@ static bool is_word_allowed(const char *word, unsigned families, struct argument
 	// clang's -target x in one word.
 	bool is_known = only_steers(word) || (families & 1u << FAMILY_CLANG && begins(word, "--target="));
 	bool has_free_value = false;
-	if (!is_plain(word) || word[0] != '-' || !word[1] || is_native(word))
+	if (!is_plain(word) || word[0] != '-' || !word[1] || option_is_native(word))
 		return false;
 	for (unsigned f = FAMILY_GCC; f <= FAMILY_CLANG; f++) {
 		const char *value = NULL;

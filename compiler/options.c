@@ -23,7 +23,9 @@ static const struct option table[] = {
 #define KEEP(name, forms, family) OPTION(name, forms, family, keep, REASON_NONE)
 #define ACT(action, name, forms, family) OPTION(name, forms, family, action, REASON_NONE)
 #define REFUSE(why, name, forms, family) OPTION(name, forms, family, refuse, REASON_##why)
+#define FAMILY(match, text, traits)
 #include "compiler/options.def"
+#undef FAMILY
 #undef REFUSE
 #undef ACT
 #undef KEEP
@@ -101,4 +103,58 @@ const struct option *option_table(size_t *n)
 {
 	*n = COUNT_OF(table);
 	return table;
+}
+
+// ---- families -------------------------------------------------------------------------------------------------------
+
+enum match { WHOLE, BEGINS, CONTAINS };
+
+static const struct family {
+	enum match match;
+	const char *text;
+	unsigned traits;
+} families[] = {
+#define KEEP(name, forms, family)
+#define ACT(action, name, forms, family)
+#define REFUSE(why, name, forms, family)
+#define USED_UP TRAIT_USED_UP
+#define BOUND TRAIT_BOUND
+#define COMPILES TRAIT_COMPILES
+#define STEERS TRAIT_STEERS
+#define NATIVE TRAIT_NATIVE
+#define LTO TRAIT_LTO
+#define FAMILY(match, text, traits) {match, text, traits},
+#include "compiler/options.def"
+#undef FAMILY
+#undef LTO
+#undef NATIVE
+#undef STEERS
+#undef COMPILES
+#undef BOUND
+#undef USED_UP
+#undef REFUSE
+#undef ACT
+#undef KEEP
+};
+
+unsigned option_traits(const char *argument)
+{
+	unsigned traits = 0;
+	for (size_t i = 0; i < COUNT_OF(families); i++) {
+		const struct family *f = &families[i];
+		bool fits = f->match == WHOLE    ? strcmp(argument, f->text) == 0
+			    : f->match == BEGINS ? strncmp(argument, f->text, strlen(f->text)) == 0
+						 : strstr(argument, f->text) != NULL;
+		traits |= fits ? f->traits : 0;
+	}
+	// For preprocessor, assembler and linker: not what the family says.
+	if (argument[0] == '-' && argument[1] == 'W' && argument[2] && argument[3] == ',')
+		traits = (traits | TRAIT_BOUND) & ~(unsigned)TRAIT_STEERS;
+	return traits;
+}
+
+bool option_is_native(const char *argument)
+{
+	const char *native = strstr(argument, "=native"), *end = native ? native + strlen("=native") : NULL;
+	return end && (*end == '\0' || *end == ',');
 }

@@ -9,6 +9,8 @@
 
 #include "compiler/cmdline.h"
 
+#include <stdbool.h>
+
 // What cmdline.c does about an option. The value is the rest of the word or the next word.
 #define OPTION_ACTIONS(X)                                                                                   \
 	X(keep)        /* verbatim in the key, with its value */                                            \
@@ -94,6 +96,18 @@ struct option {
 // The option with the longest name that fits `word`, as both compilers choose; NULL if there is none. *value becomes the
 // rest of the word or NULL, *n_next how many of the following words belong to the option.
 const struct option *option_find(enum compiler_family family, const char *word, const char **value, unsigned *n_next);
+
+// What is known of an argument besides how it is parsed: lines FAMILY of the table.
+enum option_trait {
+	TRAIT_USED_UP = 1,  // the preprocessor has used it, or a worker says it itself: it does not travel
+	TRAIT_BOUND = 2,    // it reads or writes files, asks what machine this is, or reads the text in another way: the compile stays here
+	TRAIT_COMPILES = 4, // it says how preprocessed text is compiled: it travels
+	TRAIT_STEERS = 8,   // it only steers code and warnings: a worker takes it from clients, where the table says nothing else of it
+	TRAIT_NATIVE = 16,  // gcc resolves it on the machine where it runs: its meaning travels
+	TRAIT_LTO = 32,     // the object is the compiler's own language
+};
+unsigned option_traits(const char *argument);
+bool option_is_native(const char *argument); // "…=native": what it means depends on this machine's processor
 
 // The table in its own order, for tests.
 const struct option *option_table(size_t *n);

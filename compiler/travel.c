@@ -1,5 +1,7 @@
 #include "compiler/travel.h"
 
+#include "compiler/options.h"
+
 #include <string.h>
 
 static bool begins(const char *s, const char *with)
@@ -7,83 +9,10 @@ static bool begins(const char *s, const char *with)
 	return strncmp(s, with, strlen(with)) == 0;
 }
 
-static bool is_in(const char *t, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(t, list[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool begins_in(const char *t, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (begins(t, list[i]))
-			return true;
-	return false;
-}
-
-// The preprocessor has used it, or it says what we say ourselves.
-static bool is_used_up(const char *t)
-{
-	static const char *const whole[] = {"-c", "-pipe", "-nostdinc", "-nostdinc++", "-undef", "-H", "--"};
-	static const char *const begun[] = {"-D",       "-U",      "-I",         "-M",       "-o",      "-x",
-					    "-isystem", "-iquote", "-idirafter", "-include", "-imacros"};
-	return is_in(t, whole, COUNT_OF(whole)) || begins_in(t, begun, COUNT_OF(begun));
-}
-
 // Options that read files, write others, ask what machine this is, or read the text in another way than it now has.
 static bool is_bound_to_here(const char *t)
 {
-	static const char *const begun[] = {"-fplugin",
-					    "-fprofile",
-					    "-fauto-profile",
-					    "-fdump",
-					    "-fmodule",
-					    "-fdirectives-only",
-					    "-fpch",
-					    "-fpreproc",
-					    "-finput-charset",
-					    "-flto",
-					    "-fthinlto",
-					    "-fcoverage",
-					    "-fsanitize", // its reports name columns, which preprocessed text has not
-					    "-fsave-optimization",
-					    "-fopt-info",
-					    "-fxray",
-					    "-fdiagnostics-format",
-					    "-fbranch-prob",
-					    "-ftest-coverage",
-					    "-fcallgraph-info",
-					    "-fstack-usage",
-					    "-fdebug-prefix",
-					    "-ffile-prefix",
-					    "-fmacro-prefix",
-					    "-frecord-",
-					    "-fembed",
-					    "-fuse-ld",
-					    "-fworking-directory",
-					    "-fno-working-directory",
-					    "-gmodules",
-					    "-gembed",
-					    "-ggdb3",
-					    "-g3",
-					    "-gdwarf-4-3"};
-	const char *equals = strchr(t, '=');
-	return begins_in(t, begun, COUNT_OF(begun)) || (equals && strcmp(equals, "=native") == 0) || strchr(t, '/') ||
-	       (begins(t, "-W") && (t[2] != '\0' && t[3] == ','));
-}
-
-static bool is_for_compiling(const char *t)
-{
-	static const char *const whole[] = {"-ansi", "-w", "-pthread", "-p", "-pg"};
-	static const char *const begun[] = {"-O", "-std=", "-f", "-m", "-g", "-W", "-pedantic"};
-	return is_in(t, whole, COUNT_OF(whole)) || begins_in(t, begun, COUNT_OF(begun));
-}
-
-static bool is_native(const char *t)
-{
-	return strcmp(t, "-march=native") == 0 || strcmp(t, "-mtune=native") == 0 || strcmp(t, "-mcpu=native") == 0;
+	return (option_traits(t) & TRAIT_BOUND) || option_is_native(t) || strchr(t, '/');
 }
 
 unsigned travel_native(const char *verbose, struct arena *a, const char **out, unsigned room)
@@ -185,15 +114,17 @@ void travel_arguments(struct travel_arguments *w, struct arena *a, const struct 
 			w->refused = "gcc takes no '--', and says so";
 		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
-		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY || is_used_up(t))
+		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY ||
+		    (option_traits(t) & TRAIT_USED_UP))
 			continue;
-		if (compiler->family == FAMILY_GCC && is_native(t) && w->n_native < COUNT_OF(w->native)) {
+		if (compiler->family == FAMILY_GCC && (option_traits(t) & TRAIT_NATIVE) &&
+		    w->n_native < COUNT_OF(w->native)) {
 			if (!w->n_native)
 				w->native_at = w->n;
 			w->native[w->n_native++] = t;
 			continue;
 		}
-		if (next > i + 1 || is_bound_to_here(t) || !is_for_compiling(t))
+		if (next > i + 1 || is_bound_to_here(t) || !(option_traits(t) & TRAIT_COMPILES))
 			w->refused = arena_printf(a, "'%s' may mean something else there", t);
 		w->arguments[w->n++] = t;
 	}
@@ -221,7 +152,10 @@ const char **travel_preprocess(struct arena *a, const struct cmdline *l, const c
 		const char *t = l->arguments[i].text;
 		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
-		if (begins_in(t, dropped, COUNT_OF(dropped)) || strcmp(t, "-c") == 0 || strcmp(t, "--") == 0)
+		size_t drop = 0;
+		while (drop < COUNT_OF(dropped) && !begins(t, dropped[drop]))
+			drop++;
+		if (drop < COUNT_OF(dropped) || strcmp(t, "-c") == 0 || strcmp(t, "--") == 0)
 			continue;
 		for (unsigned k = i; k < next; k++)
 			argv[n++] = l->arguments[k].text;

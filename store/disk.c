@@ -18,11 +18,8 @@
 #define CLOCK_SLACK (60 * SECOND) // between this machine and a file server
 
 const char *const store_kind_names[STORE_KINDS] = {
-	[STORE_RESULT] = "result",
-	[STORE_MANIFEST] = "manifest",
-	[STORE_UNIT] = "unit",
-	[STORE_TEXT] = "text",
-	[STORE_TOOLCHAIN] = "toolchain",
+	[STORE_RESULT] = "result", [STORE_MANIFEST] = "manifest",   [STORE_UNIT] = "unit",
+	[STORE_TEXT] = "text",     [STORE_TOOLCHAIN] = "toolchain",
 };
 
 static bool is_immutable(enum store_kind kind)

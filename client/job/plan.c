@@ -1,6 +1,7 @@
 #include "client/job/plan.h"
 
 #include "base/path.h"
+#include "compiler/options.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -74,8 +75,7 @@ static struct refusal find_names(struct plan *p)
 static void find_lto(struct plan *p)
 {
 	for (unsigned i = 0; i < p->line.n_arguments; i++)
-		p->lto |= begins(p->line.arguments[i].text, "-flto") ||
-			  strstr(p->line.arguments[i].text, "-emit-llvm") != NULL;
+		p->lto |= (option_traits(p->line.arguments[i].text) & TRAIT_LTO) != 0;
 }
 
 // With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
@@ -233,7 +233,7 @@ static void hash_native(const struct plan *p, struct hasher *h)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	for (unsigned i = 0; i < p->line.n_arguments; i++)
-		if (strstr(p->line.arguments[i].text, "=native")) {
+		if (option_is_native(p->line.arguments[i].text)) {
 			pthread_once(&once, find_cpu);
 			hasher_digest(h, &cpu);
 			return;

@@ -186,7 +186,7 @@ static void command(const struct runtime *r, struct arena *a, const char *argume
 // The first line from the guest: it is ready, or what it could not set up.
 static int wait_ready(const struct runtime *r, struct place *p, struct err *err)
 {
-	char said[SAID_MAX];
+	char said[SAID_MAX] = "";
 	size_t n = 0;
 	int64_t until = clock_ms() + r->vm.boot_ms;
 	while (n < sizeof said - 1 && !memchr(said, '\n', n)) {
