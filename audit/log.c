@@ -36,6 +36,7 @@ struct audit_log {
 	bool pending_is_stale; // `pending` names a job that has its row: no checkpoint until that is mended
 	uint64_t jobs, signed_size;
 	unsigned pending_lines;
+	size_t events_size; // since it was begun, or we were
 	struct map pending; // job id -> its line in `pending`
 	struct tile_writer tiles;
 };
@@ -70,17 +71,17 @@ static int open_rows(struct audit_log *l, struct err *err)
 	return l->rows_fd < 0 ? err_errno(err, "cannot open '%s' of the audit log", name) : 0;
 }
 
-// One write; what it leaves half done (a full disk) is taken back, so that the next row begins a line.
+// One write; what it leaves half done (a full disk) is taken back, so that the next row begins a line. Nobody else writes there.
 static int append(int fd, const char *p, size_t n, bool sync, const char *what, struct err *err)
 {
-	off_t end = lseek(fd, 0, SEEK_END);
 	ssize_t done = write(fd, p, n);
 	if (done == (ssize_t)n && (!sync || fdatasync(fd) == 0))
 		return 0;
-	int e = errno;
-	if (done > 0 && end >= 0 && ftruncate(fd, end) < 0)
+	int e = done >= 0 && done < (ssize_t)n ? ENOSPC : errno;
+	struct stat st;
+	if (done > 0 && (fstat(fd, &st) < 0 || ftruncate(fd, st.st_size - done) < 0))
 		return err_errno(err, "cannot take back half a line of %s", what);
-	errno = done >= 0 && done < (ssize_t)n ? ENOSPC : e;
+	errno = e;
 	return err_errno(err, "cannot write %s", what);
 }
 
@@ -188,11 +189,12 @@ static void event(struct audit_log *l, const char *what, const struct audit_row 
 		if (row->value[shown[i]])
 			json_add_field(&b, audit_column_name(shown[i]), row->value[shown[i]]);
 	buf_adds(&b, "}\n");
-	struct stat st;
-	if (fstat(l->events_fd, &st) == 0 && st.st_size > EVENTS_MAX) {
+	l->events_size += b.len;
+	if (l->events_size > EVENTS_MAX) {
 		renameat(l->dirfd, "events.jsonl", l->dirfd, "events.1.jsonl");
 		close(l->events_fd);
 		l->events_fd = openat(l->dirfd, "events.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		l->events_size = b.len;
 	}
 	append(l->events_fd, b.data, b.len, false, "an event", NULL);
 }
