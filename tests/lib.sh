@@ -304,17 +304,43 @@ plain_command()
 	fi
 }
 
+# As `any`, `macros` and `debug` of the caller say.
+map_options()
+{
+	[ -n "$any" ] || echo "-ffile-prefix-map=$1/=./"
+	[ -z "$any" ] || [ -z "$macros" ] || echo "-fmacro-prefix-map=$1/=./"
+	[ -z "$any" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$1/=./"
+}
+
 reproducible_options()
 {
-	local word source= kind= seed= root tree
+	local word source= kind= seed= root tree old any= macros=1 debug=1
 	root=$(tree_root)
 	tree=$(realpath "$root")
+	# Nothing is mapped of what is measured, nor where a map of the user's own is for a directory above the tree; and nothing
+	# that a map of the user's own for the tree itself maps.
+	for word; do
+		case $word in
+		--coverage | -coverage | -ftest-coverage | -fprofile-arcs | -fprofile-generate* | -fprofile-instr-generate* | -fcoverage-mapping | -fc*-coverage | -fpath-coverage) return ;;
+		-f*-prefix-map=*)
+			any=1
+			old=${word#*=}
+			case $old in /*) old=$(realpath -ms "${old%%=*}") ;; *) continue ;; esac
+			case $root/ in "${old%/}"/) ;; "${old%/}"/*) return ;; *) [ "$old" = "$tree" ] || continue ;; esac
+			case $word in
+			-ffile-*) macros='' debug='' ;;
+			-fmacro-*) macros='' ;;
+			-fdebug-*) debug='' ;;
+			esac
+			;;
+		esac
+	done
 	if [ "$tree" != "$root" ]; then
-		echo "-ffile-prefix-map=$tree/=./"
-		[ "$PWD" != "$tree" ] || echo "-fdebug-prefix-map=$tree=."
+		map_options "$tree"
+		[ "$PWD" != "$tree" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$tree=."
 	fi
-	echo "-ffile-prefix-map=$root/=./"
-	[ "$PWD" != "$root" ] || echo "-fdebug-prefix-map=$root=."
+	map_options "$root"
+	[ "$PWD" != "$root" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$root=."
 	for word; do
 		case $word in
 		-frandom-seed*) return ;;

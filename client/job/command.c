@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-// The maps go in front of the user's words, so that the user's own maps win. With a slash at the end a map can't catch a
+// The maps go in front of the user's words; that is not enough for the user's own to win, so ours are left out where one of
+// those is for the same names. With a slash at the end a map can't catch a
 // sibling of the build tree ("/src/proj" and "/src/proj2"); the directory itself needs one without, for debug information.
 void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *count)
 {
@@ -16,8 +17,14 @@ void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *coun
 	for (size_t i = 0; i < COUNT_OF(roots); i++) {
 		if (!roots[i])
 			continue;
-		argv[n++] = arena_printf(p->arena, "-ffile-prefix-map=%s/=./", roots[i]);
-		if (strcmp(p->cwd, roots[i]) == 0)
+		if (!p->line.has_prefix_map)
+			argv[n++] = arena_printf(p->arena, "-ffile-prefix-map=%s/=./", roots[i]);
+		// Else gcc would take ours after the user's -fmacro-prefix-map, whatever the order.
+		if (p->line.has_prefix_map && !(p->users_maps & MAPS_MACROS))
+			argv[n++] = arena_printf(p->arena, "-fmacro-prefix-map=%s/=./", roots[i]);
+		if (p->line.has_prefix_map && !(p->users_maps & MAPS_DEBUG))
+			argv[n++] = arena_printf(p->arena, "-fdebug-prefix-map=%s/=./", roots[i]);
+		if (strcmp(p->cwd, roots[i]) == 0 && !(p->users_maps & MAPS_DEBUG))
 			argv[n++] = arena_printf(p->arena, "-fdebug-prefix-map=%s=.", roots[i]);
 	}
 	*count = n;

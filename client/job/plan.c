@@ -78,18 +78,66 @@ static void find_lto(struct plan *p)
 		p->lto |= (option_traits(p->line.arguments[i].text) & TRAIT_LTO) != 0;
 }
 
+// gcov, llvm-cov and their kin look for sources by the names in notes and objects: these stay as they are.
+static bool is_measured(const struct cmdline *l)
+{
+	static const char *const begun[] = {
+		"-fprofile-arcs",     "-fprofile-generate", "-fprofile-instr-generate", "-fcs-profile-generate",
+		"-fcoverage-mapping", "-ftest-coverage",    "-fcondition-coverage",     "-fpath-coverage",
+		"--coverage",         "-coverage"};
+	for (unsigned i = 0; i < l->n_arguments; i++)
+		for (size_t k = 0; k < COUNT_OF(begun); k++)
+			if (!l->arguments[i].is_value && begins(l->arguments[i].text, begun[k]))
+				return true;
+	return l->coverage_notes;
+}
+
+// The user's own maps win: ours step back where one is for the tree itself. False: one is for a directory above the tree, so
+// that what it makes of names depends on where the tree is.
+static bool heed_users_maps(struct plan *p)
+{
+	static const struct {
+		const char *option;
+		unsigned aspects;
+	} maps[] = {{"-ffile-prefix-map=", MAPS_ALL},
+		    {"-fmacro-prefix-map=", MAPS_MACROS},
+		    {"-fdebug-prefix-map=", MAPS_DEBUG},
+		    {"-fcoverage-prefix-map=", 0},
+		    {"-fprofile-prefix-map=", 0}};
+	for (unsigned i = 0; i < p->line.n_arguments; i++)
+		for (size_t k = 0; k < COUNT_OF(maps); k++) {
+			const char *t = p->line.arguments[i].text, *old = t + strlen(maps[k].option);
+			if (p->line.arguments[i].role != ARGUMENT_MAP || !begins(t, maps[k].option) || old[0] != '/')
+				continue;
+			const char *path = path_tidy(p->arena, arena_strndup(p->arena, old, strcspn(old, "=")));
+			const char *below = path_below(path, p->root);
+			if (!below && p->root_real)
+				below = path_below(path, p->root_real);
+			if (strcmp(path, "/") == 0 || (below && strcmp(below, ".") != 0))
+				return false;
+			if (below)
+				p->users_maps |= maps[k].aspects;
+		}
+	return true;
+}
+
 // With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
 static void decide_reproducible(struct plan *p)
 {
 	const struct compiler *c = p->compiler;
 	unsigned since = c->family == FAMILY_GCC ? 8 : 10;
 	p->reproducible = config_bool(p->config, SETTING_reproducible) && strcmp(p->root, "/") != 0 && p->root[0] == '/' &&
-			  c->version >= since && !strchr(p->root, '=');
+			  c->version >= since && !strchr(p->root, '=') && !is_measured(&p->line);
 	if (!p->reproducible)
 		return;
 	AUTO_FREE char *real = realpath(p->root, NULL);
 	if (real && strcmp(real, p->root) != 0)
 		p->root_real = arena_strdup(p->arena, real);
+	p->reproducible = heed_users_maps(p);
+	if (!p->reproducible) {
+		p->root_real = NULL;
+		return;
+	}
 	bool cxx = p->line.lang == LANG_CXX || p->line.lang == LANG_OBJCXX || p->line.lang == LANG_CXX_CPP_OUT;
 	p->seed = c->family == FAMILY_GCC && !p->line.has_random_seed && (cxx || p->lto || p->line.coverage_notes);
 }

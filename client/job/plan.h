@@ -16,6 +16,9 @@ enum inputs_from {
 	INPUTS_USER_MMD,     // the user's -MMD, and what the scanner reaches beyond it
 };
 
+// What names a prefix map changes.
+enum map_aspect { MAPS_MACROS = 1, MAPS_DEBUG = 2, MAPS_ALL = 3 };
+
 struct plan {
 	// What the launcher sent.
 	struct services *services;
@@ -36,6 +39,7 @@ struct plan {
 	const char *root;       // the build tree, tidy
 	const char *root_real;  // the same without symlinks, or NULL if it is the same text
 	bool reproducible;      // prefix maps are added, names below the root are canonical
+	unsigned users_maps;    // enum map_aspect: where a map of the user's own is for the whole tree, and ours steps back
 	bool seed;              // -frandom-seed is added
 	bool lto;               // -flto: the object is the compiler's own language, compressed
 	const char *source;     // canonical name

@@ -265,3 +265,34 @@ trap_52_names_of_dumps() # gcc long
 	done
 	return 0
 }
+
+trap_77_the_users_own_maps_of_the_tree_win()
+{
+	local option other
+	put sub/a.c '#include "h.h"' 'const char *f(void) { return __FILE__; }'
+	put sub/h.h 'static const char *h(void) { return __FILE__; }' 'const char *g(void) { return h(); }'
+	export COFFER_REPRODUCIBLE=on
+	for option in -ffile-prefix-map -fmacro-prefix-map -fdebug-prefix-map; do
+		for other in "$P=/x" "$P/=/x/" "${P%/*}=/x" "$P/sub=/x"; do
+			check any "$CC" -g $option="$other" -c "$P/sub/a.c" -o a.o
+			strings -a a.o >strings
+			[ $option = -fdebug-prefix-map ] || grep -q '^/x.*a\.c$' strings || fail "$option=$other lost: $(grep 'a\.c' strings)"
+			check any "$CC" -g $option="$other" -c sub/a.c -o a.o
+		done
+	done
+	check any "$CC" -g -fmacro-prefix-map="$P"=/m -fdebug-prefix-map="$P"=/d -c "$P/sub/a.c" -o a.o
+	strings -a a.o | grep -q '^/m/sub/a\.c$' || fail "the map for macros lost"
+}
+
+trap_78_coverage_names_the_sources_as_the_compiler_does() # gcc
+{
+	need gcov
+	put src/a.c 'int main(void) { return 0; }'
+	mkdir build
+	export COFFER_REPRODUCIBLE=on
+	for i in 1 2; do
+		(cd build && rm -f a.* a.c.gcov && "$COFFER" gcc --coverage -c "$P/src/a.c" -o a.o && gcc --coverage a.o -o a && ./a && gcov a.gcda) >"$T/gcov" 2>&1
+		grep -q 'Lines executed:100' "$T/gcov" && [ -s build/a.c.gcov ] || fail "gcov: $(<"$T/gcov")"
+		grep -q "Source:$P/src/a.c" build/a.c.gcov || fail "$(head -3 build/a.c.gcov)"
+	done
+}
