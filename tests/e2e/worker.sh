@@ -14,7 +14,7 @@ scenario()
 		--plugin=protoc-gen-grpc_python="$(command -v grpc_python_plugin)" coffer.proto || fail "protoc fails"
 	mkdir -p "$rootfs/usr/bin" && ln -s usr/bin "$rootfs/bin"
 	gcc -O1 -static -o "$rootfs/usr/bin/gcc" "$TESTS/e2e/worker/stand_in.c" || fail "the stand-in does not compile"
-	(cd "$T/work" && PYTHONPATH=$T PYTHONDONTWRITEBYTECODE=1 timeout 120 $python "$TESTS/e2e/worker/jobs.py" "$1") ||
+	(cd "$T/work" && PYTHONPATH=$T PYTHONDONTWRITEBYTECODE=1 timeout "${2:-120}" $python "$TESTS/e2e/worker/jobs.py" "$1") ||
 		{ tail -n 30 "$T"/work/log.* 2>/dev/null; fail "scenario $1"; }
 }
 
@@ -119,4 +119,10 @@ e2e_worker_has_a_manual_for_every_setting() { # once
 		found=$((found + 1))
 	done
 	[ $found -gt 30 ] || fail "only $found settings"
+}
+
+# A tenant that does what it can beside one that only works: COFFER_SOAK_JOBS jobs (1,000; 10,000 with FULL=1).
+e2e_worker_honest_tenant_beside_a_hostile_one() { # once clock long
+	[ -z "${FULL:-}" ] || export COFFER_SOAK_JOBS="${COFFER_SOAK_JOBS:-10000}"
+	scenario soak 3600
 }

@@ -1,6 +1,6 @@
 # A worker as an operator starts it, and clients that are not ours: Debian's python3-grpcio, with stubs from proto/coffer.proto.
 # `jobs.py SCENARIO` runs one; FOLDER is the current one.
-import base64, hashlib, json, os, queue, re, signal, struct, subprocess, sys, threading, time, urllib.request
+import base64, hashlib, json, os, queue, re, signal, socket, struct, subprocess, sys, threading, time, urllib.request
 
 import grpc
 import jwt
@@ -98,7 +98,7 @@ class Worker(Program):
 
     def token(self, tenant='acme', image=STAND_IN, isolation='process', **more):
         return run('token', 'issue', '--key', HOME + '/farm/token-key.pem', '--worker', more.get('worker', self.name), '--tenant',
-                   tenant, '--image', image, '--isolation', isolation).strip()
+                   tenant, '--image', image, '--isolation', isolation, '--slots', str(more.get('slots', 1))).strip()
 
     def channel(self):
         credentials = grpc.ssl_channel_credentials(read(HOME + '/farm/ca.pem'))
@@ -563,6 +563,114 @@ def scenario_fair():
     w.stop()
 
 
+# ---- a hostile tenant, in a process of its own (hostile PORT TOKEN) ---------------------------------------------------
+
+def silent_connections(port):
+    kept = []
+    while True:
+        try:
+            kept.append(socket.create_connection(('127.0.0.1', port), timeout=5))
+        except OSError:
+            pass
+        if len(kept) > 600:
+            kept.pop(0).close()
+        time.sleep(0.02)
+
+
+def silent_streams(client):  # health checks and compiles that never say anything
+    def nothing():
+        time.sleep(3600)
+        yield
+    while True:
+        calls = [client.stub.Compile(nothing(), metadata=client.metadata, timeout=30) for _ in range(30)]
+        time.sleep(5)
+        for c in calls:
+            c.cancel()
+
+
+def headers_only(client):
+    while True:
+        def header():
+            yield client.header()
+            time.sleep(20)
+        calls = [client.call(header(), timeout=30) for _ in range(40)]
+        time.sleep(4)
+        for c in calls:
+            c.cancel()
+
+
+def endless_jobs(client, i):
+    n = 0
+    while True:
+        n += 1
+        try:
+            client.compile(['-fsleep=60000'], source=b'endless %d %d' % (i, n), no_lookup=True)
+        except grpc.RpcError:
+            time.sleep(0.2)
+
+
+def bad_tokens(port_client):
+    while True:
+        try:
+            port_client.compile(source=b'x')
+        except grpc.RpcError:
+            time.sleep(0.05)
+
+
+def scenario_hostile(port, token):
+    class Nobody:
+        pass
+    w = Nobody()
+    w.port = port
+    at = lambda t: Client(Worker.channel(w), t, STAND_IN)
+    work = [lambda: silent_connections(int(port)), lambda: silent_streams(at(token)), lambda: headers_only(at(token)),
+            lambda: bad_tokens(at('a.b.c'))]
+    work += [lambda i=i: endless_jobs(at(token), i) for i in range(12)]
+    for f in work:
+        threading.Thread(target=f, daemon=True).start()
+    time.sleep(3600)
+
+
+def p99(latencies):
+    return sorted(latencies)[len(latencies) * 99 // 100]
+
+
+def scenario_soak():
+    n = int(os.environ.get('COFFER_SOAK_JOBS', '1000'))
+    w = Worker('--slots', '4', '--queue', '32', '--busy-wall-time', '2s', '--log-level', 'info')
+    honest = w.client('other')
+
+    def jobs(name, count):
+        took = []
+        for i in range(count):
+            began = time.monotonic()
+            answer = honest.compile(['-fsleep=20'], source=b'%s %d' % (name, i))
+            took.append(time.monotonic() - began)
+            assert answer.exit == 0 and answer.object and not answer.limit, answer.result
+        return took
+    jobs(b'warm', 20)
+    alone = p99(jobs(b'alone', max(n // 4, 200)))
+    hostile = subprocess.Popen([sys.executable, __file__, 'hostile', w.port, w.token('acme', slots=100)])
+    try:
+        wait_until(lambda: w.status()['waiting'] >= 3, 30)
+        beside = p99(jobs(b'beside', n))
+        assert hostile.poll() is None
+        status = w.status()
+    finally:
+        hostile.kill()
+        hostile.wait()
+    print('p99 alone %.0f ms, beside a hostile tenant %.0f ms; %d jobs ended for others, %d strangers' % (
+        1e3 * alone, 1e3 * beside, status['overdue'], status['strangers']))
+    assert any(t['name'] == 'acme' and t['running'] == 3 and t['waiting'] for t in status['tenants']), status
+    assert beside <= 2 * alone, (alone, beside)
+    assert w.page('/healthz') == 'serving\n'
+    # What they caused in the log has a limit.
+    lines = sum(1 for l in w.logs() if l['event'] in ('call refused', 'connection closed', 'handshake failed'))
+    assert lines < 60000, lines
+    w.process.kill()
+    w.process.wait()
+
+
 def scenario_same_key():
     w = Worker('--slots', '8')
     a, b = w.client('acme'), w.client('other')
@@ -784,4 +892,4 @@ def scenario_insecure():
     w.stop()
 
 
-globals()['scenario_' + sys.argv[1]]()
+globals()['scenario_' + sys.argv[1]](*sys.argv[2:])
