@@ -1,5 +1,7 @@
 #include "settings/options.h"
 
+#include "settings/nearest.h"
+
 #include "base/path.h"
 #include "settings/conf.h"
 
@@ -119,13 +121,37 @@ static int load_defaults(struct load *l, struct err *err)
 	return 0;
 }
 
+enum { MAX_NEAREST = 128 };
+
+// "; did you mean 'listen'?", or "". A flag's '-' stand for the '_' of a setting.
+static const char *did_you_mean(struct load *l, const char *word, bool is_flag)
+{
+	const char *known[MAX_NEAREST];
+	struct arena *a = &l->o->arena;
+	char *name = arena_strdup(a, is_flag ? word + strspn(word, "-") : word);
+	size_t n = 0;
+	for (; n < l->t->n && n < MAX_NEAREST; n++)
+		known[n] = l->t->defs[n].name;
+	for (char *p = name; is_flag && *p; p++)
+		*p = *p == '-' ? '_' : *p;
+	name[strcspn(name, "=")] = '\0';
+	const char *near = strlen(name) <= 64 ? nearest_word(name, known, n) : NULL;
+	if (!near)
+		return "";
+	char *shown = arena_printf(a, "; did you mean '%s%s'?", is_flag ? "--" : "", near);
+	for (char *p = shown; is_flag && *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	return shown;
+}
+
 static int take_line(void *ctx, const struct conf_line *line, struct err *err)
 {
 	struct load *l = ctx;
 	struct arena *a = &l->o->arena;
 	int id = find_option(l, line->name);
 	if (id < 0)
-		return err_set(err, ERR_USAGE, "%s: unknown setting '%s'", line->where, value_shown(a, line->name));
+		return err_set(err, ERR_USAGE, "%s: unknown setting '%s'%s", line->where, value_shown(a, line->name),
+			       did_you_mean(l, line->name, false));
 	return set_value(l, id, line->value, arena_strdup(a, line->where), err);
 }
 
@@ -211,7 +237,8 @@ static int read_flags(struct load *l, struct flags *f, int argc, char **argv, st
 		if (c == '?' && optopt > 0 && optopt < 0x80 && strncmp(word, "--", 2) != 0)
 			return err_set(err, ERR_USAGE, "unknown option '-%c'", optopt);
 		if (c == '?')
-			return err_set(err, ERR_USAGE, "unknown option '%s'", value_shown(&l->o->arena, word));
+			return err_set(err, ERR_USAGE, "unknown option '%s'%s", value_shown(&l->o->arena, word),
+				       did_you_mean(l, word, true));
 		if (c == FLAG_CONFIG) {
 			l->config = optarg;
 			continue;

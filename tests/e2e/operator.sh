@@ -41,6 +41,9 @@ e2e_operator_mistakes_are_named() { # once
 	says 1 "is not the one of the certificate '$site/scheduler.pem'" "$COFFER" scheduler --config "$site/scheduler.conf" --key "$site/worker-w1-key.pem"
 	says 1 "ca.pem:1: this is not a line" "$COFFER" scheduler --config "$site/scheduler.conf" --tenants "$site/ca.pem"
 	says 2 "unknown option '--listn'" "$COFFER" scheduler --config "$site/scheduler.conf" --listn 1
+	says 2 "did you mean '--listen'" "$COFFER" scheduler --config "$site/scheduler.conf" --listn 1
+	printf 'tokn_key = x\n' >"$T/typo.conf"
+	says 2 "typo.conf:1: unknown setting 'tokn_key'; did you mean 'token_key'" "$COFFER" scheduler --config "$T/typo.conf"
 	says 2 "can't be '7420'; it takes HOST:PORT" "$COFFER" scheduler --config "$site/scheduler.conf" --listen 7420
 	says 1 'Cannot assign requested address' "$COFFER" scheduler --config "$site/scheduler.conf" --listen 203.0.113.7:1
 	says 1 'no certificate' "$COFFER" worker --config "$site/worker-w1.conf" --ca "$site/jwks.json" --folder "$T/w" --listen 127.0.0.1:0
@@ -182,4 +185,19 @@ e2e_operator_adds_a_machine() { # once
 	[ ! -e "$T/etc/ca-key.pem" ] && [ ! -e "$T/etc/token-key.pem" ] || fail "a key that stays at home was sent"
 	"$COFFERD" worker --config "$T/etc/worker.conf" --check >"$T/said" 2>&1 || fail "the files do not work there: $(<"$T/said")"
 	says 2 "is no host's name or address" "$COFFER" farm add 'w8:7430' --site "$site"
+}
+
+e2e_operator_doctor_looks_at_the_farm() { # once
+	local site=$T/site
+	mkdir -p "$T/tmp"
+	"$COFFER" keys init "$site" --tenant me >/dev/null || fail "no keys"
+	COFFER_CONFIG=$site/tenant-me.conf "$COFFER" doctor >"$T/said" 2>&1
+	grep -q "problem: the scheduler 'localhost:7420'" "$T/said" || fail "no scheduler, and it does not say so: $(<"$T/said")"
+	cp "$site/scheduler-key.pem" "$site/tenant-me-key.pem"
+	COFFER_CONFIG=$site/tenant-me.conf "$COFFER" doctor >"$T/said" 2>&1
+	grep -q "is not the one of the certificate" "$T/said" || fail "the wrong key: $(<"$T/said")"
+	COFFER_SCHEDULER=localhost:1 "$COFFER" doctor >"$T/said" 2>&1
+	grep -q "nothing that says to it who we are" "$T/said" || fail "no certificate: $(<"$T/said")"
+	TMPDIR=$T/tmp "$COFFER" farm try -- "$COFFER" doctor >"$T/said" 2>&1
+	grep -q "ok .*the scheduler '.*' answers" "$T/said" && grep -q "ok .*worker 'w[12]' .* answers" "$T/said" || fail "a farm that works: $(<"$T/said")"
 }
