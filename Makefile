@@ -213,7 +213,7 @@ check: need-check
 	$(call part,fuzz targets)
 	$(SUB) fuzz FUZZ_SECONDS=2
 	$(call part,end to end)
-	@tests/run -s -j $(JOBS)
+	@tests/run -s -j $$(($(JOBS) + 1))
 	$(call part,done)
 
 # Before a release: every test with both compilers, and what takes long.
@@ -236,7 +236,7 @@ asan:
 	$(SUB) VARIANT=asan unit
 
 # The programs in which threads matter
-THREADED := $(shell grep -lE 'pthread|remote_fixture|/(watch|files|store|directory_watch|findings)\.h' tests/unit/test_*.c)
+THREADED := $(shell grep -lE '^.include .*(pthread|remote_fixture|store_fixture|sandbox_fixture|/(watch|files|directory_watch|findings)\.h)' tests/unit/test_*.c)
 tsan:
 	$(SUB) VARIANT=tsan unit-threaded
 .PHONY: unit-threaded

@@ -44,7 +44,7 @@ e2e_audit_has_one_row_for_each_compile() { # gcc
 	says 0 '24 rows of' "$COFFER" audit verify --log "$log"
 }
 
-e2e_audit_proofs_hold_without_coffer() { # gcc
+e2e_audit_proofs_hold_without_coffer() { # gcc long
 	need $python
 	$python -c 'import cryptography' 2>/dev/null || skip "python3-cryptography is not installed"
 	audit_build 9

@@ -19,7 +19,7 @@ e2e_cross_aarch64() { # once
 	right aarch64-linux-gnu-gcc --version
 }
 
-e2e_cross_targets_of_clang() { # clang
+e2e_cross_targets_of_clang() { # clang long
 	local target
 	put a.c 'int f(int x) { return x * 3; }' 'long l = sizeof(long);'
 	for target in aarch64-linux-gnu armv7-linux-gnueabihf riscv64-linux-gnu i686-linux-gnu wasm32 x86_64-apple-macosx10.15 \
@@ -75,7 +75,7 @@ e2e_cross_assembler()
 	expect_changed "$CC" -c b.s -o b.o
 }
 
-e2e_cross_cxx()
+e2e_cross_cxx() # long
 {
 	put h.hpp '#pragma once' 'template <class T> T twice(T x) { return x + x; }'
 	put a.cc '#include "h.hpp"' '#include <vector>' 'namespace { int hidden; }' \

@@ -185,7 +185,7 @@ e2e_farm_elastic_make_lends_its_slots() # once
 	farm_end
 }
 
-e2e_farm_paranoid_keeps_nothing_here() { # once
+e2e_farm_paranoid_keeps_nothing_here() { # once long
 	worker_start w1
 	export COFFER_PARANOID=on
 	farm_project 4
@@ -252,7 +252,7 @@ e2e_farm_policy_of_a_worker_without_our_compiler() { # once
 	farm_end
 }
 
-e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once
+e2e_farm_policy_is_heeded_as_soon_as_it_changes() { # once long
 	worker_start w1 --runtime process
 	farm_project 8
 	all_away 4 -O2

@@ -39,7 +39,7 @@ e2e_jobserver_make_one_slot() { # once
 	elastic 15000
 }
 
-e2e_jobserver_burst() { # once
+e2e_jobserver_burst() { # once long
 	load_w3 10 500
 	for n in 1 2 4; do
 		measured coffer make --jobs=$n -f w3.mk

@@ -102,7 +102,7 @@ e2e_remote_python_client_unix_socket() { # once
 	[ ! -e "$T/socket" ] || fail "the socket is left behind"
 }
 
-e2e_remote_python_client_tls() { # once
+e2e_remote_python_client_tls() { # once long
 	need_grpcio
 	make_certificates
 	start "$T/out" "$rpc_server" 127.0.0.1:0 cert="$T/keys/server.pem" key="$T/keys/server.key" ca="$T/keys/ca.pem"
@@ -137,7 +137,7 @@ e2e_remote_python_server() { # once
 	stop_python_server
 }
 
-e2e_remote_python_server_tls() { # once
+e2e_remote_python_server_tls() { # once long
 	need_grpcio
 	make_certificates
 	start_python_server "$T/keys/server.pem" "$T/keys/server.key" "$T/keys/ca.pem"
@@ -174,7 +174,7 @@ ruby_tests()
 	testdata=$ruby_pb/../spec/testdata
 }
 
-e2e_remote_ruby_client() { # once clock
+e2e_remote_ruby_client() { # once clock long
 	local name
 	need_programs
 	ruby_tests
@@ -321,7 +321,7 @@ e2e_remote_5000_streams() { # once
 
 # ---- hostile peers ------------------------------------------------------------------------------------------------------
 
-e2e_remote_attacks() { # once
+e2e_remote_attacks() { # once long
 	need_programs
 	timeout 280 "$python" "$helpers/attacks.py" "$rpc_server" || fail "see above"
 }
@@ -345,7 +345,7 @@ e2e_remote_slow_handshakes() { # once
 }
 
 # A network that is cut: for a second nobody notices, for ever both sides do within half a minute.
-e2e_remote_network_cut() { # once clock
+e2e_remote_network_cut() { # once clock long
 	local net=coffer$$ subnet=10.$((200 + $$ / 256 % 50)).$(($$ % 256)) began seconds
 	need_programs
 	need_root

@@ -27,11 +27,11 @@ e2e_scheduler_takes_no_bad_token() { # once
 	scenario tokens
 }
 
-e2e_scheduler_takes_users_of_an_identity_provider() { # once
+e2e_scheduler_takes_users_of_an_identity_provider() { # once long
 	scenario users
 }
 
-e2e_scheduler_forgets_dead_workers_within_two_heartbeats() { # once
+e2e_scheduler_forgets_dead_workers_within_two_heartbeats() { # once long
 	scenario dead
 }
 

@@ -80,7 +80,7 @@ e2e_setting_preprocessed() { # once
 
 stored_bytes() { find "$COFFER_CACHE_DIR"/v1/*/ -type f -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
 
-e2e_setting_max_size() { # once
+e2e_setting_max_size() { # once long
 	local i bytes
 	export COFFER_MAX_SIZE=400K
 	for i in {1..60}; do
