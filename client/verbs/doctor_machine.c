@@ -1,6 +1,7 @@
 // What coffer needs of the kernel, and the daemon.
 #include "client/verbs/doctor.h"
 #include "client/verbs/verbs.h"
+#include "observe/observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,11 +49,25 @@ static void check_limits(struct doctor *d)
 		found_ok(d, "limits", "enough files may be open at once");
 }
 
+static void check_observation(struct doctor *d)
+{
+	struct err err = ERR_INIT;
+	if (observe_possible(&err))
+		found_ok(d, "observation", "what a compiler looks at can be observed (ptrace, seccomp)");
+	else
+		found_warning(d, "observation",
+			      "allow ptrace and seccomp here (in a container: a security profile with both); without them "
+			      "arguments "
+			      "that send the compiler elsewhere are not cached",
+			      "what a compiler looks at can't be observed: %s", err.text);
+}
+
 void doctor_check_machine(struct doctor *d)
 {
 	check_proc(d);
 	check_memory_files(d);
 	check_limits(d);
+	check_observation(d);
 }
 
 // ---- the daemon ---------------------------------------------------------------------------------------------------
