@@ -559,6 +559,24 @@ static void fill_names(const struct plan *p, const struct absent_answer *answer,
 		e->present[i] = plan_canonical_path(p, answer->present[i]);
 }
 
+// gcc takes a.c.gch in place of a.c itself, as it does for a header.
+static struct refusal forbid_own_precompiled(const struct plan *p, struct manifest_entry *e)
+{
+	const char *source = p->line.source, *dir = path_dir(p->arena, source);
+	const char **names = arena_alloc(p->arena, sizeof *names);
+	struct absent_group *groups = arena_alloc(p->arena, (e->n_absent + 1) * sizeof *groups);
+	struct stat st;
+	names[0] = arena_printf(p->arena, "%s.gch", path_base(source));
+	if (fstatat(p->cwd_fd, arena_printf(p->arena, "%s.gch", source), &st, 0) == 0)
+		return refuse(REASON_precompiled_header, source);
+	if (e->n_absent)
+		memcpy(groups, e->absent, e->n_absent * sizeof *groups);
+	groups[e->n_absent++] = (struct absent_group){
+		.dir = strcmp(dir, ".") == 0 ? "" : plan_canonical_path(p, dir), .names = names, .n_names = 1};
+	e->absent = groups;
+	return NO_REFUSAL;
+}
+
 struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
 			   struct manifest_entry *entry)
 {
@@ -582,6 +600,8 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 	if (!is_refused(in.refusal)) {
 		fill_inputs(&in, entry);
 		fill_names(p, &answer, entry);
+		if (p->inputs_from != INPUTS_SOURCE_ONLY && p->compiler->family == FAMILY_GCC)
+			in.refusal = forbid_own_precompiled(p, entry);
 	}
 	map_release(&in.known);
 	buf_release(&in.builtin);

@@ -208,3 +208,16 @@ trap_80_directories_with_a_default_acl()
 	mkdir sgid && chmod g+s sgid
 	right "$CC" -c a.c -o sgid/a.o
 }
+
+trap_23_a_precompiled_header_in_the_place_of_the_source() # gcc
+{
+	put a.c 'int a;'
+	put h.h 'int h;'
+	same gcc -c a.c -o a.o
+	gcc -x c-header h.h -o a.c.gch
+	check any gcc -c a.c -o a.o
+	check any gcc -c a.c -o a.o
+	[ "$(counter direct_hits)" -lt 3 ] || fail "a hit in spite of a.c.gch"
+	rm a.c.gch
+	check hit gcc -c a.c -o a.o
+}
