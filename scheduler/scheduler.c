@@ -8,6 +8,7 @@
 #include "service/admin.h"
 #include "service/program.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -238,6 +239,7 @@ int scheduler_main(int argc, char **argv)
 			       (struct program_log){SCHEDULER_log_level, SCHEDULER_log_format}, &signals);
 	if (rc >= 0)
 		return rc;
+	mallopt(M_ARENA_MAX, 1); // its threads wait for reports of workers: a heap for each would be memory for nothing
 	rc = is_check ? check(&s, &err) : start(&s, &err);
 	if (rc == 0 && !is_check)
 		serve(&s, &signals);
