@@ -85,6 +85,18 @@ static int make_dir(struct arena *a, const char *dir, const struct names *names,
 	return e == EEXIST || e == ENOTEMPTY ? 0 : err_errno(err, "cannot make '%s'", dir);
 }
 
+// Where the directory is made: in PATH no name can have a ':'. NULL: nowhere.
+static const char *place_for(struct arena *a, const char *cache_dir)
+{
+	const char *home = getenv("HOME"), *run = getenv("XDG_RUNTIME_DIR");
+	const char *places[] = {cache_dir, home ? path_join(a, home, ".cache/coffer") : NULL,
+				run ? path_join(a, run, "coffer") : NULL};
+	for (size_t i = 0; i < COUNT_OF(places); i++)
+		if (places[i] && places[i][0] == '/' && !strchr(places[i], ':'))
+			return places[i];
+	return NULL;
+}
+
 int masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, char **dir,
 		   struct err *err)
 {
@@ -101,7 +113,10 @@ int masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir,
 	char hex[DIGEST_HEX];
 	digest_hex(&d, hex);
 	hex[HEX_OF_NAME] = '\0';
-	char *top = path_join(a, cache_dir, "masquerade");
+	const char *place = place_for(a, cache_dir);
+	if (!place)
+		return err_set(err, ERR_USAGE, "no directory in PATH can have a ':' in its name, as '%s' has", cache_dir);
+	char *top = path_join(a, place, "masquerade");
 	*dir = path_join(a, top, hex);
 	if (access(*dir, X_OK) == 0)
 		return 1;

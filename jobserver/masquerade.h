@@ -13,7 +13,8 @@
 #include <stdbool.h>
 
 bool masquerade_is_compiler(const char *name); // "gcc", "x86_64-linux-gnu-g++-12", "clang-14"; not "gcc-ar"
-// The directory for this PATH, in the arena; made below `cache_dir` if need be. 1: *dir is set; 0: no compiler is on the
+// The directory for this PATH, in the arena; made below `cache_dir` if need be, or in the home directory's cache or the runtime
+// directory where that has a ':' in its name. 1: *dir is set; 0: no compiler is on the
 // PATH; -1: it cannot be made.
 int masquerade_dir(struct arena *a, const char *launcher, const char *cache_dir, const char *path_list, char **dir,
 		   struct err *err);

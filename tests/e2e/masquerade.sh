@@ -113,3 +113,15 @@ e2e_masquerade_mistyped_verbs() { # once
 	chmod +x stats
 	[ "$("$COFFER" ./stats -c a.c)" = 'compiler -c a.c' ] || fail "a program with a verb's name is not reached"
 }
+
+# A ':' ends a name in PATH.
+e2e_masquerade_cache_directory_with_a_colon() { # once
+	need make
+	export COFFER_CACHE_DIR=$T/job:1
+	mkdir "$COFFER_CACHE_DIR"
+	put a.c 'int a;'
+	put Makefile 'a.o: a.c' $'\tgcc -c a.c -o a.o'
+	"$COFFER" make >"$T/out" 2>&1 || fail "$(<"$T/out")"
+	[ "$(counter misses)" = 1 ] || fail "nothing went through the cache: $("$COFFER" stats) $(<"$T/out")"
+	"$COFFER" stop >/dev/null
+}
