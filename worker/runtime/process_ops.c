@@ -1,10 +1,14 @@
 #include "worker/runtime/process_ops.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -14,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIRST_FD = 3, MAX_FDS = 16 };
+enum { FIRST_FD = 3, MAX_FDS = 16, START_MS = 30000 };
 
 static const char *const op_names[] = {
 	[OP_WRITE] = "write",
@@ -222,6 +226,21 @@ static int explain(const struct start *s, const struct report *r, struct err *er
 	return err_errno(err, "cannot set up %s: %s", s->what, op_names[op->kind]);
 }
 
+// A report, or the end of the pipe by exec. Not for ever: whoever starts a process holds up others.
+static bool has_news(int fd)
+{
+	int64_t end = clock_ms() + START_MS;
+	for (;;) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int64_t left = end - clock_ms();
+		int n = poll(&p, 1, left > 0 ? (int)left : 0);
+		if (n > 0 || (n == 0 && left <= 0))
+			return n > 0;
+		if (n < 0 && errno != EINTR)
+			return true; // read() says what is wrong
+	}
+}
+
 int start_process(const struct start *s, pid_t *pid, struct err *err)
 {
 	int pipe_fds[2];
@@ -241,7 +260,8 @@ int start_process(const struct start *s, pid_t *pid, struct err *err)
 	close(pipe_fds[1]);
 	struct report r = {0, 0};
 	ssize_t n = 0;
-	if (child > 0)
+	bool is_late = child > 0 && !has_news(pipe_fds[0]);
+	if (child > 0 && !is_late)
 		do
 			n = read(pipe_fds[0], &r, sizeof r);
 		while (n < 0 && errno == EINTR);
@@ -250,12 +270,14 @@ int start_process(const struct start *s, pid_t *pid, struct err *err)
 		errno = error;
 		return err_errno(err, "cannot set up %s: clone", s->what);
 	}
-	if (n == 0) {
+	if (n == 0 && !is_late) {
 		*pid = child;
 		return 0;
 	}
 	kill(child, SIGKILL);
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (is_late)
+		return err_set(err, ERR_TIMEOUT, "cannot set up %s: it took more than %d ms", s->what, START_MS);
 	return explain(s, &r, err);
 }
