@@ -563,7 +563,7 @@ def scenario_fair():
     w.stop()
 
 
-# ---- a hostile tenant, in a process of its own (hostile PORT TOKEN) ---------------------------------------------------
+# ---- a hostile tenant, in a process of its own (beside PORT TOKEN) ---------------------------------------------------
 
 def silent_connections(port):
     kept = []
@@ -617,7 +617,7 @@ def bad_tokens(port_client):
             time.sleep(0.05)
 
 
-def scenario_hostile(port, token):
+def scenario_beside(port, token):
     class Nobody:
         pass
     w = Nobody()
@@ -650,7 +650,7 @@ def scenario_soak():
         return took
     jobs(b'warm', 20)
     alone = p99(jobs(b'alone', max(n // 4, 200)))
-    hostile = subprocess.Popen([sys.executable, __file__, 'hostile', w.port, w.token('acme', slots=100)])
+    hostile = subprocess.Popen([sys.executable, __file__, 'beside', w.port, w.token('acme', slots=100)])
     try:
         wait_until(lambda: w.status()['waiting'] >= 3, 30)
         beside = p99(jobs(b'beside', n))
