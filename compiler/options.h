@@ -99,12 +99,14 @@ const struct option *option_find(enum compiler_family family, const char *word, 
 
 // What is known of an argument besides how it is parsed: lines FAMILY of the table.
 enum option_trait {
-	TRAIT_USED_UP = 1,  // the preprocessor has used it, or a worker says it itself: it does not travel
-	TRAIT_BOUND = 2,    // it reads or writes files, asks what machine this is, or reads the text in another way: the compile stays here
+	TRAIT_USED_UP = 1, // the preprocessor has used it, or a worker says it itself: it does not travel
+	TRAIT_BOUND =
+		2, // it reads or writes files, asks what machine this is, or reads the text in another way: the compile stays here
 	TRAIT_COMPILES = 4, // it says how preprocessed text is compiled: it travels
-	TRAIT_STEERS = 8,   // it only steers code and warnings: a worker takes it from clients, where the table says nothing else of it
-	TRAIT_NATIVE = 16,  // gcc resolves it on the machine where it runs: its meaning travels
-	TRAIT_LTO = 32,     // the object is the compiler's own language
+	TRAIT_STEERS =
+		8, // it only steers code and warnings: a worker takes it from clients, where the table says nothing else of it
+	TRAIT_NATIVE = 16, // gcc resolves it on the machine where it runs: its meaning travels
+	TRAIT_LTO = 32,    // the object is the compiler's own language
 };
 unsigned option_traits(const char *argument);
 bool option_is_native(const char *argument); // "…=native": what it means depends on this machine's processor

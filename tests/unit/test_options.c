@@ -165,7 +165,8 @@ START_TEST(mistakes_are_one_line_that_says_where)
 	const char *env[] = {"COFFER_TESTER_PARANOID", "maybe", NULL};
 	fails_with(env, NULL, "COFFER_TESTER_PARANOID: 'paranoid' can't be 'maybe'; it takes on or off");
 	const char *path = write_conf("slots = 2\nslot = 3\n");
-	fails_with(NULL, WORDS("--config", path), arena_printf(&arena, "%s:2: unknown setting 'slot'; did you mean 'slots'?", path));
+	fails_with(NULL, WORDS("--config", path),
+		   arena_printf(&arena, "%s:2: unknown setting 'slot'; did you mean 'slots'?", path));
 	write_conf("slots = 2\n\nnonsense\n");
 	fails_with(NULL, WORDS("--config", path), arena_printf(&arena, "%s:3: this is not a line 'name = value'", path));
 	write_conf("[a]\n");
