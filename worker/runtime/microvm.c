@@ -168,7 +168,7 @@ static void command(const struct runtime *r, struct arena *a, const char *argume
 				     "-device",
 				     "virtio-serial-device",
 				     "-device",
-				     "virtserialport,chardev=channel,name=" VM_CHANNEL};
+				     ("virtserialport,chardev=channel,name=" VM_CHANNEL)};
 	for (; n < COUNT_OF(fixed); n++)
 		arguments[n] = fixed[n];
 	arguments[n++] = "-accel";
