@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PENDING_REWRITE = 4096, EVENTS_MAX = 64 << 20 };
+enum { PENDING_REWRITE = 4096, EVENTS_MAX = 64 << 20, UNWRITTEN_TILES = 1024 };
 
 struct audit_log {
 	int dirfd, rows_fd, pending_fd, events_fd;
@@ -96,7 +96,8 @@ static int add_row(struct audit_log *l, const struct audit_row *row, uint64_t *i
 		return -1;
 	if (index)
 		*index = l->tiles.size;
-	return tile_writer_add(&l->tiles, &leaf, err);
+	tile_writer_add(&l->tiles, &leaf);
+	return 0;
 }
 
 // ---- jobs without a row ---------------------------------------------------------------------------------------------
@@ -111,12 +112,17 @@ static int rewrite_pending(struct audit_log *l, struct err *err)
 		buf_adds(&all, line);
 	if (file_write_atomic(l->dirfd, "pending", all.data ? all.data : "", all.len, 0600, err) < 0)
 		return -1;
+	int fd = openat(l->dirfd, "pending", O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (fd < 0) {
+		l->pending_is_stale = true; // what is open is no longer the file of that name
+		return err_errno(err, "cannot open 'pending' of the audit log");
+	}
 	if (l->pending_fd >= 0)
 		close(l->pending_fd);
-	l->pending_fd = openat(l->dirfd, "pending", O_WRONLY | O_APPEND | O_CLOEXEC);
+	l->pending_fd = fd;
 	l->pending_lines = (unsigned)l->pending.n;
 	l->pending_is_stale = false;
-	return l->pending_fd < 0 ? err_errno(err, "cannot open 'pending' of the audit log") : 0;
+	return 0;
 }
 
 // ---- checkpoints ----------------------------------------------------------------------------------------------------
@@ -168,7 +174,8 @@ static void *sign_now_and_then(void *arg)
 
 static int note_pending(struct audit_log *l, const char *line, struct err *err)
 {
-	if (l->pending_lines++ > PENDING_REWRITE + 2 * l->pending.n && rewrite_pending(l, err) < 0)
+	bool is_due = l->pending_is_stale || l->pending_fd < 0 || l->pending_lines++ > PENDING_REWRITE + 2 * l->pending.n;
+	if (is_due && rewrite_pending(l, err) < 0)
 		return -1;
 	return append(l->pending_fd, line, strlen(line), false, "'pending' of the audit log", err);
 }
@@ -204,6 +211,10 @@ int audit_log_start(struct audit_log *l, struct audit_row *row, char job[AUDIT_J
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_BUF struct buf line = BUF_INIT;
 	pthread_mutex_lock(&l->lock);
+	if (l->tiles.n_unwritten > UNWRITTEN_TILES) {
+		pthread_mutex_unlock(&l->lock);
+		return err_set(err, ERR_FULL, "the hashes of the audit log cannot be written");
+	}
 	snprintf(job, AUDIT_JOB_ID, "%s-%" PRIu64, l->instance, ++l->jobs);
 	row->value[AUDIT_job] = job;
 	row->value[AUDIT_time] = now_text(&a);
@@ -317,6 +328,8 @@ static int take_in(struct audit_log *l, struct err *err)
 	if (file_read(l->dirfd, "checkpoint", NOTE_MAX, &note, NULL, &missing) < 0) {
 		if (missing.code != ERR_NOT_FOUND)
 			return err_set(err, missing.code, "%s", missing.text);
+		if (faccessat(l->dirfd, "tile", F_OK, 0) == 0)
+			return err_set(err, ERR_FORMAT, "the audit log has lost its checkpoint: run 'coffer audit verify'");
 	} else if (note_open(note.data, note.len, note_signer_verifier(l->signer), &c, err) < 0) {
 		return err_wrap(err, "the audit log is not as this worker has left it");
 	}
@@ -339,7 +352,9 @@ static int take_in(struct audit_log *l, struct err *err)
 		if (index < c.size && !merkle_equal(&leaf, &l->tiles.hashes[0][index % TILE_HASHES]))
 			rc = err_set(err, ERR_FORMAT, "row %" PRIu64 " of the audit log was changed", index);
 		else
-			rc = index < c.size ? 0 : tile_writer_add(&l->tiles, &leaf, err);
+			rc = 0;
+		if (rc == 0 && index >= c.size)
+			tile_writer_add(&l->tiles, &leaf);
 		if (rc == 0 && index >= c.size) {
 			AUTO_ARENA struct arena a = ARENA_INIT;
 			struct audit_row row;
@@ -382,6 +397,14 @@ static int open_files(struct audit_log *l, const struct audit_log_config *config
 	return 0;
 }
 
+static int start_signing(struct audit_log *l, struct err *err)
+{
+	int e = pthread_create(&l->signing, NULL, sign_now_and_then, l);
+	l->has_thread = e == 0;
+	errno = e;
+	return e ? err_errno(err, "cannot start a thread for the audit log") : 0;
+}
+
 int audit_log_open(const struct audit_log_config *config, struct audit_log **log, struct err *err)
 {
 	struct audit_log *l = mem_alloc(sizeof *l);
@@ -394,12 +417,10 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **log
 	pthread_cond_init(&l->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	if (open_files(l, config, err) < 0 || read_pending(l, err) < 0 || take_in(l, err) < 0 ||
-	    finish_interrupted(l, err) < 0 || sign(l, err) < 0 ||
-	    pthread_create(&l->signing, NULL, sign_now_and_then, l) != 0) {
+	    finish_interrupted(l, err) < 0 || sign(l, err) < 0 || start_signing(l, err) < 0) {
 		audit_log_close(l);
 		return -1;
 	}
-	l->has_thread = true;
 	*log = l;
 	return 0;
 }
@@ -422,6 +443,7 @@ void audit_log_close(struct audit_log *l)
 	for (void *line; map_next(&l->pending, &at, NULL, NULL, &line);)
 		free(line);
 	map_release(&l->pending);
+	tile_writer_release(&l->tiles);
 	mem_close_cleanup(&l->rows_fd);
 	mem_close_cleanup(&l->pending_fd);
 	mem_close_cleanup(&l->events_fd);

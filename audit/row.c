@@ -1,8 +1,7 @@
 #include "audit/row.h"
 
+#include <stdbool.h>
 #include <string.h>
-
-enum { VALUE_MAX = 16384 };
 
 static const struct {
 	const char *name, *text;
@@ -37,8 +36,18 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '\\';
 }
 
-static void put_value(struct buf *line, const char *value)
+size_t audit_value_length(const char *value)
 {
+	size_t n = 0;
+	for (const char *p = value; *p; p++)
+		n += is_plain((unsigned char)*p) ? 1 : 4;
+	return n;
+}
+
+static void put_value(struct buf *line, const char *value, size_t most)
+{
+	static const char cut[] = "\\xe2\\x80\\xa6";
+	size_t from = line->len;
 	if (!value || !*value) {
 		buf_addc(line, '-');
 		return;
@@ -47,31 +56,28 @@ static void put_value(struct buf *line, const char *value)
 		buf_adds(line, "\\x2d");
 		return;
 	}
-	size_t n = strlen(value), shown = n < VALUE_MAX ? n : VALUE_MAX;
-	for (size_t i = 0; i < shown; i++) {
-		unsigned char c = (unsigned char)value[i];
-		if (is_plain(c))
-			buf_addc(line, (char)c);
+	bool fits = audit_value_length(value) <= most;
+	for (const char *p = value; *p && (fits || line->len - from + 4 + strlen(cut) <= most); p++)
+		if (is_plain((unsigned char)*p))
+			buf_addc(line, *p);
 		else
-			buf_addf(line, "\\x%02x", c);
-	}
-	if (shown < n)
-		buf_adds(line, "\\xe2\\x80\\xa6");
+			buf_addf(line, "\\x%02x", (unsigned char)*p);
+	if (!fits)
+		buf_adds(line, cut);
 }
 
+// The bounds of all columns together are less than AUDIT_ROW_MAX, so that no value can push out another.
 void audit_row_write(const struct audit_row *row, struct buf *line)
 {
-	size_t from = line->len;
+	_Static_assert(AUDIT_FLAGS_MAX + AUDIT_REASON_MAX + (AUDIT_COLUMNS - 2) * (AUDIT_VALUE_MAX + 1) + 2 < AUDIT_ROW_MAX,
+		       "a row has room for all its columns");
 	for (enum audit_column c = 0; c < AUDIT_COLUMNS; c++) {
-		size_t before = line->len;
 		if (c)
 			buf_addc(line, '\t');
-		put_value(line, row->value[c]);
-		// Only flags and reasons can be long; the others always fit behind them.
-		if (line->len - from > AUDIT_ROW_MAX - 4096 && c < AUDIT_COLUMNS) {
-			line->len = before;
-			buf_adds(line, c ? "\t\\xe2\\x80\\xa6" : "\\xe2\\x80\\xa6");
-		}
+		put_value(line, row->value[c],
+			  c == AUDIT_flags    ? AUDIT_FLAGS_MAX
+			  : c == AUDIT_reason ? AUDIT_REASON_MAX
+					      : AUDIT_VALUE_MAX);
 	}
 }
 

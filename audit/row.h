@@ -17,7 +17,8 @@ const char *audit_column_name(enum audit_column c);
 const char *audit_column_text(enum audit_column c);
 enum audit_column audit_column_by_name(const char *name); // AUDIT_COLUMNS: there is none
 
-enum { AUDIT_ROW_MAX = 65536 }; // bytes of a line; longer values are cut, which shows as "…" in \x form
+// Bytes as they are written. What is longer is cut, which shows as "…" in \x form; a worker refuses jobs whose flags would be.
+enum { AUDIT_FLAGS_MAX = 24576, AUDIT_REASON_MAX = 8192, AUDIT_VALUE_MAX = 1024, AUDIT_ROW_MAX = 65536 };
 
 struct audit_row {
 	const char *value[AUDIT_COLUMNS]; // NULL: absent
@@ -27,6 +28,8 @@ struct audit_row {
 void audit_row_write(const struct audit_row *row, struct buf *line);
 // ERR_FORMAT: it is no row, or not as audit_row_write() would write it. Fewer columns are taken (an older format). In the arena.
 int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row *row, struct err *err);
+
+size_t audit_value_length(const char *value); // as it would be written, whole
 
 // Flags as one value, and back. NULL-terminated list.
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n);

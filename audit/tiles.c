@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,9 +96,17 @@ int tiles_leaf(struct tiles *t, uint64_t index, struct merkle_hash *out, struct 
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
+struct full_tile {
+	struct full_tile *next;
+	unsigned level;
+	uint64_t index;
+	struct merkle_hash hashes[TILE_HASHES];
+};
+
 int tile_writer_open(struct tile_writer *w, int dirfd, uint64_t size, struct err *err)
 {
 	*w = (struct tile_writer){.dirfd = dirfd, .size = size};
+	w->last = &w->unwritten;
 	for (unsigned level = 0; level < TILE_LEVELS; level++) {
 		uint64_t all = size >> (TILE_BITS * level);
 		w->n[level] = w->on_disk[level] = (unsigned)(all % TILE_HASHES);
@@ -107,7 +116,8 @@ int tile_writer_open(struct tile_writer *w, int dirfd, uint64_t size, struct err
 	return 0;
 }
 
-static int write_tile(const struct tile_writer *w, unsigned level, uint64_t index, unsigned n, struct err *err)
+static int write_tile(const struct tile_writer *w, unsigned level, uint64_t index, const struct merkle_hash *hashes,
+		      unsigned n, struct err *err)
 {
 	char name[NAME_MAX_TILE], dir[NAME_MAX_TILE];
 	tile_name(name, level, index, n % TILE_HASHES);
@@ -116,7 +126,16 @@ static int write_tile(const struct tile_writer *w, unsigned level, uint64_t inde
 		if (mkdirat(w->dirfd, dir, 0755) < 0 && errno != EEXIST)
 			return err_errno(err, "cannot make the directory '%s' of the audit log", dir);
 	}
-	return file_write_atomic(w->dirfd, name, w->hashes[level], n * sizeof w->hashes[level][0], 0644, err);
+	return file_write_atomic(w->dirfd, name, hashes, n * sizeof *hashes, 0644, err);
+}
+
+void tile_writer_release(struct tile_writer *w)
+{
+	for (struct full_tile *t = w->unwritten, *next; t; t = next) {
+		next = t->next;
+		free(t);
+	}
+	w->unwritten = NULL;
 }
 
 // The partial tile of the last flush is replaced by one with more hashes. It goes when no checkpoint needs it.
@@ -151,32 +170,45 @@ static struct merkle_hash root_of_tile(const struct merkle_hash *hashes)
 	return merkle_edge_root(&e);
 }
 
-int tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf, struct err *err)
+void tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf)
 {
 	struct merkle_hash hash = *leaf;
 	w->size++;
 	for (unsigned level = 0; level < TILE_LEVELS; level++) {
 		w->hashes[level][w->n[level]++] = hash;
 		if (w->n[level] < TILE_HASHES)
-			return 0;
-		uint64_t index = (w->size >> (TILE_BITS * (level + 1))) - 1;
-		if (write_tile(w, level, index, TILE_HASHES, err) < 0)
-			return -1;
-		retire_partial(w, level, index);
+			return;
+		struct full_tile *t = mem_alloc(sizeof *t);
+		t->level = level;
+		t->index = (w->size >> (TILE_BITS * (level + 1))) - 1;
+		memcpy(t->hashes, w->hashes[level], sizeof t->hashes);
+		*w->last = t;
+		w->last = &t->next;
+		w->n_unwritten++;
+		retire_partial(w, level, t->index);
 		hash = root_of_tile(w->hashes[level]);
 		w->n[level] = 0;
 	}
-	return 0;
 }
 
 int tile_writer_flush(struct tile_writer *w, struct err *err)
 {
+	while (w->unwritten) {
+		struct full_tile *t = w->unwritten;
+		if (write_tile(w, t->level, t->index, t->hashes, TILE_HASHES, err) < 0)
+			return -1;
+		w->unwritten = t->next;
+		if (!w->unwritten)
+			w->last = &w->unwritten;
+		w->n_unwritten--;
+		free(t);
+	}
 	for (unsigned level = 0; level < TILE_LEVELS; level++) {
 		uint64_t index = w->size >> (TILE_BITS * (level + 1));
 		unsigned n = w->n[level];
 		if (!n || n == w->on_disk[level])
 			continue;
-		if (write_tile(w, level, index, n, err) < 0)
+		if (write_tile(w, level, index, w->hashes[level], n, err) < 0)
 			return -1;
 		retire_partial(w, level, index);
 		w->on_disk[level] = n;

@@ -27,10 +27,14 @@ int tiles_leaf(struct tiles *t, uint64_t index, struct merkle_hash *out, struct 
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
-// The hashes of every level that are in no full tile yet.
+struct full_tile; // one that is to be written
+
+// The hashes of every level that are in no full tile yet, and full tiles that are not on disk yet.
 struct tile_writer {
 	int dirfd;
 	uint64_t size;
+	struct full_tile *unwritten, **last; // oldest first
+	unsigned n_unwritten;
 	unsigned n[TILE_LEVELS];
 	unsigned on_disk[TILE_LEVELS]; // W of the partial tile that the last flush has left; 0: none
 	struct {
@@ -41,8 +45,10 @@ struct tile_writer {
 };
 // Goes on where `size` leaves are on disk.
 int tile_writer_open(struct tile_writer *w, int dirfd, uint64_t size, struct err *err);
-int tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf, struct err *err); // writes a tile that is full
-int tile_writer_flush(struct tile_writer *w, struct err *err);                               // and those that are not
+void tile_writer_release(struct tile_writer *w);
+void tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf); // in memory: nothing can fail
+// All of it to the disk. -1: some is not, and stays to be written; no checkpoint may be signed.
+int tile_writer_flush(struct tile_writer *w, struct err *err);
 void tile_writer_tidy(struct tile_writer *w); // once the checkpoint of what was flushed is on disk
 struct merkle_hash tile_writer_root(const struct tile_writer *w);
 

@@ -134,7 +134,8 @@ static int read_header(struct compile *c)
 		return fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
 	if (images_identity(c->service->images, c->header->image, c->header->compiler, c->identity, &c->err) < 0)
 		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
-	evidence_header(&c->evidence, c->header, c->identity);
+	if (evidence_header(&c->evidence, c->header, c->identity, &c->err) < 0)
+		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 	return check_agreement(c);
 }
 

@@ -40,10 +40,10 @@ static const char *wanted(struct evidence *e, const Coffer__V1__CompileHeader *h
 	return b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
 }
 
-void evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity)
+int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity, struct err *err)
 {
 	if (!e->log)
-		return;
+		return 0;
 	const char *const *flags = (const char *const *)(uintptr_t)h->arguments;
 	e->row.value[AUDIT_image_digest] = arena_strdup(&e->arena, identity);
 	e->row.value[AUDIT_flags] = audit_flags_join(&e->arena, flags, h->n_arguments);
@@ -51,6 +51,11 @@ void evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, con
 	e->row.value[AUDIT_language] = h->language;
 	e->row.value[AUDIT_suffix] = h->suffix;
 	e->row.value[AUDIT_outputs] = wanted(e, h);
+	const char *joined = e->row.value[AUDIT_flags];
+	if (joined && audit_value_length(joined) > AUDIT_FLAGS_MAX)
+		return err_set(err, ERR_LIMIT, "the arguments are longer than a row of the audit log, which holds %d bytes",
+			       AUDIT_FLAGS_MAX);
+	return 0;
 }
 
 void evidence_source(struct evidence *e, const uint8_t digest[32])

@@ -18,7 +18,8 @@ struct evidence {
 // The job is accepted: from now on it has exactly one row. -1: the log can't take it, so the job must be refused.
 int evidence_begin(struct evidence *e, struct audit_log *log, const char *worker, const char *tenant,
 		   enum isolation isolation, struct err *err);
-void evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity);
+// -1: the flags are longer than a row can say, so the job must be refused.
+int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity, struct err *err);
 void evidence_source(struct evidence *e, const uint8_t digest[32]);
 void evidence_session(struct evidence *e, const char *label, int pid, const char *monitor); // `monitor` NULL: there is none
 void evidence_run(struct evidence *e, const struct job_result *run);

@@ -161,6 +161,11 @@ static void compare(struct rerun *r)
 	evidence_describe(&e, &key, &x);
 	const char *was = value(r, AUDIT_output_digest), *now = e.row.value[AUDIT_output_digest];
 	const char *exit = r->row->value[AUDIT_exit] ? r->row->value[AUDIT_exit] : "0";
+	if (r->run.limit[0]) {
+		missing(r, "the limit '%s' ended it here", r->run.limit);
+		evidence_release(&e);
+		return;
+	}
 	r->answer->what = REPLAY_DIFFERENT;
 	if (atoi(exit) != r->run.exit_status)
 		snprintf(r->answer->why, sizeof r->answer->why, "it ended with %s, and now with %d", exit,

@@ -144,12 +144,19 @@ static void put_json(struct buf *out, uint64_t index, const struct audit_row *ro
 	buf_adds(out, "}\n");
 }
 
+// As in the rows themselves, so that nothing in a value does anything to a terminal or a spreadsheet.
 static void put_csv(struct buf *out, const struct audit_row *row)
 {
 	for (enum audit_column c = 0; c < AUDIT_COLUMNS; c++) {
+		const char *value = row->value[c] ? row->value[c] : "";
 		buf_adds(out, c ? ",\"" : "\"");
-		for (const char *p = row->value[c] ? row->value[c] : ""; *p; p++)
-			buf_addf(out, *p == '"' ? "\"%c" : "%c", *p);
+		if (*value && strchr("=+-@", *value))
+			buf_addc(out, '\'');
+		for (const char *p = value; *p; p++)
+			if ((unsigned char)*p < 0x20 || *p == 0x7f)
+				buf_addf(out, "\\x%02x", (unsigned char)*p);
+			else
+				buf_addf(out, *p == '"' ? "\"%c" : "%c", *p);
 		buf_addc(out, '"');
 	}
 	buf_addc(out, '\n');
@@ -276,13 +283,15 @@ static int prove(const struct verb_args *args, struct arena *a, int dirfd, struc
 static int check(const struct verb_args *args, struct arena *a, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
-	struct audit_proven p;
+	struct audit_proven p = {.row = BUF_INIT};
 	if (args->n_words < 2 || !args->values[OPT_KEY])
 		return verb_wrong("audit", "check takes a file and --key VERIFIER");
 	const char *verifier = verifier_of(a, args->values[OPT_KEY], err);
 	if (!verifier || file_read(AT_FDCWD, args->words[1], PROOF_MAX, &text, NULL, err) < 0 ||
-	    audit_check_proof(text.data ? text.data : "", text.len, verifier, &p, err) < 0)
+	    audit_check_proof(text.data ? text.data : "", text.len, verifier, &p, err) < 0) {
+		audit_proven_release(&p);
 		return verb_fail(err);
+	}
 	if (p.is_consistency)
 		printf("the log of '%s' with %" PRIu64 " rows continues the one with %" PRIu64 "\n", p.checkpoint.origin,
 		       p.checkpoint.size, p.old.size);
