@@ -51,7 +51,7 @@ int blob_open(int layout, const struct blob_descriptor *d, int *fd, struct err *
 	if (!blob_is_digest(d->digest))
 		return err_set(err, ERR_FORMAT, "'%.80s' is no SHA-256 digest", d->digest);
 	snprintf(name, sizeof name, "blobs/sha256/%s", d->digest + 7);
-	AUTO_CLOSE int blob = openat(layout, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_CLOSE int blob = openat(layout, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (blob < 0)
 		return err_errno(err, "cannot open the blob '%s'", name);
 	if (fstat(blob, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != d->size)

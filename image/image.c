@@ -98,7 +98,10 @@ static int unpack(int layout, const struct manifest_of *m, const char *dir, stru
 	info->left_out = root.left_out;
 	if (image_tree_digest(fd, info->tree, &info->bytes, &info->files, err) < 0)
 		return -1;
-	return write_info(dir, info, err);
+	if (write_info(dir, info, err) < 0)
+		return -1;
+	// Before it gets its name: after a power cut it is there whole, or not.
+	return syncfs(fd) < 0 ? err_errno(err, "cannot write the image to the disk") : 0;
 }
 
 static int import_from(int layout, const char *reference, const char *images, struct image_info *info, struct err *err)

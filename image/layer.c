@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PIECE = 256 * 1024, DEPTH = 64, NAME = 4096 };
+enum { PIECE = 256 * 1024, DEPTH = 64, NAME = 4096, TRIES = 1000 };
 
 static struct archive *open_archive(int fd, bool raw, struct err *err)
 {
@@ -99,7 +99,13 @@ static int open_in_root(int root, const char *name)
 {
 	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	return (int)syscall(SYS_openat2, root, *name ? name : ".", &how, sizeof how);
+	int fd = -1;
+	// EAGAIN: something was renamed or mounted on this machine while ".." of a link was followed.
+	for (int i = 0; i < TRIES && (fd = (int)syscall(SYS_openat2, root, *name ? name : ".", &how, sizeof how)) < 0 &&
+			errno == EAGAIN;
+	     i++)
+		;
+	return fd;
 }
 
 // The parent of a name, made where it is missing; *base is what follows.
@@ -161,7 +167,7 @@ static int write_file(struct layer_root *root, struct archive *a, int parent, co
 	}
 	if (n < 0)
 		return err_set(err, ERR_FORMAT, "a layer is damaged: %.200s", archive_error_string(a));
-	return fchmod(fd, (mode & 0777) | 0400) < 0 ? err_errno(err, "cannot set the mode of '%.200s'", name) : 0;
+	return fchmod(fd, (mode & 0755) | 0400) < 0 ? err_errno(err, "cannot set the mode of '%.200s'", name) : 0;
 }
 
 static int make_directory(int parent, const char *name, mode_t mode, struct err *err)
@@ -173,7 +179,7 @@ static int make_directory(int parent, const char *name, mode_t mode, struct err 
 		remove_entry(parent, name);
 	if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
 		return err_errno(err, "cannot make '%.200s'", name);
-	return fchmodat(parent, name, (mode & 0777) | 0700, 0) < 0 ? err_errno(err, "cannot set the mode of '%.200s'", name)
+	return fchmodat(parent, name, (mode & 0755) | 0700, 0) < 0 ? err_errno(err, "cannot set the mode of '%.200s'", name)
 								   : 0;
 }
 
@@ -190,13 +196,17 @@ static int make_hard_link(struct layer_root *root, const char *to, int parent, c
 	return linkat(from, base, parent, name, 0) < 0 ? err_errno(err, "cannot link '%.200s' to '%.200s'", name, to) : 0;
 }
 
-static int apply_entry(struct layer_root *root, struct archive *a, struct archive_entry *e, struct err *err)
+// Whiteouts are about the layers below, so they are applied before anything of their own layer.
+static int apply_entry(struct layer_root *root, struct archive *a, struct archive_entry *e, bool whiteouts, struct err *err)
 {
 	char name[NAME];
 	const char *base, *link = archive_entry_hardlink(e), *target = archive_entry_symlink(e);
 	if (!tidy(archive_entry_pathname(e), name))
 		return err_set(err, ERR_FORMAT, "the image has a file '%.200s', which is not below its root",
 			       archive_entry_pathname(e) ? archive_entry_pathname(e) : "");
+	const char *slash = strrchr(name, '/');
+	if ((strncmp(slash ? slash + 1 : name, ".wh.", 4) == 0) != whiteouts)
+		return 0;
 	AUTO_CLOSE int parent = open_parent(root->fd, name, &base, err);
 	if (parent < 0)
 		return -1;
@@ -227,22 +237,20 @@ static int apply_entry(struct layer_root *root, struct archive *a, struct archiv
 	}
 }
 
-int layer_apply(struct layer_root *root, int fd, const char *diff_id, struct err *err)
+static int apply_all(struct layer_root *root, int fd, bool whiteouts, struct err *err)
 {
 	struct archive_entry *e;
-	int rc;
-	// Archives are a little larger than the files in them.
-	if (check_diff_id(fd, diff_id, root->left.bytes + root->left.bytes / 8 + (64 << 20), err) < 0)
-		return -1;
 	struct archive *a = open_archive(fd, false, err);
+	int rc;
 	if (!a)
 		return -1;
+	err_clear(err);
 	while ((rc = archive_read_next_header(a, &e)) == ARCHIVE_OK || rc == ARCHIVE_WARN) {
-		if (root->left.entries-- == 0) {
+		if (!whiteouts && root->left.entries-- == 0) {
 			rc = err_set(err, ERR_LIMIT, "the image has more files than it may have");
 			break;
 		}
-		if (apply_entry(root, a, e, err) < 0) {
+		if (apply_entry(root, a, e, whiteouts, err) < 0) {
 			rc = -1;
 			break;
 		}
@@ -251,4 +259,12 @@ int layer_apply(struct layer_root *root, int fd, const char *diff_id, struct err
 		err_set(err, ERR_FORMAT, "a layer is damaged: %.200s", archive_error_string(a));
 	archive_read_free(a);
 	return rc == ARCHIVE_EOF ? 0 : -1;
+}
+
+int layer_apply(struct layer_root *root, int fd, const char *diff_id, struct err *err)
+{
+	// Archives are a little larger than the files in them.
+	if (check_diff_id(fd, diff_id, root->left.bytes + root->left.bytes / 8 + (64 << 20), err) < 0)
+		return -1;
+	return apply_all(root, fd, true, err) < 0 ? -1 : apply_all(root, fd, false, err);
 }

@@ -91,7 +91,9 @@ int image_tree_digest(int root, char digest[BLOB_DIGEST], uint64_t *bytes, uint6
 	struct walk w = {.hash = EVP_MD_CTX_new(), .err = err};
 	int rc = w.hash && EVP_DigestInit_ex(w.hash, EVP_sha256(), NULL) == 1 ? walk(&w, root, 0)
 									      : err_set(err, ERR_IO, "no hash");
-	if (rc == 0 && EVP_DigestFinal_ex(w.hash, sha256, NULL) == 1)
+	if (rc == 0 && EVP_DigestFinal_ex(w.hash, sha256, NULL) != 1)
+		rc = err_set(err, ERR_IO, "cannot hash the image");
+	if (rc == 0)
 		blob_digest_text(sha256, digest);
 	EVP_MD_CTX_free(w.hash);
 	*bytes = w.bytes;

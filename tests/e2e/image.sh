@@ -16,6 +16,7 @@ e2e_image_is_unpacked_as_its_layers_say() { # once
 	[ "$(stat -c %a "$root/usr/bin/tool")" = 755 ] || fail "the set-user-id bit is there"
 	[ "$root/usr/bin/same" -ef "$root/usr/bin/tool" ] || fail "the hard link is none"
 	[ ! -e "$root/etc/gone" ] && [ "$(ls "$root/opt/old")" = c ] || fail "whiteouts do not hold"
+	[ -z "$(find "$root" ! -type l -perm /022)" ] || fail "others may write to it: $(find "$root" ! -type l -perm /022)"
 	[ ! -e "$root/dev/sda" ] || fail "there is a device"
 	# Again, by name, from an archive: the same image.
 	tar cf "$T/oci.tar" -C "$T/oci" .

@@ -45,7 +45,8 @@ def base(tar):
     entry(tar, 'bin', type=tarfile.SYMTYPE, linkname='usr/bin')
     entry(tar, 'usr/bin/tool', b'tool', mode=0o4755)
     entry(tar, 'usr/bin/same', type=tarfile.LNKTYPE, linkname='usr/bin/tool')
-    entry(tar, 'etc/gone', b'gone')
+    entry(tar, 'etc/gone', b'gone', mode=0o666)
+    entry(tar, 'opt', type=tarfile.DIRTYPE, mode=0o1777)
     entry(tar, 'opt/old/a', b'a')
     entry(tar, 'opt/old/b', b'b')
     entry(tar, 'dev/sda', type=tarfile.BLKTYPE)
@@ -53,8 +54,8 @@ def base(tar):
 
 def second(tar):
     entry(tar, 'etc/.wh.gone')
-    entry(tar, 'opt/old/.wh..wh..opq')
     entry(tar, 'opt/old/c', b'c')
+    entry(tar, 'opt/old/.wh..wh..opq')  # about the layers below, not about c
     entry(tar, 'bin/through-the-link', b'x', mode=0o755)
 
 
