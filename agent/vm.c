@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEVICE_MS = 5000, AGENT_UID = 2000000000, MOST_TEXT = 4096, PIECE = 64 * 1024 };
+enum { DEVICE_MS = 5000, BEGIN_MS = 60000, AGENT_UID = 2000000000, MOST_TEXT = 4096, PIECE = 64 * 1024 };
 
 struct vm {
 	int channel; // the port
@@ -324,7 +324,7 @@ static void carry_in(struct vm *vm)
 {
 	char *bytes = mem_alloc(PIECE);
 	bool has_begun = false;
-	for (;;) {
+	for (int waited = 0; waited < BEGIN_MS;) {
 		ssize_t n = read(vm->channel, bytes, PIECE);
 		if (n > 0) {
 			has_begun = true;
@@ -335,6 +335,7 @@ static void carry_in(struct vm *vm)
 		} else if (n == 0 && has_begun) {
 			break;
 		} else {
+			waited += !has_begun;
 			usleep(1000);
 		}
 	}

@@ -124,6 +124,23 @@ static void remove_session(const char *path)
 	remove_directory(AT_FDCWD, path);
 }
 
+// Ends what a killed worker has left running there: a monitor does not end by itself.
+static void kill_left_over(const char *session)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	AUTO_FREE char *name = mem_printf("%s/cgroup.procs", session);
+	if (file_read(AT_FDCWD, name, 1 << 20, &text, NULL, NULL) < 0 || !text.data)
+		return;
+	char *end;
+	for (char *at = text.data; *at; at = *end ? end + 1 : end) {
+		long pid = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		if (pid > 1)
+			kill((pid_t)pid, SIGKILL);
+	}
+}
+
 static void remove_left_over(const char *directory)
 {
 	DIR *d = opendir(directory);
@@ -136,6 +153,7 @@ static void remove_left_over(const char *directory)
 		if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
 			continue;
 		AUTO_FREE char *name = mem_printf("%s/%s", directory, e->d_name);
+		kill_left_over(name);
 		remove_session(name);
 	}
 	closedir(d);

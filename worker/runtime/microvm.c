@@ -47,8 +47,10 @@ static int microvm_prepare(struct runtime *r, struct err *err)
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_BUF struct buf archive = BUF_INIT;
 	int filter;
-	if (!r->vm.kernel || !r->vm.qemu)
-		return err_set(err, ERR_USAGE, "the runtime 'microvm' needs a kernel: set vm_kernel and vm_modules");
+	if (!r->vm.kernel || !r->vm.qemu || !r->vm.mkfs)
+		return err_set(err, ERR_USAGE,
+			       "the runtime 'microvm' needs a kernel: set vm_kernel and vm_modules (and vm_qemu and "
+			       "vm_mkfs, if they were emptied)");
 	if (access(r->vm.kernel, R_OK) < 0 || access(r->vm.qemu, X_OK) < 0)
 		return err_errno(err, "cannot use '%s' and '%s'", r->vm.kernel, r->vm.qemu);
 	if (r->vm.accel == VM_KVM && access("/dev/kvm", R_OK | W_OK) < 0)
@@ -219,7 +221,7 @@ static int microvm_open(struct runtime *r, const struct toolchain *toolchain, un
 	const struct toolchain_config libraries = {.images = NULL};
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	const char *arguments[64], *disk = disk_of(&a, r, toolchain, err);
-	uint64_t limit = r->session_memory_bytes ? r->session_memory_bytes + VM_OVERHEAD : 0;
+	uint64_t limit = (r->session_memory_bytes ? r->session_memory_bytes : VM_MEMORY) + VM_OVERHEAD;
 	struct toolchain *host;
 	int pair[2];
 	if (!disk || toolchain_open("host", &libraries, &host, err) < 0)
