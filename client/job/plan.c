@@ -215,8 +215,6 @@ static void find_messages_context(struct plan *p)
 	for (size_t i = 0; i < COUNT_OF(variables); i++)
 		if (variables[i].role == VARIABLE_MESSAGES || (terminal && variables[i].role == VARIABLE_TERMINAL))
 			hasher_str(&h, env_value(p->env, variables[i].name));
-	// Messages name files as the compiler was given them, below this directory.
-	hasher_str(&h, p->cwd);
 	p->messages_context = hasher_end(&h);
 }
 
