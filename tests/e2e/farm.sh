@@ -217,7 +217,7 @@ nothing_is_kept()
 	! grep -E '/(result|manifest|text|unit|blobs?)/|^v1/[0-9a-f]{2}/' "$T/kept" || fail "something is on disk"
 }
 
-e2e_farm_policy_keeps_nothing_here() { # once
+e2e_farm_policy_keeps_nothing_here() { # once long
 	worker_start w1 --paranoid
 	farm_project 6
 	# The first compile of a daemon is one for a core of its own: nothing has been sent anywhere, and yet it asks.
@@ -283,7 +283,7 @@ other_assembler()
 	END
 }
 
-e2e_farm_compiler_that_changes_while_a_job_waits() { # once
+e2e_farm_compiler_that_changes_while_a_job_waits() { # once long
 	local first second i
 	[ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || skip "it takes a namespace of its own"
 	(COFFER_WORKER_LOG_FORMAT=text unshare -m sh -c 'mount -t tmpfs none /usr/local/bin && exec "$@"' - \

@@ -52,7 +52,7 @@ e2e_image_that_is_bad_is_refused_whole() { # once
 	"$COFFER" image improt x 2>&1 | grep -q "did you mean 'import'" || fail "no help with a slip"
 }
 
-e2e_image_compiles_as_the_host_does() { # once
+e2e_image_compiles_as_the_host_does() { # once long
 	[ "$(id -u)" = 0 ] || skip "the image's files are made as root"
 	local digest file link root=$T/root
 	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"

@@ -136,7 +136,7 @@ e2e_operator_metrics_and_logs_are_for_programs() { # once
 }
 
 # One command: keys, scheduler, workers, a build on them with the compiler's own objects, and nothing is left.
-e2e_operator_tries_a_farm() { # gcc
+e2e_operator_tries_a_farm() { # gcc clock
 	local i
 	mkdir -p out want "$T/tmp"
 	for i in 1 2 3 4 5 6; do

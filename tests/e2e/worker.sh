@@ -22,7 +22,7 @@ e2e_worker_runs_keeps_and_answers() { # once
 	scenario results
 }
 
-e2e_worker_makes_what_the_local_compiler_makes() { # once
+e2e_worker_makes_what_the_local_compiler_makes() { # once long
 	scenario local
 }
 

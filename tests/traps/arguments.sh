@@ -1,7 +1,7 @@
 # Traps 41-49: arguments.
 # shellcheck shell=bash
 
-trap_41_language_by_option_and_suffix()
+trap_41_language_by_option_and_suffix() # long
 {
 	local suffix IGNORE
 	is_gcc && IGNORE=b.o # a precompiled header of gcc is another one each time
@@ -62,7 +62,7 @@ trap_41_preprocessed_sources()
 	right "$CC" -c b.i -o b.o
 }
 
-trap_42_response_files()
+trap_42_response_files() # long
 {
 	put 'a b.c' '#ifndef X' '#define X 0' '#endif' 'int value = X; const char *s = S;'
 	put args '-DX=1 "-DS=\"q\"" -c '"'a b.c'" '-o a.o'
@@ -112,7 +112,7 @@ trap_42_response_files()
 	right "$CC" -DS=0 -I @value -c 'a b.c' -o a.o
 }
 
-trap_43_outputs_in_all_spellings()
+trap_43_outputs_in_all_spellings() # long
 {
 	put a.c 'int a;'
 	mkdir out

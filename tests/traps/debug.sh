@@ -98,7 +98,7 @@ trap_50_working_folder_spelled_otherwise()
 	done
 }
 
-trap_50_folders_that_no_map_reaches()
+trap_50_folders_that_no_map_reaches() # long
 {
 	local tree options
 	for tree in one two; do
@@ -208,7 +208,7 @@ trap_51_coverage_and_prefix_maps() # clang
 	in_dir two check any clang -fprofile-instr-generate=y.profraw -Iinc -c a.c -o a.o
 }
 
-trap_52_split_debug_information()
+trap_52_split_debug_information() # long
 {
 	two_folders
 	cd one || exit 1
@@ -266,7 +266,7 @@ trap_52_names_of_dumps() # gcc long
 	return 0
 }
 
-trap_77_the_users_own_maps_of_the_tree_win()
+trap_77_the_users_own_maps_of_the_tree_win() # long
 {
 	local option other
 	put sub/a.c '#include "h.h"' 'const char *f(void) { return __FILE__; }'

@@ -1,7 +1,7 @@
 # Traps 31-35: the environment.
 # shellcheck shell=bash
 
-trap_31_include_path_variables()
+trap_31_include_path_variables() # long
 {
 	local name
 	put one/h.h '#define H 1'

@@ -1,7 +1,7 @@
 # Traps 36-40: which compiler it is.
 # shellcheck shell=bash
 
-trap_36_the_name_is_part_of_the_identity()
+trap_36_the_name_is_part_of_the_identity() # long
 {
 	local real name
 	put a.c '#ifdef __cplusplus' 'int cxx;' '#else' 'int c;' '#endif'
@@ -33,7 +33,7 @@ trap_36_the_name_is_part_of_the_identity()
 	fi
 }
 
-trap_36_cc_and_cxx_as_they_are_installed() # once
+trap_36_cc_and_cxx_as_they_are_installed()  # once long
 {
 	local compiler
 	put a.c 'int a;'

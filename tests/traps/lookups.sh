@@ -278,7 +278,7 @@ trap_11_second_copies_that_were_left_out()
 	check any "$CC" -w -c i.c -o i.o
 }
 
-trap_12_has_include_behind_a_macro()
+trap_12_has_include_behind_a_macro() # long
 {
 	put has.h '#ifdef __has_include' '#define HAS(x) __has_include(x)' '#else' '#define HAS(x) 0' '#endif'
 	put a.c '#include "has.h"' '#if HAS("opt.h") || HAS(<sub/opt.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
@@ -450,7 +450,7 @@ trap_12_computed_include()
 	expect_changed "$CC" -Iearly -Ilate -c a.c -o a.o
 }
 
-trap_12_include_in_other_spellings()
+trap_12_include_in_other_spellings() # long
 {
 	local line
 	put late/h.h '#define H 1'
@@ -568,7 +568,7 @@ trap_13_incbin_in_assembler_files() # long
 	done
 }
 
-trap_13_assembler_include_changes()
+trap_13_assembler_include_changes() # long
 {
 	put inc/inner.inc '.ascii "one"'
 	put a.c 'asm(".include \"inner.inc\"");'
@@ -780,14 +780,14 @@ edited_meanwhile()
 	done
 }
 
-trap_15_header_edited_during_the_compile()
+trap_15_header_edited_during_the_compile() # long
 {
 	slow_source slow.c 200
 	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
 	edited_meanwhile h.h
 }
 
-trap_15_source_edited_during_the_compile()
+trap_15_source_edited_during_the_compile() # long
 {
 	slow_source slow.c 250
 	{ echo 'int value = 1;'; cat slow.c; } >a.c
@@ -806,7 +806,7 @@ edit_source_meanwhile()
 	wait $!
 }
 
-trap_15_header_appears_earlier_during_the_compile()
+trap_15_header_appears_earlier_during_the_compile() # long
 {
 	slow_source slow.c 200
 	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
@@ -822,7 +822,7 @@ trap_15_header_appears_earlier_during_the_compile()
 	check any "$CC" -O2 -iquote early -I. -c a.c -o a.o
 }
 
-trap_15_folder_moved_during_the_compile()
+trap_15_folder_moved_during_the_compile() # long
 {
 	local way
 	slow_source slow.c 250
@@ -937,7 +937,7 @@ trap_16_times_in_the_future()
 	right "$CC" -c a.c -o a.o
 }
 
-trap_17_same_text_at_two_paths()
+trap_17_same_text_at_two_paths() # long
 {
 	local dir
 	for dir in one two; do
@@ -1121,7 +1121,7 @@ option_reads()
 	[ -n "${OPTION_READS:-}" ] || expect_served "$@"
 }
 
-trap_21_options_that_name_headers_and_folders()
+trap_21_options_that_name_headers_and_folders() # long
 {
 	put a.c 'int value = H;'
 	put b.c '#include <h.h>' 'int value = H;'
@@ -1393,7 +1393,7 @@ trap_23_clang_takes_pch_beside_a_forced_include() # clang
 }
 
 # A configure script compiles hundreds of texts under one name: the second run finds them all but the first few.
-trap_16_many_texts_of_one_name()
+trap_16_many_texts_of_one_name() # long
 {
 	local i round hits
 	for round in 1 2; do

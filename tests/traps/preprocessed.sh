@@ -93,7 +93,7 @@ trap_26_other_comments_same_object()
 	COFFER_PREPROCESSED=off "$COFFER" stop
 }
 
-trap_26_comments_that_stop_a_warning()
+trap_26_comments_that_stop_a_warning() # long
 {
 	local level text
 	for level in 1 2 3 4 5; do
@@ -202,7 +202,7 @@ two_texts()
 	return 0
 }
 
-trap_26_what_looks_like_a_comment_and_is_none()
+trap_26_what_looks_like_a_comment_and_is_none() # long
 {
 	# In C90, // is two divisions.
 	two_texts 'int x = 10 //*a*/ 2\n;\n' 'int x = 10 //*a*/ 5\n;\n' "$CC" -std=c89 a.c
@@ -238,7 +238,7 @@ trap_26_what_looks_like_a_comment_and_is_none()
 	return 0
 }
 
-trap_26_raw_strings_and_digit_separators()
+trap_26_raw_strings_and_digit_separators() # long
 {
 	two_texts 'const char *s = R"(/*1*/)";\n' 'const char *s = R"(/*2*/)";\n' "$CXX" a.cc
 	two_texts 'const char *s = R"x(" /*1*/)x";\n' 'const char *s = R"x(" /*2*/)x";\n' "$CXX" a.cc
@@ -286,7 +286,7 @@ trap_26_comments_in_coverage_maps() # clang
 		'int f(int a)\n{\n  if (a)\n                      \n  return 1;\n  return 2;\n}\n' clang $flags a.c
 }
 
-trap_26_other_kinds_of_comments()
+trap_26_other_kinds_of_comments() # long
 {
 	local options
 	for options in '-std=gnu89 -pedantic' '-std=gnu89 -pedantic-errors' -Wc90-c99-compat -Wc++-comment -Wcomment '-std=c89 -w'; do

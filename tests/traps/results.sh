@@ -292,7 +292,7 @@ flip()
 	printf "\\x$(printf %02x $((byte ^ ${3:-255})))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
-trap_63_corrupt_entries_are_a_miss()
+trap_63_corrupt_entries_are_a_miss() # long
 {
 	local file way size n=0
 	EXPECT_ERRORS=1 EXPECT_TEMPS=1
@@ -733,7 +733,7 @@ in_terminal()
 	timeout 30 script -qec "stty cols $columns; . $T/command" /dev/null </dev/null | tr -d '\r' >"$file"
 }
 
-trap_68_colours_in_a_terminal()
+trap_68_colours_in_a_terminal() # long
 {
 	local TERM=xterm-256color order options
 	export TERM
@@ -793,7 +793,7 @@ trap_68_only_one_stream_is_a_terminal()
 	same_file "$T/want.err" "$T/got.err"
 }
 
-trap_69_a_lost_daemon_shows_no_message_twice()
+trap_69_a_lost_daemon_shows_no_message_twice() # long
 {
 	local pid launcher source way status
 	EXPECT_TEMPS=1

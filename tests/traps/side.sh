@@ -13,7 +13,7 @@ covered_project()
 	SEED=-frandom-seed=1
 }
 
-trap_53_coverage_notes()
+trap_53_coverage_notes() # long
 {
 	covered_project
 	cd one || exit 1
@@ -46,7 +46,7 @@ trap_53_coverage_notes_in_checkouts()
 	done
 }
 
-trap_53_coverage_options_that_change_names()
+trap_53_coverage_options_that_change_names() # long
 {
 	local options
 	covered_project
@@ -158,7 +158,7 @@ leaves()
 	rm -f -- "$file"
 }
 
-trap_55_further_files_of_gcc() # gcc
+trap_55_further_files_of_gcc()  # gcc long
 {
 	covered_project
 	cd one || exit 1
@@ -189,7 +189,7 @@ trap_55_further_files_of_gcc() # gcc
 	right gcc -fstack-usage -fcallgraph-info -Iinc -MD -c a.c -o a.o
 }
 
-trap_55_further_files_of_clang() # clang
+trap_55_further_files_of_clang()  # clang long
 {
 	covered_project
 	cd one || exit 1

@@ -55,7 +55,7 @@ rename_late() { mv "$1" "$T/late.h" && echo '#define H 2' >"$T/late.h" && mv "$T
 make_anew() { rm "$1" && echo '#define H 2' >"$1"; }
 make_link() { echo '#define H 2' >"$T/target.h" && ln -sf "$T/target.h" "$1"; }
 
-trap_16_watched_folders_headers_that_change()
+trap_16_watched_folders_headers_that_change() # long
 {
 	local inc=$T/sys/inc
 	watched write append short over late anew link gone
@@ -93,7 +93,7 @@ trap_16_watched_folders_modes_and_dates()
 	check changed "$CC" "${flags[@]}" -c two.c -o two.o
 }
 
-trap_16_watched_folders_replaced_while_the_daemon_runs()
+trap_16_watched_folders_replaced_while_the_daemon_runs() # long
 {
 	local way
 	watched one two
@@ -129,7 +129,7 @@ trap_16_watched_folders_replaced_while_the_daemon_runs()
 	check hit "$CC" "${flags[@]}" -c two.c -o two.o
 }
 
-trap_16_watched_folders_in_turns()
+trap_16_watched_folders_in_turns() # long
 {
 	local i
 	export COFFER_WATCHED_FOLDERS=$T/sys
@@ -211,7 +211,7 @@ trap_16_watched_folders_under_a_mount() # once
 	again_hit one
 }
 
-trap_11_watched_folders_headers_that_appear()
+trap_11_watched_folders_headers_that_appear() # long
 {
 	watched one two three four
 	put "$T/sys/inc/sub/s.h" '#define H 1'
@@ -261,7 +261,7 @@ trap_11_watched_folders_folder_that_is_no_folder()
 	check changed "$CC" "${flags[@]}" -c one.c -o one.o
 }
 
-trap_11_watched_folders_by_other_names()
+trap_11_watched_folders_by_other_names() # long
 {
 	watched one
 	ln -s "$T/sys" "$T/link"
@@ -307,7 +307,7 @@ trap_11_watched_folders_that_hold_the_source_tree() # once
 	"$COFFER" stop >/dev/null
 }
 
-trap_11_watched_folders_may_be_off() # once
+trap_11_watched_folders_may_be_off()  # once long
 {
 	local folders
 	for folders in off "" / /nonexistent "$T/sys:/proc"; do
@@ -332,7 +332,7 @@ trap_11_watched_folders_may_be_off() # once
 }
 
 # The folder that a build writes to: its own time of change says nothing, and the daemon is told of new names instead.
-trap_11_build_folder_names_that_appear()
+trap_11_build_folder_names_that_appear() # long
 {
 	local way
 	mkdir -p inc sub
