@@ -391,12 +391,15 @@ struct trouble {
 };
 
 // In the child: async-signal-safe calls only.
-static _Noreturn void become(const struct observe *o, const struct sock_fprog *filter, int go, int failed)
+static _Noreturn void become(const struct observe *o, const struct sock_fprog *filter, const int go[2], int failed)
 {
 	struct trouble trouble = {STAGE_FILTER, 0};
 	char byte;
 	sigset_t none;
-	if (read(go, &byte, 1) != 1)
+	// Who observes may be killed before it has said go. Our own end of the pipe would keep us waiting for ever.
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(go[1]);
+	if (read(go[0], &byte, 1) != 1)
 		_exit(127);
 	setpgid(0, 0);
 	sigemptyset(&none);
@@ -424,7 +427,7 @@ static int start(struct run *r, int go[2], int failed[2])
 		return err_errno(r->err, "cannot make a pipe");
 	r->first = fork();
 	if (r->first == 0)
-		become(r->o, &r->filter, go[0], failed[1]);
+		become(r->o, &r->filter, go, failed[1]);
 	close(TAKE_FD(failed[1]));
 	if (r->first < 0)
 		return err_errno(r->err, "cannot fork");
