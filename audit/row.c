@@ -29,6 +29,11 @@ enum audit_column audit_column_by_name(const char *name)
 	return c;
 }
 
+static size_t bound_of(enum audit_column c)
+{
+	return c == AUDIT_flags ? AUDIT_FLAGS_MAX : c == AUDIT_reason ? AUDIT_REASON_MAX : AUDIT_VALUE_MAX;
+}
+
 // ---- writing --------------------------------------------------------------------------------------------------------
 
 static bool is_plain(unsigned char c)
@@ -74,10 +79,7 @@ void audit_row_write(const struct audit_row *row, struct buf *line)
 	for (enum audit_column c = 0; c < AUDIT_COLUMNS; c++) {
 		if (c)
 			buf_addc(line, '\t');
-		put_value(line, row->value[c],
-			  c == AUDIT_flags    ? AUDIT_FLAGS_MAX
-			  : c == AUDIT_reason ? AUDIT_REASON_MAX
-					      : AUDIT_VALUE_MAX);
+		put_value(line, row->value[c], bound_of(c));
 	}
 }
 
@@ -123,7 +125,8 @@ int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row
 		return err_set(err, ERR_FORMAT, "a row is longer than %d bytes", AUDIT_ROW_MAX);
 	for (unsigned c = 0;; c++) {
 		const char *tab = memchr(p, '\t', (size_t)(end - p)), *stop = tab ? tab : end;
-		if (c == AUDIT_COLUMNS || !get_value(p, (size_t)(stop - p), a, &row->value[c]))
+		if (c == AUDIT_COLUMNS || (size_t)(stop - p) > bound_of((enum audit_column)c) ||
+		    !get_value(p, (size_t)(stop - p), a, &row->value[c]))
 			return err_set(err, ERR_FORMAT, "a row that is not one");
 		if (!tab)
 			return c >= AUDIT_outcome ? 0 : err_set(err, ERR_FORMAT, "a row has too few columns");
