@@ -125,17 +125,6 @@ static int mount_image(struct vm *vm, struct err *err)
 	return 0;
 }
 
-// What a running system would put there itself, and what no compiler reads: as worker/runtime/toolchain.c leaves it out.
-static bool is_left_out(const char *name)
-{
-	static const char *const names[] = {".",    "..",   "dev",   "proc", "sys", "tmp", "run",       "boot",
-					    "home", "root", "media", "mnt",  "srv", "var", "lost+found"};
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static int add_to_root(const char *name, struct err *err)
 {
 	char from[512], to[512], target[MOST_TEXT];
@@ -182,7 +171,7 @@ static int make_root(struct vm *vm, struct err *err)
 	DIR *d = opendir("/image");
 	int rc = d ? add_devices(err) : err_errno(err, "open the image");
 	for (struct dirent *e; rc == 0 && (e = readdir(d));)
-		if (!is_left_out(e->d_name))
+		if (!guest_leaves_out(e->d_name))
 			rc = add_to_root(e->d_name, err);
 	if (d)
 		closedir(d);

@@ -2,6 +2,10 @@
 #ifndef COFFER_PROTO_GUEST_H
 #define COFFER_PROTO_GUEST_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
 #define GUEST_PATH "/usr/local/bin:/usr/bin:/bin" // where programs are looked up
 #define GUEST_SCRATCH "/tmp"                      // the fresh file system of a job, and its TMPDIR
 #define GUEST_WORK "job"                          // below the scratch directory: where its program starts
@@ -11,5 +15,17 @@ enum {
 	GUEST_MAX_JOBS = 8192,       // at once on one connection
 	GUEST_SCRATCH_FILES = 16384, // files that a job may make
 };
+
+// Whether jobs see a directory of that name from the top of an image: not what a running system would put there itself, and what no
+// compiler reads. The worker's sandbox and the guest of a microVM make the same root.
+static inline bool guest_leaves_out(const char *name)
+{
+	static const char *const names[] = {".",    "..",   "dev",   "proc", "sys", "tmp", "run",       "boot",
+					    "home", "root", "media", "mnt",  "srv", "var", "lost+found"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
 
 #endif

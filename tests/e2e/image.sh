@@ -54,17 +54,8 @@ e2e_image_that_is_bad_is_refused_whole() { # once
 
 e2e_image_compiles_as_the_host_does() { # once long
 	[ "$(id -u)" = 0 ] || skip "the image's files are made as root"
-	local digest file link root=$T/root
-	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"
-	for file in "$(command -v gcc)" "$(command -v as)" "$(gcc -print-prog-name=cc1)" /lib64/ld-linux-x86-64.so.2; do
-		[ -e "$file" ] || skip "this machine's gcc is laid out in another way"
-		for link in "$file" "$(realpath "$file")" $(ldd "$(realpath "$file")" 2>/dev/null | grep -o '/[^ ]*'); do
-			mkdir -p "$root$(realpath -m "$(dirname "$link")")"
-			cp -L "$link" "$root$(realpath -m "$(dirname "$link")")/"
-		done
-	done
-	cp -L /lib64/ld-linux-x86-64.so.2 "$root/usr/lib64/"
-	ln -s usr/bin "$root/bin" && ln -s usr/lib "$root/lib" && ln -s usr/lib64 "$root/lib64"
+	local digest root=$T/root
+	gcc_rootfs "$root"
 	layout "$T/oci" good "$root" >/dev/null
 	digest=$("$COFFER" image import "$T/oci" --images "$T/images" 2>/dev/null) || fail "no import"
 	put x.i 'int f(int x) { return 3 * x; }'

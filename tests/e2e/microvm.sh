@@ -4,28 +4,13 @@
 
 image=sha256:$(printf 'c%.0s' {1..64})
 
-# An image with gcc's C compiler and assembler and the libraries that they need, from this machine.
-vm_image()
-{
-	local root=$T/images/${image/:/-}/rootfs file link
-	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"
-	for file in "$(command -v gcc)" "$(command -v as)" "$(gcc -print-prog-name=cc1)" /lib64/ld-linux-x86-64.so.2; do
-		for link in "$file" "$(realpath "$file")" $(ldd "$(realpath "$file")" 2>/dev/null | grep -o '/[^ ]*'); do
-			mkdir -p "$root$(realpath -m "$(dirname "$link")")"
-			cp -L "$link" "$root$(realpath -m "$(dirname "$link")")/"
-		done
-	done
-	cp -L /lib64/ld-linux-x86-64.so.2 "$root/usr/lib64/"
-	ln -s usr/bin "$root/bin" && ln -s usr/lib "$root/lib" && ln -s usr/lib64 "$root/lib64"
-}
-
 vm_needs()
 {
 	[ "$(uname -m)" = x86_64 ] || skip "only tried on x86-64"
 	[ "$(id -u)" = 0 ] || skip "images need root"
 	need qemu-system-x86_64 mkfs.erofs apt-get
 	read -r kernel modules < <("$TESTS/../tools/vm-kernel" 2>"$T/kernel.log") || skip "there is no kernel for guests: $(tail -1 "$T/kernel.log")"
-	vm_image
+	gcc_rootfs "$T/images/${image/:/-}/rootfs"
 }
 
 vm_start() # NAME [FLAG...]

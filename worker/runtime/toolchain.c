@@ -125,17 +125,6 @@ static int add_host(struct toolchain *t, const struct toolchain_config *config, 
 
 // ---- images ---------------------------------------------------------------------------------------------------------
 
-// Of an image, what a running system would put there itself, and what no compiler reads.
-static bool is_left_out(const char *name)
-{
-	static const char *const names[] = {".",    "..",   "dev",   "proc", "sys", "tmp", "run",       "boot",
-					    "home", "root", "media", "mnt",  "srv", "var", "lost+found"};
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
 static int add_image(struct toolchain *t, const char *root, struct err *err)
 {
 	DIR *d = opendir(root);
@@ -144,7 +133,7 @@ static int add_image(struct toolchain *t, const char *root, struct err *err)
 				       : err_errno(err, "cannot open '%s'", root);
 	int rc = 0;
 	for (const struct dirent *e; rc == 0 && (e = readdir(d));)
-		if (!is_left_out(e->d_name))
+		if (!guest_leaves_out(e->d_name))
 			rc = add_from(t, e->d_name, arena_printf(&t->arena, "%s/%s", root, e->d_name), false, err);
 	closedir(d);
 	return rc;

@@ -197,3 +197,19 @@ build_with_middle()
 	took=$(($(now_ms) - before))
 	standin_right "$all" "$T/warm.log" "$T/build.log"
 }
+
+# gcc_rootfs DIR: the files of an image with gcc's C compiler and assembler and the libraries that they need, from this machine.
+gcc_rootfs()
+{
+	local root=$1 file link
+	mkdir -p "$root/usr/include" "$root/usr/bin" "$root/usr/lib64"
+	for file in "$(command -v gcc)" "$(command -v as)" "$(gcc -print-prog-name=cc1)" /lib64/ld-linux-x86-64.so.2; do
+		[ -e "$file" ] || skip "this machine's gcc is laid out in another way"
+		for link in "$file" "$(realpath "$file")" $(ldd "$(realpath "$file")" 2>/dev/null | grep -o '/[^ ]*'); do
+			mkdir -p "$root$(realpath -m "$(dirname "$link")")"
+			cp -L "$link" "$root$(realpath -m "$(dirname "$link")")/"
+		done
+	done
+	cp -L /lib64/ld-linux-x86-64.so.2 "$root/usr/lib64/"
+	ln -s usr/bin "$root/bin" && ln -s usr/lib "$root/lib" && ln -s usr/lib64 "$root/lib64"
+}
