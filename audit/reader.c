@@ -88,16 +88,38 @@ int audit_reader_next(struct audit_reader *r, const char **line, size_t *n, stru
 	}
 }
 
-int audit_reader_seek(struct audit_reader *r, uint64_t index, struct err *err)
+// Reads on to row `index`.
+static int skip_to(struct audit_reader *r, uint64_t index, struct err *err)
 {
 	const char *line;
 	size_t n;
-	close_segment(r);
-	r->index = index - index % AUDIT_SEGMENT_ROWS;
 	while (r->index < index) {
 		int rc = audit_reader_next(r, &line, &n, err);
 		if (rc != 1)
 			return rc < 0 ? -1 : err_set(err, ERR_FORMAT, "the audit log ends before row %" PRIu64, index);
 	}
 	return 0;
+}
+
+int audit_reader_seek(struct audit_reader *r, uint64_t index, struct err *err)
+{
+	close_segment(r);
+	r->index = index - index % AUDIT_SEGMENT_ROWS;
+	return skip_to(r, index, err);
+}
+
+int audit_reader_resume(struct audit_reader *r, uint64_t near, off_t offset, uint64_t index, struct err *err)
+{
+	char before = '\n';
+	close_segment(r);
+	r->index = near;
+	int rc = open_segment(r, err);
+	if (rc == 1 && offset > 0 && pread(r->fd, &before, 1, offset - 1) != 1)
+		before = '\0';
+	if (rc != 1 || before != '\n' || lseek(r->fd, offset, SEEK_SET) != offset)
+		return rc < 0 ? -1
+			      : err_set(err, ERR_FORMAT, "row %" PRIu64 " of the audit log does not begin at byte %lld",
+					near, (long long)offset);
+	r->offset = offset;
+	return skip_to(r, index, err);
 }

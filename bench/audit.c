@@ -24,8 +24,10 @@ int main(int argc, char **argv)
 			.value[AUDIT_tenant] = "web", .value[AUDIT_worker] = "w1", .value[AUDIT_isolation] = "sandbox"};
 		if (audit_log_start(log, &row, job, &err) < 0)
 			break;
-		snprintf(source, sizeof source, "sha256:%064lx", i);
-		snprintf(key, sizeof key, "sha256:%064lx", ~i);
+		// Numbers that lie as widely apart as digests do.
+		unsigned long spread = (unsigned long)i * 0x9e3779b97f4a7c15UL;
+		snprintf(source, sizeof source, "sha256:%016lx%048lx", spread, i);
+		snprintf(key, sizeof key, "sha256:%016lx%048lx", ~spread, i);
 		row.value[AUDIT_image_digest] = "host:1b2d814d3665bd07939c34a0ea61be00";
 		row.value[AUDIT_source_digest] = row.value[AUDIT_output_digest] = source;
 		row.value[AUDIT_key] = key;

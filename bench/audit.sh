@@ -14,5 +14,9 @@ timed() { local label=$1; shift; /usr/bin/env bash -c 'TIMEFORMAT="%R s, %U s us
 timed "verify $rows rows" "$build/coffer" audit verify --log "$work/log"
 timed "prove one row" "$build/coffer" audit prove $((rows / 2)) --log "$work/log"
 job=$("$build/coffer" audit ls --log "$work/log" --last 1 --format json | sed 's/.*"job":"\([^"]*\)".*/\1/')
-timed "find a job by its name (no index)" "$build/coffer" audit prove "$job" --log "$work/log"
+timed "make the index" "$build/coffer" audit index --log "$work/log"
+timed "find a job by its name" "$build/coffer" audit prove "$job" --log "$work/log"
+key=$("$build/coffer" audit ls --log "$work/log" --last 1 --format json | sed 's/.*"key":"\([^"]*\)".*/\1/')
+timed "inspect a key" "$build/coffer" inspect "$key" --log "$work/log"
+du -sh "$work/log/index.sqlite" | sed 's/\t.*/ of it is the index/'
 du -sh "$work/log" | sed 's/\t.*/ on disk/'

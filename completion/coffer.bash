@@ -4,7 +4,7 @@
 _coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
 	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
 	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid'
-_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker audit image replay token keys help version'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker audit inspect image replay token keys help version'
 
 # Words that may follow a verb.
 _coffer_words_of()
@@ -15,7 +15,8 @@ _coffer_words_of()
 	doctor) echo '--json --help' ;;
 	explain) echo 'last --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;
-	audit) echo 'ls verify prove check key --log --key --from --format --where --since --until --last --help' ;;
+	audit) echo 'ls verify prove check key index --rebuild --log --key --from --format --where --since --until --last --help' ;;
+	inspect) echo '--log --folder --last --json --help' ;;
 	image) echo 'import ls verify rm --images --ref --help' ;;
 	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;
 	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;

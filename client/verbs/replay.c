@@ -62,14 +62,14 @@ static void replay_one(struct replaying *p, struct worker_service *s, const char
 	fflush(stdout);
 }
 
-static int replay_named(struct replaying *p, struct worker_service *s, int dirfd, struct err *err)
+static int replay_named(struct replaying *p, struct worker_service *s, struct audit_source *log, struct err *err)
 {
 	for (int i = 0; i < p->args->n_words; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
 		uint64_t index;
-		if (audit_find_row(dirfd, p->args->words[i], &index, err) < 0 ||
-		    audit_get_row(dirfd, index, &a, &row, err) < 0)
+		if (audit_source_find(log, p->args->words[i], &index, err) < 0 ||
+		    audit_source_row(log, index, &a, &row, err) < 0)
 			return -1;
 		replay_one(p, s, row.value[AUDIT_job] ? row.value[AUDIT_job] : p->args->words[i], &row);
 	}
@@ -100,14 +100,14 @@ static bool can_be_drawn(const struct audit_row *row)
 }
 
 // One pass: each row that can be run replaces a drawn one with the right chance (reservoir sampling).
-static int replay_sample(struct replaying *p, struct worker_service *s, int dirfd, struct err *err)
+static int replay_sample(struct replaying *p, struct worker_service *s, struct audit_source *log, struct err *err)
 {
 	struct audit_reader r;
 	const char *line;
 	size_t n, seen = 0;
 	int rc;
 	uint64_t *drawn = mem_alloc(p->sample * sizeof *drawn);
-	audit_reader_init(&r, dirfd);
+	audit_reader_init(&r, log->dirfd);
 	while ((rc = audit_reader_next(&r, &line, &n, err)) == 1) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
@@ -127,7 +127,7 @@ static int replay_sample(struct replaying *p, struct worker_service *s, int dirf
 	for (size_t i = 0; rc == 0 && i < p->sample && i < seen; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
-		rc = audit_get_row(dirfd, drawn[i], &a, &row, err);
+		rc = audit_source_row(log, drawn[i], &a, &row, err);
 		if (rc == 0)
 			replay_one(p, s, row.value[AUDIT_job], &row);
 	}
@@ -139,16 +139,15 @@ static int replay_all(void *ctx, struct worker_service *s, const char *log)
 {
 	struct replaying *p = ctx;
 	struct err err = ERR_INIT;
-	const char *dir = p->args->values[OPT_LOG] ? p->args->values[OPT_LOG] : log;
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_AUDIT_SOURCE struct audit_source source = AUDIT_SOURCE_INIT;
 	bool from_stdin = p->args->n_words == 1 && strcmp(p->args->words[0], "-") == 0;
-	AUTO_CLOSE int dirfd = from_stdin ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0 && !from_stdin) {
-		err_errno(&err, "cannot open the audit log '%s'", dir);
+	if (!from_stdin &&
+	    audit_source_open(&source, p->args->values[OPT_LOG] ? p->args->values[OPT_LOG] : log, &a, &err) < 0)
 		return verb_fail(&err);
-	}
 	int rc = from_stdin  ? replay_lines(p, s, &err)
-		 : p->sample ? replay_sample(p, s, dirfd, &err)
-			     : replay_named(p, s, dirfd, &err);
+		 : p->sample ? replay_sample(p, s, &source, &err)
+			     : replay_named(p, s, &source, &err);
 	if (rc < 0)
 		return verb_fail(&err);
 	fprintf(stderr, "coffer: %u identical, %u different, %u missing, %u failed\n", p->counts[REPLAY_IDENTICAL],

@@ -84,7 +84,7 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 	optind = 0;
 	for (int c; (c = getopt_long(argc, argv, ":h", all, NULL)) != -1;) {
 		if (c > 0 && c < VERB_MAX_OPTIONS)
-			args->values[c] = optarg;
+			args->values[c] = optarg ? optarg : "";
 		if (c < VERB_MAX_OPTIONS)
 			continue;
 		if (c == 'h')

@@ -35,10 +35,10 @@ enum { VERB_MAX_OPTIONS = 12 };
 struct verb_args {
 	const char *usage;            // what --help prints
 	const struct option *options; // as of getopt_long(3), ending with a zero entry; --help and -h come by themselves.
-				      // One with a value has no flag, and `val`, from 1 on, is where in `values` it goes
-	int min_words, max_words;     // what may follow the options
-	char **words;                 // filled in
-	int n_words, exit_status;     // filled in
+		// Without a flag: `val`, from 1 on, is where in `values` its value goes; "" if it takes none
+	int min_words, max_words; // what may follow the options
+	char **words;             // filled in
+	int n_words, exit_status; // filled in
 	const char *values[VERB_MAX_OPTIONS];
 };
 // False: the verb ends now with exit_status (--help was printed, or what was wrong).

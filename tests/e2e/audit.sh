@@ -101,6 +101,49 @@ e2e_audit_rows_are_replayed() { # gcc
 	says 3 'the source is no longer here' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0
 }
 
+e2e_audit_says_what_it_knows_of_an_object() { # gcc
+	audit_build 6
+	local object key
+	object=$(sha256sum got/3.o | cut -d' ' -f1)
+	says 0 "made 1 times, given out 0 times" "$COFFER" inspect got/3.o --log "$log"
+	says 0 "$object: output of 1 rows" "$COFFER" inspect "$object" --log "$log"
+	rm -rf got && "$COFFER" cache clear >/dev/null
+	COFFER_WORKER='' worker_start w1
+	all_away 6 -O2
+	farm_end
+	key=$("$COFFER" inspect "sha256:${object:0:12}" --log "$log" --json | jq -r '.results[0].key')
+	[ "$("$COFFER" inspect "$key" --log "$log" --json | jq -c '[.is, .results[0].runs, .results[0].hits, .results[0].result, .results[0].source]')" \
+		= '[["key"],1,1,"kept","kept"]' ] || fail "the key: $("$COFFER" inspect "$key" --log "$log" --json)"
+	rm -rf "$T/w1/results"
+	says 0 'unknown' "$COFFER" inspect "$key" --log "$log"
+	mkdir "$T/w1/results"
+	says 0 'no longer kept' "$COFFER" inspect "$key" --log "$log"
+	# A toolchain, a job, and what is in no row.
+	says 0 'toolchain of 12 rows' "$COFFER" inspect "$("$COFFER" audit ls --log "$log" --last 1 --format json | jq -r .image_digest)" --log "$log"
+	says 0 'job of 1 rows' "$COFFER" inspect "$("$COFFER" audit ls --log "$log" --last 1 --format json | jq -r .job)" --log "$log"
+	says 1 "names 'ffffffff" "$COFFER" inspect ffffffffffff --log "$log"
+	# The index is a help, not the evidence: it can go at any time.
+	echo spoilt >"$log/index.sqlite" && rm -f "$log"/index.sqlite-*
+	says 0 "output of 2 rows" "$COFFER" inspect "$object" --log "$log"
+	says 0 '12 rows are in the index' "$COFFER" audit index --rebuild --log "$log"
+}
+
+e2e_audit_rows_are_selected() { # gcc
+	audit_build 6
+	local all middle
+	all=$("$COFFER" audit ls --log "$log")
+	middle=$("$COFFER" audit ls --log "$log" --format json | jq -r .time | sed -n 4p)
+	[ "$("$COFFER" audit ls --log "$log" --since "$middle")" = "$(sed '2,4d' <<<"$all")" ] || fail "--since"
+	[ "$("$COFFER" audit ls --log "$log" --until "$middle")" = "$(sed '5,$d' <<<"$all")" ] || fail "--until"
+	[ "$("$COFFER" audit ls --log "$log" --where 'isolation<microvm')" = "$all" ] || fail "isolation<microvm"
+	[ "$("$COFFER" audit ls --log "$log" --where 'isolation<process' | wc -l)" = 1 ] || fail "isolation<process"
+	[ "$("$COFFER" audit ls --log "$log" --where "job=$(sed -n 3p <<<"$all" | cut -f11)")" = "$(sed -n '1p;3p' <<<"$all")" ] || fail "job="
+	says 2 "did you mean 'tenant'" "$COFFER" audit ls --log "$log" --where tennant=a
+	says 2 'neither' "$COFFER" audit ls --log "$log" --where 'isolation<much'
+	says 2 'neither' "$COFFER" audit ls --log "$log" --where 'tenant<a'
+	says 2 '--last' "$COFFER" audit ls --log "$log" --last 0
+}
+
 # Whatever dies when: every accepted job has one row.
 e2e_audit_loses_no_row_in_a_crash() { # gcc long
 	local round started
