@@ -1,5 +1,7 @@
 #include "base/value.h"
 
+#include "base/path.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
@@ -135,6 +137,12 @@ const char *value_parse(enum value_type type, const char *choices, const char *t
 		return parse_address(text, number) ? NULL : "HOST:PORT";
 	case VALUE_CHOICE:
 		return parse_choice(choices, text, number) ? NULL : choices;
+	case VALUE_ABSOLUTE:
+		return !*text || *text == '/' ? NULL : "an absolute path";
+	case VALUE_DIRECTORIES:
+		return !*text || strcmp(text, "off") == 0 || path_list_is_absolute(text)
+			       ? NULL
+			       : "absolute folders with ':' between them, or off";
 	case VALUE_PATH:
 	case VALUE_TEXT:
 	case VALUE_LIST:
@@ -160,9 +168,17 @@ const char *value_text(struct arena *a, enum value_type type, int64_t number)
 const char *value_type_word(enum value_type type)
 {
 	static const char *const words[] = {
-		[VALUE_BOOL] = "on|off",   [VALUE_SIZE] = "SIZE", [VALUE_DURATION] = "DURATION",
-		[VALUE_INTEGER] = "N",     [VALUE_PATH] = "FILE", [VALUE_ADDRESS] = "HOST:PORT",
-		[VALUE_CHOICE] = "CHOICE", [VALUE_TEXT] = "TEXT", [VALUE_LIST] = "WORD...",
+		[VALUE_BOOL] = "on|off",
+		[VALUE_SIZE] = "SIZE",
+		[VALUE_DURATION] = "DURATION",
+		[VALUE_INTEGER] = "N",
+		[VALUE_PATH] = "FILE",
+		[VALUE_ADDRESS] = "HOST:PORT",
+		[VALUE_CHOICE] = "CHOICE",
+		[VALUE_TEXT] = "TEXT",
+		[VALUE_LIST] = "WORD...",
+		[VALUE_ABSOLUTE] = "FILE",
+		[VALUE_DIRECTORIES] = "FOLDER:...",
 	};
 	return words[type];
 }

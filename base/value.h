@@ -12,11 +12,13 @@ enum value_type {
 	VALUE_SIZE,     // bytes; K M G T
 	VALUE_DURATION, // milliseconds; ms s m h d
 	VALUE_INTEGER,
-	VALUE_PATH,    // a file's name, or empty; the number is 0
-	VALUE_ADDRESS, // HOST:PORT, HOST may be in brackets; or empty. The number is the port
-	VALUE_CHOICE,  // one word of a list; the number is its place in the list
-	VALUE_TEXT,    // anything; the number is 0
-	VALUE_LIST,    // words with blanks between them; the number is 0
+	VALUE_PATH,        // a file's name, or empty; the number is 0
+	VALUE_ABSOLUTE,    // an absolute name of a file, or empty; the number is 0
+	VALUE_DIRECTORIES, // absolute names with ':' between them, "off" or empty; the number is 0
+	VALUE_ADDRESS,     // HOST:PORT, HOST may be in brackets; or empty. The number is the port
+	VALUE_CHOICE,      // one word of a list; the number is its place in the list
+	VALUE_TEXT,        // anything; the number is 0
+	VALUE_LIST,        // words with blanks between them; the number is 0
 };
 
 enum { VALUE_MAX_TEXT = 4096 };

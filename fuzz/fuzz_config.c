@@ -41,14 +41,14 @@ static void write_file(const char *path, const uint8_t *data, size_t size)
 	close(fd);
 }
 
-static void check_values(const struct config *c)
+static void check_values(const struct settings *c)
 {
 	for (enum setting s = 0; s < SETTING_COUNT; s++)
 		if (!c->values[s].text || !c->values[s].origin || strchr(c->values[s].text, '\n'))
 			abort();
-	if (config_number(c, SETTING_max_size) < 0 || config_number(c, SETTING_compression) < -7 ||
-	    config_number(c, SETTING_compression) > 19 || config_number(c, SETTING_log_level) > 3 ||
-	    config_number(c, SETTING_idle_timeout) < 1)
+	if (setting_number(c, SETTING_max_size) < 0 || setting_number(c, SETTING_compression) < -7 ||
+	    setting_number(c, SETTING_compression) > 19 || setting_number(c, SETTING_log_level) > 3 ||
+	    setting_number(c, SETTING_idle_timeout) < 1)
 		abort();
 }
 
@@ -67,12 +67,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.tree = is_tree ? directory : NULL,
 		.system_file = "/nonexistent",
 	};
-	struct config c;
+	struct settings c;
 	struct err err = ERR_INIT;
 	if (config_load(&c, &src, &err) == 0)
 		check_values(&c);
 	else if (!err.text[0] || strchr(err.text, '\n'))
 		abort();
-	config_release(&c);
+	settings_release(&c);
 	return 0;
 }

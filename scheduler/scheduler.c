@@ -7,6 +7,7 @@
 #include "scheduler/status.h"
 #include "service/admin.h"
 #include "service/program.h"
+#include "settings/flags.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static const struct option_def defs[SCHEDULER_OPTIONS] = {
-#define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
+static const struct setting_def defs[SCHEDULER_OPTIONS] = {
+#define OPTION(id, type, dflt, least, most, choices, text) SETTING_DEF(id, type, dflt, least, most, choices, false, text),
 #include "scheduler/options.def"
 #undef OPTION
 };
 
-const struct option_table scheduler_options = {
+const struct setting_table scheduler_options = {
 	.program = "coffer scheduler",
 	.about = "Tells clients which workers they may use, and gives them tokens for these. Workers register\n"
 		 "with it. It never sees sources, keys of the cache or results. See coffer-scheduler(8).",
@@ -31,7 +32,7 @@ const struct option_table scheduler_options = {
 };
 
 struct scheduler {
-	struct options options;
+	struct settings settings;
 	struct trust_files files;
 	struct rpc_tls *tls;
 	struct rpc_loop *loop;
@@ -41,16 +42,6 @@ struct scheduler {
 	bool has_service;
 };
 
-static const char *text_of(const struct scheduler *s, enum scheduler_option id)
-{
-	return option_text(&s->options, (int)id);
-}
-
-static int64_t number_of(const struct scheduler *s, enum scheduler_option id)
-{
-	return option_number(&s->options, (int)id);
-}
-
 // ---- starting -----------------------------------------------------------------------------------------------------
 
 static int check_options(const struct scheduler *s, struct err *err)
@@ -58,18 +49,18 @@ static int check_options(const struct scheduler *s, struct err *err)
 	static const enum scheduler_option needed[] = {SCHEDULER_certificate, SCHEDULER_key, SCHEDULER_token_key,
 						       SCHEDULER_tenants, SCHEDULER_listen};
 	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-		if (!*text_of(s, needed[i]))
+		if (!*setting_text(&s->settings, needed[i]))
 			return err_set(err, ERR_USAGE, "'%s' must be set; 'coffer keys init' makes what a small site needs",
 				       defs[needed[i]].name);
-	if (!*text_of(s, SCHEDULER_client_ca) && !*text_of(s, SCHEDULER_users_jwks))
+	if (!*setting_text(&s->settings, SCHEDULER_client_ca) && !*setting_text(&s->settings, SCHEDULER_users_jwks))
 		return err_set(err, ERR_USAGE, "neither 'client_ca' nor 'users_jwks' is set: no user could show who it is");
-	if (*text_of(s, SCHEDULER_users_jwks) &&
-	    (!*text_of(s, SCHEDULER_users_issuer) || !*text_of(s, SCHEDULER_users_audience)))
+	if (*setting_text(&s->settings, SCHEDULER_users_jwks) &&
+	    (!*setting_text(&s->settings, SCHEDULER_users_issuer) || !*setting_text(&s->settings, SCHEDULER_users_audience)))
 		return err_set(err, ERR_USAGE,
 			       "'users_jwks' needs 'users_issuer' and 'users_audience': else tokens for others would do");
-	if (!token_is_name(text_of(s, SCHEDULER_name)))
+	if (!token_is_name(setting_text(&s->settings, SCHEDULER_name)))
 		return err_set(err, ERR_USAGE, "'name' has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
-	if (number_of(s, SCHEDULER_token_lifetime) < number_of(s, SCHEDULER_route_lifetime))
+	if (setting_number(&s->settings, SCHEDULER_token_lifetime) < setting_number(&s->settings, SCHEDULER_route_lifetime))
 		return err_set(err, ERR_USAGE, "'token_lifetime' is less than 'route_lifetime'");
 	return 0;
 }
@@ -78,7 +69,7 @@ static int check_options(const struct scheduler *s, struct err *err)
 static void raise_file_limit(const struct scheduler *s)
 {
 	struct rlimit limit;
-	rlim_t want = (rlim_t)number_of(s, SCHEDULER_max_connections) + 256;
+	rlim_t want = (rlim_t)setting_number(&s->settings, SCHEDULER_max_connections) + 256;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
 		return;
 	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
@@ -91,20 +82,21 @@ static void raise_file_limit(const struct scheduler *s)
 static int start_service(struct scheduler *s, struct err *err)
 {
 	struct trust *trust;
-	s->files = (struct trust_files){text_of(s, SCHEDULER_tenants), text_of(s, SCHEDULER_token_key),
-					text_of(s, SCHEDULER_token_jwks), text_of(s, SCHEDULER_users_jwks)};
+	s->files = (struct trust_files){
+		setting_text(&s->settings, SCHEDULER_tenants), setting_text(&s->settings, SCHEDULER_token_key),
+		setting_text(&s->settings, SCHEDULER_token_jwks), setting_text(&s->settings, SCHEDULER_users_jwks)};
 	if (trust_load(&s->files, &trust, err) < 0)
 		return -1;
 	struct service_config config = {
-		.name = text_of(s, SCHEDULER_name),
-		.users_issuer = text_of(s, SCHEDULER_users_issuer),
-		.users_audience = text_of(s, SCHEDULER_users_audience),
-		.users_claim = text_of(s, SCHEDULER_users_claim),
-		.heartbeat_ms = number_of(s, SCHEDULER_heartbeat),
-		.route_lifetime_ms = number_of(s, SCHEDULER_route_lifetime),
-		.token_lifetime_ms = number_of(s, SCHEDULER_token_lifetime),
-		.max_workers = (size_t)number_of(s, SCHEDULER_max_workers),
-		.tenant_routes = (unsigned)number_of(s, SCHEDULER_tenant_routes),
+		.name = setting_text(&s->settings, SCHEDULER_name),
+		.users_issuer = setting_text(&s->settings, SCHEDULER_users_issuer),
+		.users_audience = setting_text(&s->settings, SCHEDULER_users_audience),
+		.users_claim = setting_text(&s->settings, SCHEDULER_users_claim),
+		.heartbeat_ms = setting_number(&s->settings, SCHEDULER_heartbeat),
+		.route_lifetime_ms = setting_number(&s->settings, SCHEDULER_route_lifetime),
+		.token_lifetime_ms = setting_number(&s->settings, SCHEDULER_token_lifetime),
+		.max_workers = (size_t)setting_number(&s->settings, SCHEDULER_max_workers),
+		.tenant_routes = (unsigned)setting_number(&s->settings, SCHEDULER_tenant_routes),
 	};
 	service_init(&s->service, &config, trust);
 	s->has_service = true;
@@ -116,14 +108,14 @@ enum { ROUTE_CALLS = 2048, STRANGER_CALLS = 1024 };
 // Everybody who comes is a stranger until the first call is answered: all clients may come at once after a restart.
 static uint32_t stranger_connections(const struct scheduler *s)
 {
-	return (uint32_t)number_of(s, SCHEDULER_max_connections) / 2 + 1;
+	return (uint32_t)setting_number(&s->settings, SCHEDULER_max_connections) / 2 + 1;
 }
 
 static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct err *err)
 {
-	const char *ca = text_of(s, SCHEDULER_client_ca);
-	struct rpc_tls_config tls = {
-		.certificate = text_of(s, SCHEDULER_certificate), .key = text_of(s, SCHEDULER_key), .ca = *ca ? ca : NULL};
+	struct rpc_tls_config tls = {.certificate = setting_text(&s->settings, SCHEDULER_certificate),
+				     .key = setting_text(&s->settings, SCHEDULER_key),
+				     .ca = setting_text_or_null(&s->settings, SCHEDULER_client_ca)};
 	struct rpc_server_config config = {
 		.methods = service_methods,
 		.n_methods = SERVICE_METHODS,
@@ -134,16 +126,17 @@ static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct
 			   .connection_window = 1 << 20,
 			   .connection_bytes = 4 << 20,
 			   .streams = 32,
-			   .calls = (uint32_t)number_of(s, SCHEDULER_max_workers) + ROUTE_CALLS + STRANGER_CALLS,
+			   .calls = (uint32_t)setting_number(&s->settings, SCHEDULER_max_workers) + ROUTE_CALLS +
+				    STRANGER_CALLS,
 			   .stranger_calls = STRANGER_CALLS,
 			   .stranger_connections = stranger_connections(s),
-			   .connections = (uint32_t)number_of(s, SCHEDULER_max_connections)},
+			   .connections = (uint32_t)setting_number(&s->settings, SCHEDULER_max_connections)},
 	};
 	if (rpc_tls_server(&tls, &s->tls, err) < 0 || rpc_loop_start(&s->loop, err) < 0 ||
 	    rpc_server_new(s->loop, &config, &s->server, err) < 0)
 		return -1;
 	s->service.server = s->server;
-	return rpc_server_listen(s->server, text_of(s, SCHEDULER_listen), s->tls, bound, err);
+	return rpc_server_listen(s->server, setting_text(&s->settings, SCHEDULER_listen), s->tls, bound, err);
 }
 
 static int start(struct scheduler *s, struct err *err)
@@ -154,8 +147,9 @@ static int start(struct scheduler *s, struct err *err)
 	raise_file_limit(s);
 	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0)
 		return -1;
-	if (*text_of(s, SCHEDULER_admin) &&
-	    admin_start(text_of(s, SCHEDULER_admin), status_pages, STATUS_PAGES, &s->service, admin, &s->admin, err) < 0)
+	if (*setting_text(&s->settings, SCHEDULER_admin) &&
+	    admin_start(setting_text(&s->settings, SCHEDULER_admin), status_pages, STATUS_PAGES, &s->service, admin,
+			&s->admin, err) < 0)
 		return -1;
 	log_event(LOG_LEVEL_INFO, "scheduler serves", LOG_TEXT("address", bound), LOG_TEXT("admin", admin),
 		  LOG_NUMBER("tenants", tenants_count(s->service.trust->tenants)), LOG_TEXT("version", COFFER_VERSION),
@@ -198,7 +192,7 @@ static void drain(struct scheduler *s)
 	rpc_server_set_health(s->server, "", false);
 	rpc_server_set_health(s->server, "coffer.v1.Scheduler", false);
 	service_drain(&s->service);
-	size_t left = rpc_server_drain(s->server, (int)number_of(s, SCHEDULER_drain_time));
+	size_t left = rpc_server_drain(s->server, (int)setting_number(&s->settings, SCHEDULER_drain_time));
 	log_event(LOG_LEVEL_INFO, "scheduler ends", LOG_NUMBER("calls_left", left));
 }
 
@@ -218,14 +212,14 @@ static void serve(struct scheduler *s, const sigset_t *signals)
 // Reads all that start() would, and listens nowhere.
 static int check(struct scheduler *s, struct err *err)
 {
-	const char *ca = text_of(s, SCHEDULER_client_ca);
-	struct rpc_tls_config tls = {
-		.certificate = text_of(s, SCHEDULER_certificate), .key = text_of(s, SCHEDULER_key), .ca = *ca ? ca : NULL};
-	if (check_options(s, err) < 0 || keys_check_time(text_of(s, SCHEDULER_certificate), err) < 0 ||
+	struct rpc_tls_config tls = {.certificate = setting_text(&s->settings, SCHEDULER_certificate),
+				     .key = setting_text(&s->settings, SCHEDULER_key),
+				     .ca = setting_text_or_null(&s->settings, SCHEDULER_client_ca)};
+	if (check_options(s, err) < 0 || keys_check_time(setting_text(&s->settings, SCHEDULER_certificate), err) < 0 ||
 	    rpc_tls_server(&tls, &s->tls, err) < 0 || start_service(s, err) < 0)
 		return -1;
 	printf("coffer: the scheduler's settings are good: %zu tenants, certificate %s\n",
-	       tenants_count(s->service.trust->tenants), text_of(s, SCHEDULER_certificate));
+	       tenants_count(s->service.trust->tenants), setting_text(&s->settings, SCHEDULER_certificate));
 	return 0;
 }
 
@@ -235,7 +229,7 @@ int scheduler_main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	sigset_t signals;
 	bool is_check = program_take_check(&argc, argv);
-	int rc = program_begin(&s.options, &scheduler_options, argc, argv,
+	int rc = program_begin(&s.settings, &scheduler_options, argc, argv,
 			       (struct program_log){SCHEDULER_log_level, SCHEDULER_log_format}, &signals);
 	if (rc >= 0)
 		return rc;
@@ -244,6 +238,6 @@ int scheduler_main(int argc, char **argv)
 	if (rc == 0 && !is_check)
 		serve(&s, &signals);
 	stop(&s);
-	options_release(&s.options);
-	return rc == 0 ? 0 : options_fail(&scheduler_options, &err);
+	settings_release(&s.settings);
+	return rc == 0 ? 0 : flags_fail(&scheduler_options, &err);
 }

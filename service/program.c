@@ -1,14 +1,15 @@
 #include "service/program.h"
 
 #include "base/log.h"
+#include "settings/flags.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static int show_help(const struct option_table *t)
+static int show_help(const struct setting_table *t)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
-	options_help(t, &text);
+	flags_help(t, &text);
 	fputs(text.data, stdout);
 	return 0;
 }
@@ -28,15 +29,15 @@ bool program_take_check(int *argc, char **argv)
 	return is_check;
 }
 
-int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,
+int program_begin(struct settings *o, const struct setting_table *t, int argc, char **argv, struct program_log log,
 		  sigset_t *signals)
 {
 	struct err err = ERR_INIT;
-	int rc = options_load(o, t, argc, argv, NULL, NULL, &err);
+	int rc = flags_load(o, t, argc, argv, NULL, NULL, &err);
 	if (rc != 0)
-		return rc > 0 ? show_help(t) : options_fail(t, &err);
-	log_set_level((enum log_level)option_number(o, log.level));
-	log_set_format((enum log_format)option_number(o, log.format));
+		return rc > 0 ? show_help(t) : flags_fail(t, &err);
+	log_set_level((enum log_level)setting_number(o, log.level));
+	log_set_format((enum log_format)setting_number(o, log.format));
 	sigemptyset(signals);
 	sigaddset(signals, SIGHUP);
 	sigaddset(signals, SIGTERM);

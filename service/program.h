@@ -2,20 +2,20 @@
 #ifndef COFFER_SERVICE_PROGRAM_H
 #define COFFER_SERVICE_PROGRAM_H
 
-#include "settings/options.h"
+#include "settings/settings.h"
 
 #include <signal.h>
 
 // Which of a program's options say how it logs.
 struct program_log {
-	int level, format;
+	unsigned level, format;
 };
 
 // Loads the options, sets the log, and blocks SIGHUP, SIGTERM and SIGINT, so that they come to sigwaitinfo() with `signals`;
 // SIGPIPE is ignored. Returns -1 to go on, else the exit status: help was asked for, or an error was said.
 // `coffer scheduler --check`: whether "--check" is among the words, which it is taken out of.
 bool program_take_check(int *argc, char **argv);
-int program_begin(struct options *o, const struct option_table *t, int argc, char **argv, struct program_log log,
+int program_begin(struct settings *o, const struct setting_table *t, int argc, char **argv, struct program_log log,
 		  sigset_t *signals);
 
 #endif

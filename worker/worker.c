@@ -9,6 +9,7 @@
 #include "remote/net/tls.h"
 #include "service/admin.h"
 #include "service/program.h"
+#include "settings/flags.h"
 #include "worker/register.h"
 #include "worker/service.h"
 #include "worker/status.h"
@@ -33,13 +34,13 @@ enum {
 	KEPT_HEAP = 16 << 20
 };
 
-static const struct option_def defs[WORKER_OPTIONS] = {
-#define OPTION(id, type, dflt, least, most, choices, text) {#id, type, dflt, text, least, most, choices},
+static const struct setting_def defs[WORKER_OPTIONS] = {
+#define OPTION(id, type, dflt, least, most, choices, text) SETTING_DEF(id, type, dflt, least, most, choices, false, text),
 #include "worker/options.def"
 #undef OPTION
 };
 
-const struct option_table worker_options = {
+const struct setting_table worker_options = {
 	.program = "coffer worker",
 	.about = "Runs compile jobs for tenants, each in a sandbox, and keeps their results. It believes nothing\n"
 		 "that a client says but the scheduler's signed token. See coffer-worker(8).",
@@ -50,7 +51,7 @@ const struct option_table worker_options = {
 };
 
 struct worker_program {
-	struct options options;
+	struct settings settings;
 	struct arena arena;
 	const char *name, *directory, *address;
 	unsigned slots;
@@ -65,38 +66,23 @@ struct worker_program {
 	struct admin *admin;
 };
 
-static const char *text_of(const struct worker_program *w, enum worker_option id)
-{
-	return option_text(&w->options, (int)id);
-}
-
-static const char *text_or_null(const struct worker_program *w, enum worker_option id)
-{
-	return *text_of(w, id) ? text_of(w, id) : NULL;
-}
-
-static int64_t number_of(const struct worker_program *w, enum worker_option id)
-{
-	return option_number(&w->options, (int)id);
-}
-
 // ---- what is to be ------------------------------------------------------------------------------------------------
 
 static int check_options(struct worker_program *w, struct err *err)
 {
 	static const enum worker_option needed[] = {WORKER_certificate, WORKER_key, WORKER_token_jwks};
-	const char *listen = text_of(w, WORKER_listen), *host;
+	const char *listen = setting_text(&w->settings, WORKER_listen), *host;
 	uint16_t port;
-	w->is_open = number_of(w, WORKER_insecure_loopback);
+	w->is_open = setting_number(&w->settings, WORKER_insecure_loopback);
 	if (strncmp(listen, "unix:", 5) != 0 && !value_split_address(&w->arena, listen, &host, &port))
 		return err_set(err, ERR_USAGE, "'listen' takes HOST:PORT or unix:PATH");
 	if (w->is_open && !value_is_of_this_machine(listen))
 		return err_set(err, ERR_USAGE, "'insecure_loopback' goes with an address of this machine only, not '%s'",
 			       listen);
-	if (w->is_open && *text_of(w, WORKER_scheduler))
+	if (w->is_open && *setting_text(&w->settings, WORKER_scheduler))
 		return err_set(err, ERR_USAGE, "'insecure_loopback' does not go with a scheduler");
 	for (size_t i = 0; !w->is_open && i < COUNT_OF(needed); i++)
-		if (!*text_of(w, needed[i]))
+		if (!*setting_text(&w->settings, needed[i]))
 			return err_set(err, ERR_USAGE,
 				       "'%s' must be set; 'coffer keys init' makes what a small site needs, and "
 				       "--insecure-loopback goes without",
@@ -107,7 +93,7 @@ static int check_options(struct worker_program *w, struct err *err)
 static int find_name(struct worker_program *w, struct err *err)
 {
 	char host[TOKEN_NAME_MAX + 1] = "";
-	w->name = text_of(w, WORKER_name);
+	w->name = setting_text(&w->settings, WORKER_name);
 	if (!*w->name && gethostname(host, sizeof host - 1) == 0)
 		w->name = arena_strdup(&w->arena, host);
 	if (!token_is_name(w->name))
@@ -130,7 +116,8 @@ static const char *usual_directory(struct worker_program *w)
 // DIRECTORY/scratch and DIRECTORY/results, which nobody else may look into.
 static int make_directories(struct worker_program *w, struct err *err)
 {
-	w->directory = *text_of(w, WORKER_folder) ? text_of(w, WORKER_folder) : usual_directory(w);
+	w->directory =
+		*setting_text(&w->settings, WORKER_folder) ? setting_text(&w->settings, WORKER_folder) : usual_directory(w);
 	if (!w->directory)
 		return err_set(err, ERR_USAGE, "'folder' must be set");
 	return file_make_dirs(arena_printf(&w->arena, "%s/scratch", w->directory), 0700, err) < 0 ||
@@ -142,8 +129,8 @@ static int make_directories(struct worker_program *w, struct err *err)
 static const char *agent_of(struct worker_program *w)
 {
 	char path[4096];
-	if (*text_of(w, WORKER_agent))
-		return text_of(w, WORKER_agent);
+	if (*setting_text(&w->settings, WORKER_agent))
+		return setting_text(&w->settings, WORKER_agent);
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 	path[n < 0 ? 0 : n] = '\0';
 	return path_join(&w->arena, path_dir(&w->arena, path), "coffer-agent");
@@ -152,7 +139,7 @@ static const char *agent_of(struct worker_program *w)
 static void raise_limits(const struct worker_program *w)
 {
 	struct rlimit limit;
-	rlim_t want = (rlim_t)number_of(w, WORKER_max_connections) + w->slots * FILES_PER_JOB + SPARE_FILES;
+	rlim_t want = (rlim_t)setting_number(&w->settings, WORKER_max_connections) + w->slots * FILES_PER_JOB + SPARE_FILES;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= want)
 		return;
 	limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
@@ -171,38 +158,38 @@ static int start_runtime(struct worker_program *w, struct err *err)
 		.agent = agent_of(w),
 		.directory = arena_printf(&w->arena, "%s/scratch", w->directory),
 		.toolchain = &w->toolchain,
-		.limits = {.wall_ms = (uint32_t)number_of(w, WORKER_wall_time),
-			   .cpu_s = (uint32_t)(number_of(w, WORKER_cpu_time) / 1000),
-			   .memory_bytes = (uint64_t)number_of(w, WORKER_memory),
-			   .files = (uint32_t)number_of(w, WORKER_files),
-			   .processes = (uint32_t)number_of(w, WORKER_processes),
-			   .file_bytes = (uint64_t)number_of(w, WORKER_file_size),
-			   .scratch_bytes = (uint64_t)number_of(w, WORKER_scratch_size),
-			   .message_bytes = (uint64_t)number_of(w, WORKER_message_size)},
+		.limits = {.wall_ms = (uint32_t)setting_number(&w->settings, WORKER_wall_time),
+			   .cpu_s = (uint32_t)(setting_number(&w->settings, WORKER_cpu_time) / 1000),
+			   .memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_memory),
+			   .files = (uint32_t)setting_number(&w->settings, WORKER_files),
+			   .processes = (uint32_t)setting_number(&w->settings, WORKER_processes),
+			   .file_bytes = (uint64_t)setting_number(&w->settings, WORKER_file_size),
+			   .scratch_bytes = (uint64_t)setting_number(&w->settings, WORKER_scratch_size),
+			   .message_bytes = (uint64_t)setting_number(&w->settings, WORKER_message_size)},
 		// An agent is a moment behind in seeing that a job is over.
 		.jobs = w->slots + SPARE_JOBS,
-		.session_memory_bytes = (uint64_t)number_of(w, WORKER_session_memory),
-		.cgroups_required = number_of(w, WORKER_cgroups) == 1,
-		.landlock_if_available = number_of(w, WORKER_landlock) == 1,
+		.session_memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_session_memory),
+		.cgroups_required = setting_number(&w->settings, WORKER_cgroups) == 1,
+		.landlock_if_available = setting_number(&w->settings, WORKER_landlock) == 1,
 	};
 	static const enum isolation kinds[] = {ISOLATION_SANDBOX, ISOLATION_PROCESS, ISOLATION_MICROVM};
-	config.vm = (struct vm_config){.qemu = text_of(w, WORKER_vm_qemu),
-				       .mkfs = text_of(w, WORKER_vm_mkfs),
-				       .kernel = text_of(w, WORKER_vm_kernel),
-				       .modules = text_of(w, WORKER_vm_modules),
-				       .accel = number_of(w, WORKER_vm_accel) == 1 ? VM_TCG : VM_KVM,
-				       .boot_ms = (uint32_t)number_of(w, WORKER_vm_boot_time)};
-	return runtime_new(kinds[number_of(w, WORKER_runtime)], &config, &w->service.runtime, err);
+	config.vm = (struct vm_config){.qemu = setting_text(&w->settings, WORKER_vm_qemu),
+				       .mkfs = setting_text(&w->settings, WORKER_vm_mkfs),
+				       .kernel = setting_text(&w->settings, WORKER_vm_kernel),
+				       .modules = setting_text(&w->settings, WORKER_vm_modules),
+				       .accel = setting_number(&w->settings, WORKER_vm_accel) == 1 ? VM_TCG : VM_KVM,
+				       .boot_ms = (uint32_t)setting_number(&w->settings, WORKER_vm_boot_time)};
+	return runtime_new(kinds[setting_number(&w->settings, WORKER_runtime)], &config, &w->service.runtime, err);
 }
 
 static int start_audit(struct worker_program *w, struct err *err)
 {
 	struct audit_log_config config = {.directory = arena_printf(&w->arena, "%s/audit", w->directory),
 					  .origin = w->name,
-					  .key = text_or_null(w, WORKER_audit_key),
-					  .sync = (enum audit_sync)number_of(w, WORKER_audit_sync)};
-	w->service.keeps_sources = number_of(w, WORKER_keep_sources);
-	if (!number_of(w, WORKER_audit))
+					  .key = setting_text_or_null(&w->settings, WORKER_audit_key),
+					  .sync = (enum audit_sync)setting_number(&w->settings, WORKER_audit_sync)};
+	w->service.keeps_sources = setting_number(&w->settings, WORKER_keep_sources);
+	if (!setting_number(&w->settings, WORKER_audit))
 		return 0;
 	if (audit_log_open(&config, &w->service.audit, err) < 0)
 		return err_wrap(err, "no audit log, so no jobs");
@@ -216,32 +203,32 @@ static int start_service(struct worker_program *w, struct err *err)
 {
 	struct worker_service *s = &w->service;
 	w->toolchain = (struct toolchain_config){
-		.images = text_or_null(w, WORKER_images),
-		.extra = option_words(&w->options, WORKER_toolchain_folders),
-		.no_host = !number_of(w, WORKER_host),
+		.images = setting_text_or_null(&w->settings, WORKER_images),
+		.extra = setting_words(&w->settings, WORKER_toolchain_folders),
+		.no_host = !setting_number(&w->settings, WORKER_host),
 	};
 	s->name = w->name;
-	s->is_paranoid = number_of(w, WORKER_paranoid);
-	s->limits = (struct worker_limits){.source_bytes = (uint64_t)number_of(w, WORKER_source_size),
-					   .output_bytes = (uint64_t)number_of(w, WORKER_output_size),
-					   .message_bytes = (uint64_t)number_of(w, WORKER_message_size),
-					   .upload_ms = (int)number_of(w, WORKER_upload_time)};
+	s->is_paranoid = setting_number(&w->settings, WORKER_paranoid);
+	s->limits = (struct worker_limits){.source_bytes = (uint64_t)setting_number(&w->settings, WORKER_source_size),
+					   .output_bytes = (uint64_t)setting_number(&w->settings, WORKER_output_size),
+					   .message_bytes = (uint64_t)setting_number(&w->settings, WORKER_message_size),
+					   .upload_ms = (int)setting_number(&w->settings, WORKER_upload_time)};
 	if (w->toolchain.images && access(w->toolchain.images, R_OK | X_OK) < 0)
 		return err_errno(err, "cannot look into the folder of images '%s'", w->toolchain.images);
 	if (start_runtime(w, err) < 0)
 		return -1;
-	struct access_config access = {.jwks = text_of(w, WORKER_token_jwks),
+	struct access_config access = {.jwks = setting_text(&w->settings, WORKER_token_jwks),
 				       .worker = w->name,
 				       .isolation = (int)runtime_isolation(s->runtime),
 				       .is_open = w->is_open};
 	if (access_new(&access, &s->access, err) < 0)
 		return -1;
 	struct queue_config queue = {.slots = w->slots,
-				     .places = (unsigned)number_of(w, WORKER_queue),
-				     .tenant_slots = (unsigned)number_of(w, WORKER_tenant_slots),
-				     .busy_ms = number_of(w, WORKER_busy_wall_time),
-				     .memory_bytes = (uint64_t)number_of(w, WORKER_source_memory)};
-	s->images = images_new(&w->toolchain, option_words(&w->options, WORKER_compilers));
+				     .places = (unsigned)setting_number(&w->settings, WORKER_queue),
+				     .tenant_slots = (unsigned)setting_number(&w->settings, WORKER_tenant_slots),
+				     .busy_ms = setting_number(&w->settings, WORKER_busy_wall_time),
+				     .memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_source_memory)};
+	s->images = images_new(&w->toolchain, setting_words(&w->settings, WORKER_compilers));
 	s->queue = queue_new(&queue);
 	s->flights = single_flight_new();
 	// In a sandbox the files of jobs are in memory.
@@ -249,17 +236,19 @@ static int start_service(struct worker_program *w, struct err *err)
 				      ? arena_printf(&w->arena, "%s/scratch", w->directory)
 				      : NULL);
 	s->tally = tenant_stats_new();
-	s->sessions = sessions_new(s->runtime, (unsigned)number_of(w, WORKER_sessions), number_of(w, WORKER_session_idle));
+	s->sessions = sessions_new(s->runtime, (unsigned)setting_number(&w->settings, WORKER_sessions),
+				   setting_number(&w->settings, WORKER_session_idle));
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
-				 (uint64_t)number_of(w, WORKER_results_size));
+				 (uint64_t)setting_number(&w->settings, WORKER_results_size));
 	return 0;
 }
 
 static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], struct err *err)
 {
 	// A tenant that is alone gets half of the calls, and that is to be enough for all slots and places (remote/shares.h).
-	unsigned calls = 2 * (w->slots + (unsigned)number_of(w, WORKER_queue) + SPARE_CALLS);
-	struct rpc_tls_config tls = {.certificate = text_of(w, WORKER_certificate), .key = text_of(w, WORKER_key)};
+	unsigned calls = 2 * (w->slots + (unsigned)setting_number(&w->settings, WORKER_queue) + SPARE_CALLS);
+	struct rpc_tls_config tls = {.certificate = setting_text(&w->settings, WORKER_certificate),
+				     .key = setting_text(&w->settings, WORKER_key)};
 	struct rpc_server_config config = {
 		.methods = worker_methods,
 		.n_methods = WORKER_METHODS,
@@ -267,38 +256,39 @@ static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], s
 		.limits = {.streams = calls / 2,
 			   .calls = calls + STRANGER_CALLS,
 			   .stranger_calls = STRANGER_CALLS,
-			   .connections = (uint32_t)number_of(w, WORKER_max_connections)},
+			   .connections = (uint32_t)setting_number(&w->settings, WORKER_max_connections)},
 	};
 	if ((!w->is_open && rpc_tls_server(&tls, &w->server_tls, err) < 0) ||
 	    rpc_server_new(w->loop, &config, &w->server, err) < 0)
 		return -1;
-	return rpc_server_listen(w->server, text_of(w, WORKER_listen), w->server_tls, bound, err);
+	return rpc_server_listen(w->server, setting_text(&w->settings, WORKER_listen), w->server_tls, bound, err);
 }
 
 // Before anything is written anywhere: files that can't be read end the start.
 static int read_client_tls(struct worker_program *w, struct err *err)
 {
-	const char *token = text_or_null(w, WORKER_register_token);
+	const char *token = setting_text_or_null(&w->settings, WORKER_register_token);
 	// With a token nobody needs to see a certificate of ours.
-	struct rpc_tls_config tls = {.certificate = token ? NULL : text_of(w, WORKER_certificate),
-				     .key = token ? NULL : text_of(w, WORKER_key),
-				     .ca = text_or_null(w, WORKER_ca)};
-	return *text_of(w, WORKER_scheduler) ? rpc_tls_client(&tls, &w->client_tls, err) : 0;
+	struct rpc_tls_config tls = {.certificate = token ? NULL : setting_text(&w->settings, WORKER_certificate),
+				     .key = token ? NULL : setting_text(&w->settings, WORKER_key),
+				     .ca = setting_text_or_null(&w->settings, WORKER_ca)};
+	return *setting_text(&w->settings, WORKER_scheduler) ? rpc_tls_client(&tls, &w->client_tls, err) : 0;
 }
 
 static void start_registration(struct worker_program *w, const char *bound)
 {
-	const char *token = text_or_null(w, WORKER_register_token);
-	if (!*text_of(w, WORKER_scheduler))
+	const char *token = setting_text_or_null(&w->settings, WORKER_register_token);
+	if (!*setting_text(&w->settings, WORKER_scheduler))
 		return;
-	struct register_config config = {.loop = w->loop,
-					 .scheduler = text_of(w, WORKER_scheduler),
-					 .tls = w->client_tls,
-					 .token = token,
-					 .address = *text_of(w, WORKER_address) ? text_of(w, WORKER_address) : bound,
-					 .server_tls = w->server_tls,
-					 .slots = w->slots,
-					 .service = &w->service};
+	struct register_config config = {
+		.loop = w->loop,
+		.scheduler = setting_text(&w->settings, WORKER_scheduler),
+		.tls = w->client_tls,
+		.token = token,
+		.address = *setting_text(&w->settings, WORKER_address) ? setting_text(&w->settings, WORKER_address) : bound,
+		.server_tls = w->server_tls,
+		.slots = w->slots,
+		.service = &w->service};
 	w->address = arena_strdup(&w->arena, config.address);
 	config.address = w->address;
 	w->registration = registration_start(&config);
@@ -308,7 +298,9 @@ static int start(struct worker_program *w, struct err *err)
 {
 	char bound[RPC_ADDRESS_MAX] = "", admin[ADMIN_ADDRESS_MAX] = "";
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	w->slots = number_of(w, WORKER_slots) ? (unsigned)number_of(w, WORKER_slots) : cores > 0 ? (unsigned)cores : 1;
+	w->slots = setting_number(&w->settings, WORKER_slots) ? (unsigned)setting_number(&w->settings, WORKER_slots)
+		   : cores > 0                                ? (unsigned)cores
+							      : 1;
 	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_directories(w, err) < 0)
 		return -1;
 	raise_limits(w);
@@ -317,8 +309,8 @@ static int start(struct worker_program *w, struct err *err)
 		return -1;
 	start_registration(w, bound);
 	w->status = (struct worker_status){&w->service, w->server, w->registration};
-	if (*text_of(w, WORKER_admin) &&
-	    admin_start(text_of(w, WORKER_admin), worker_pages, WORKER_PAGES, &w->status, admin, &w->admin, err) < 0)
+	if (*setting_text(&w->settings, WORKER_admin) && admin_start(setting_text(&w->settings, WORKER_admin), worker_pages,
+								     WORKER_PAGES, &w->status, admin, &w->admin, err) < 0)
 		return -1;
 	if (w->is_open)
 		log_event(LOG_LEVEL_WARN,
@@ -386,7 +378,7 @@ static void drain(struct worker_program *w)
 	registration_drain(w->registration);
 	rpc_server_set_health(w->server, "", false);
 	rpc_server_set_health(w->server, "coffer.v1.Worker", false);
-	size_t left = rpc_server_drain(w->server, (int)number_of(w, WORKER_drain_time));
+	size_t left = rpc_server_drain(w->server, (int)setting_number(&w->settings, WORKER_drain_time));
 	log_event(LOG_LEVEL_INFO, "worker ends", LOG_NUMBER("calls_left", left));
 }
 
@@ -412,12 +404,13 @@ static void serve(struct worker_program *w, const sigset_t *signals)
 // Reads what start() would of settings, certificates and keys; makes no folder and listens nowhere.
 static int check(struct worker_program *w, struct err *err)
 {
-	struct rpc_tls_config server = {.certificate = text_of(w, WORKER_certificate), .key = text_of(w, WORKER_key)};
-	struct rpc_tls_config client = {.ca = text_or_null(w, WORKER_ca)};
+	struct rpc_tls_config server = {.certificate = setting_text(&w->settings, WORKER_certificate),
+					.key = setting_text(&w->settings, WORKER_key)};
+	struct rpc_tls_config client = {.ca = setting_text_or_null(&w->settings, WORKER_ca)};
 	if (check_options(w, err) < 0 || find_name(w, err) < 0)
 		return -1;
 	if (!w->is_open) {
-		struct access_config config = {.jwks = text_of(w, WORKER_token_jwks), .worker = w->name};
+		struct access_config config = {.jwks = setting_text(&w->settings, WORKER_token_jwks), .worker = w->name};
 		struct access *access = NULL;
 		if (keys_check_time(server.certificate, err) < 0 || rpc_tls_server(&server, &w->server_tls, err) < 0 ||
 		    rpc_tls_client(&client, &w->client_tls, err) < 0 || access_new(&config, &access, err) < 0)
@@ -434,7 +427,7 @@ int worker_main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	sigset_t signals;
 	bool is_check = program_take_check(&argc, argv);
-	int rc = program_begin(&w.options, &worker_options, argc, argv,
+	int rc = program_begin(&w.settings, &worker_options, argc, argv,
 			       (struct program_log){WORKER_log_level, WORKER_log_format}, &signals);
 	if (rc >= 0)
 		return rc;
@@ -446,8 +439,8 @@ int worker_main(int argc, char **argv)
 	if (rc == 0 && !is_check)
 		serve(&w, &signals);
 	stop(&w);
-	options_release(&w.options);
-	return rc == 0 ? 0 : options_fail(&worker_options, &err);
+	settings_release(&w.settings);
+	return rc == 0 ? 0 : flags_fail(&worker_options, &err);
 }
 
 // ---- replay -------------------------------------------------------------------------------------------------------
@@ -456,8 +449,8 @@ int worker_replay(int argc, char **argv, int (*replay)(void *ctx, struct worker_
 {
 	struct worker_program w = {0};
 	struct err err = ERR_INIT;
-	if (options_load(&w.options, &worker_options, argc, argv, NULL, NULL, &err) < 0)
-		return options_fail(&worker_options, &err);
+	if (flags_load(&w.settings, &worker_options, argc, argv, NULL, NULL, &err) < 0)
+		return flags_fail(&worker_options, &err);
 	log_set_level(LOG_LEVEL_WARN);
 	worker_service_init(&w.service);
 	w.is_open = true;
@@ -467,6 +460,6 @@ int worker_replay(int argc, char **argv, int (*replay)(void *ctx, struct worker_
 	if (make_directories(&w, &err) == 0 && rpc_loop_start(&w.loop, &err) == 0 && start_service(&w, &err) == 0)
 		rc = replay(ctx, &w.service, arena_printf(&w.arena, "%s/audit", w.directory));
 	stop(&w);
-	options_release(&w.options);
-	return rc >= 0 ? rc : options_fail(&worker_options, &err);
+	settings_release(&w.settings);
+	return rc >= 0 ? rc : flags_fail(&worker_options, &err);
 }

@@ -2,7 +2,7 @@
 #ifndef COFFER_WORKER_WORKER_H
 #define COFFER_WORKER_WORKER_H
 
-#include "settings/options.h"
+#include "settings/settings.h"
 
 enum worker_option {
 #define OPTION(id, type, dflt, least, most, choices, text) WORKER_##id,
@@ -10,7 +10,7 @@ enum worker_option {
 #undef OPTION
 	WORKER_OPTIONS
 };
-extern const struct option_table worker_options;
+extern const struct setting_table worker_options;
 
 // Serves until SIGTERM or SIGINT, and then ends the jobs that it has. SIGHUP reads keys and certificates again, and looks
 // again which images there are; if a file is bad, the old ones stay and the log says so. Returns the exit status: 0, 1 when

@@ -28,7 +28,7 @@ static void find_farm(struct services *s, struct arena *a, const char *environme
 	unsigned n = 0;
 	for (const char *line = environment; *line && n < MOST; line += strcspn(line, "\n"), line += *line == '\n')
 		env[n++] = arena_strndup(a, line, strcspn(line, "\n"));
-	const struct config *config = settings_find(s->settings, env, NULL, NULL, NULL);
+	const struct settings *config = settings_find(s->settings, env, NULL, NULL, NULL);
 	if (config)
 		farms_find(s->farms, config);
 }

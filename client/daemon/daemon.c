@@ -95,9 +95,9 @@ static void keep_house(struct daemon *d)
 {
 	uint64_t removed = 0;
 	struct err err = ERR_INIT;
-	const struct config *config = settings_find(d->services.settings, (const char *const *)environ, NULL, NULL, NULL);
+	const struct settings *config = settings_find(d->services.settings, (const char *const *)environ, NULL, NULL, NULL);
 	if (config)
-		store_set_limit(d->services.store, (uint64_t)config_number(config, SETTING_max_size));
+		store_set_limit(d->services.store, (uint64_t)setting_number(config, SETTING_max_size));
 	if (!store_is_over(d->services.store))
 		return;
 	if (store_evict_some(d->services.store, &removed, &err) < 0)
@@ -160,11 +160,11 @@ static void wind_up(struct daemon *d)
 	log_info("ends with %d jobs under way", atomic_load(&d->busy));
 }
 
-static void set_log_level(const struct config *config)
+static void set_log_level(const struct settings *config)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (strcmp(config_text(config, SETTING_log_level), names[i]) == 0)
+		if (strcmp(setting_text(config, SETTING_log_level), names[i]) == 0)
 			log_set_level((enum log_level)i);
 }
 
@@ -185,7 +185,7 @@ static const char *no_env(void *unused, const char *name)
 int daemon_main(int argc, char **argv)
 {
 	struct daemon *d = mem_alloc(sizeof *d);
-	struct config config = {0};
+	struct settings config = {0};
 	struct config_source src = {.env = process_env};
 	struct err err = ERR_INIT;
 
@@ -209,8 +209,8 @@ int daemon_main(int argc, char **argv)
 	}
 	log_info("coffer %s serves '%s'", COFFER_VERSION, d->services.cache_dir);
 	atomic_store(&d->last_work_ns, clock_ns());
-	int64_t idle_ms = config_number(&config, SETTING_idle_timeout);
-	config_release(&config);
+	int64_t idle_ms = setting_number(&config, SETTING_idle_timeout);
+	settings_release(&config);
 	run(d, idle_ms);
 	wind_up(d);
 	// Threads may still wait in accept or for a launcher: the process ends under them, which loses nothing.

@@ -31,9 +31,9 @@ enum {
 
 // ---- set-up -----------------------------------------------------------------------------------------------------------
 
-static const char *text_or_null(const struct config *c, enum setting s)
+static const char *text_or_null(const struct settings *c, enum setting s)
 {
-	const char *t = config_text(c, s);
+	const char *t = setting_text(c, s);
 	return t && *t ? t : NULL;
 }
 
@@ -113,7 +113,7 @@ static struct route *add_route(struct farm *f, const char *worker, const char *a
 	return r;
 }
 
-static int use_scheduler(struct farm *f, const struct config *c, struct err *err)
+static int use_scheduler(struct farm *f, const struct settings *c, struct err *err)
 {
 	struct rpc_tls_config tls = {.certificate = text_or_null(c, SETTING_certificate),
 				     .key = text_or_null(c, SETTING_certificate_key),
@@ -122,7 +122,7 @@ static int use_scheduler(struct farm *f, const struct config *c, struct err *err
 	if (rpc_tls_client(&tls, &f->scheduler_tls, err) < 0 || rpc_tls_client(&pinned, &f->worker_tls, err) < 0)
 		return -1;
 	struct rpc_channel_config config = {.tls = f->scheduler_tls};
-	f->scheduler = rpc_target_new(f->loop, config_text(c, SETTING_scheduler), &config);
+	f->scheduler = rpc_target_new(f->loop, setting_text(c, SETTING_scheduler), &config);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ static int use_workers(struct farm *f, const char *words, struct err *err)
 	return 0;
 }
 
-int farm_open(const struct config *c, struct farm **farm, struct err *err)
+int farm_open(const struct settings *c, struct farm **farm, struct err *err)
 {
 	const char *scheduler = text_or_null(c, SETTING_scheduler), *workers = text_or_null(c, SETTING_worker);
 	*farm = NULL;
@@ -155,16 +155,16 @@ int farm_open(const struct config *c, struct farm **farm, struct err *err)
 	monotonic_cond_init(&f->asked);
 	monotonic_cond_init(&f->freed);
 	f->scheduler_address = scheduler ? mem_strdup(scheduler) : NULL;
-	f->tenant = mem_strdup(config_text(c, SETTING_tenant));
-	f->image = mem_strdup(config_text(c, SETTING_image));
-	f->token_file = text_or_null(c, SETTING_token_file) ? mem_strdup(config_text(c, SETTING_token_file)) : NULL;
-	f->isolation = isolation_of_name(config_text(c, SETTING_isolation));
-	f->most_jobs = (uint32_t)config_number(c, SETTING_remote_jobs);
-	f->timeout_ms = config_number(c, SETTING_remote_timeout);
+	f->tenant = mem_strdup(setting_text(c, SETTING_tenant));
+	f->image = mem_strdup(setting_text(c, SETTING_image));
+	f->token_file = text_or_null(c, SETTING_token_file) ? mem_strdup(setting_text(c, SETTING_token_file)) : NULL;
+	f->isolation = isolation_of_name(setting_text(c, SETTING_isolation));
+	f->most_jobs = (uint32_t)setting_number(c, SETTING_remote_jobs);
+	f->timeout_ms = setting_number(c, SETTING_remote_timeout);
 	int done = 0;
 	if (f->isolation < 0)
 		done = err_set(err, ERR_USAGE, "isolation '%s': use none, process, sandbox or microvm",
-			       config_text(c, SETTING_isolation));
+			       setting_text(c, SETTING_isolation));
 	if (done == 0)
 		done = rpc_loop_start(&f->loop, err);
 	if (done == 0)

@@ -30,7 +30,7 @@ struct farm_compiler {
 };
 
 // NULL where the settings name no farm. A farm that can't be set up (a file can't be read) is an error, once.
-int farm_open(const struct config *config, struct farm **farm, struct err *err);
+int farm_open(const struct settings *config, struct farm **farm, struct err *err);
 void farm_free(struct farm *farm); // NULL is fine
 
 // A place for one job at one worker.

@@ -244,7 +244,7 @@ static const char *call_workers(struct away *w)
 				       .text = &w->text,
 				       .source_name = path_base(j->plan.line.source),
 				       .output_name = j->plan.line.dwo ? j->plan.line.output : NULL,
-				       .max_output = (size_t)config_number(j->plan.config, SETTING_max_output),
+				       .max_output = (size_t)setting_number(j->plan.config, SETTING_max_output),
 				       .keeps_nothing = j->keeping != KEEPING,
 				       .go_on = go_on,
 				       .ctx = w};

@@ -71,7 +71,7 @@ static enum where choose_where(const struct job *j)
 
 bool job_stores(const struct job *j)
 {
-	return !config_bool(j->plan.config, SETTING_read_only) && j->keeping == KEEPING;
+	return !setting_bool(j->plan.config, SETTING_read_only) && j->keeping == KEEPING;
 }
 
 struct publication job_publication(const struct job *j)
@@ -213,7 +213,7 @@ static bool hit(struct job *j)
 
 	if (j->keeping != KEEPING)
 		return false; // why is said when the job is recorded
-	if (config_bool(j->plan.config, SETTING_recache)) {
+	if (setting_bool(j->plan.config, SETTING_recache)) {
 		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
@@ -242,7 +242,7 @@ static struct refusal understand(struct job *j)
 		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
 	if (!p->config)
 		return is_refused(refusal) ? refusal : refuse(REASON_configuration, NULL);
-	if (config_bool(p->config, SETTING_paranoid))
+	if (setting_bool(p->config, SETTING_paranoid))
 		j->keeping = KEEPING_NOT;
 	away_heed_policy(j, false);
 	return refusal;

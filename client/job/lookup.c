@@ -327,7 +327,7 @@ static int direct_by_text(struct lookup *l, struct memo *memo, struct manifest_e
 
 bool lookup_is_crowded(const struct lookup *l)
 {
-	return l->manifest && l->manifest->n_entries >= config_number(l->plan->config, SETTING_max_manifest_entries) / 4;
+	return l->manifest && l->manifest->n_entries >= setting_number(l->plan->config, SETTING_max_manifest_entries) / 4;
 }
 
 int lookup_text_key(const struct plan *p, struct digest *key)
@@ -390,9 +390,9 @@ static int by_code(struct lookup *l, struct memo *memo, struct manifest_entry *e
 	*entry = *e;
 	entry->inputs = now;
 	l->outcome = OUTCOME_PREPROCESSED_HIT;
-	if (!config_bool(p->config, SETTING_read_only))
+	if (!setting_bool(p->config, SETTING_read_only))
 		manifests_add(p->services->manifests, &p->manifest_key, entry,
-			      (size_t)config_number(p->config, SETTING_max_manifest_entries), NULL);
+			      (size_t)setting_number(p->config, SETTING_max_manifest_entries), NULL);
 	return 1;
 }
 

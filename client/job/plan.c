@@ -64,9 +64,9 @@ static struct refusal find_names(struct plan *p)
 	p->config = settings_find(p->services->settings, p->env, p->wire->set, p->root, &err);
 	if (!p->config)
 		return refuse(REASON_configuration, arena_strdup(p->arena, err.text));
-	if (!config_bool(p->config, SETTING_enabled))
+	if (!setting_bool(p->config, SETTING_enabled))
 		return refuse(REASON_disabled, NULL);
-	const char *root = config_text(p->config, SETTING_root);
+	const char *root = setting_text(p->config, SETTING_root);
 	if (root[0])
 		p->root = path_tidy(p->arena, root);
 	return NO_REFUSAL;
@@ -126,7 +126,7 @@ static void decide_reproducible(struct plan *p)
 {
 	const struct compiler *c = p->compiler;
 	unsigned since = c->family == FAMILY_GCC ? 8 : 10;
-	p->reproducible = config_bool(p->config, SETTING_reproducible) && strcmp(p->root, "/") != 0 && p->root[0] == '/' &&
+	p->reproducible = setting_bool(p->config, SETTING_reproducible) && strcmp(p->root, "/") != 0 && p->root[0] == '/' &&
 			  c->version >= since && !strchr(p->root, '=') && !is_measured(&p->line);
 	if (!p->reproducible)
 		return;
@@ -317,7 +317,7 @@ static void make_keys(struct plan *p)
 		hasher_str(&h, p->canonical[i]);
 	for (unsigned i = 0; i < p->n_key_env; i++)
 		hasher_str(&h, p->key_env[i]);
-	hasher_str(&h, config_text(p->config, SETTING_extra_key));
+	hasher_str(&h, setting_text(p->config, SETTING_extra_key));
 	hash_native(p, &h);
 	p->manifest_key = hasher_end(&h);
 
@@ -337,7 +337,7 @@ static bool comments_are_idle(const struct plan *p)
 {
 	const struct cmdline *l = &p->line;
 	bool c_family = l->lang == LANG_C || l->lang == LANG_CXX || l->lang == LANG_OBJC || l->lang == LANG_OBJCXX;
-	return config_bool(p->config, SETTING_preprocessed) && c_family && !l->any_comment_matters && !l->coverage_notes &&
+	return setting_bool(p->config, SETTING_preprocessed) && c_family && !l->any_comment_matters && !l->coverage_notes &&
 	       !(p->compiler->family == FAMILY_CLANG && l->debug_info);
 }
 

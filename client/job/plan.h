@@ -30,7 +30,7 @@ struct plan {
 	uint64_t epoch; // of the watched directories, as the job was asked for; 0: none are
 
 	// What it means.
-	const struct config *config; // NULL: the settings could not be read
+	const struct settings *config; // NULL: the settings could not be read
 	const struct compiler *compiler;
 	struct view *view;       // what it looks at besides the unit; NULL: that can't be observed here
 	struct digest toolchain; // of both

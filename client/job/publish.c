@@ -52,7 +52,7 @@ static void outputs_release(struct outputs *o)
 static enum reason read_outputs(const struct plan *p, const int fds[WIRE_MAX_FDS], struct outputs *o)
 {
 	struct err err = ERR_INIT;
-	size_t most = (size_t)config_number(p->config, SETTING_max_output);
+	size_t most = (size_t)setting_number(p->config, SETTING_max_output);
 	for (enum part part = 0; part < PART_STDOUT; part++) {
 		const char *name = plan_output_name(p, part);
 		if (!name)
@@ -105,7 +105,7 @@ static int store_result(const struct plan *p, const struct digest *key, const st
 		bytes += bytes_of->len;
 	}
 	parts[0] = (struct store_part){head.data, head.len};
-	if (config_bool(p->config, SETTING_recache))
+	if (setting_bool(p->config, SETTING_recache))
 		store_remove(p->services->store, STORE_RESULT, key);
 	if (store_put(p->services->store, STORE_RESULT, key, parts, n, err) < 0)
 		return -1;
@@ -120,7 +120,7 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 	struct err err = ERR_INIT;
 	const struct plan *p = pub->plan;
 	struct manifests *manifests = p->services->manifests;
-	size_t most = (size_t)config_number(p->config, SETTING_max_manifest_entries);
+	size_t most = (size_t)setting_number(p->config, SETTING_max_manifest_entries);
 	struct digest text;
 	e->result = result_key(p, e);
 	e->made_at = clock_now_ns() / 1000000000;

@@ -4,7 +4,7 @@ void texts_keep(const struct plan *p, const char *path, const struct digest *dig
 {
 	enum { MOST = 4 << 20 };
 	struct stat st;
-	if (!config_bool(p->config, SETTING_keep_texts) || !files_first_time(p->services->files, digest) ||
+	if (!setting_bool(p->config, SETTING_keep_texts) || !files_first_time(p->services->files, digest) ||
 	    store_has(p->services->store, STORE_TEXT, digest))
 		return;
 	AUTO_BUF struct buf text = BUF_INIT;

@@ -23,7 +23,7 @@ static bool is_verb(const char *word)
 static bool is_setting(const char *name, size_t n)
 {
 	static const char *const names[] = {
-#define SETTING(id, type, dflt, tree_ok, text) #id,
+#define SETTING(id, type, dflt, least, most, choices, tree_ok, text) #id,
 #include "client/wire/settings.def"
 #undef SETTING
 	};

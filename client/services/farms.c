@@ -41,7 +41,7 @@ struct farms *farms_new(void)
 	return fs;
 }
 
-static struct digest settings_of(const struct config *c)
+static struct digest settings_of(const struct settings *c)
 {
 	static const enum setting matter[] = {SETTING_scheduler,       SETTING_scheduler_ca,  SETTING_certificate,
 					      SETTING_certificate_key, SETTING_token_file,    SETTING_tenant,
@@ -50,13 +50,13 @@ static struct digest settings_of(const struct config *c)
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	for (size_t i = 0; i < COUNT_OF(matter); i++)
-		hasher_str(&h, config_text(c, matter[i]));
+		hasher_str(&h, setting_text(c, matter[i]));
 	return hasher_end(&h);
 }
 
-struct farm *farms_find(struct farms *fs, const struct config *config)
+struct farm *farms_find(struct farms *fs, const struct settings *config)
 {
-	if (!*config_text(config, SETTING_scheduler) && !*config_text(config, SETTING_worker))
+	if (!*setting_text(config, SETTING_scheduler) && !*setting_text(config, SETTING_worker))
 		return NULL;
 	struct digest settings = settings_of(config);
 	struct err err = ERR_INIT;

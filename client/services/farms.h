@@ -10,7 +10,7 @@
 struct farms;
 struct farms *farms_new(void);
 struct farm *farms_find(struct farms *fs,
-			const struct config *config); // NULL: none, or it can't be used (which is logged once)
+			const struct settings *config); // NULL: none, or it can't be used (which is logged once)
 // What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not
 // tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,

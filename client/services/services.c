@@ -18,7 +18,7 @@ static int look_around(struct services *s, struct err *err)
 	return 0;
 }
 
-int services_open(struct services *s, const struct config *config, struct err *err)
+int services_open(struct services *s, const struct settings *config, struct err *err)
 {
 	static struct arena forever;
 	s->cache_dir = config_cache_dir(&forever, process_env, NULL);
@@ -26,15 +26,15 @@ int services_open(struct services *s, const struct config *config, struct err *e
 		return err_set(err, ERR_NOT_FOUND, "no cache folder is known: set HOME or COFFER_CACHE_DIR");
 	if (look_around(s, err) < 0)
 		return -1;
-	s->store = store_open(s->cache_dir, (uint64_t)config_number(config, SETTING_max_size),
-			      (int)config_number(config, SETTING_compression), err);
+	s->store = store_open(s->cache_dir, (uint64_t)setting_number(config, SETTING_max_size),
+			      (int)setting_number(config, SETTING_compression), err);
 	if (!s->store)
 		log_error("no cache, every compile is left alone: %s", err->text);
 	s->stats = stats_open(s->cache_dir, err);
 	if (!s->stats)
 		log_warn("no statistics: %s", err->text);
 	s->files = files_new();
-	s->watch = watch_new(config_text(config, SETTING_watched_folders), s->files);
+	s->watch = watch_new(setting_text(config, SETTING_watched_folders), s->files);
 	s->arrivals = s->watch ? directory_watch_new() : NULL;
 	const char *scratch = arena_printf(&forever, "%s/v1", s->cache_dir);
 	views_remove_leftovers(scratch);
@@ -46,7 +46,7 @@ int services_open(struct services *s, const struct config *config, struct err *e
 	s->settings = settings_cache_new();
 	s->journal = journal_open(s->cache_dir);
 	s->farms = farms_new();
-	int64_t jobs = config_number(config, SETTING_local_jobs);
+	int64_t jobs = setting_number(config, SETTING_local_jobs);
 	idle_init(&s->idle);
 	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
 	return 0;

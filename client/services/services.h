@@ -40,6 +40,6 @@ struct services {
 
 // Opens everything below the cache's directory. What fails is logged and left out, but for a cache directory that is not
 // known.
-int services_open(struct services *s, const struct config *config, struct err *err);
+int services_open(struct services *s, const struct settings *config, struct err *err);
 
 #endif

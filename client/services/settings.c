@@ -13,7 +13,7 @@
 enum { FILES = 3 };
 
 struct known_settings {
-	struct config config;
+	struct settings config;
 	struct file_id files[FILES]; // zero: the file was not there
 	struct known_settings *retired;
 };
@@ -33,7 +33,7 @@ struct settings_cache *settings_cache_new(void)
 
 static void known_free(struct known_settings *k)
 {
-	config_release(&k->config);
+	settings_release(&k->config);
 	free(k);
 }
 
@@ -95,8 +95,8 @@ static struct digest settings_key(const char *const *env, const char *const *set
 	return hasher_end(&h);
 }
 
-const struct config *settings_find(struct settings_cache *sc, const char *const *env, const char *const *set,
-				   const char *tree, struct err *err)
+const struct settings *settings_find(struct settings_cache *sc, const char *const *env, const char *const *set,
+				     const char *tree, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct digest key = settings_key(env, set, tree);
@@ -109,7 +109,7 @@ const struct config *settings_find(struct settings_cache *sc, const char *const 
 		struct known_settings *now = mem_alloc(sizeof *now);
 		memcpy(now->files, ids, sizeof ids);
 		if (config_load(&now->config, &src, err) < 0) {
-			config_release(&now->config);
+			settings_release(&now->config);
 			free(TAKE(now));
 		}
 		if (now && k) {

@@ -11,7 +11,7 @@ void settings_cache_free(struct settings_cache *sc);
 
 // The settings for an environment ("NAME=value" words) in a build tree. What is returned lives as long as `sc`; NULL when
 // a file or a value is wrong.
-const struct config *settings_find(struct settings_cache *sc, const char *const *env, const char *const *set,
-				   const char *tree, struct err *err);
+const struct settings *settings_find(struct settings_cache *sc, const char *const *env, const char *const *set,
+				     const char *tree, struct err *err);
 
 #endif

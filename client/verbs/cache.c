@@ -71,15 +71,15 @@ static const struct {
 static int walk(const char *dir, size_t which, struct arena *a)
 {
 	struct err err = ERR_INIT;
-	AUTO_CONFIG struct config c = {0};
+	AUTO_SETTINGS struct settings c = {0};
 	if (verb_load_config(&c, &err) < 0)
 		return verb_fail(&err);
 	if (access(dir, F_OK) < 0) {
 		printf("there is no cache yet at %s\n", dir);
 		return 0;
 	}
-	struct store *s = store_open(dir, (uint64_t)config_number(&c, SETTING_max_size),
-				     (int)config_number(&c, SETTING_compression), &err);
+	struct store *s = store_open(dir, (uint64_t)setting_number(&c, SETTING_max_size),
+				     (int)setting_number(&c, SETTING_compression), &err);
 	if (!s)
 		return verb_fail(&err);
 	struct store_report report = {0};

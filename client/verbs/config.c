@@ -20,51 +20,73 @@ static const char *shown(const char *text)
 	return *text ? text : "(empty)";
 }
 
-static void put_people(const struct config *c)
+static void put_people(const struct settings *c)
 {
 	int name_width = 0, value_width = 0;
 	for (enum setting s = 0; s < SETTING_COUNT; s++) {
-		int name = (int)strlen(setting_name(s)), text = (int)strlen(shown(config_text(c, s)));
+		int name = (int)strlen(client_settings.defs[s].name), text = (int)strlen(shown(setting_text(c, s)));
 		name_width = name > name_width ? name : name_width;
 		value_width = text > value_width && text <= 40 ? text : value_width;
 	}
 	for (enum setting s = 0; s < SETTING_COUNT; s++)
-		printf("%-*s  %-*s  %s\n", name_width, setting_name(s), value_width, shown(config_text(c, s)),
+		printf("%-*s  %-*s  %s\n", name_width, client_settings.defs[s].name, value_width, shown(setting_text(c, s)),
 		       c->values[s].origin);
 }
 
-static void put_tsv(const struct config *c)
+static void put_tsv(const struct settings *c)
 {
 	for (enum setting s = 0; s < SETTING_COUNT; s++) {
-		printf("%s\t", setting_name(s));
-		put_field(config_text(c, s));
+		printf("%s\t", client_settings.defs[s].name);
+		put_field(setting_text(c, s));
 		putchar('\t');
 		put_field(c->values[s].origin);
 		putchar('\n');
 	}
 }
 
-// What a program wants beside the words: a switch as true or false, everything that is a number as a number.
-static json_t *plain_value(const struct config *c, enum setting s)
+static const char *type_name(enum value_type type)
 {
-	const char *type = setting_type_name(s);
-	if (strcmp(type, "bool") == 0)
-		return json_boolean(config_bool(c, s));
-	if (strcmp(type, "path") == 0 || strcmp(type, "words") == 0)
-		return json_text(config_text(c, s));
-	return json_integer(config_number(c, s));
+	switch (type) {
+	case VALUE_BOOL:
+		return "bool";
+	case VALUE_SIZE:
+		return "size";
+	case VALUE_DURATION:
+		return "duration";
+	case VALUE_INTEGER:
+		return "integer";
+	case VALUE_ABSOLUTE:
+		return "path";
+	default:
+		return "words";
+	}
 }
 
-static void put_object(const struct config *c)
+// What a program wants beside the words: a switch as true or false, everything that is a number as a number.
+static json_t *plain_value(const struct settings *c, enum setting s)
+{
+	switch (client_settings.defs[s].type) {
+	case VALUE_BOOL:
+		return json_boolean(setting_bool(c, s));
+	case VALUE_SIZE:
+	case VALUE_DURATION:
+	case VALUE_INTEGER:
+		return json_integer(setting_number(c, s));
+	default:
+		return json_text(setting_text(c, s));
+	}
+}
+
+static void put_object(const struct settings *c)
 {
 	json_t *all = json_object();
 	for (enum setting s = 0; s < SETTING_COUNT; s++) {
 		json_t *o = json_object();
 		json_object_set_new(o, "value", plain_value(c, s));
-		json_object_set_new(o, "text", json_text(config_text(c, s)));
-		json_object_set_new(o, "type", json_text(setting_type_name(s)));
+		json_object_set_new(o, "text", json_text(setting_text(c, s)));
+		json_object_set_new(o, "type", json_text(type_name(client_settings.defs[s].type)));
 		json_object_set_new(o, "origin", json_text(c->values[s].origin));
-		json_object_set_new(all, setting_name(s), o);
+		json_object_set_new(all, client_settings.defs[s].name, o);
 	}
 	put_json(all);
 }
@@ -79,7 +101,7 @@ int verb_config(int argc, char **argv)
 	if (tsv + json > 1)
 		return verb_wrong("config", "--tsv and --json exclude each other");
 	struct err err = ERR_INIT;
-	AUTO_CONFIG struct config c = {0};
+	AUTO_SETTINGS struct settings c = {0};
 	if (verb_load_config(&c, &err) < 0)
 		return verb_fail(&err);
 	if (tsv)

@@ -99,7 +99,7 @@ static void put_object(const struct doctor *d)
 static void doctor_release(struct doctor *d)
 {
 	free(d->findings);
-	config_release(&d->config);
+	settings_release(&d->config);
 	arena_release(&d->arena);
 }
 

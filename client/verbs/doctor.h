@@ -22,7 +22,7 @@ struct doctor {
 	struct arena arena; // all texts
 	struct finding *findings;
 	size_t n_findings, n_by_level[FINDING_LEVELS];
-	struct config config; // if has_config
+	struct settings config; // if has_config
 	bool has_config;
 };
 

@@ -98,7 +98,7 @@ static void check_space(struct doctor *d, const char *dir, const char *existing)
 			      "only %s are free at '%s'", shown, existing);
 		return;
 	}
-	uint64_t limit = d->has_config ? (uint64_t)config_number(&d->config, SETTING_max_size) : 0;
+	uint64_t limit = d->has_config ? (uint64_t)setting_number(&d->config, SETTING_max_size) : 0;
 	if (d->has_config)
 		verb_cache_bytes(dir, &d->config, &used, NULL);
 	if (limit > used && limit - used > available)

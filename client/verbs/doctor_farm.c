@@ -16,7 +16,7 @@ enum { CONNECT_MS = 3000, ANSWER_MS = 5000, MAX_TOKEN = 8192 };
 
 static const char *text_of(const struct doctor *d, enum setting s)
 {
-	return config_text(&d->config, s);
+	return setting_text(&d->config, s);
 }
 
 static const char *text_or_null(const struct doctor *d, enum setting s)

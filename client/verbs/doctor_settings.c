@@ -27,7 +27,7 @@ void doctor_check_settings(struct doctor *d)
 	if (named && *named && access(named, F_OK) < 0)
 		found_warning(d, "settings", "correct or unset COFFER_CONFIG",
 			      "COFFER_CONFIG names '%s', and there is no such file", named);
-	if (!config_bool(&d->config, SETTING_enabled))
+	if (!setting_bool(&d->config, SETTING_enabled))
 		found_warning(d, "settings", "set 'enabled = on' if you want a cache", "coffer is turned off (by %s)",
 			      d->config.values[SETTING_enabled].origin);
 	found_ok(d, "settings", "the settings can be read");
@@ -39,7 +39,7 @@ static size_t known_variables(struct arena *a, const char *known[SETTING_COUNT +
 {
 	size_t n = 0;
 	for (enum setting s = 0; s < SETTING_COUNT; s++)
-		known[n++] = setting_env_name(a, s);
+		known[n++] = setting_variable(a, &client_settings, client_settings.defs[s].name);
 	for (size_t i = 0; i < COUNT_OF(other_names); i++)
 		known[n++] = other_names[i];
 	return n;

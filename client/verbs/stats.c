@@ -146,10 +146,10 @@ static int open_view(struct view *v, struct err *err)
 
 static int read_size(struct view *v, struct err *err)
 {
-	AUTO_CONFIG struct config c = {0};
+	AUTO_SETTINGS struct settings c = {0};
 	if (verb_load_config(&c, err) < 0)
 		return -1;
-	v->cache_limit = (uint64_t)config_number(&c, SETTING_max_size);
+	v->cache_limit = (uint64_t)setting_number(&c, SETTING_max_size);
 	return verb_cache_bytes(v->cache_dir, &c, &v->cache_bytes, err);
 }
 

@@ -114,7 +114,7 @@ static char *working_directory(void)
 	return getcwd(NULL, 0);
 }
 
-int verb_load_config(struct config *c, struct err *err)
+int verb_load_config(struct settings *c, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_FREE char *cwd = working_directory();
@@ -135,14 +135,14 @@ char *verb_cache_dir(struct arena *a, struct err *err)
 	return NULL;
 }
 
-int verb_cache_bytes(const char *cache_dir, const struct config *c, uint64_t *bytes, struct err *err)
+int verb_cache_bytes(const char *cache_dir, const struct settings *c, uint64_t *bytes, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	*bytes = 0;
 	if (access(path_join(&a, cache_dir, "v1"), F_OK) < 0)
 		return 0;
-	struct store *s = store_open(cache_dir, (uint64_t)config_number(c, SETTING_max_size),
-				     (int)config_number(c, SETTING_compression), err);
+	struct store *s = store_open(cache_dir, (uint64_t)setting_number(c, SETTING_max_size),
+				     (int)setting_number(c, SETTING_compression), err);
 	if (!s)
 		return -1;
 	*bytes = store_bytes(s);

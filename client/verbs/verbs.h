@@ -47,11 +47,11 @@ int verb_wrong(const char *verb, const char *fmt, ...) __attribute__((format(pri
 int verb_fail(const struct err *err);                                                         // prints it, returns 1
 
 // The settings as a compile in the working directory sees them.
-int verb_load_config(struct config *c, struct err *err);
+int verb_load_config(struct settings *c, struct err *err);
 // The cache directory's name; NULL with an error when the environment names none.
 char *verb_cache_dir(struct arena *a, struct err *err);
 // Bytes in the cache; 0 if there is no cache yet. Makes no directory.
-int verb_cache_bytes(const char *cache_dir, const struct config *c, uint64_t *bytes, struct err *err);
+int verb_cache_bytes(const char *cache_dir, const struct settings *c, uint64_t *bytes, struct err *err);
 
 // Asks the daemon of this environment a CONTROL question. 1: *answer is in the arena; 0: no daemon runs; -1: error.
 struct verb_answer {

@@ -1,5 +1,5 @@
-// What operators set: values, files, tables of options, and the lines of the log.
-#include "settings/options.h"
+// What operators set: values, files, flags, and the lines of the log.
+#include "settings/flags.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -19,20 +19,20 @@
 
 static char *directory;
 static struct arena arena;
-static struct options options;
+static struct settings options;
 static struct err err;
 
 enum { OPT_listen, OPT_heartbeat, OPT_slots, OPT_paranoid, OPT_certificate, OPT_isolation, OPT_image, OPTS };
-static const struct option_def defs[OPTS] = {
-	{"listen", VALUE_ADDRESS, "127.0.0.1:7420", "where it listens", 0, 0, NULL},
-	{"heart_beat", VALUE_DURATION, "5s", "how often a worker reports", 100, 60000, NULL},
-	{"slots", VALUE_INTEGER, "4", "jobs at once", 1, INT64_MAX, NULL},
-	{"paranoid", VALUE_BOOL, "off", "whether", 0, 0, NULL},
-	{"certificate", VALUE_PATH, "", "a file", 0, 0, NULL},
-	{"isolation", VALUE_CHOICE, "sandbox", "the least", 0, 0, "process|sandbox|microvm"},
-	{"image", VALUE_LIST, "host", "what it runs", 0, 0, NULL},
+static const struct setting_def defs[OPTS] = {
+	SETTING_DEF(listen, VALUE_ADDRESS, "127.0.0.1:7420", 0, 0, NULL, false, "where it listens"),
+	SETTING_DEF(heart_beat, VALUE_DURATION, "5s", 100, 60000, NULL, false, "how often a worker reports"),
+	SETTING_DEF(slots, VALUE_INTEGER, "4", 1, INT64_MAX, NULL, false, "jobs at once"),
+	SETTING_DEF(paranoid, VALUE_BOOL, "off", 0, 0, NULL, false, "whether"),
+	SETTING_DEF(certificate, VALUE_PATH, "", 0, 0, NULL, false, "a file"),
+	SETTING_DEF(isolation, VALUE_CHOICE, "sandbox", 0, 0, "process|sandbox|microvm", false, "the least"),
+	SETTING_DEF(image, VALUE_LIST, "host", 0, 0, NULL, false, "what it runs"),
 };
-static struct option_table table = {"coffer tester", "Tests.", "COFFER_TESTER_", "/nonexistent/x.conf", defs, OPTS};
+static struct setting_table table = {"coffer tester", "Tests.", "COFFER_TESTER_", "/nonexistent/x.conf", defs, OPTS};
 
 static void setup(void)
 {
@@ -44,7 +44,7 @@ static void teardown(void)
 {
 	remove(path_join(&arena, directory, "x.conf"));
 	ck_assert_int_eq(rmdir(directory), 0);
-	options_release(&options);
+	settings_release(&options);
 	arena_release(&arena);
 	free(directory);
 }
@@ -71,8 +71,8 @@ static int load(const char **env, const char *const *words)
 	int argc = 1;
 	for (; words && *words; words++)
 		argv[argc++] = mem_strdup(*words);
-	options_release(&options);
-	int rc = options_load(&options, &table, argc, argv, test_env, env, &err);
+	settings_release(&options);
+	int rc = flags_load(&options, &table, argc, argv, test_env, env, &err);
 	for (int i = 0; i < argc; i++)
 		free(argv[i]);
 	return rc;
@@ -92,12 +92,12 @@ static void fails_with(const char **env, const char *const *words, const char *t
 START_TEST(defaults_hold_where_nothing_is_said)
 {
 	ck_assert_int_eq(load(NULL, NULL), 0);
-	ck_assert_int_eq(option_number(&options, OPT_heartbeat), 5000);
-	ck_assert_int_eq(option_number(&options, OPT_listen), 7420);
-	ck_assert_int_eq(option_number(&options, OPT_isolation), 1);
-	ck_assert_str_eq(option_text(&options, OPT_certificate), "");
-	ck_assert_str_eq(option_words(&options, OPT_image)[0], "host");
-	ck_assert_ptr_null(option_words(&options, OPT_image)[1]);
+	ck_assert_int_eq(setting_number(&options, OPT_heartbeat), 5000);
+	ck_assert_int_eq(setting_number(&options, OPT_listen), 7420);
+	ck_assert_int_eq(setting_number(&options, OPT_isolation), 1);
+	ck_assert_str_eq(setting_text(&options, OPT_certificate), "");
+	ck_assert_str_eq(setting_words(&options, OPT_image)[0], "host");
+	ck_assert_ptr_null(setting_words(&options, OPT_image)[1]);
 	ck_assert_str_eq(options.values[OPT_slots].origin, "default");
 }
 END_TEST
@@ -108,9 +108,9 @@ START_TEST(flags_win_over_the_environment_and_that_over_the_file)
 	const char *env[] = {
 		"COFFER_TESTER_SLOTS", "2", "COFFER_TESTER_HEART_BEAT", "2s", "COFFER_TESTER_CONFIG", path, NULL};
 	ck_assert_int_eq(load(env, WORDS("--slots=3")), 0);
-	ck_assert_int_eq(option_number(&options, OPT_slots), 3);
-	ck_assert_int_eq(option_number(&options, OPT_heartbeat), 2000);
-	ck_assert(option_bool(&options, OPT_paranoid));
+	ck_assert_int_eq(setting_number(&options, OPT_slots), 3);
+	ck_assert_int_eq(setting_number(&options, OPT_heartbeat), 2000);
+	ck_assert(setting_bool(&options, OPT_paranoid));
 	ck_assert_str_eq(options.values[OPT_slots].origin, "--slots");
 	ck_assert_str_eq(options.values[OPT_heartbeat].origin, "COFFER_TESTER_HEART_BEAT");
 	ck_assert_str_eq(options.values[OPT_paranoid].origin, arena_printf(&arena, "%s:3", path));
@@ -129,10 +129,10 @@ START_TEST(names_of_files_begin_where_they_are_written)
 {
 	const char *path = write_conf("certificate = keys/a.pem\n");
 	ck_assert_int_eq(load(NULL, WORDS("--config", path)), 0);
-	ck_assert_str_eq(option_text(&options, OPT_certificate), path_join(&arena, directory, "keys/a.pem"));
+	ck_assert_str_eq(setting_text(&options, OPT_certificate), path_join(&arena, directory, "keys/a.pem"));
 	ck_assert_int_eq(load(NULL, WORDS("--certificate", "b.pem")), 0);
 	AUTO_FREE char *cwd = getcwd(NULL, 0);
-	ck_assert_str_eq(option_text(&options, OPT_certificate), path_join(&arena, cwd, "b.pem"));
+	ck_assert_str_eq(setting_text(&options, OPT_certificate), path_join(&arena, cwd, "b.pem"));
 }
 END_TEST
 
@@ -140,13 +140,13 @@ START_TEST(words_of_a_list_add_up_within_one_source)
 {
 	const char *path = write_conf("image = a b\nimage = c\n");
 	ck_assert_int_eq(load(NULL, WORDS("--config", path)), 0);
-	const char *const *words = option_words(&options, OPT_image);
+	const char *const *words = setting_words(&options, OPT_image);
 	ck_assert_str_eq(words[0], "a");
 	ck_assert_str_eq(words[2], "c");
 	ck_assert_ptr_null(words[3]);
-	ck_assert_str_eq(option_text(&options, OPT_image), "a b c");
+	ck_assert_str_eq(setting_text(&options, OPT_image), "a b c");
 	ck_assert_int_eq(load(NULL, WORDS("--config", path, "--image", "d", "--image=e")), 0);
-	ck_assert_str_eq(option_text(&options, OPT_image), "d e");
+	ck_assert_str_eq(setting_text(&options, OPT_image), "d e");
 }
 END_TEST
 
@@ -160,7 +160,7 @@ START_TEST(mistakes_are_one_line_that_says_where)
 	fails_with(NULL, WORDS("--slots", "many"), "--slots: 'slots' can't be 'many'; it takes a whole number");
 	fails_with(NULL, WORDS("--heart-beat", "2m"), "--heart-beat: 'heart_beat' can't be '2m'; it takes 100ms to 1m");
 	fails_with(NULL, WORDS("--isolation", "vm"),
-		   "--isolation: 'isolation' can't be 'vm'; it takes process|sandbox|microvm");
+		   "--isolation: 'isolation' can't be 'vm'; it takes process, sandbox or microvm");
 	fails_with(NULL, WORDS("--listen", "here"), "--listen: 'listen' can't be 'here'; it takes HOST:PORT");
 	const char *env[] = {"COFFER_TESTER_PARANOID", "maybe", NULL};
 	fails_with(env, NULL, "COFFER_TESTER_PARANOID: 'paranoid' can't be 'maybe'; it takes on or off");
@@ -188,7 +188,7 @@ START_TEST(help_shows_every_option)
 {
 	ck_assert_int_eq(load(NULL, WORDS("--slots", "3", "--help")), 1);
 	AUTO_BUF struct buf out = BUF_INIT;
-	options_help(&table, &out);
+	flags_help(&table, &out);
 	ck_assert_ptr_nonnull(strstr(out.data, "usage: coffer tester [OPTION]"));
 	for (size_t i = 0; i < OPTS; i++)
 		ck_assert_ptr_nonnull(strstr(out.data, defs[i].help));
@@ -308,7 +308,7 @@ END_TEST
 
 static Suite *options_suite(void)
 {
-	Suite *s = suite_create("options");
+	Suite *s = suite_create("flags");
 	TCase *tc = tcase_create("options");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, defaults_hold_where_nothing_is_said);
