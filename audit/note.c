@@ -121,11 +121,6 @@ const char *note_signer_verifier(const struct note_signer *s)
 	return s->verifier;
 }
 
-EVP_PKEY *note_signer_key(const struct note_signer *s)
-{
-	return s->key;
-}
-
 // ---- notes ----------------------------------------------------------------------------------------------------------
 
 static void put_body(struct buf *b, const struct checkpoint *c)
@@ -135,17 +130,23 @@ static void put_body(struct buf *b, const struct checkpoint *c)
 	buf_addc(b, '\n');
 }
 
+int note_sign_bytes(const struct note_signer *s, const void *p, size_t n, uint8_t sig[SIGNATURE], struct err *err)
+{
+	size_t n_sig = SIGNATURE;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok =
+		ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, s->key) == 1 && EVP_DigestSign(ctx, sig, &n_sig, p, n) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok && n_sig == SIGNATURE ? 0 : err_set(err, ERR_IO, "cannot sign with the audit key");
+}
+
 int note_sign(const struct note_signer *s, const struct checkpoint *c, struct buf *note, struct err *err)
 {
 	uint8_t signature[KEY_ID + SIGNATURE];
-	size_t n = SIGNATURE, from = note->len;
+	size_t from = note->len;
 	put_body(note, c);
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, NULL, NULL, s->key) == 1 &&
-		  EVP_DigestSign(ctx, signature + KEY_ID, &n, (const uint8_t *)note->data + from, note->len - from) == 1;
-	EVP_MD_CTX_free(ctx);
-	if (!ok || n != SIGNATURE)
-		return err_set(err, ERR_IO, "cannot sign a checkpoint");
+	if (note_sign_bytes(s, note->data + from, note->len - from, signature + KEY_ID, err) < 0)
+		return -1;
 	memcpy(signature, s->id, KEY_ID);
 	buf_addf(note, "\n" DASH "%s ", s->origin);
 	base64_encode(note, signature, sizeof signature);

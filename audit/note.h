@@ -10,8 +10,6 @@
 #include "audit/merkle.h"
 #include "base/buf.h"
 
-#include <openssl/types.h>
-
 enum { NOTE_MAX = 4096, NOTE_ORIGIN_MAX = 128, NOTE_KEY_MAX = 256 };
 
 struct checkpoint {
@@ -25,7 +23,7 @@ struct note_signer;
 int note_signer_open(const char *path, const char *origin, bool make, struct note_signer **signer, struct err *err);
 void note_signer_free(struct note_signer *signer);
 const char *note_signer_verifier(const struct note_signer *signer); // its verifier key
-EVP_PKEY *note_signer_key(const struct note_signer *signer);
+int note_sign_bytes(const struct note_signer *signer, const void *p, size_t n, uint8_t sig[64], struct err *err);
 int note_sign(const struct note_signer *signer, const struct checkpoint *c, struct buf *note, struct err *err);
 
 // Parses a note and checks its signature by the verifier key; `verifier` NULL: only parses. ERR_FORMAT; ERR_ACCESS: the

@@ -15,7 +15,7 @@ _coffer_words_of()
 	doctor) echo '--json --help' ;;
 	explain) echo 'last --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;
-	audit) echo 'ls verify prove check key index --rebuild --log --key --from --format --where --since --until --last --help' ;;
+	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;
 	inspect) echo '--log --folder --last --json --help' ;;
 	image) echo 'import ls verify rm --images --ref --help' ;;
 	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;

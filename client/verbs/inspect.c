@@ -1,23 +1,23 @@
 // `coffer inspect WHAT`: all that an audit log knows of a digest: which rows name it, who made it and in which isolation, how
 // often it was given out since, and whether the worker still has it (docs/audit.md).
 #include "client/verbs/audit_ls.h"
+#include "client/verbs/audit_provenance.h"
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
 
-#include "base/file.h"
 #include "base/map.h"
 #include "worker/results.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_LOG = 1, OPT_FOLDER, OPT_LAST, OPT_JSON, MOST_ROWS = 200000, MOST_SHOWN = 20, FILE_MOST = 1 << 30 };
+enum { OPT_LOG = 1, OPT_FOLDER, OPT_LAST, OPT_JSON, MOST_ROWS = 200000, MOST_SHOWN = 20 };
 
 static const char usage[] = "usage: coffer inspect [OPTIONS] DIGEST|JOB|FILE\n"
 			    "\n"
@@ -154,26 +154,15 @@ static int gather(struct inspection *x, struct err *err)
 	return rc;
 }
 
-static int digest_file(struct inspection *x, const char *file, struct err *err)
-{
-	AUTO_BUF struct buf bytes = BUF_INIT;
-	uint8_t sha256[32];
-	if (file_read(AT_FDCWD, file, FILE_MOST, &bytes, NULL, err) < 0)
-		return -1;
-	if (EVP_Digest(bytes.data ? bytes.data : "", bytes.len, sha256, NULL, EVP_sha256(), NULL) != 1)
-		return err_set(err, ERR_IO, "cannot hash '%s'", file);
-	for (int i = 0; i < 32; i++)
-		snprintf(x->what + 2 * i, 3, "%02x", sha256[i]);
-	return 0;
-}
-
-// 0; or the verb's exit status with everything said.
 static int find(struct inspection *x, const char *typed, struct err *err)
 {
+	uint8_t sha256[32];
 	bool is_file = !audit_is_digest(typed) && access(typed, R_OK) == 0;
 	snprintf(x->what, sizeof x->what, "%s", typed);
-	if (is_file && digest_file(x, typed, err) < 0)
+	if (is_file && audit_digest_file(typed, sha256, err) < 0)
 		return -1;
+	for (int i = 0; is_file && i < 32; i++)
+		snprintf(x->what + 2 * i, 3, "%02x", sha256[i]);
 	return audit_index_find(x->source.index, x->what, &x->rows, err) < 0 ? -1 : gather(x, err);
 }
 

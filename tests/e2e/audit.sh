@@ -128,6 +128,36 @@ e2e_audit_says_what_it_knows_of_an_object() { # gcc
 	says 0 '12 rows are in the index' "$COFFER" audit index --rebuild --log "$log"
 }
 
+e2e_audit_provenance_of_an_object_is_signed() { # gcc
+	audit_build 4
+	local statement
+	"$COFFER" audit key --log "$log" >key
+	"$COFFER" audit provenance got/3.o --log "$log" >envelope || fail "no provenance"
+	statement=$($python "$TESTS/e2e/audit/provenance.py" envelope key) || fail "not as the texts say"
+	[ "$(jq -r '.subject[0].digest.sha256' <<<"$statement")" = "$(sha256sum got/3.o | cut -d' ' -f1)" ] || fail "another subject"
+	[ "$(jq -r '.predicate.runDetails.builder.id' <<<"$statement")" = urn:coffer:worker:w1:sandbox ] || fail "another builder"
+	jq -e '.predicate.buildDefinition.externalParameters.arguments | index("-O2")' <<<"$statement" >/dev/null || fail "without its arguments"
+	says 0 "'got/3.o' is its" "$COFFER" audit verify-provenance envelope got/3.o --key key
+	says 1 "says nothing of 'got/2.o'" "$COFFER" audit verify-provenance envelope got/2.o --key key
+	sed 's/^w1+/w2+/' key >other
+	says 1 'not signed by the key' "$COFFER" audit verify-provenance envelope --key other
+	sed 's/"payload":"./"payload":"f/' envelope >changed
+	says 1 'coffer:' "$COFFER" audit verify-provenance changed --key key
+	says 1 'no DSSE envelope' "$COFFER" audit verify-provenance got/3.o --key key
+	says 1 'no file of that name' "$COFFER" audit provenance nobody --log "$log"
+	says 1 'no row is about' "$COFFER" audit provenance key --log "$log"
+	# Who got a known result: the run's provenance, and a record of its own.
+	rm -rf got && "$COFFER" cache clear >/dev/null
+	COFFER_WORKER='' worker_start w1
+	all_away 4 -O2
+	farm_end
+	"$COFFER" audit provenance 5 --builder https://example.org/farm --log "$log" >envelope || fail "no provenance of a hit"
+	statement=$($python "$TESTS/e2e/audit/provenance.py" envelope key) || fail "not as the texts say"
+	[ "$(jq -r '.predicate.coffer_served.row' <<<"$statement")" = 5 ] || fail "it does not say who was served"
+	[ "$(jq -r '.predicate.coffer_made.row' <<<"$statement")" -lt 4 ] || fail "it does not say which run made it"
+	[ "$(jq -r '.predicate.runDetails.builder.id' <<<"$statement")" = https://example.org/farm/sandbox ] || fail "--builder"
+}
+
 e2e_audit_rows_are_selected() { # gcc
 	audit_build 6
 	local all middle

@@ -1,0 +1,38 @@
+// Provenance of a compile: an in-toto statement (v1) with the SLSA provenance predicate (v1), made from rows of the audit log
+// and signed as a DSSE envelope with the log's key. docs/audit.md says which field has what. Thread: any.
+#ifndef COFFER_AUDIT_PROVENANCE_H
+#define COFFER_AUDIT_PROVENANCE_H
+
+#include "audit/dsse.h"
+#include "audit/row.h"
+
+#define PROVENANCE_PAYLOAD "application/vnd.in-toto+json"
+#define PROVENANCE_BUILDER "urn:coffer:worker:" // and the log's origin; and the isolation, as each is another builder
+
+struct provenance {
+	const struct audit_row *run; // that made the outputs
+	uint64_t run_index;
+	const struct audit_row *served; // the row of who got them, if that is another one; NULL
+	uint64_t served_index;
+	const char *origin;  // of the log
+	const char *builder; // begins the builder's id; NULL: PROVENANCE_BUILDER and the origin
+};
+// Adds the statement as JSON. ERR_FORMAT: the row has no outputs.
+int provenance_write(const struct provenance *p, struct buf *statement, struct err *err);
+
+// What a signed statement says. The strings are in the arena.
+struct provenance_said {
+	const char *builder, *invocation, *finished, *toolchain, *source;
+	struct provenance_subject {
+		const char *name;
+		uint8_t sha256[32];
+	} * subjects;
+	size_t n_subjects;
+};
+// ERR_FORMAT: it is no provenance that coffer has made; ERR_ACCESS: the key has not signed it.
+int provenance_open(const char *envelope, size_t n, const char *verifier, struct arena *a, struct provenance_said *said,
+		    struct err *err);
+// The same of a statement whose signature was checked, or does not matter.
+int provenance_read(const char *statement, size_t n, struct arena *a, struct provenance_said *said, struct err *err);
+
+#endif
