@@ -4,7 +4,6 @@
 #include "audit/tiles.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
 
@@ -21,12 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PENDING_REWRITE = 4096, EVENTS_MAX = 64 << 20, UNWRITTEN_TILES = 1024 };
+enum { PENDING_REWRITE = 4096, UNWRITTEN_TILES = 1024 };
 
 struct audit_log {
-	int dirfd, rows_fd, pending_fd, events_fd;
+	int dirfd, rows_fd, pending_fd;
 	char origin[NOTE_ORIGIN_MAX + 1];
-	char instance[17]; // of this process, in every job's id and every event
+	char instance[AUDIT_INSTANCE]; // in every job's id and every event
 	enum audit_sync sync;
 	struct note_signer *signer;
 	pthread_mutex_t lock;
@@ -36,7 +35,7 @@ struct audit_log {
 	bool pending_is_stale; // `pending` names a job that has its row: no checkpoint until that is mended
 	uint64_t jobs, signed_size;
 	unsigned pending_lines;
-	size_t events_size; // since it was begun, or we were
+	struct audit_events events;
 	struct map pending; // job id -> its line in `pending`
 	struct tile_writer tiles;
 };
@@ -44,17 +43,6 @@ struct audit_log {
 static void segment_name(char name[32], uint64_t row)
 {
 	snprintf(name, 32, "rows/%08" PRIu64, row / AUDIT_SEGMENT_ROWS);
-}
-
-static const char *now_text(struct arena *a)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[32];
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	return arena_printf(a, "%s.%06ldZ", text, now.tv_nsec / 1000);
 }
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
@@ -71,20 +59,6 @@ static int open_rows(struct audit_log *l, struct err *err)
 	return l->rows_fd < 0 ? err_errno(err, "cannot open '%s' of the audit log", name) : 0;
 }
 
-// One write; what it leaves half done (a full disk) is taken back, so that the next row begins a line. Nobody else writes there.
-static int append(int fd, const char *p, size_t n, bool sync, const char *what, struct err *err)
-{
-	ssize_t done = write(fd, p, n);
-	if (done == (ssize_t)n && (!sync || fdatasync(fd) == 0))
-		return 0;
-	int e = done >= 0 && done < (ssize_t)n ? ENOSPC : errno;
-	struct stat st;
-	if (done > 0 && (fstat(fd, &st) < 0 || ftruncate(fd, st.st_size - done) < 0))
-		return err_errno(err, "cannot take back half a line of %s", what);
-	errno = e;
-	return err_errno(err, "cannot write %s", what);
-}
-
 static int add_row(struct audit_log *l, const struct audit_row *row, uint64_t *index, struct err *err)
 {
 	AUTO_BUF struct buf line = BUF_INIT;
@@ -92,7 +66,7 @@ static int add_row(struct audit_log *l, const struct audit_row *row, uint64_t *i
 	struct merkle_hash leaf = merkle_leaf(line.data, line.len);
 	buf_addc(&line, '\n');
 	if (open_rows(l, err) < 0 ||
-	    append(l->rows_fd, line.data, line.len, l->sync == AUDIT_SYNC_ROW, "a row of the audit log", err) < 0)
+	    file_append(l->rows_fd, line.data, line.len, l->sync == AUDIT_SYNC_ROW, "a row of the audit log", err) < 0)
 		return -1;
 	if (index)
 		*index = l->tiles.size;
@@ -143,7 +117,9 @@ static int sign(struct audit_log *l, struct err *err)
 		return -1;
 	if (l->sync != AUDIT_SYNC_NONE && syncfs(l->dirfd) < 0)
 		return err_errno(err, "cannot write the audit log to the disk");
-	if (file_write_atomic(l->dirfd, "checkpoint", note.data, note.len, 0644, err) < 0)
+	int (*write_note)(int, const char *, const void *, size_t, mode_t, struct err *) =
+		l->sync == AUDIT_SYNC_NONE ? file_write_atomic : file_write_durable;
+	if (write_note(l->dirfd, "checkpoint", note.data, note.len, 0644, err) < 0)
 		return -1;
 	tile_writer_tidy(&l->tiles);
 	l->signed_size = c.size;
@@ -177,33 +153,7 @@ static int note_pending(struct audit_log *l, const char *line, struct err *err)
 	bool is_due = l->pending_is_stale || l->pending_fd < 0 || l->pending_lines++ > PENDING_REWRITE + 2 * l->pending.n;
 	if (is_due && rewrite_pending(l, err) < 0)
 		return -1;
-	return append(l->pending_fd, line, strlen(line), false, "'pending' of the audit log", err);
-}
-
-static void event(struct audit_log *l, const char *what, const struct audit_row *row)
-{
-	static const enum audit_column shown[] = {
-		AUDIT_job,       AUDIT_tenant,       AUDIT_worker,        AUDIT_outcome,       AUDIT_exit,
-		AUDIT_limit,     AUDIT_reason,       AUDIT_duration,      AUDIT_cpu,           AUDIT_memory,
-		AUDIT_isolation, AUDIT_image_digest, AUDIT_source_digest, AUDIT_output_digest, AUDIT_key};
-	AUTO_ARENA struct arena a = ARENA_INIT;
-	AUTO_BUF struct buf b = BUF_INIT;
-	buf_addc(&b, '{');
-	json_add_field(&b, "time", now_text(&a));
-	json_add_field(&b, "event", what);
-	json_add_field(&b, "instance", l->instance);
-	for (size_t i = 0; i < COUNT_OF(shown); i++)
-		if (row->value[shown[i]])
-			json_add_field(&b, audit_column_name(shown[i]), row->value[shown[i]]);
-	buf_adds(&b, "}\n");
-	l->events_size += b.len;
-	if (l->events_size > EVENTS_MAX) {
-		renameat(l->dirfd, "events.jsonl", l->dirfd, "events.1.jsonl");
-		close(l->events_fd);
-		l->events_fd = openat(l->dirfd, "events.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-		l->events_size = b.len;
-	}
-	append(l->events_fd, b.data, b.len, false, "an event", NULL);
+	return file_append(l->pending_fd, line, strlen(line), false, "'pending' of the audit log", err);
 }
 
 int audit_log_start(struct audit_log *l, struct audit_row *row, char job[AUDIT_JOB_ID], struct err *err)
@@ -217,7 +167,7 @@ int audit_log_start(struct audit_log *l, struct audit_row *row, char job[AUDIT_J
 	}
 	snprintf(job, AUDIT_JOB_ID, "%s-%" PRIu64, l->instance, ++l->jobs);
 	row->value[AUDIT_job] = job;
-	row->value[AUDIT_time] = now_text(&a);
+	row->value[AUDIT_time] = audit_now(&a);
 	row->value[AUDIT_outcome] = "interrupted";
 	row->value[AUDIT_reason] = "the worker ended while it ran";
 	buf_addc(&line, '+');
@@ -227,7 +177,7 @@ int audit_log_start(struct audit_log *l, struct audit_row *row, char job[AUDIT_J
 	if (rc == 0) {
 		map_puts(&l->pending, job, mem_strdup(line.data));
 		row->value[AUDIT_outcome] = row->value[AUDIT_reason] = NULL;
-		event(l, "compile.started", row);
+		audit_events_add(&l->events, EVENT_STARTED, row);
 	}
 	row->value[AUDIT_outcome] = row->value[AUDIT_reason] = row->value[AUDIT_time] = NULL;
 	pthread_mutex_unlock(&l->lock);
@@ -246,7 +196,7 @@ static int finish(struct audit_log *l, const struct audit_row *row, uint64_t *in
 	free(map_del(&l->pending, job, strlen(job)));
 	snprintf(over, sizeof over, "-%s\n", job);
 	l->pending_is_stale |= note_pending(l, over, NULL) < 0;
-	event(l, "compile.finished", row);
+	audit_events_add(&l->events, EVENT_FINISHED, row);
 	return 0;
 }
 
@@ -255,7 +205,7 @@ int audit_log_finish(struct audit_log *l, const struct audit_row *given, uint64_
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct audit_row row = *given;
 	pthread_mutex_lock(&l->lock);
-	row.value[AUDIT_time] = now_text(&a);
+	row.value[AUDIT_time] = audit_now(&a);
 	int rc = finish(l, &row, index, err);
 	pthread_mutex_unlock(&l->lock);
 	return rc;
@@ -272,10 +222,10 @@ static int finish_interrupted(struct audit_log *l, struct err *err)
 		const char *text = (const char *)line + 1;
 		if (audit_row_read(text, strcspn(text, "\n"), &a, &row, err) < 0)
 			return -1;
-		row.value[AUDIT_time] = now_text(&a);
+		row.value[AUDIT_time] = audit_now(&a);
 		if (add_row(l, &row, NULL, err) < 0)
 			return -1;
-		event(l, "compile.finished", &row);
+		audit_events_add(&l->events, EVENT_FINISHED, &row);
 		map_del(&l->pending, row.value[AUDIT_job], strlen(row.value[AUDIT_job]));
 		free(line);
 	}
@@ -388,13 +338,10 @@ static int open_files(struct audit_log *l, const struct audit_log_config *config
 	AUTO_FREE char *line = mem_printf("%s\n", verifier);
 	if (file_write_atomic(l->dirfd, "key.pub", line, strlen(line), 0644, err) < 0)
 		return -1;
-	l->events_fd = openat(l->dirfd, "events.jsonl", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (l->events_fd < 0)
-		return err_errno(err, "cannot open 'events.jsonl' of the audit log");
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		return err_errno(err, "cannot get random bytes");
 	snprintf(l->instance, sizeof l->instance, "%016" PRIx64, random);
-	return 0;
+	return audit_events_open(&l->events, l->dirfd, config->events, l->instance, err);
 }
 
 static int start_signing(struct audit_log *l, struct err *err)
@@ -409,7 +356,8 @@ int audit_log_open(const struct audit_log_config *config, struct audit_log **log
 {
 	struct audit_log *l = mem_alloc(sizeof *l);
 	pthread_condattr_t monotonic;
-	*l = (struct audit_log){.dirfd = -1, .rows_fd = -1, .pending_fd = -1, .events_fd = -1, .sync = config->sync};
+	*l = (struct audit_log){
+		.dirfd = -1, .rows_fd = -1, .pending_fd = -1, .events = AUDIT_EVENTS_INIT, .sync = config->sync};
 	snprintf(l->origin, sizeof l->origin, "%s", config->origin);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -446,12 +394,17 @@ void audit_log_close(struct audit_log *l)
 	tile_writer_release(&l->tiles);
 	mem_close_cleanup(&l->rows_fd);
 	mem_close_cleanup(&l->pending_fd);
-	mem_close_cleanup(&l->events_fd);
+	audit_events_close(&l->events);
 	mem_close_cleanup(&l->dirfd);
 	note_signer_free(l->signer);
 	pthread_cond_destroy(&l->wake);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
+}
+
+const char *audit_log_instance(const struct audit_log *l)
+{
+	return l->instance;
 }
 
 const char *audit_log_verifier(const struct audit_log *l)

@@ -2,7 +2,7 @@
 //
 // In the directory: `rows/N` has 65,536 rows each, a line a row; `tile/` the hashes (tiles.h); `checkpoint` the signed note over
 // them (note.h); `key` the private key; `key.pub` its verifier key; `pending` the jobs that were accepted and have no row yet;
-// `events.jsonl` two events for each job.
+// `events.jsonl` two events for each job (events.h).
 //
 // A row is in the file when audit_log_add() returns, and under a signed checkpoint AUDIT_CHECKPOINT_MS later at most. After a
 // crash, rows that no checkpoint covers are taken in; jobs that had been accepted and have no row get one (outcome interrupted).
@@ -11,6 +11,7 @@
 #ifndef COFFER_AUDIT_LOG_H
 #define COFFER_AUDIT_LOG_H
 
+#include "audit/events.h"
 #include "audit/note.h"
 #include "audit/row.h"
 
@@ -27,6 +28,7 @@ struct audit_log_config {
 	const char *origin;    // the worker's name, in every checkpoint
 	const char *key;       // the private key's file; NULL: `key` in the directory, made where there is none
 	enum audit_sync sync;
+	enum audit_events_to events;
 };
 
 struct audit_log;
@@ -39,6 +41,7 @@ int audit_log_start(struct audit_log *log, struct audit_row *row, char job[AUDIT
 // Its row. `index`, if not NULL: which row it is. -1: it could not be written; the job has still no row.
 int audit_log_finish(struct audit_log *log, const struct audit_row *row, uint64_t *index, struct err *err);
 
+const char *audit_log_instance(const struct audit_log *log); // of this process: begins the id of each of its jobs
 const char *audit_log_verifier(const struct audit_log *log);
 uint64_t audit_log_size(struct audit_log *log);
 

@@ -105,7 +105,21 @@ static int give_name(int fd, int dirfd, const char *name)
 	return linkat(AT_FDCWD, self, dirfd, name, AT_SYMLINK_FOLLOW);
 }
 
-int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+int file_append(int fd, const void *p, size_t n, bool sync, const char *what, struct err *err)
+{
+	ssize_t done = write(fd, p, n);
+	if (done == (ssize_t)n && (!sync || fdatasync(fd) == 0))
+		return 0;
+	int e = done >= 0 && done < (ssize_t)n ? ENOSPC : errno;
+	struct stat st;
+	if (done > 0 && (fstat(fd, &st) < 0 || ftruncate(fd, st.st_size - done) < 0))
+		return err_errno(err, "cannot take back half a line of %s", what);
+	errno = e;
+	return err_errno(err, "cannot write %s", what);
+}
+
+// `durable`: the bytes are on the disk before they get the name.
+static int write_whole(int dirfd, const char *path, const void *p, size_t n, mode_t mode, bool durable, struct err *err)
 {
 	static atomic_uint serial;
 	AUTO_FREE char *tmp = mem_printf("%s.%x-%x.tmp", path, (unsigned)getpid(), atomic_fetch_add(&serial, 1));
@@ -115,7 +129,10 @@ int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode
 		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return err_errno(err, "cannot create '%s'", tmp);
-	if (file_write_fd(fd, p, n, err) < 0) {
+	int rc = file_write_fd(fd, p, n, err);
+	if (rc == 0 && durable && fdatasync(fd) < 0)
+		rc = err_errno(err, "cannot write it to the disk");
+	if (rc < 0) {
 		if (named)
 			unlinkat(dirfd, tmp, 0);
 		return err_wrap(err, "'%s'", path);
@@ -132,6 +149,21 @@ int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode
 		return err_errno(err, "cannot rename to '%s'", path);
 	}
 	return 0;
+}
+
+int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+{
+	return write_whole(dirfd, path, p, n, mode, false, err);
+}
+
+int file_write_durable(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *parent = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
+	if (write_whole(dirfd, path, p, n, mode, true, err) < 0)
+		return -1;
+	AUTO_CLOSE int fd = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? err_errno(err, "cannot write the folder of '%s' to the disk", path) : 0;
 }
 
 int file_make_dirs(const char *path, mode_t mode, struct err *err)

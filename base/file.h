@@ -26,9 +26,14 @@ int64_t clock_now_ns(void); // CLOCK_REALTIME, comparable with file times
 int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err);
 int file_read_fd(int fd, size_t max, struct buf *out, struct err *err); // from the current position to the end
 int file_write_fd(int fd, const void *p, size_t n, struct err *err);    // all of it
+// One write at the end of a file opened with O_APPEND, which nobody else writes. What a full disk leaves half done is taken back,
+// so that the next line begins one. `sync`: it is on the disk then. `what`: for the error's text.
+int file_append(int fd, const void *p, size_t n, bool sync, const char *what, struct err *err);
 // Readers see the old or the new bytes: a nameless file (or a temp file beside it) gets the name when it is whole. No fsync.
 // Leaves no temp file on failure.
 int file_write_atomic(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err);
+// The same, and on the disk when it returns: after a loss of power readers see the old or the new bytes, too.
+int file_write_durable(int dirfd, const char *path, const void *p, size_t n, mode_t mode, struct err *err);
 int file_make_dirs(const char *path, mode_t mode, struct err *err); // mkdir -p; existing ones stay as they are
 
 #endif

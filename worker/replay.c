@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "store/store.h"
 #include "worker/command.h"
+#include "worker/difference.h"
 #include "worker/evidence.h"
 #include "worker/execution.h"
 #include "worker/upload.h"
@@ -151,6 +152,28 @@ static int run(struct rerun *r, struct err *err)
 	return rc;
 }
 
+// What the first differing output looks like, if the result that was given out is still here.
+static void say_difference(struct rerun *r, const struct result *now, const struct key *key)
+{
+	AUTO_BUF struct buf blob = BUF_INIT;
+	AUTO_BUF struct buf words = BUF_INIT;
+	AUTO_BUF struct buf old_bytes = {.max = STORE_MAX_BLOB};
+	AUTO_BUF struct buf new_bytes = {.max = STORE_MAX_BLOB};
+	struct result was;
+	size_t i = 0;
+	if (results_get(r->service->results, value(r, AUDIT_tenant), key, &blob, &was, NULL) != 1)
+		return;
+	while (i < was.n_outputs && i < now->n_outputs && memcmp(was.outputs[i].sha256, now->outputs[i].sha256, 32) == 0)
+		i++;
+	if (i == was.n_outputs || i == now->n_outputs || result_unpack(&was, i, &old_bytes, NULL) < 0 ||
+	    result_unpack(now, i, &new_bytes, NULL) < 0)
+		return;
+	difference_say(&old_bytes, &new_bytes, &words);
+	size_t n = strlen(r->answer->why);
+	snprintf(r->answer->why + n, sizeof r->answer->why - n, ": %s, %s", output_kind_name(now->outputs[i].kind),
+		 words.data);
+}
+
 static void compare(struct rerun *r)
 {
 	struct evidence e = {0};
@@ -158,6 +181,8 @@ static void compare(struct rerun *r)
 	struct key key = key_of(value(r, AUDIT_tenant), value(r, AUDIT_image_digest), &r->header, r->source.digest);
 	memcpy(x.source, r->source.digest, sizeof x.source);
 	memcpy(x.outputs, r->frame.outputs, sizeof x.outputs);
+	x.frame = r->frame.frame.data;
+	x.n_frame = r->frame.frame.len;
 	evidence_describe(&e, &key, &x);
 	const char *was = value(r, AUDIT_output_digest), *now = e.row.value[AUDIT_output_digest];
 	const char *exit = r->row->value[AUDIT_exit] ? r->row->value[AUDIT_exit] : "0";
@@ -170,9 +195,10 @@ static void compare(struct rerun *r)
 	if (atoi(exit) != r->run.exit_status)
 		snprintf(r->answer->why, sizeof r->answer->why, "it ended with %s, and now with %d", exit,
 			 r->run.exit_status);
-	else if (strcmp(was, now ? now : "") != 0)
+	else if (strcmp(was, now ? now : "") != 0) {
 		snprintf(r->answer->why, sizeof r->answer->why, "its output was %s, and now is %s", was, now ? now : "none");
-	else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
+		say_difference(r, &x, &key);
+	} else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
 		snprintf(r->answer->why, sizeof r->answer->why, "its key is not that of what it says");
 	else
 		r->answer->what = REPLAY_IDENTICAL;

@@ -6,9 +6,12 @@
 #include "base/mem.h"
 #include "store/store.h"
 
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <zstd.h>
 
 enum { FORMAT = 1, STORE_LEVEL = 1, MAX_STORES = 4096 };
 
@@ -147,6 +150,33 @@ static int put(struct store *s, const struct key *key, const struct result *x, s
 	encode_head(key, x, &head);
 	struct store_part parts[] = {{head.data, head.len}, {x->frame, x->n_frame}};
 	return store_put(s, STORE_RESULT, &name, parts, COUNT_OF(parts), err);
+}
+
+bool results_has_tenant(struct results *r, const char *tenant)
+{
+	AUTO_FREE char *path = mem_printf("%s/tenant-%s", r->directory, tenant);
+	return access(path, F_OK) == 0;
+}
+
+// Unpacks the whole frame, as the outputs stand one behind the other in it.
+int result_unpack(const struct result *x, size_t i, struct buf *bytes, struct err *err)
+{
+	uint8_t digest[32];
+	uint64_t before = 0, size = x->outputs[i].size, all = 0;
+	for (size_t k = 0; k < x->n_outputs; k++) {
+		before += k < i ? x->outputs[k].size : 0;
+		all += x->outputs[k].size;
+	}
+	AUTO_BUF struct buf frame = {.max = STORE_MAX_BLOB};
+	char *room = all < STORE_MAX_BLOB ? buf_room(&frame, all + 1) : NULL;
+	size_t n = room ? ZSTD_decompress(room, all, x->frame, x->n_frame) : 0;
+	if (!room || n != all)
+		return err_set(err, ERR_FORMAT, "the outputs of a result are not in it");
+	if (EVP_Digest(room + before, size, digest, NULL, EVP_sha256(), NULL) != 1 ||
+	    memcmp(digest, x->outputs[i].sha256, sizeof digest) != 0)
+		return err_set(err, ERR_FORMAT, "an output of a result has another digest");
+	buf_add(bytes, room + before, size);
+	return 0;
 }
 
 int results_put(struct results *r, const char *tenant, const struct key *key, const struct result *x, enum result_put *what,

@@ -30,6 +30,7 @@ struct results;
 // `directory` exists and is private. `max_bytes` on disk for each tenant.
 struct results *results_new(const char *directory, uint64_t max_bytes);
 void results_free(struct results *r);
+bool results_has_tenant(struct results *r, const char *tenant); // has it ever had one? Makes nothing
 // 1: it is there, and points into `blob`; 0; -1.
 int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *result,
 		struct err *err);
@@ -44,6 +45,8 @@ uint64_t results_bytes(struct results *r);        // of all tenants that have be
 uint64_t results_take_corrupt(struct results *r); // blobs met that were not whole, since it was last asked
 void results_tidy(struct results *r);             // makes stores small enough again; takes its time
 
+// The bytes of output `i`, which must have their digest. ERR_FORMAT: they are not there.
+int result_unpack(const struct result *result, size_t i, struct buf *bytes, struct err *err);
 // For tests and fuzzing: what is in a blob. ERR_FORMAT.
 int result_decode(const void *blob, size_t n, const struct key *key, struct result *result, struct err *err);
 

@@ -187,13 +187,15 @@ static int start_audit(struct worker_program *w, struct err *err)
 	struct audit_log_config config = {.directory = arena_printf(&w->arena, "%s/audit", w->directory),
 					  .origin = w->name,
 					  .key = setting_text_or_null(&w->settings, WORKER_audit_key),
-					  .sync = (enum audit_sync)setting_number(&w->settings, WORKER_audit_sync)};
+					  .sync = (enum audit_sync)setting_number(&w->settings, WORKER_audit_sync),
+					  .events = (enum audit_events_to)setting_number(&w->settings, WORKER_audit_events)};
 	w->service.keeps_sources = setting_number(&w->settings, WORKER_keep_sources);
 	if (!setting_number(&w->settings, WORKER_audit))
 		return 0;
 	if (audit_log_open(&config, &w->service.audit, err) < 0)
 		return err_wrap(err, "no audit log, so no jobs");
 	log_event(LOG_LEVEL_INFO, "audit log", LOG_TEXT("folder", config.directory),
+		  LOG_TEXT("instance", audit_log_instance(w->service.audit)),
 		  LOG_TEXT("key", audit_log_verifier(w->service.audit)),
 		  LOG_NUMBER("rows", audit_log_size(w->service.audit)));
 	return 0;

@@ -190,8 +190,9 @@ static enum kept kept_of(const struct inspection *x, const struct made *m, enum 
 		return KEPT_UNKNOWN;
 	struct results *results = results_new(path, UINT64_MAX);
 	memcpy(key.b, digest, sizeof key.b);
-	int rc = which == AUDIT_key ? results_get(results, tenant, &key, &blob, &result, NULL)
-				    : results_get_source(results, tenant, digest, &blob, NULL);
+	int rc = !results_has_tenant(results, tenant) ? 0
+		 : which == AUDIT_key                 ? results_get(results, tenant, &key, &blob, &result, NULL)
+						      : results_get_source(results, tenant, digest, &blob, NULL);
 	results_free(results);
 	return rc == 1 ? KEPT : rc == 0 ? KEPT_NOT : KEPT_UNKNOWN;
 }

@@ -174,6 +174,24 @@ e2e_audit_rows_are_selected() { # gcc
 	says 2 '--last' "$COFFER" audit ls --log "$log" --last 0
 }
 
+# What other tools follow: two events for each job, in the file or with the log.
+e2e_audit_events_say_what_became_of_a_job() { # gcc
+	local events
+	farm_project 3
+	echo 'int f(void) { return x; }' >u3.c
+	worker_start w1 --audit-events stderr
+	all_away 2 -O2
+	"$COFFER" "$CC" -c u3.c -o got/3.o 2>/dev/null && fail "it compiles"
+	farm_end
+	log=$T/w1/audit
+	[ ! -e "$log/events.jsonl" ] || fail "events are in the file as well"
+	events=$(grep -h '^{.*"event":"compile' "$T/w1.log") || fail "no events with the log"
+	[ "$(jq -r 'select(.event == "compile.started") | .job' <<<"$events" | sort -u | wc -l)" = 3 ] || fail "not started: $events"
+	[ "$(jq -r 'select(.event == "compile.finished") | .outcome + " " + (.cache // "-")' <<<"$events" | sort | uniq -c | xargs)" = '1 failed - 2 success miss' ] ||
+		fail "outcomes: $events"
+	grep -q "instance=$(jq -rs '.[0].instance' <<<"$events")" "$T/w1.log" || fail "the first log lines do not name the instance"
+}
+
 # Whatever dies when: every accepted job has one row.
 e2e_audit_loses_no_row_in_a_crash() { # gcc long
 	local round started
