@@ -55,11 +55,11 @@ endif
 # A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
 # docs/architecture.md has the picture, tools/lint the arrows.
 COMPILE := depscan compiler observe store codec base
-SERVICE := image audit/index audit service settings remote/net remote auth proto
+SERVICE := image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
 	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)
-agent_FOLDERS := agent remote proto codec base
+agent_FOLDERS := agent remote loop proto codec base
 # Static, and without any library: they start once for every compile or command.
 launcher_FOLDERS := client/launcher client/wire jobserver/client base
 gate_FOLDERS := jobserver/gate jobserver/client base

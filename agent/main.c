@@ -132,9 +132,9 @@ static int serve(struct agent *a, struct err *err)
 		.arg = a,
 		.limits = {.streams = a->jobs, .calls = a->jobs, .connections = 1, .connections_per_address = 1},
 	};
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server *server;
-	if (rpc_loop_start(&loop, err) < 0)
+	if (loop_start(&loop, err) < 0)
 		return -1;
 	if (rpc_server_new(loop, &config, &server, err) < 0)
 		return -1;
@@ -143,7 +143,7 @@ static int serve(struct agent *a, struct err *err)
 	// The worker has gone, or has closed the session: every call is cancelled, which kills the jobs.
 	rpc_server_wait_gone(server, -1);
 	rpc_server_free(server);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	return 0;
 }
 

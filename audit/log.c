@@ -3,6 +3,7 @@
 #include "audit/reader.h"
 #include "audit/tiles.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -132,11 +133,8 @@ static void *sign_now_and_then(void *arg)
 	bool failed = false;
 	pthread_mutex_lock(&l->lock);
 	while (!l->is_ending) {
-		struct timespec until;
 		struct err err = ERR_INIT;
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += AUDIT_CHECKPOINT_MS / 1000;
-		pthread_cond_timedwait(&l->wake, &l->lock, &until);
+		cond_wait_until(&l->wake, &l->lock, clock_ms() + AUDIT_CHECKPOINT_MS);
 		bool fails = sign(l, &err) < 0;
 		if (fails && !failed)
 			log_event(LOG_LEVEL_ERROR, "audit checkpoint not written", LOG_TEXT("why", err.text));
@@ -355,15 +353,11 @@ static int start_signing(struct audit_log *l, struct err *err)
 int audit_log_open(const struct audit_log_config *config, struct audit_log **log, struct err *err)
 {
 	struct audit_log *l = mem_alloc(sizeof *l);
-	pthread_condattr_t monotonic;
 	*l = (struct audit_log){
 		.dirfd = -1, .rows_fd = -1, .pending_fd = -1, .events = AUDIT_EVENTS_INIT, .sync = config->sync};
 	snprintf(l->origin, sizeof l->origin, "%s", config->origin);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	cond_init(&l->wake);
 	if (open_files(l, config, err) < 0 || read_pending(l, err) < 0 || take_in(l, err) < 0 ||
 	    finish_interrupted(l, err) < 0 || sign(l, err) < 0 || start_signing(l, err) < 0) {
 		audit_log_close(l);

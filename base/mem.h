@@ -32,6 +32,8 @@ void mem_close_cleanup(int *fd); // for AUTO_CLOSE: closes *fd if it is >= 0
 	})
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+// What an embedded member is in.
+#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 struct arena_chunk;
 struct arena {

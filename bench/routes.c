@@ -19,7 +19,7 @@
 
 enum { CLIENTS = 4, AT_ONCE = 8, MAX_SAMPLES = 4 << 20 };
 
-static struct rpc_loop *loop;
+static struct loop *loop;
 static const char *address;
 static struct rpc_tls *worker_tls, *client_tls;
 static char image[] = "host:0123456789abcdef0123456789abcdef";
@@ -215,7 +215,7 @@ int main(int argc, char **argv)
 	samples = mem_alloc(MAX_SAMPLES * sizeof *samples);
 	struct token_signer *signer;
 	check(token_signer_read(token_key, &signer, &err), &err, "key");
-	check(rpc_loop_start(&loop, &err), &err, "loop");
+	check(loop_start(&loop, &err), &err, "loop");
 	check(rpc_tls_client(&(struct rpc_tls_config){.ca = ca}, &worker_tls, &err), &err, "tls");
 	check(rpc_tls_client(&(struct rpc_tls_config){.ca = ca, .certificate = pem, .key = key}, &client_tls, &err), &err,
 	      "tls");

@@ -152,7 +152,7 @@ static void at_once(const struct way *way, size_t n, const char *seconds)
 int main(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct runtime *runtimes[2];
 	struct runtime_session *sessions[2];
 	if (argc < 5)
@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 	AUTO_FREE char *extra = mem_printf("%s:/opt/bench", argv[3]);
 	const char *const directories[] = {extra, NULL};
 	struct toolchain_config toolchain = {.extra = directories};
-	if (rpc_loop_start(&loop, &err) < 0)
+	if (loop_start(&loop, &err) < 0)
 		die("loop", &err);
 	for (int i = 0; i < 2; i++) {
 		struct runtime_config config = {
@@ -189,6 +189,6 @@ int main(int argc, char **argv)
 		runtime_session_close(sessions[i]);
 		runtime_free(runtimes[i]);
 	}
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	return 0;
 }

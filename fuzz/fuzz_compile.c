@@ -38,7 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static const char *const none[] = {NULL};
 	static char image[256];
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server *server;
 	struct err err = ERR_INIT;
 	int ends[2];
@@ -54,7 +54,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	mkdir(image, 0700);
 	worker_service_init(&service);
 	toolchain = (struct toolchain_config){.images = directory, .no_host = true};
-	need(rpc_loop_start(&loop, &err), &err);
+	need(loop_start(&loop, &err), &err);
 	struct runtime_config runtime = {
 		.loop = loop, .agent = "/bin/true", .directory = directory, .toolchain = &toolchain};
 	need(runtime_new(ISOLATION_PROCESS, &runtime, &service.runtime, &err), &err);

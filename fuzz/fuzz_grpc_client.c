@@ -6,7 +6,7 @@
 
 #define N_CALLS 3
 
-static struct rpc_loop *loop;
+static struct loop *loop;
 
 static void finish(struct rpc_call *call)
 {

@@ -5,7 +5,7 @@
 #include "proto/coffer.pb-c.h"
 #include "remote/server.h"
 
-static struct rpc_loop *loop;
+static struct loop *loop;
 
 // Takes what is there, and answers with it.
 static void serve(struct rpc_call *call, void *arg)

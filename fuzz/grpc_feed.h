@@ -5,7 +5,7 @@
 #include "remote/transport.h"
 
 #include "base/log.h"
-#include "remote/loop.h"
+#include "loop/loop.h"
 
 #include <stdlib.h>
 #include <string.h>

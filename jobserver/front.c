@@ -371,7 +371,7 @@ static int run_as_jobserver(struct run *r)
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	fflush(NULL);
 	pid_t pid = spawn(r);
-	int status = pid < 0 ? err_errno(&err, "cannot start '%s'", r->f->argv[0]) : server_run(r->server, pid, &err);
+	int status = pid < 0 ? err_errno(&err, "cannot start '%s'", r->f->argv[0]) : server_run(r->server, pid);
 	if (status < 0) {
 		say("%s", err.text);
 		if (pid > 0) {

@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "jobserver/tree.h"
+#include "loop/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@
 enum {
 	MOST_CONNS = 8192,
 	SPARE_FDS = 64,
-	EVENTS_AT_ONCE = 256,
+	ACCEPT_AT_ONCE = 256,
 	TICK_MS = 200,
 	IDLE_MS = 50, // a token of the parent that nobody uses is given back after this long
 	LONGEST_PAUSE_MS = 400,
@@ -33,15 +33,9 @@ enum {
 	LOOK_LATER_MS = 10000, // nothing was wrong
 };
 
-struct source {
-	int fd; // -1: closed; events that were already fetched are dropped
-	void (*on)(struct server *s, struct source *src);
-	struct conn *conn;
-	bool watched;
-};
-
 struct conn {
-	struct source sock, proc; // proc: a gate's process
+	struct loop_source sock, proc; // proc: a gate's process; fd -1: none
+	struct server *server;
 	pid_t pid;
 	struct client client;
 	struct conn *prev, *next;
@@ -52,8 +46,8 @@ struct server {
 	struct pool pool;
 	struct clients clients;
 	struct clients_io io;
-	int epoll;
-	struct source listener, back, fifo, parent, signals;
+	struct loop *loop;
+	struct loop_source listener, back, fifo, parent, signals; // fd -1: none
 	struct sockaddr_un addr;
 	struct conn *conns, *dead;
 	unsigned n_conns, most_conns;
@@ -71,16 +65,14 @@ struct server {
 
 // ---- descriptors ----
 
-static void watch(struct server *s, struct source *src, bool on)
+// What can't be watched now is asked for again when the next events are settled.
+static void watch(const struct server *s, struct loop_source *src, bool on)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = src};
-	if (src->fd < 0 || src->watched == on)
-		return;
-	if (epoll_ctl(s->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, src->fd, &ev) == 0)
-		src->watched = on;
+	if (src->fd >= 0)
+		loop_watch(s->loop, src, on ? EPOLLIN : 0, NULL);
 }
 
-static void source_close(struct server *s, struct source *src)
+static void source_close(struct server *s, struct loop_source *src)
 {
 	if (src->fd < 0)
 		return;
@@ -99,7 +91,7 @@ static void conn_free(struct server *s, struct conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	s->n_conns--;
-	// Events of this round may still point to it.
+	// Events of this turn may still point to it.
 	c->next = s->dead;
 	s->dead = c;
 	watch(s, &s->listener, true);
@@ -113,7 +105,7 @@ static void conn_end(struct server *s, struct conn *c)
 
 static struct conn *conn_of(struct client *c)
 {
-	return (struct conn *)((char *)c - offsetof(struct conn, client));
+	return CONTAINER_OF(c, struct conn, client);
 }
 
 // ---- what the clients need from us ----
@@ -146,16 +138,18 @@ static void io_go(void *ctx, struct client *client)
 	say(conn_of(client), &(const char){LEASE_MSG_GO}, 1);
 }
 
-static void on_process_end(struct server *s, struct source *src)
+static void on_process_end(struct loop_source *src, uint32_t events)
 {
-	conn_end(s, src->conn);
+	struct conn *c = CONTAINER_OF(src, struct conn, proc);
+	(void)events;
+	conn_end(c->server, c);
 }
 
 // A gate's slot lasts as long as its process: the connection cannot tell, since a background process that the command
 // leaves behind would keep it open, and the command itself closes it by exec.
 static void follow_process(struct server *s, struct conn *c)
 {
-	c->proc = (struct source){.fd = (int)syscall(SYS_pidfd_open, c->pid, 0), .on = on_process_end, .conn = c};
+	c->proc = (struct loop_source){.fd = (int)syscall(SYS_pidfd_open, c->pid, 0), .ready = on_process_end};
 	watch(s, &c->proc, true);
 }
 
@@ -187,10 +181,13 @@ static void io_greet(void *ctx, struct client *client, enum lease_role role, con
 
 // ---- events ----
 
-static void on_conn(struct server *s, struct source *src)
+static void on_conn(struct loop_source *src, uint32_t events)
 {
-	struct conn *c = src->conn;
+	struct conn *c = CONTAINER_OF(src, struct conn, sock);
+	struct server *s = c->server;
 	uint8_t bytes[64];
+	(void)events;
+	s->clients.now_ms = clock_ms();
 	ssize_t n = recv(src->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -213,8 +210,9 @@ static void accept_one(struct server *s, int fd)
 	struct conn *c = mem_alloc(sizeof *c);
 	client_init(&c->client);
 	c->pid = peer.pid;
-	c->sock = (struct source){.fd = fd, .on = on_conn, .conn = c};
-	c->proc = (struct source){.fd = -1};
+	c->server = s;
+	c->sock = (struct loop_source){.fd = fd, .ready = on_conn};
+	c->proc = (struct loop_source){.fd = -1};
 	c->next = s->conns;
 	if (c->next)
 		c->next->prev = c;
@@ -223,9 +221,11 @@ static void accept_one(struct server *s, int fd)
 	watch(s, &c->sock, true);
 }
 
-static void on_listener(struct server *s, struct source *src)
+static void on_listener(struct loop_source *src, uint32_t events)
 {
-	for (int i = 0; i < EVENTS_AT_ONCE && s->n_conns < s->most_conns; i++) {
+	struct server *s = CONTAINER_OF(src, struct server, listener);
+	(void)events;
+	for (int i = 0; i < ACCEPT_AT_ONCE && s->n_conns < s->most_conns; i++) {
 		int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0)
 			break;
@@ -236,29 +236,33 @@ static void on_listener(struct server *s, struct source *src)
 		watch(s, src, false);
 }
 
-static void on_back(struct server *s, struct source *src)
+static void on_back(struct loop_source *src, uint32_t events)
 {
-	(void)src;
+	struct server *s = CONTAINER_OF(src, struct server, back);
+	(void)events;
 	unsigned n = pool_back(&s->pool);
 	books_back(&s->clients.books, n);
 	s->clients.figures.moves += n;
 }
 
-static void on_fifo(struct server *s, struct source *src)
+static void on_fifo(struct loop_source *src, uint32_t events)
 {
-	(void)s, (void)src; // settling takes the token
+	(void)src, (void)events; // settling takes the token
 }
 
-static void on_parent(struct server *s, struct source *src)
+static void on_parent(struct loop_source *src, uint32_t events)
 {
-	(void)src;
+	struct server *s = CONTAINER_OF(src, struct server, parent);
+	(void)events;
 	if (parent_take(s->o.parent))
 		s->clients.books.limit++;
 }
 
-static void on_signals(struct server *s, struct source *src)
+static void on_signals(struct loop_source *src, uint32_t events)
 {
+	struct server *s = CONTAINER_OF(src, struct server, signals);
 	struct signalfd_siginfo si;
+	(void)events;
 	while (read(src->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGCHLD && waitpid(s->tool, &s->status, WNOHANG) == s->tool)
 			s->ended = true;
@@ -402,22 +406,13 @@ static int wait_ms(const struct server *s)
 	return first == INT64_MAX ? -1 : first <= now ? 0 : first - now > INT_MAX ? INT_MAX : (int)(first - now);
 }
 
-int server_run(struct server *s, pid_t tool, struct err *err)
+int server_run(struct server *s, pid_t tool)
 {
 	s->tool = tool;
 	s->ended = waitpid(tool, &s->status, WNOHANG) == tool;
 	settle(s, true);
 	while (!s->ended) {
-		struct epoll_event events[EVENTS_AT_ONCE];
-		int n = epoll_wait(s->epoll, events, EVENTS_AT_ONCE, wait_ms(s));
-		if (n < 0 && errno != EINTR)
-			return err_errno(err, "cannot wait for events");
-		s->clients.now_ms = clock_ms();
-		for (int i = 0; i < n; i++) {
-			struct source *src = events[i].data.ptr;
-			if (src->fd >= 0 && src->on)
-				src->on(s, src);
-		}
+		int n = loop_turn(s->loop, wait_ms(s));
 		settle(s, n > 0);
 	}
 	return s->status;
@@ -461,7 +456,7 @@ static int catch_signals(struct server *s, struct err *err)
 		sigaddset(&set, caught[i]);
 	sigprocmask(SIG_BLOCK, &set, &s->old_mask);
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &s->old_pipe);
-	s->signals = (struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .on = on_signals};
+	s->signals = (struct loop_source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signals};
 	return s->signals.fd < 0 ? err_errno(err, "cannot wait for signals") : 0;
 }
 
@@ -474,7 +469,7 @@ static int listen_there(struct server *s, struct err *err)
 		return err_set(err, ERR_LIMIT, "the folder's name '%s' is too long for a socket", s->o.dir);
 	}
 	s->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	s->listener.on = on_listener;
+	s->listener.ready = on_listener;
 	if (s->listener.fd < 0 || bind(s->listener.fd, (struct sockaddr *)&s->addr, sizeof s->addr) < 0 ||
 	    listen(s->listener.fd, SOMAXCONN) < 0)
 		return err_errno(err, "cannot listen at '%s'", s->addr.sun_path);
@@ -484,16 +479,14 @@ static int listen_there(struct server *s, struct err *err)
 static int start(struct server *s, struct err *err)
 {
 	raise_limits(s);
-	if (pool_open(&s->pool, s->o.kind, s->o.dir, err) < 0 || catch_signals(s, err) < 0 || listen_there(s, err) < 0)
+	if (pool_open(&s->pool, s->o.kind, s->o.dir, err) < 0 || catch_signals(s, err) < 0 || listen_there(s, err) < 0 ||
+	    loop_new(&s->loop, err) < 0)
 		return -1;
-	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll < 0)
-		return err_errno(err, "cannot make an epoll");
-	s->back = (struct source){.fd = s->pool.back_fd, .on = on_back};
-	s->fifo = (struct source){.fd = s->pool.kind == POOL_FIFO ? s->pool.unread_fd : -1, .on = on_fifo};
-	s->parent = (struct source){.fd = s->o.parent ? s->o.parent->r : -1, .on = on_parent};
-	watch(s, &s->listener, true);
-	watch(s, &s->signals, true);
+	s->back = (struct loop_source){.fd = s->pool.back_fd, .ready = on_back};
+	s->fifo = (struct loop_source){.fd = s->pool.kind == POOL_FIFO ? s->pool.unread_fd : -1, .ready = on_fifo};
+	s->parent = (struct loop_source){.fd = s->o.parent ? s->o.parent->r : -1, .ready = on_parent};
+	if (loop_watch(s->loop, &s->listener, EPOLLIN, err) < 0 || loop_watch(s->loop, &s->signals, EPOLLIN, err) < 0)
+		return -1;
 	watch(s, &s->back, true);
 	return 0;
 }
@@ -502,7 +495,7 @@ struct server *server_open(const struct server_options *o, struct err *err)
 {
 	struct server *s = mem_alloc(sizeof *s);
 	s->o = *o;
-	s->epoll = s->listener.fd = s->signals.fd = s->back.fd = s->fifo.fd = s->parent.fd = -1;
+	s->listener.fd = s->signals.fd = s->back.fd = s->fifo.fd = s->parent.fd = -1;
 	s->pool = (struct pool)POOL_INIT;
 	sigprocmask(SIG_BLOCK, NULL, &s->old_mask);
 	sigaction(SIGPIPE, NULL, &s->old_pipe);
@@ -545,11 +538,12 @@ void server_close(struct server *s)
 	}
 	source_close(s, &s->listener);
 	source_close(s, &s->signals);
+	if (s->loop)
+		loop_free(s->loop);
 	if (s->addr.sun_path[0])
 		unlink(s->addr.sun_path);
 	if (s->o.parent)
 		parent_close(s->o.parent);
-	mem_close_cleanup(&s->epoll);
 	pool_close(&s->pool);
 	sigaction(SIGPIPE, &s->old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);

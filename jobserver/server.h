@@ -1,6 +1,6 @@
 // The front end's loop: the jobserver of one build, from before its tool starts until the tool has ended.
 //
-// One thread and one epoll. It owns the pool of tokens, the socket for launchers (in the private directory of the build),
+// One thread, which turns its loop by hand. It owns the pool of tokens, the socket for launchers (in the private directory of the build),
 // the signals, and in a foreign jobserver the tokens taken from there. Every event is first entered in the books
 // (clients.h) and then settled, so that no token is put and no launcher let go before all that is known is counted.
 //
@@ -38,7 +38,7 @@ struct server *server_open(const struct server_options *o, struct err *err);
 const char *server_auth(const struct server *s);   // for MAKEFLAGS; "" behind a gate
 const char *server_socket(const struct server *s); // for COFFER_JOBSERVER
 void server_before_exec(const struct server *s);   // in the child: signals, limits and descriptors as the tool expects
-int server_run(struct server *s, pid_t tool, struct err *err); // until the tool has ended: its status as of waitpid
+int server_run(struct server *s, pid_t tool);      // until the tool has ended: its status as of waitpid
 struct server_status server_status(const struct server *s);
 void server_close(struct server *s); // gives tokens back, removes socket and fifo; closing lets every launcher go on
 

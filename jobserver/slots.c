@@ -1,6 +1,7 @@
 #include "jobserver/slots.h"
 
-#include <time.h>
+#include "base/clock.h"
+#include "base/cond.h"
 
 enum { TELL_MS = 1000 };
 
@@ -34,37 +35,19 @@ static void leave_queue(struct slots *s, struct slots_waiter *w)
 		s->last = at;
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 // The lock is held, but while `tell` runs.
 static bool wait_for_turn(struct slots *s, int64_t limit_ms, slots_tell_fn tell, void *ctx)
 {
 	struct slots_waiter w = {.granted = false, .next = NULL};
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w.turn, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&w.turn);
 	*s->last = &w;
 	// It waits in here, and is out of the list before it returns.
 	// cppcheck-suppress autoVariables
 	s->last = &w.next;
 	for (bool goes_on = true; !w.granted && goes_on && limit_ms > 0; limit_ms -= TELL_MS) {
-		struct timespec end = in_ms(limit_ms < TELL_MS ? limit_ms : TELL_MS);
-		int rc = 0;
-		while (!w.granted && rc == 0)
-			rc = pthread_cond_timedwait(&w.turn, &s->lock, &end);
+		int64_t end = clock_ms() + (limit_ms < TELL_MS ? limit_ms : TELL_MS);
+		while (!w.granted && cond_wait_until(&w.turn, &s->lock, end))
+			;
 		if (w.granted || !tell)
 			continue;
 		pthread_mutex_unlock(&s->lock);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/path.h"
@@ -366,13 +367,10 @@ static void follow(struct run *r)
 // In the calling thread, while another one traces.
 static void watch_time(struct run *r)
 {
-	struct timespec until;
 	int64_t end = clock_ms() + r->o->time_limit_ms;
 	pthread_mutex_lock(&r->lock);
 	while (!r->is_over) {
-		until = (struct timespec){end / 1000, end % 1000 * 1000000};
-		pthread_cond_timedwait(&r->ended, &r->lock, &until);
-		if (r->is_over || clock_ms() < end)
+		if (cond_wait_until(&r->ended, &r->lock, end) || r->is_over)
 			continue;
 		// Again and again: a process that was just made is not known yet.
 		r->timed_out = true;
@@ -490,11 +488,7 @@ int observe_run(struct observe *o, struct arena *a, struct err *err)
 	}
 	struct run *r = mem_alloc(sizeof *r);
 	*r = (struct run){.o = o, .a = a, .err = err, .filter = filter};
-	pthread_condattr_t by_monotonic;
-	pthread_condattr_init(&by_monotonic);
-	pthread_condattr_setclock(&by_monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->ended, &by_monotonic);
-	pthread_condattr_destroy(&by_monotonic);
+	cond_init(&r->ended);
 	pthread_mutex_init(&r->lock, NULL);
 	o->looks = NULL;
 	o->n_looks = 0;

@@ -1,6 +1,7 @@
 #include "remote/call.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "remote/codec.h"
 #include "remote/grpc.h"
@@ -75,7 +76,7 @@ void limits_fill(struct rpc_limits *l, bool is_server)
 	l->connection_window = l->connection_window > INT32_MAX ? INT32_MAX : l->connection_window;
 }
 
-static void call_attend_nowhere(struct note *n)
+static void call_attend_nowhere(struct loop_note *n)
 {
 	call_unref(CONTAINER_OF(n, struct rpc_call, note));
 }
@@ -93,7 +94,7 @@ void call_discard(struct rpc_call *call)
 		call->in = IN_DISCARDED;
 }
 
-struct rpc_call *call_new(struct rpc_loop *loop, bool is_server, const struct rpc_limits *limits)
+struct rpc_call *call_new(struct loop *loop, bool is_server, const struct rpc_limits *limits)
 {
 	struct rpc_call *call = mem_alloc(sizeof *call);
 	atomic_init(&call->refs, 1);
@@ -110,7 +111,7 @@ struct rpc_call *call_new(struct rpc_loop *loop, bool is_server, const struct rp
 	call->serving.peer_accepts = 1u << RPC_IDENTITY;
 	call->cancel_fd = -1;
 	pthread_mutex_init(&call->lock, NULL);
-	monotonic_cond_init(&call->change);
+	cond_init(&call->change);
 	return call;
 }
 
@@ -252,7 +253,7 @@ int call_queue(struct rpc_call *call, struct chunk *plain, bool is_last, struct 
 	pthread_mutex_lock(&call->lock);
 	call->n_senders++;
 	while (!call->is_over && call->out < OUT_ENDED && !may_queue(call, c->len))
-		monotonic_wait(&call->change, &call->lock, -1);
+		cond_wait_until(&call->change, &call->lock, -1);
 	call->n_senders--;
 	if (call->is_over || call->out >= OUT_ENDED) {
 		rc = cannot_send(call, err);
@@ -352,7 +353,7 @@ static int take_message(struct rpc_call *call, int timeout_ms, struct message **
 	int rc = 1;
 	pthread_mutex_lock(&call->lock);
 	while (!has_news(call) && in_time)
-		in_time = monotonic_wait(&call->change, &call->lock, until);
+		in_time = cond_wait_until(&call->change, &call->lock, until);
 	struct message *m = call->is_server && call->is_over ? NULL : call->inbox;
 	if (m) {
 		size_t n = message_wire_size(m);
@@ -549,7 +550,7 @@ const struct rpc_status *rpc_wait_status(struct rpc_call *call)
 	call_post(call);
 	pthread_mutex_lock(&call->lock);
 	while (!call->is_over)
-		monotonic_wait(&call->change, &call->lock, -1);
+		cond_wait_until(&call->change, &call->lock, -1);
 	pthread_mutex_unlock(&call->lock);
 	return &call->status;
 }

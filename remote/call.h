@@ -3,8 +3,8 @@
 #ifndef COFFER_REMOTE_CALL_H
 #define COFFER_REMOTE_CALL_H
 
+#include "loop/loop.h"
 #include "remote/headers.h"
-#include "remote/loop.h"
 #include "remote/message.h"
 #include "remote/shares.h"
 #include "remote/transport.h"
@@ -81,9 +81,9 @@ struct call_serving {
 struct rpc_call {
 	atomic_int refs;
 	bool is_server;
-	struct rpc_loop *loop;
-	struct link *link; // NULL until the connection is there
-	struct note note;  // "look at this call"
+	struct loop *loop;
+	struct link *link;     // NULL until the connection is there
+	struct loop_note note; // "look at this call"
 	char *path;
 	uint32_t send_bytes, message_bytes;
 	atomic_llong deadline_at; // clock_ms(); -1: none
@@ -124,7 +124,7 @@ struct rpc_call {
 	void *on_cancel_arg;
 };
 
-struct rpc_call *call_new(struct rpc_loop *loop, bool is_server, const struct rpc_limits *limits);
+struct rpc_call *call_new(struct loop *loop, bool is_server, const struct rpc_limits *limits);
 struct rpc_call *call_ref(struct rpc_call *call);
 void call_unref(struct rpc_call *call);
 void call_post(struct rpc_call *call);

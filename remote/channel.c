@@ -3,6 +3,7 @@
 #include "remote/grpc.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ void channel_unref(struct rpc_channel *ch)
 	free(ch);
 }
 
-static void release_attend(struct note *n)
+static void release_attend(struct loop_note *n)
 {
 	struct rpc_channel *ch = CONTAINER_OF(n, struct rpc_channel, release);
 	if (ch->conn)
@@ -112,7 +113,7 @@ static void start_conn(void *arg)
 	conn_start(c, NULL);
 }
 
-struct rpc_channel *channel_new(struct rpc_loop *loop, struct transport *t, const struct rpc_channel_config *config,
+struct rpc_channel *channel_new(struct loop *loop, struct transport *t, const struct rpc_channel_config *config,
 				const char *address)
 {
 	struct rpc_channel *ch = mem_alloc(sizeof *ch);
@@ -129,12 +130,12 @@ struct rpc_channel *channel_new(struct rpc_loop *loop, struct transport *t, cons
 	ch->authority = mem_strdup(config && config->authority ? config->authority : address);
 	ch->has_tls = config && config->tls;
 	pthread_mutex_init(&ch->lock, NULL);
-	monotonic_cond_init(&ch->change);
+	cond_init(&ch->change);
 	loop_run(loop, start_conn, &start);
 	return ch;
 }
 
-int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_config *config, struct rpc_channel **out,
+int rpc_channel_adopt(struct loop *loop, int fd, const struct rpc_channel_config *config, struct rpc_channel **out,
 		      struct err *err)
 {
 	if (net_set_nonblocking(fd, err)) {
@@ -162,7 +163,7 @@ int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_co
 
 // ---- calls --------------------------------------------------------------------------------------------------------------
 
-static void client_call_attend(struct note *n)
+static void client_call_attend(struct loop_note *n)
 {
 	struct rpc_call *call = CONTAINER_OF(n, struct rpc_call, note);
 	if (call->state == CALL_NEW && !call->conn) {

@@ -9,8 +9,8 @@ enum channel_state { CHANNEL_CONNECTING, CHANNEL_READY, CHANNEL_FAILED };
 struct rpc_channel {
 	atomic_int handles; // of users; without any, the connection ends with its last call
 	atomic_int refs;    // of memory: the handles as one, the connection, the calls
-	struct rpc_loop *loop;
-	struct note release;
+	struct loop *loop;
+	struct loop_note release;
 	struct conn *conn; // the loop's; NULL: gone
 	struct link *link;
 	struct rpc_limits limits;
@@ -26,7 +26,7 @@ struct rpc_channel {
 };
 
 // Takes the transport over. The state is CHANNEL_CONNECTING until the peer's SETTINGS have come.
-struct rpc_channel *channel_new(struct rpc_loop *loop, struct transport *t, const struct rpc_channel_config *config,
+struct rpc_channel *channel_new(struct loop *loop, struct transport *t, const struct rpc_channel_config *config,
 				const char *address);
 
 #endif

@@ -20,7 +20,7 @@
 // Frames that nghttp2 has queued: a peer that makes us answer and does not read would pile them up.
 #define MAX_QUEUED_FRAMES 20000
 
-static void conn_settle(struct settling *s);
+static void conn_settle(struct loop_settling *s);
 
 // ---- the end ------------------------------------------------------------------------------------------------------------
 
@@ -77,8 +77,7 @@ void conn_fail(struct conn *c, const char *text)
 		channel_is_unusable(c, text);
 	lose_calls(c, text);
 	timer_clear(&c->loop->timers, &c->tick);
-	if (c->source.ready)
-		loop_unwatch(c->loop, &c->source);
+	loop_watch(c->loop, &c->source, 0, NULL);
 	c->transport->ops->free(c->transport);
 	c->transport = NULL;
 	loop_move_out(&c->resident);
@@ -107,7 +106,7 @@ static void linger(struct conn *c, const char *text)
 		return;
 	}
 	c->state = CONN_LINGERING;
-	loop_rewatch(c->loop, &c->source, EPOLLIN);
+	loop_watch(c->loop, &c->source, EPOLLIN, NULL);
 	timer_set(&c->loop->timers, &c->tick, clock_ms() + LINGER_MS);
 }
 
@@ -247,7 +246,7 @@ static void say_fault(struct conn *c)
 }
 
 // The end of a turn: writes, and sees whether the connection is at its end.
-static void conn_settle(struct settling *s)
+static void conn_settle(struct loop_settling *s)
 {
 	struct conn *c = CONTAINER_OF(s, struct conn, settling);
 	if (c->state == CONN_DEAD) {
@@ -273,7 +272,7 @@ static void conn_settle(struct settling *s)
 		conn_fail(c, "the peer does not read the answers to what it sends");
 	} else {
 		bool wants_out = c->unsent || c->transport->wants_write;
-		loop_rewatch(c->loop, &c->source, EPOLLIN | (wants_out ? (uint32_t)EPOLLOUT : 0));
+		loop_watch(c->loop, &c->source, EPOLLIN | (wants_out ? (uint32_t)EPOLLOUT : 0), NULL);
 	}
 }
 
@@ -333,7 +332,7 @@ static void conn_shake(struct conn *c)
 		return;
 	}
 	if (rc == 0) {
-		loop_rewatch(c->loop, &c->source, EPOLLIN | (c->transport->wants_write ? (uint32_t)EPOLLOUT : 0));
+		loop_watch(c->loop, &c->source, EPOLLIN | (c->transport->wants_write ? (uint32_t)EPOLLOUT : 0), NULL);
 		return;
 	}
 	c->transport->ops->describe(c->transport, &c->link->identity);
@@ -347,7 +346,7 @@ static void conn_shake(struct conn *c)
 		conn_read(c);
 }
 
-static void conn_events(struct source *s, uint32_t events)
+static void conn_events(struct loop_source *s, uint32_t events)
 {
 	struct conn *c = CONTAINER_OF(s, struct conn, source);
 	switch (c->state) {
@@ -391,12 +390,12 @@ static void conn_tick(struct timer *t)
 		conn_read(c);
 }
 
-static void conn_evict(struct resident *r)
+static void conn_evict(struct loop_resident *r)
 {
 	conn_fail(CONTAINER_OF(r, struct conn, resident), "the program is ending");
 }
 
-struct conn *conn_new(struct rpc_loop *loop, struct transport *t, const struct rpc_limits *limits, bool is_server)
+struct conn *conn_new(struct loop *loop, struct transport *t, const struct rpc_limits *limits, bool is_server)
 {
 	struct conn *c = mem_alloc(sizeof *c);
 	c->loop = loop;
@@ -419,7 +418,6 @@ int conn_start(struct conn *c, struct err *err)
 {
 	c->source.ready = conn_events;
 	if (loop_watch(c->loop, &c->source, EPOLLIN, err)) {
-		c->source.ready = NULL;
 		conn_fail(c, "cannot watch the connection");
 		return -1;
 	}

@@ -27,11 +27,11 @@ struct guard {
 };
 
 struct conn {
-	struct source source;
-	struct settling settling;
+	struct loop_source source;
+	struct loop_settling settling;
 	struct timer tick;
-	struct resident resident;
-	struct rpc_loop *loop;
+	struct loop_resident resident;
+	struct loop *loop;
 	struct transport *transport;
 	nghttp2_session *session;
 	struct link *link;
@@ -73,7 +73,7 @@ struct conn {
 };
 
 // Takes over the transport, whose descriptor is connected.
-struct conn *conn_new(struct rpc_loop *loop, struct transport *t, const struct rpc_limits *limits, bool is_server);
+struct conn *conn_new(struct loop *loop, struct transport *t, const struct rpc_limits *limits, bool is_server);
 // Begins to watch it. When it fails, the connection is dead.
 int conn_start(struct conn *c, struct err *err);
 void conn_dirty(struct conn *c); // there is something to be written at the end of this turn

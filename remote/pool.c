@@ -1,8 +1,9 @@
 #include "remote/pool.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/mem.h"
-#include "remote/loop.h"
+#include "loop/loop.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -43,11 +44,11 @@ static void *wait_for_item(struct pool *p)
 	bool in_time = true;
 	if (p->stopping)
 		return NULL;
-	monotonic_cond_init(&me.wake);
+	cond_init(&me.wake);
 	// cppcheck-suppress autoVariables
 	p->idle = &me; // until it is given something, or forgotten below
 	while (!me.item && in_time && !p->stopping)
-		in_time = monotonic_wait(&me.wake, &p->lock, until);
+		in_time = cond_wait_until(&me.wake, &p->lock, until);
 	if (!me.item)
 		forget_idler(p, &me);
 	pthread_cond_destroy(&me.wake);
@@ -113,7 +114,7 @@ struct pool *pool_new(void (*work)(void *item), size_t stack_bytes)
 	struct pool *p = mem_alloc(sizeof *p);
 	p->work = work;
 	pthread_mutex_init(&p->lock, NULL);
-	monotonic_cond_init(&p->gone);
+	cond_init(&p->gone);
 	pthread_attr_init(&p->attr);
 	pthread_attr_setdetachstate(&p->attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&p->attr,
@@ -128,7 +129,7 @@ void pool_free(struct pool *p)
 	for (struct idler *i = p->idle; i; i = i->next)
 		pthread_cond_signal(&i->wake);
 	while (p->n_threads)
-		monotonic_wait(&p->gone, &p->lock, -1);
+		cond_wait_until(&p->gone, &p->lock, -1);
 	pthread_mutex_unlock(&p->lock);
 	pthread_attr_destroy(&p->attr);
 	pthread_cond_destroy(&p->gone);

@@ -12,13 +12,13 @@
 #define COFFER_REMOTE_RPC_H
 
 #include "base/err.h"
+#include "loop/loop.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct rpc_loop;
 struct rpc_channel;
 struct rpc_call;
 struct rpc_server;
@@ -81,12 +81,6 @@ struct rpc_limits {
 	uint32_t stack_bytes; // of a thread that serves a call; 256 KiB, of which only what is touched counts
 };
 
-// ---- the loop -----------------------------------------------------------------------------------------------------------
-
-int rpc_loop_start(struct rpc_loop **loop, struct err *err);
-// Ends the thread. Release or free every channel, call and server of it before.
-void rpc_loop_stop(struct rpc_loop *loop);
-
 // ---- the other side -----------------------------------------------------------------------------------------------------
 
 // Lives as long as the call or channel it was asked of.
@@ -115,10 +109,10 @@ struct rpc_channel_config {
 };
 
 // "host:port", "[v6]:port", "unix:PATH". Sleeps until both sides have shaken hands. NULL config: the defaults.
-int rpc_connect(struct rpc_loop *loop, const char *address, const struct rpc_channel_config *config, int timeout_ms,
+int rpc_connect(struct loop *loop, const char *address, const struct rpc_channel_config *config, int timeout_ms,
 		struct rpc_channel **channel, struct err *err);
 // Takes over a connected descriptor (socket pair, vsock, serial port), also when it fails. No TLS. Does not sleep.
-int rpc_channel_adopt(struct rpc_loop *loop, int fd, const struct rpc_channel_config *config, struct rpc_channel **channel,
+int rpc_channel_adopt(struct loop *loop, int fd, const struct rpc_channel_config *config, struct rpc_channel **channel,
 		      struct err *err);
 // Connected, and the peer has not said goodbye: rpc_call_start is worth a try.
 bool rpc_channel_is_usable(const struct rpc_channel *channel);
@@ -220,8 +214,7 @@ struct rpc_server_config {
 };
 
 // Serves grpc.health.v1.Health besides, without asking admit. `config` is copied but for the methods.
-int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config, struct rpc_server **server,
-		   struct err *err);
+int rpc_server_new(struct loop *loop, const struct rpc_server_config *config, struct rpc_server **server, struct err *err);
 #define RPC_ADDRESS_MAX 256
 // "host:port" (port 0: any free one), "[v6]:port", "unix:PATH" (mode 0600; a dead socket there is replaced). As often as
 // wanted. tls NULL: plain text. `bound` (may be NULL) is the address with its port.

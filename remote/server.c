@@ -1,6 +1,7 @@
 #include "remote/server.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -293,7 +294,7 @@ static void take_connection(struct listener *l, int fd, const struct net_address
 	add_conn(l->server, t, from, name);
 }
 
-static void listener_ready(struct source *source, uint32_t events)
+static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct listener *l = CONTAINER_OF(source, struct listener, source);
 	(void)events;
@@ -304,7 +305,7 @@ static void listener_ready(struct source *source, uint32_t events)
 			take_connection(l, fd, &from);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			tell_refusal(l->server, "", "cannot accept a connection", strerror(errno));
-			loop_rewatch(l->server->loop, source, 0);
+			loop_watch(l->server->loop, source, 0, NULL);
 			timer_set(&l->server->loop->timers, &l->pause, clock_ms() + NO_DESCRIPTORS_MS);
 			return;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
@@ -316,7 +317,9 @@ static void listener_ready(struct source *source, uint32_t events)
 static void listener_goes_on(struct timer *t)
 {
 	struct listener *l = CONTAINER_OF(t, struct listener, pause);
-	loop_rewatch(l->server->loop, &l->source, EPOLLIN);
+	struct err err = ERR_INIT;
+	if (loop_watch(l->server->loop, &l->source, EPOLLIN, &err) < 0)
+		tell_refusal(l->server, "", "cannot accept connections", err.text);
 }
 
 struct listen {
@@ -357,7 +360,7 @@ int server_add_listener(struct rpc_server *server, int fd, struct rpc_tls *tls, 
 {
 	struct listener *l = mem_alloc(sizeof *l);
 	struct listen a = {l, err, 0};
-	l->source = (struct source){.fd = fd, .ready = listener_ready};
+	l->source = (struct loop_source){.fd = fd, .ready = listener_ready};
 	l->pause.fire = listener_goes_on;
 	l->server = server;
 	l->tls = tls;
@@ -372,9 +375,9 @@ int server_add_listener(struct rpc_server *server, int fd, struct rpc_tls *tls, 
 static void stop_listening(struct rpc_server *s)
 {
 	for (struct listener *l = s->listeners; l; l = l->next) {
-		if (!l->source.ready)
+		if (l->source.fd < 0)
 			continue;
-		loop_unwatch(s->loop, &l->source);
+		loop_watch(s->loop, &l->source, 0, NULL);
 		timer_clear(&s->loop->timers, &l->pause);
 		close_listener(l);
 	}
@@ -434,7 +437,7 @@ int rpc_server_wait_gone(struct rpc_server *s, int timeout_ms)
 	bool in_time = true;
 	pthread_mutex_lock(&s->lock);
 	while (s->n_conns && in_time)
-		in_time = monotonic_wait(&s->change, &s->lock, until);
+		in_time = cond_wait_until(&s->change, &s->lock, until);
 	int rc = s->n_conns ? -1 : 0;
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -448,7 +451,7 @@ size_t rpc_server_drain(struct rpc_server *s, int grace_ms)
 	loop_run(s->loop, begin_drain, s);
 	pthread_mutex_lock(&s->lock);
 	while ((s->n_conns || s->n_calls) && in_time)
-		in_time = monotonic_wait(&s->change, &s->lock, until);
+		in_time = cond_wait_until(&s->change, &s->lock, until);
 	size_t left = s->n_calls;
 	pthread_mutex_unlock(&s->lock);
 	return left;
@@ -476,7 +479,7 @@ void rpc_server_free(struct rpc_server *s)
 
 // ---- the beginning --------------------------------------------------------------------------------------------------------
 
-int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config, struct rpc_server **out, struct err *err)
+int rpc_server_new(struct loop *loop, const struct rpc_server_config *config, struct rpc_server **out, struct err *err)
 {
 	for (size_t i = 0; i < config->n_methods; i++)
 		if (config->methods[i].path[0] != '/' || !strchr(config->methods[i].path + 1, '/'))
@@ -492,7 +495,7 @@ int rpc_server_new(struct rpc_loop *loop, const struct rpc_server_config *config
 	s->begin = begin_on_thread;
 	s->pool = pool_new(server_serve, s->limits.stack_bytes);
 	pthread_mutex_init(&s->lock, NULL);
-	monotonic_cond_init(&s->change);
+	cond_init(&s->change);
 	health_init(s);
 	*out = s;
 	return 0;

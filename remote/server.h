@@ -9,7 +9,7 @@
 #include "remote/pool.h"
 
 struct listener {
-	struct source source;
+	struct loop_source source;
 	struct timer pause; // when there are no descriptors left
 	struct rpc_server *server;
 	struct rpc_tls *tls;
@@ -26,7 +26,7 @@ struct health {
 };
 
 struct rpc_server {
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server_config config;
 	struct rpc_limits limits;
 	struct pool *pool;

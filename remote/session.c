@@ -77,7 +77,7 @@ static struct rpc_call *call_of(nghttp2_session *session, int32_t stream)
 
 // ---- frames in --------------------------------------------------------------------------------------------------------
 
-static void server_call_attend(struct note *n)
+static void server_call_attend(struct loop_note *n)
 {
 	struct rpc_call *call = CONTAINER_OF(n, struct rpc_call, note);
 	session_attend_call(call);

@@ -35,7 +35,7 @@ struct scheduler {
 	struct settings settings;
 	struct trust_files files;
 	struct rpc_tls *tls;
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server *server;
 	struct admin *admin;
 	struct service service;
@@ -132,7 +132,7 @@ static int start_server(struct scheduler *s, char bound[RPC_ADDRESS_MAX], struct
 			   .stranger_connections = stranger_connections(s),
 			   .connections = (uint32_t)setting_number(&s->settings, SCHEDULER_max_connections)},
 	};
-	if (rpc_tls_server(&tls, &s->tls, err) < 0 || rpc_loop_start(&s->loop, err) < 0 ||
+	if (rpc_tls_server(&tls, &s->tls, err) < 0 || loop_start(&s->loop, err) < 0 ||
 	    rpc_server_new(s->loop, &config, &s->server, err) < 0)
 		return -1;
 	s->service.server = s->server;
@@ -163,7 +163,7 @@ static void stop(struct scheduler *s)
 	if (s->server)
 		rpc_server_free(s->server);
 	if (s->loop)
-		rpc_loop_stop(s->loop);
+		loop_stop(s->loop);
 	rpc_tls_free(s->tls);
 	if (s->has_service)
 		service_release(&s->service);

@@ -1,24 +1,23 @@
 #include "service/admin.h"
-#include "base/clock.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/value.h"
+#include "loop/loop.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct client {
-	int fd; // -1: no client
-	int64_t ends_ms;
+struct admin_client {
+	struct admin *admin;
+	struct loop_source source; // fd -1: no client
+	struct timer end;
 	uint64_t number; // in the order in which they came
 	struct buf in, out;
 	size_t sent;
@@ -28,24 +27,27 @@ struct admin {
 	const struct admin_page *pages;
 	size_t n_pages;
 	void *ctx;
-	int listener, stop_fd;
-	pthread_t thread;
+	struct loop *loop;
+	struct loop_source listener;
+	struct loop_resident resident;
 	uint64_t accepted;
-	struct client clients[ADMIN_MAX_CLIENTS];
+	struct admin_client clients[ADMIN_MAX_CLIENTS];
 };
 
 // ---- one request --------------------------------------------------------------------------------------------------
 
-static void client_close(struct client *c)
+static void client_close(struct admin_client *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
+	if (c->source.fd < 0)
+		return;
+	timer_clear(&c->admin->loop->timers, &c->end);
+	loop_watch(c->admin->loop, &c->source, 0, NULL);
+	close(TAKE_FD(c->source.fd));
 	buf_release(&c->in);
 	buf_release(&c->out);
-	*c = (struct client){.fd = -1};
 }
 
-static void answer(struct client *c, int status, const char *type, const struct buf *body, bool is_head)
+static void answer(struct admin_client *c, int status, const char *type, const struct buf *body, bool is_head)
 {
 	const char *text = status == 200   ? "OK"
 			   : status == 404 ? "Not Found"
@@ -61,7 +63,7 @@ static void answer(struct client *c, int status, const char *type, const struct 
 		buf_add(&c->out, body->data, body->len);
 }
 
-static void answer_error(struct client *c, int status)
+static void answer_error(struct admin_client *c, int status)
 {
 	AUTO_BUF struct buf body = BUF_INIT;
 	buf_addf(&body, "%d\n", status);
@@ -69,7 +71,7 @@ static void answer_error(struct client *c, int status)
 }
 
 // The request line is "METHOD PATH[?QUERY] HTTP/1.x" (RFC 9112 section 3); nothing else of the request matters here.
-static void serve(const struct admin *a, struct client *c)
+static void serve(const struct admin *a, struct admin_client *c)
 {
 	char *line = c->in.data;
 	line[strcspn(line, "\r\n")] = '\0';
@@ -96,10 +98,10 @@ static void serve(const struct admin *a, struct client *c)
 	answer_error(c, 404);
 }
 
-static void client_read(const struct admin *a, struct client *c)
+static void client_read(const struct admin *a, struct admin_client *c)
 {
 	char *to = buf_room(&c->in, 2048);
-	ssize_t n = recv(c->fd, to, 2048, 0);
+	ssize_t n = recv(c->source.fd, to, 2048, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -115,9 +117,9 @@ static void client_read(const struct admin *a, struct client *c)
 		answer_error(c, 431);
 }
 
-static void client_write(struct client *c)
+static void client_write(struct admin_client *c)
 {
-	ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+	ssize_t n = send(c->source.fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		client_close(c);
 		return;
@@ -126,22 +128,22 @@ static void client_write(struct client *c)
 	if (c->sent < c->out.len)
 		return;
 	// A close with unread bytes would reset the connection and might take the answer with it.
-	shutdown(c->fd, SHUT_WR);
+	shutdown(c->source.fd, SHUT_WR);
 	char rest[2048];
-	while (recv(c->fd, rest, sizeof rest, 0) > 0)
+	while (recv(c->source.fd, rest, sizeof rest, 0) > 0)
 		;
 	client_close(c);
 }
 
-// ---- the thread ---------------------------------------------------------------------------------------------------
+// ---- the loop -----------------------------------------------------------------------------------------------------
 
 // A free place, or that of the oldest client that has not asked yet: silent connections shut nobody out.
-static struct client *place_for_one(struct admin *a)
+static struct admin_client *place_for_one(struct admin *a)
 {
-	struct client *oldest = NULL;
+	struct admin_client *oldest = NULL;
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
-		struct client *c = &a->clients[i];
-		if (c->fd < 0)
+		struct admin_client *c = &a->clients[i];
+		if (c->source.fd < 0)
 			return c;
 		if (!c->out.len && (!oldest || c->number < oldest->number))
 			oldest = c;
@@ -149,62 +151,42 @@ static struct client *place_for_one(struct admin *a)
 	return oldest;
 }
 
-static void accept_client(struct admin *a)
+static void client_ready(struct loop_source *source, uint32_t events)
 {
-	int fd = accept4(a->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct admin_client *c = CONTAINER_OF(source, struct admin_client, source);
+	(void)events;
+	if (!c->out.len)
+		client_read(c->admin, c);
+	if (c->source.fd >= 0 && c->out.len)
+		client_write(c);
+	if (c->source.fd >= 0 && loop_watch(c->admin->loop, &c->source, c->out.len ? EPOLLOUT : EPOLLIN, NULL) < 0)
+		client_close(c);
+}
+
+static void client_times_out(struct timer *t)
+{
+	client_close(CONTAINER_OF(t, struct admin_client, end));
+}
+
+static void listener_ready(struct loop_source *source, uint32_t events)
+{
+	struct admin *a = CONTAINER_OF(source, struct admin, listener);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	(void)events;
 	if (fd < 0)
 		return;
-	struct client *c = place_for_one(a);
+	struct admin_client *c = place_for_one(a);
 	if (!c) {
 		close(fd);
 		return;
 	}
 	client_close(c);
-	*c = (struct client){.fd = fd, .ends_ms = clock_ms() + ADMIN_TIMEOUT_MS, .number = ++a->accepted};
-	client_read(a, c); // who asks has often done so by now, and is not in the way of others
-	if (c->fd >= 0 && c->out.len)
-		client_write(c);
-}
-
-// Fills in what to wait for; returns for how long.
-static int prepare(struct admin *a, struct pollfd *fds)
-{
-	int64_t now = clock_ms(), wait = -1;
-	fds[0] = (struct pollfd){.fd = a->stop_fd, .events = POLLIN};
-	fds[1] = (struct pollfd){.fd = a->listener, .events = POLLIN};
-	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
-		struct client *c = &a->clients[i];
-		if (c->fd >= 0 && c->ends_ms <= now)
-			client_close(c);
-		fds[2 + i] = (struct pollfd){.fd = c->fd, .events = c->out.len ? POLLOUT : POLLIN};
-		if (c->fd >= 0 && (wait < 0 || c->ends_ms - now < wait))
-			wait = c->ends_ms - now;
-	}
-	return (int)wait;
-}
-
-static void *run(void *arg)
-{
-	struct admin *a = arg;
-	struct pollfd fds[2 + ADMIN_MAX_CLIENTS];
-	for (;;) {
-		int wait = prepare(a, fds);
-		if (poll(fds, 2 + ADMIN_MAX_CLIENTS, wait) <= 0)
-			continue;
-		if (fds[0].revents)
-			return NULL;
-		for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++) {
-			struct client *c = &a->clients[i];
-			if (c->fd < 0 || !fds[2 + i].revents)
-				continue;
-			if (!c->out.len)
-				client_read(a, c);
-			if (c->fd >= 0 && c->out.len)
-				client_write(c);
-		}
-		if (fds[1].revents)
-			accept_client(a);
-	}
+	*c = (struct admin_client){.admin = a,
+				   .source = {.fd = fd, .ready = client_ready},
+				   .end = {.fire = client_times_out},
+				   .number = ++a->accepted};
+	timer_set(&a->loop->timers, &c->end, clock_ms() + ADMIN_TIMEOUT_MS);
+	client_ready(&c->source, EPOLLIN); // who asks has often done so by now, and is not in the way of others
 }
 
 static int listen_at(const char *address, char bound[ADMIN_ADDRESS_MAX], struct err *err)
@@ -237,41 +219,53 @@ static int listen_at(const char *address, char bound[ADMIN_ADDRESS_MAX], struct 
 	return fd;
 }
 
-// With all signals blocked: they belong to the main thread.
-static int start_thread(struct admin *a, struct err *err)
+static void evict(struct loop_resident *r)
 {
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	errno = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return errno ? err_errno(err, "cannot start a thread") : 0;
+	struct admin *a = CONTAINER_OF(r, struct admin, resident);
+	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++)
+		client_close(&a->clients[i]);
+	loop_watch(a->loop, &a->listener, 0, NULL);
+	loop_move_out(r);
 }
 
 static void admin_free(struct admin *a)
 {
-	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++)
-		client_close(&a->clients[i]);
-	if (a->listener >= 0)
-		close(a->listener);
-	if (a->stop_fd >= 0)
-		close(a->stop_fd);
+	if (a->loop)
+		loop_stop(a->loop);
+	if (a->listener.fd >= 0)
+		close(a->listener.fd);
 	free(a);
+}
+
+struct begin {
+	struct admin *admin;
+	struct err *err;
+	int rc;
+};
+
+static void begin(void *arg)
+{
+	struct begin *b = arg;
+	loop_move_in(b->admin->loop, &b->admin->resident);
+	b->rc = loop_watch(b->admin->loop, &b->admin->listener, EPOLLIN, b->err);
 }
 
 int admin_start(const char *address, const struct admin_page *pages, size_t n, void *ctx, char bound[ADMIN_ADDRESS_MAX],
 		struct admin **admin, struct err *err)
 {
 	struct admin *a = mem_alloc(sizeof *a);
+	struct begin b = {.admin = a, .err = err, .rc = -1};
 	*admin = NULL;
 	a->pages = pages;
 	a->n_pages = n;
 	a->ctx = ctx;
+	a->resident.evict = evict;
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++)
-		a->clients[i].fd = -1;
-	a->stop_fd = eventfd(0, EFD_CLOEXEC);
-	a->listener = a->stop_fd < 0 ? err_errno(err, "cannot make an event descriptor") : listen_at(address, bound, err);
-	if (a->listener < 0 || start_thread(a, err) < 0) {
+		a->clients[i].source.fd = -1;
+	a->listener = (struct loop_source){.fd = listen_at(address, bound, err), .ready = listener_ready};
+	if (a->listener.fd >= 0 && loop_start(&a->loop, err) == 0)
+		loop_run(a->loop, begin, &b);
+	if (b.rc < 0) {
 		admin_free(a);
 		return -1;
 	}
@@ -281,10 +275,6 @@ int admin_start(const char *address, const struct admin_page *pages, size_t n, v
 
 void admin_stop(struct admin *admin)
 {
-	if (!admin)
-		return;
-	uint64_t one = 1;
-	(void)!write(admin->stop_fd, &one, sizeof one);
-	pthread_join(admin->thread, NULL);
-	admin_free(admin);
+	if (admin)
+		admin_free(admin);
 }

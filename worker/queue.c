@@ -1,6 +1,7 @@
 #include "worker/queue.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/map.h"
 #include "base/mem.h"
 
@@ -86,12 +87,8 @@ static void prune(struct queue *q, int64_t now)
 
 void queue_enter(struct queue *q, struct ticket *t, const char *tenant, struct queue_claim claim)
 {
-	pthread_condattr_t monotonic;
 	*t = (struct ticket){.state = TICKET_HERE};
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->change, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	cond_init(&t->change);
 	pthread_mutex_lock(&q->lock);
 	prune(q, clock_ms());
 	struct queue_tenant *x = map_gets(&q->tenants, tenant);
@@ -280,9 +277,7 @@ static void end_overdue(struct queue *q)
 
 static void sleep_a_while(struct queue *q, struct ticket *t)
 {
-	int64_t at = clock_ms() + LOOK_MS;
-	const struct timespec until = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-	if (pthread_cond_timedwait(&t->change, &q->lock, &until) == ETIMEDOUT)
+	if (!cond_wait_until(&t->change, &q->lock, clock_ms() + LOOK_MS))
 		end_overdue(q);
 }
 

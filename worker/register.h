@@ -8,7 +8,7 @@
 #include "worker/service.h"
 
 struct register_config {
-	struct rpc_loop *loop;
+	struct loop *loop;
 	const char *scheduler; // HOST:PORT
 	struct rpc_tls *tls;   // as a client
 	const char *token;     // a file, or NULL

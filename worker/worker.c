@@ -58,7 +58,7 @@ struct worker_program {
 	bool is_open; // insecure_loopback
 	struct toolchain_config toolchain;
 	struct rpc_tls *server_tls, *client_tls;
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server *server;
 	struct worker_service service;
 	struct worker_status status;
@@ -306,7 +306,7 @@ static int start(struct worker_program *w, struct err *err)
 	if (check_options(w, err) < 0 || find_name(w, err) < 0 || make_directories(w, err) < 0)
 		return -1;
 	raise_limits(w);
-	if (rpc_loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || read_client_tls(w, err) < 0 ||
+	if (loop_start(&w->loop, err) < 0 || start_service(w, err) < 0 || read_client_tls(w, err) < 0 ||
 	    start_audit(w, err) < 0 || start_server(w, bound, err) < 0)
 		return -1;
 	start_registration(w, bound);
@@ -335,7 +335,7 @@ static void stop(struct worker_program *w)
 	sessions_free(s->sessions);
 	runtime_free(s->runtime);
 	if (w->loop)
-		rpc_loop_stop(w->loop);
+		loop_stop(w->loop);
 	rpc_tls_free(w->server_tls);
 	rpc_tls_free(w->client_tls);
 	results_free(s->results);
@@ -459,7 +459,7 @@ int worker_replay(int argc, char **argv, int (*replay)(void *ctx, struct worker_
 	w.slots = 1;
 	w.name = "replay";
 	int rc = -1;
-	if (make_directories(&w, &err) == 0 && rpc_loop_start(&w.loop, &err) == 0 && start_service(&w, &err) == 0)
+	if (make_directories(&w, &err) == 0 && loop_start(&w.loop, &err) == 0 && start_service(&w, &err) == 0)
 		rc = replay(ctx, &w.service, arena_printf(&w.arena, "%s/audit", w.directory));
 	stop(&w);
 	settings_release(&w.settings);

@@ -2,9 +2,10 @@
 #include "client/farm/parts.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
+#include "loop/loop.h"
 #include "proto/coffer.pb-c.h"
-#include "remote/loop.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -161,7 +162,7 @@ void farm_learn_policy(struct farm *f, const struct farm_compiler *compiler)
 	bool keep_nothing;
 	pthread_mutex_lock(&f->lock);
 	// For the first answer. When there was none, one asks again from time to time, and holds nobody up.
-	while (f->is_learning && !f->learn_at_ms && monotonic_wait(&f->asked, &f->lock, limit))
+	while (f->is_learning && !f->learn_at_ms && cond_wait_until(&f->asked, &f->lock, limit))
 		;
 	bool must_ask = !f->is_learning && !has_policy(f, &keep_nothing) && clock_ms() >= f->learn_at_ms;
 	f->is_learning |= must_ask;

@@ -2,12 +2,13 @@
 
 #include "auth/token.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/value.h"
 #include "codec/hash.h"
+#include "loop/loop.h"
 #include "proto/coffer.pb-c.h"
-#include "remote/loop.h"
 #include "remote/net/tls.h"
 
 #include <fcntl.h>
@@ -72,7 +73,7 @@ void farm_free(struct farm *f)
 	if (f->scheduler)
 		rpc_target_free(f->scheduler);
 	if (f->loop)
-		rpc_loop_stop(f->loop);
+		loop_stop(f->loop);
 	if (f->scheduler_tls)
 		rpc_tls_free(f->scheduler_tls);
 	if (f->worker_tls)
@@ -152,8 +153,8 @@ int farm_open(const struct settings *c, struct farm **farm, struct err *err)
 		return 0;
 	struct farm *f = mem_alloc(sizeof *f);
 	pthread_mutex_init(&f->lock, NULL);
-	monotonic_cond_init(&f->asked);
-	monotonic_cond_init(&f->freed);
+	cond_init(&f->asked);
+	cond_init(&f->freed);
 	f->scheduler_address = scheduler ? mem_strdup(scheduler) : NULL;
 	f->tenant = mem_strdup(setting_text(c, SETTING_tenant));
 	f->image = mem_strdup(setting_text(c, SETTING_image));
@@ -166,7 +167,7 @@ int farm_open(const struct settings *c, struct farm **farm, struct err *err)
 		done = err_set(err, ERR_USAGE, "isolation '%s': use none, process, sandbox or microvm",
 			       setting_text(c, SETTING_isolation));
 	if (done == 0)
-		done = rpc_loop_start(&f->loop, err);
+		done = loop_start(&f->loop, err);
 	if (done == 0)
 		done = scheduler ? use_scheduler(f, c, err) : use_workers(f, workers, err);
 	if (done < 0) {
@@ -270,7 +271,7 @@ void farm_refresh(struct farm *f)
 {
 	if (f->is_asking) {
 		int64_t limit = clock_ms() + ROUTE_MS;
-		while (f->is_asking && !has_routes(f) && monotonic_wait(&f->asked, &f->lock, limit))
+		while (f->is_asking && !has_routes(f) && cond_wait_until(&f->asked, &f->lock, limit))
 			;
 		return;
 	}
@@ -505,7 +506,7 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 void farm_wait(struct farm *f, int ms)
 {
 	pthread_mutex_lock(&f->lock);
-	monotonic_wait(&f->freed, &f->lock, clock_ms() + ms);
+	cond_wait_until(&f->freed, &f->lock, clock_ms() + ms);
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -46,7 +46,7 @@ struct farm {
 	pthread_cond_t freed; // a seat was given back
 	bool is_asking, is_learning;
 	int64_t learn_at_ms; // when a worker may be asked for its policy again
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_tls *scheduler_tls, *worker_tls;
 	struct rpc_target *scheduler; // NULL: workers named by the settings
 	char *scheduler_address, *tenant, *image, *token_file;

@@ -71,7 +71,7 @@ static char *authorization(struct doctor *d)
 	return arena_printf(&d->arena, "Bearer %s", text.data);
 }
 
-static void check_worker(struct doctor *d, struct rpc_loop *loop, struct rpc_tls *tls, const Coffer__V1__Route *r)
+static void check_worker(struct doctor *d, struct loop *loop, struct rpc_tls *tls, const Coffer__V1__Route *r)
 {
 	struct err err = ERR_INIT;
 	struct rpc_channel *channel = NULL;
@@ -88,7 +88,7 @@ static void check_worker(struct doctor *d, struct rpc_loop *loop, struct rpc_tls
 	rpc_channel_release(channel);
 }
 
-static void ask_for_routes(struct doctor *d, struct rpc_loop *loop, struct rpc_channel *channel, struct rpc_tls *pinned)
+static void ask_for_routes(struct doctor *d, struct loop *loop, struct rpc_channel *channel, struct rpc_tls *pinned)
 {
 	struct err err = ERR_INIT;
 	enum rpc_code code;
@@ -112,7 +112,7 @@ static void ask_for_routes(struct doctor *d, struct rpc_loop *loop, struct rpc_c
 	coffer__v1__route_reply__free_unpacked(reply, NULL);
 }
 
-static void ask_scheduler(struct doctor *d, struct rpc_loop *loop, struct rpc_tls *tls, struct rpc_tls *pinned)
+static void ask_scheduler(struct doctor *d, struct loop *loop, struct rpc_tls *tls, struct rpc_tls *pinned)
 {
 	struct err err = ERR_INIT;
 	struct rpc_channel *channel = NULL;
@@ -130,18 +130,18 @@ static void ask_scheduler(struct doctor *d, struct rpc_loop *loop, struct rpc_tl
 void doctor_check_farm(struct doctor *d)
 {
 	struct err err = ERR_INIT;
-	struct rpc_loop *loop = NULL;
+	struct loop *loop = NULL;
 	struct rpc_tls *tls = NULL, *pinned = NULL;
 	if (!d->has_config || !*text_of(d, SETTING_scheduler))
 		return;
 	if (check_what_is_set(d) && (tls = check_certificates(d))) {
-		if (rpc_tls_client(NULL, &pinned, &err) == 0 && rpc_loop_start(&loop, &err) == 0)
+		if (rpc_tls_client(NULL, &pinned, &err) == 0 && loop_start(&loop, &err) == 0)
 			ask_scheduler(d, loop, tls, pinned);
 		else
 			found_problem(d, "farm", "see docs/operator.md", "%s", err.text);
 	}
 	if (loop)
-		rpc_loop_stop(loop);
+		loop_stop(loop);
 	rpc_tls_free(pinned);
 	rpc_tls_free(tls);
 }

@@ -2,6 +2,7 @@
 #include "remote/channel.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #include <errno.h>
 #include <sys/time.h>
@@ -48,7 +49,7 @@ static int wait_ready(struct rpc_channel *ch, int64_t until, struct err *err)
 	bool in_time = true;
 	pthread_mutex_lock(&ch->lock);
 	while (ch->state == CHANNEL_CONNECTING && in_time)
-		in_time = monotonic_wait(&ch->change, &ch->lock, until);
+		in_time = cond_wait_until(&ch->change, &ch->lock, until);
 	if (ch->state == CHANNEL_CONNECTING)
 		rc = err_set(err, ERR_TIMEOUT, "no answer from '%s' in time", ch->link->identity.peer.address);
 	else if (ch->state == CHANNEL_FAILED)
@@ -57,7 +58,7 @@ static int wait_ready(struct rpc_channel *ch, int64_t until, struct err *err)
 	return rc;
 }
 
-int rpc_connect(struct rpc_loop *loop, const char *address, const struct rpc_channel_config *config, int timeout_ms,
+int rpc_connect(struct loop *loop, const char *address, const struct rpc_channel_config *config, int timeout_ms,
 		struct rpc_channel **out, struct err *err)
 {
 	static const struct rpc_channel_config none;

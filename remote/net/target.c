@@ -3,6 +3,7 @@
 #include "remote/channel.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #define LONGEST_PAUSE_MS 10000
 
 struct rpc_target {
-	struct rpc_loop *loop;
+	struct loop *loop;
 	char *address, *server_name, *authority;
 	uint8_t pin[32];
 	struct rpc_channel_config config;
@@ -29,7 +30,7 @@ static char *copy(const char *s)
 	return s ? mem_strdup(s) : NULL;
 }
 
-struct rpc_target *rpc_target_new(struct rpc_loop *loop, const char *address, const struct rpc_channel_config *config)
+struct rpc_target *rpc_target_new(struct loop *loop, const char *address, const struct rpc_channel_config *config)
 {
 	struct rpc_target *t = mem_alloc(sizeof *t);
 	t->loop = loop;
@@ -42,7 +43,7 @@ struct rpc_target *rpc_target_new(struct rpc_loop *loop, const char *address, co
 			t->config.pin_sha256 = memcpy(t->pin, config->pin_sha256, sizeof t->pin);
 	}
 	pthread_mutex_init(&t->lock, NULL);
-	monotonic_cond_init(&t->change);
+	cond_init(&t->change);
 	return t;
 }
 
@@ -92,7 +93,7 @@ int rpc_target_channel(struct rpc_target *t, int timeout_ms, struct rpc_channel 
 	pthread_mutex_lock(&t->lock);
 	bool in_time = true, waited = t->is_connecting;
 	while (t->is_connecting && in_time)
-		in_time = monotonic_wait(&t->change, &t->lock, until);
+		in_time = cond_wait_until(&t->change, &t->lock, until);
 	if (!has_channel(t) && !t->is_connecting && !waited && clock_ms() >= t->retry_at)
 		connect_for_all(t, timeout_ms);
 	if (has_channel(t))

@@ -10,7 +10,7 @@
 struct rpc_target;
 
 // Copies the address and the config's strings; config->tls must outlive it. Does not connect.
-struct rpc_target *rpc_target_new(struct rpc_loop *loop, const char *address, const struct rpc_channel_config *config);
+struct rpc_target *rpc_target_new(struct loop *loop, const char *address, const struct rpc_channel_config *config);
 // A usable channel, to be released with rpc_channel_release, within timeout_ms.
 int rpc_target_channel(struct rpc_target *target, int timeout_ms, struct rpc_channel **channel, struct err *err);
 // Forgets the pause after a failure, for who knows better.

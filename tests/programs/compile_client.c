@@ -361,14 +361,14 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_tls *tls = NULL;
 	parse(argc, argv);
 	if (token)
 		snprintf(authorization, sizeof authorization, "Bearer %s", token);
 	struct rpc_tls_config keys = {.ca = ca};
 	struct rpc_channel_config config = {.server_name = server_name, .limits = {.streams = 16384}};
-	if (rpc_loop_start(&loop, &err) < 0 || (ca && rpc_tls_client(&keys, &tls, &err) < 0))
+	if (loop_start(&loop, &err) < 0 || (ca && rpc_tls_client(&keys, &tls, &err) < 0))
 		die("start", &err);
 	config.tls = tls;
 	n_channels = (at_once + PER_CONNECTION - 1) / PER_CONNECTION;
@@ -379,7 +379,7 @@ int main(int argc, char **argv)
 	int status = describe_only ? run_describe() : n_jobs > 1 ? run_many() : run_one();
 	for (int i = 0; i < n_channels; i++)
 		rpc_channel_release(channels[i]);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	rpc_tls_free(tls);
 	buf_release(&source);
 	return status;

@@ -8,9 +8,9 @@
 // NAME is ca, cert, key, pin (hex), name, deadline (ms), authorization, encoding, size, keepalive (ms), or repeat.
 #include "base/clock.h"
 #include "base/mem.h"
+#include "loop/timer.h"
 #include "remote/net/tls.h"
 #include "remote/rpc.h"
-#include "remote/timer.h"
 #include "tests/programs/interop.pb-c.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static struct rpc_loop *loop;
+static struct loop *loop;
 static struct rpc_channel *channel;
 static struct err err;
 static struct {
@@ -460,14 +460,14 @@ int main(int argc, char **argv)
 						  .server_name = set.name,
 						  .pin_sha256 = set.has_pin ? set.pin : NULL,
 						  .keepalive_ms = set.keepalive_ms};
-	must(rpc_loop_start(&loop, &err) == 0);
+	must(loop_start(&loop, &err) == 0);
 	if (rpc_connect(loop, argv[2], &config, 10000, &channel, &err)) {
 		printf("UNAVAILABLE %s\n", err.text);
 		return 1;
 	}
 	int rc = verbs[v].run(argv + 3);
 	rpc_channel_release(channel);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	rpc_tls_free(tls);
 	return rc;
 }

@@ -372,7 +372,7 @@ int main(int argc, char **argv)
 {
 	struct settings s = {0};
 	struct rpc_server_config config = {.methods = methods, .n_methods = COUNT_OF(methods)};
-	struct rpc_loop *loop;
+	struct loop *loop;
 	struct rpc_server *server;
 	struct rpc_tls *tls = NULL;
 	struct err err = ERR_INIT;
@@ -391,7 +391,7 @@ int main(int argc, char **argv)
 		}
 	}
 	config.limits = s.limits;
-	if (argc < 2 || rpc_loop_start(&loop, &err) || rpc_server_new(loop, &config, &server, &err) ||
+	if (argc < 2 || loop_start(&loop, &err) || rpc_server_new(loop, &config, &server, &err) ||
 	    (s.tls.certificate && rpc_tls_server(&s.tls, &tls, &err)) ||
 	    rpc_server_listen(server, argv[1], tls, bound, &err)) {
 		fprintf(stderr, "rpc_server: %s\n", argc < 2 ? "usage: rpc_server ADDRESS [NAME=VALUE...]" : err.text);
@@ -400,7 +400,7 @@ int main(int argc, char **argv)
 	say("listening", bound);
 	run(server, tls, &signals);
 	rpc_server_free(server);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	rpc_tls_free(tls);
 	return 0;
 }

@@ -3,8 +3,8 @@
 #define COFFER_TESTS_REMOTE_FIXTURE_H
 
 #include "base/mem.h"
+#include "loop/timer.h"
 #include "remote/rpc.h"
-#include "remote/timer.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct rpc_loop *loop;
+static struct loop *loop;
 static struct rpc_server *server;
 static struct rpc_channel *channel;
 static struct err err;
@@ -190,7 +190,7 @@ static inline void start_server(const struct rpc_limits *limits)
 		config.limits = *limits;
 	err = (struct err)ERR_INIT;
 	n_cancelled = n_serving = n_admitted = n_left = 0;
-	ck_assert_msg(rpc_loop_start(&loop, &err) == 0, "%s", err.text);
+	ck_assert_msg(loop_start(&loop, &err) == 0, "%s", err.text);
 	ck_assert_msg(rpc_server_new(loop, &config, &server, &err) == 0, "%s", err.text);
 }
 
@@ -212,7 +212,7 @@ static void stop_all(void)
 	rpc_channel_release(channel);
 	channel = NULL;
 	rpc_server_free(server);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 }
 
 // ---- calls --------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ enum { NOBODY = 65534, OUTPUTS = 2 };
 
 static char *directory; // "programs" and "scratch" are in it
 static enum isolation tried = ISOLATION_SANDBOX;
-static struct rpc_loop *loop;
+static struct loop *loop;
 static struct runtime *runtime;
 static struct runtime_session *session;
 static struct err err;
@@ -68,7 +68,7 @@ static inline void make_runtime(enum isolation kind, const struct limits *limits
 	snprintf(extra, sizeof extra, "%s/programs:/opt/test", directory);
 	snprintf(scratch, sizeof scratch, "%s/scratch", directory);
 	toolchain = (struct toolchain_config){.images = directory, .extra = directories};
-	ck_assert_msg(rpc_loop_start(&loop, &err) == 0, "%s", err.text);
+	ck_assert_msg(loop_start(&loop, &err) == 0, "%s", err.text);
 	struct runtime_config config = {.loop = loop, .agent = agent_path(), .directory = scratch, .toolchain = &toolchain};
 	if (limits)
 		config.limits = *limits;
@@ -94,7 +94,7 @@ static inline void tear_down(void)
 {
 	runtime_session_close(session);
 	runtime_free(runtime);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 }
 
 // ---- jobs -----------------------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ START_TEST(a_dead_socket_is_replaced_and_a_live_one_is_not)
 	snprintf(a.path, sizeof a.path, "%s/s", directory);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
 	close(fd);
-	rpc_loop_stop(loop);
+	loop_stop(loop);
 	start_server(NULL);
 	listen_on(path);
 	ck_assert_int_eq(try_connect(NULL), 0);

@@ -1,11 +1,11 @@
 // The parts of the gRPC core that need no peer: words of the protocol, messages cut anywhere, compression, timers, threads.
+#include "loop/timer.h"
 #include "remote/address.h"
 #include "remote/codec.h"
 #include "remote/grpc.h"
 #include "remote/headers.h"
 #include "remote/message.h"
 #include "remote/pool.h"
-#include "remote/timer.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -160,7 +160,7 @@ static void setup_shared(const struct rpc_limits *limits)
 		.methods = quiet, .n_methods = COUNT_OF(quiet), .admit = admit_tenant, .limits = *limits};
 	n_serving = n_cancelled = 0;
 	err = (struct err)ERR_INIT;
-	ck_assert_int_eq(rpc_loop_start(&loop, &err), 0);
+	ck_assert_int_eq(loop_start(&loop, &err), 0);
 	ck_assert_int_eq(rpc_server_new(loop, &config, &server, &err), 0);
 	ck_assert_msg(rpc_server_listen(server, "127.0.0.1:0", NULL, bound, &err) == 0, "%s", err.text);
 }

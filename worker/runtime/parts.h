@@ -11,7 +11,7 @@
 struct runtime {
 	enum isolation isolation;
 	const struct runtime_kind *kind;
-	struct rpc_loop *loop;
+	struct loop *loop;
 	char *directory;
 	int agent; // the program, open
 	const struct toolchain_config *toolchain;

@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct rpc_loop;
+struct loop;
 struct rpc_call;
 struct toolchain_config;
 
@@ -56,7 +56,7 @@ struct vm_config {
 
 struct runtime_config {
 	struct vm_config vm;
-	struct rpc_loop *loop;                    // for the connections to agents; must outlive the runtime
+	struct loop *loop;                        // for the connections to agents; must outlive the runtime
 	const char *agent;                        // the program, a static coffer-agent
 	const char *directory;                    // exists, private: scratch directories of `process`
 	const struct toolchain_config *toolchain; // worker/runtime/toolchain.h; what it names must outlive the runtime

@@ -1,6 +1,6 @@
 // Timers of a loop: a heap, so that thousands of deadlines cost nothing until they are due. Belongs to one thread.
-#ifndef COFFER_REMOTE_TIMER_H
-#define COFFER_REMOTE_TIMER_H
+#ifndef COFFER_LOOP_TIMER_H
+#define COFFER_LOOP_TIMER_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,8 +21,5 @@ void timer_clear(struct timers *ts, struct timer *t);
 int timers_wait_ms(const struct timers *ts); // until the first is due, for epoll_wait: -1 if there is none
 void timers_fire(struct timers *ts);         // those that are due; each is cleared before
 void timers_release(struct timers *ts);
-
-// The container of an embedded member.
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #endif

@@ -1,6 +1,5 @@
-#include "remote/loop.h"
+#include "loop/loop.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -13,35 +12,14 @@
 
 #define EVENTS_AT_ONCE 64
 
-// ---- waiting ----------------------------------------------------------------------------------------------------------
-
-void monotonic_cond_init(pthread_cond_t *c)
-{
-	pthread_condattr_t a;
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &a);
-	pthread_condattr_destroy(&a);
-}
-
-bool monotonic_wait(pthread_cond_t *c, pthread_mutex_t *m, int64_t at_ms)
-{
-	if (at_ms < 0) {
-		pthread_cond_wait(c, m);
-		return true;
-	}
-	const struct timespec t = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
-	return pthread_cond_timedwait(c, m, &t) != ETIMEDOUT;
-}
-
 // ---- mailbox ----------------------------------------------------------------------------------------------------------
 
-bool loop_is_here(const struct rpc_loop *loop)
+bool loop_is_here(const struct loop *loop)
 {
 	return !loop->thread || pthread_equal(pthread_self(), loop->thread);
 }
 
-bool loop_post(struct rpc_loop *loop, struct note *n)
+bool loop_post(struct loop *loop, struct loop_note *n)
 {
 	pthread_mutex_lock(&loop->lock);
 	bool is_new = !n->is_posted, wake = false;
@@ -62,15 +40,15 @@ bool loop_post(struct rpc_loop *loop, struct note *n)
 	return is_new;
 }
 
-static void attend_notes(struct rpc_loop *loop)
+static void attend_notes(struct loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
 	// Only those of now: who posts again while attended waits for the next turn.
-	struct note *n = loop->first;
+	struct loop_note *n = loop->first;
 	loop->first = NULL;
 	loop->last = &loop->first;
 	while (n) {
-		struct note *next = n->next;
+		struct loop_note *next = n->next;
 		n->is_posted = false;
 		pthread_mutex_unlock(&loop->lock);
 		n->attend(n);
@@ -81,7 +59,7 @@ static void attend_notes(struct rpc_loop *loop)
 }
 
 struct errand {
-	struct note note;
+	struct loop_note note;
 	void (*fn)(void *arg);
 	void *arg;
 	pthread_mutex_t lock;
@@ -89,7 +67,7 @@ struct errand {
 	bool is_done;
 };
 
-static void errand_attend(struct note *n)
+static void errand_attend(struct loop_note *n)
 {
 	struct errand *e = CONTAINER_OF(n, struct errand, note);
 	e->fn(e->arg);
@@ -99,7 +77,7 @@ static void errand_attend(struct note *n)
 	pthread_mutex_unlock(&e->lock);
 }
 
-void loop_run(struct rpc_loop *loop, void (*fn)(void *arg), void *arg)
+void loop_run(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
 	if (loop_is_here(loop)) {
 		fn(arg);
@@ -107,11 +85,11 @@ void loop_run(struct rpc_loop *loop, void (*fn)(void *arg), void *arg)
 	}
 	struct errand e = {.note = {.attend = errand_attend}, .fn = fn, .arg = arg};
 	pthread_mutex_init(&e.lock, NULL);
-	monotonic_cond_init(&e.done_cond);
+	pthread_cond_init(&e.done_cond, NULL);
 	loop_post(loop, &e.note);
 	pthread_mutex_lock(&e.lock);
 	while (!e.is_done)
-		monotonic_wait(&e.done_cond, &e.lock, -1);
+		pthread_cond_wait(&e.done_cond, &e.lock);
 	pthread_mutex_unlock(&e.lock);
 	pthread_cond_destroy(&e.done_cond);
 	pthread_mutex_destroy(&e.lock);
@@ -119,32 +97,19 @@ void loop_run(struct rpc_loop *loop, void (*fn)(void *arg), void *arg)
 
 // ---- descriptors ------------------------------------------------------------------------------------------------------
 
-int loop_watch(struct rpc_loop *loop, struct source *s, uint32_t events, struct err *err)
-{
-	struct epoll_event e = {.events = events, .data.ptr = s};
-	s->events = events;
-	if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, s->fd, &e))
-		return err_errno(err, "cannot watch a descriptor");
-	return 0;
-}
-
-void loop_rewatch(struct rpc_loop *loop, struct source *s, uint32_t events)
+int loop_watch(struct loop *loop, struct loop_source *s, uint32_t events, struct err *err)
 {
 	struct epoll_event e = {.events = events, .data.ptr = s};
 	if (s->events == events)
-		return;
+		return 0;
+	int how = !s->events ? EPOLL_CTL_ADD : events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+	if (epoll_ctl(loop->epoll, how, s->fd, &e) < 0)
+		return err_errno(err, "cannot watch a descriptor");
 	s->events = events;
-	if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, s->fd, &e))
-		log_error("cannot watch a descriptor: %s", strerror(errno));
+	return 0;
 }
 
-void loop_unwatch(struct rpc_loop *loop, struct source *s)
-{
-	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, s->fd, NULL);
-	s->ready = NULL; // events of this turn may still name it
-}
-
-void loop_settle_later(struct rpc_loop *loop, struct settling *s)
+void loop_settle_later(struct loop *loop, struct loop_settling *s)
 {
 	if (s->is_marked)
 		return;
@@ -153,7 +118,7 @@ void loop_settle_later(struct rpc_loop *loop, struct settling *s)
 	loop->marked = s;
 }
 
-void loop_move_in(struct rpc_loop *loop, struct resident *r)
+void loop_move_in(struct loop *loop, struct loop_resident *r)
 {
 	r->next = loop->residents;
 	r->link = &loop->residents;
@@ -162,7 +127,7 @@ void loop_move_in(struct rpc_loop *loop, struct resident *r)
 	loop->residents = r;
 }
 
-void loop_move_out(struct resident *r)
+void loop_move_out(struct loop_resident *r)
 {
 	*r->link = r->next;
 	if (r->next)
@@ -171,10 +136,10 @@ void loop_move_out(struct resident *r)
 
 // ---- turns --------------------------------------------------------------------------------------------------------------
 
-static void settle_all(struct rpc_loop *loop)
+static void settle_all(struct loop *loop)
 {
 	while (loop->marked) {
-		struct settling *s = loop->marked;
+		struct loop_settling *s = loop->marked;
 		loop->marked = s->next;
 		s->is_marked = false;
 		s->settle(s);
@@ -182,7 +147,7 @@ static void settle_all(struct rpc_loop *loop)
 }
 
 // Says that it is asleep, unless there is something to do.
-static bool fall_asleep(struct rpc_loop *loop)
+static bool fall_asleep(struct loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
 	bool idle = !loop->first && !loop->stopping;
@@ -191,21 +156,21 @@ static bool fall_asleep(struct rpc_loop *loop)
 	return idle;
 }
 
-static void wake_up(struct rpc_loop *loop)
+static void wake_up(struct loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
 	loop->is_asleep = false;
 	pthread_mutex_unlock(&loop->lock);
 }
 
-static void drain_wake(struct rpc_loop *loop)
+static void drain_wake(struct loop *loop)
 {
 	uint64_t n;
 	while (read(loop->wake, &n, sizeof n) < 0 && errno == EINTR)
 		;
 }
 
-void loop_turn(struct rpc_loop *loop, int timeout_ms)
+int loop_turn(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	bool may_sleep = fall_asleep(loop);
@@ -213,20 +178,21 @@ void loop_turn(struct rpc_loop *loop, int timeout_ms)
 	if (may_sleep)
 		wake_up(loop);
 	for (int i = 0; i < n; i++) {
-		struct source *s = events[i].data.ptr;
+		struct loop_source *s = events[i].data.ptr;
 		if (!s)
 			drain_wake(loop);
-		else if (s->ready)
+		else if (s->events) // else it was given up in this turn
 			s->ready(s, events[i].events);
 	}
 	attend_notes(loop);
 	timers_fire(&loop->timers);
 	settle_all(loop);
+	return n > 0 ? n : 0;
 }
 
 static void *loop_main(void *arg)
 {
-	struct rpc_loop *loop = arg;
+	struct loop *loop = arg;
 	bool stop = false;
 	while (!stop) {
 		loop_turn(loop, timers_wait_ms(&loop->timers));
@@ -239,9 +205,9 @@ static void *loop_main(void *arg)
 
 // ---- beginning and end ------------------------------------------------------------------------------------------------
 
-int loop_new(struct rpc_loop **out, struct err *err)
+int loop_new(struct loop **out, struct err *err)
 {
-	struct rpc_loop *loop = mem_alloc(sizeof *loop);
+	struct loop *loop = mem_alloc(sizeof *loop);
 	struct epoll_event e = {.events = EPOLLIN};
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->last = &loop->first;
@@ -257,7 +223,7 @@ int loop_new(struct rpc_loop **out, struct err *err)
 	return 0;
 }
 
-void loop_free(struct rpc_loop *loop)
+void loop_free(struct loop *loop)
 {
 	while (loop->residents)
 		loop->residents->evict(loop->residents);
@@ -272,9 +238,9 @@ void loop_free(struct rpc_loop *loop)
 	free(loop);
 }
 
-int rpc_loop_start(struct rpc_loop **out, struct err *err)
+int loop_start(struct loop **out, struct err *err)
 {
-	struct rpc_loop *loop;
+	struct loop *loop;
 	sigset_t all, before;
 	if (loop_new(&loop, err))
 		return -1;
@@ -295,13 +261,13 @@ int rpc_loop_start(struct rpc_loop **out, struct err *err)
 
 static void ask_to_stop(void *arg)
 {
-	struct rpc_loop *loop = arg;
+	struct loop *loop = arg;
 	pthread_mutex_lock(&loop->lock);
 	loop->stopping = true;
 	pthread_mutex_unlock(&loop->lock);
 }
 
-void rpc_loop_stop(struct rpc_loop *loop)
+void loop_stop(struct loop *loop)
 {
 	loop_run(loop, ask_to_stop, loop);
 	pthread_join(loop->thread, NULL);

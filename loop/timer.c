@@ -1,4 +1,4 @@
-#include "remote/timer.h"
+#include "loop/timer.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
