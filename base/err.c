@@ -75,6 +75,13 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	return -1;
 }
 
+int err_take(struct err *err, const struct err *why)
+{
+	if (err)
+		*err = *why;
+	return -1;
+}
+
 void err_clear(struct err *err)
 {
 	if (err)

@@ -31,12 +31,14 @@ struct err {
 		ERR_NONE, 0, "" \
 	}
 
-// All three return -1, so that a failure is one line: `return err_set(err, ...)`.
+// All four return -1, so that a failure is one line: `return err_set(err, ...)`.
 int err_set(struct err *err, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 // Appends ": strerror(errno)" and picks the code by errno.
 int err_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 // Puts "text: " before the error that is already there.
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The error is that of a step whose own the caller had to look at first.
+int err_take(struct err *err, const struct err *why);
 void err_clear(struct err *err);
 
 #endif

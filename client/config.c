@@ -28,8 +28,7 @@ static int may_be_absent(int rc, const struct err *why, struct err *err)
 {
 	if (rc == 0 || why->code == ERR_NOT_FOUND)
 		return 0;
-	*err = *why;
-	return -1;
+	return err_take(err, why);
 }
 
 char *config_user_file(struct arena *a, env_fn env, void *ctx)

@@ -103,8 +103,7 @@ static int add_file(struct settings *s, const struct flags *f, env_fn env, void 
 	struct err why = ERR_INIT;
 	if (settings_add_file(s, file, &why) == 0 || (!named && why.code == ERR_NOT_FOUND))
 		return 0;
-	*err = why;
-	return -1;
+	return err_take(err, &why);
 }
 
 static int add_flags(struct settings *s, const struct flags *f, struct err *err)

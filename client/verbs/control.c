@@ -57,10 +57,12 @@ int verb_ask_daemon(const char *question, struct verb_answer *answer, struct are
 	// It may have to ask others before it answers.
 	struct timeval limit = {.tv_sec = ANSWER_S};
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	int name = (int)strcspn(question, "\n"); // the environment may follow
 	if (wire_send(sock, WIRE_CONTROL, &payload, NULL, 0, err) < 0 || wire_recv(sock, &m, err) < 0)
-		return err_wrap(err, "the daemon gave no answer to '%s'", question);
+		return err_wrap(err, "the daemon gave no answer to '%.*s'", name, question);
 	if (m.type != WIRE_TEXT)
-		return err_set(err, ERR_PEER, "the daemon answered '%s' with a message of type %d", question, (int)m.type);
+		return err_set(err, ERR_PEER, "the daemon answered '%.*s' with a message of type %d", name, question,
+			       (int)m.type);
 	answer->text = wire_get_text(a, &m.payload, err);
 	answer->pid = listener_of(sock);
 	return answer->text ? 1 : -1;

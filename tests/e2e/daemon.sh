@@ -1,0 +1,91 @@
+# The daemon belongs to all who compile with its cache: nothing of one of them may stay with it.
+# shellcheck shell=bash
+
+stored_bytes() { find "$COFFER_CACHE_DIR"/v1/*/ -type f -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
+
+# random_table N: N bytes that no compression makes fewer.
+random_table()
+{
+	printf 'char x[] = {'
+	head -c "$1" /dev/urandom | od -An -v -tu1 -w1000 | tr -s ' ' ,| sed 's/^,//;s/$/,/'
+	echo '};'
+}
+
+e2e_daemon_survives_a_mistake_in_the_settings_file() { # once
+	EXPECT_ERRORS=1
+	local pid
+	put a.c 'int a;'
+	counted any coffer "$CC" -c a.c -o a.o
+	pid=$("$COFFER" status --json | jq .pid)
+	mkdir -p "$HOME/.config/coffer"
+	echo 'max_sice = 5M' >"$HOME/.config/coffer/coffer.conf"
+	"$COFFER" status >"$T/status" 2>&1 || fail "no status: $(<"$T/status")"
+	lacks_text "$T/status" status-json
+	sleep 1.2 # housekeeping reads the settings, too
+	kill -0 "$pid" || fail "the daemon has ended"
+	rm "$HOME/.config/coffer/coffer.conf"
+}
+
+e2e_daemon_counts_when_its_cache_is_removed() { # once
+	local i
+	put a.c 'int a;'
+	counted any coffer "$CC" -c a.c -o a.o
+	for i in 1 2 3; do
+		case $i in
+		1) rm -rf "$COFFER_CACHE_DIR" ;;
+		2) rm -rf "$COFFER_CACHE_DIR/v1" ;;
+		3) mv "$COFFER_CACHE_DIR" "$T/old.$i" ;;
+		esac
+		"$COFFER" "$CC" -c a.c -o a.o
+		"$COFFER" "$CC" -c a.c -o a.o
+		! "$COFFER" "$CC" -c missing.c -o a.o 2>"$T/err" || fail "there is no such source"
+		read_counters counters_after
+		[ "${counters_after[compiles]} ${counters_after[direct_hits]} ${counters_after[misses]} ${counters_after[not_cached]}" = "3 1 1 1" ] ||
+			fail "after removal $i: $(declare -p counters_after | tr ' ' '\n' | grep -v '="0"')"
+	done
+}
+
+# What ends with a failure is counted before coffer has ended.
+e2e_daemon_has_counted_when_a_compile_ends() { # once
+	local i
+	put bad.c 'int a = b;'
+	for i in {1..15}; do
+		! "$COFFER" "$CC" -c bad.c -o a.o 2>"$T/err" || fail "it compiles"
+		[ "$(counter not_cached_compile_failed)" = $i ] || fail "failure $i is not counted yet"
+	done
+}
+
+e2e_daemon_heeds_max_size_of_each_compile() { # once
+	local i
+	random_table 100000 >big.h
+	for i in {1..6}; do
+		put a.c "int y_$i;" '#include "big.h"'
+		"$COFFER" "$CC" -c a.c -o a.o
+	done
+	[ "$(stored_bytes)" -gt 500000 ] || fail "only $(stored_bytes) bytes are stored"
+	put b.c 'int b;'
+	COFFER_MAX_SIZE=500K "$COFFER" "$CC" -c b.c -o b.o
+	wait_until 5 '[ "$(stored_bytes)" -lt 500000 ]' || fail "the environment's max_size: $(stored_bytes) bytes"
+	"$COFFER" --set max_size=200K "$CC" -DX -c b.c -o b.o
+	wait_until 5 '[ "$(stored_bytes)" -lt 200000 ]' || fail "max_size of --set: $(stored_bytes) bytes"
+}
+
+e2e_daemon_makes_room_on_a_full_disk() { # once
+	need_root
+	local i
+	EXPECT_ERRORS=1
+	mkdir "$T/small"
+	mount -t tmpfs -o size=3M none "$T/small" || skip "no tmpfs can be mounted"
+	trap 'umount -l "$T/small"' EXIT
+	export COFFER_CACHE_DIR=$T/small/cache
+	random_table 200000 >big.h
+	for i in {1..15}; do
+		put "a$i.c" "int y_$i;" '#include "big.h"'
+		"$COFFER" "$CC" -c "a$i.c" -o "a$i.o" || fail "the compile fails"
+	done
+	wait_until 5 '[ "$(counter evicted)" -gt 0 ]' || fail "nothing was evicted"
+	"$COFFER" "$CC" -c a15.c -o a.o
+	rm a.o
+	counted hit coffer "$CC" -c a15.c -o a.o
+	"$COFFER" stop >/dev/null
+}
