@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -82,7 +83,7 @@ int launcher_job_answer(int sock, struct wire_msg *answer, struct lease *lease)
 	return -1;
 }
 
-static void copy_from(int fd, int to, size_t n)
+static bool copy_from(int fd, int to, size_t n)
 {
 	char part[16384];
 	while (n > 0) {
@@ -90,30 +91,44 @@ static void copy_from(int fd, int to, size_t n)
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r <= 0)
-			return;
-		launcher_write_all(to, part, (size_t)r);
+			return true;
+		if (!launcher_write_all(to, part, (size_t)r))
+			return false;
 		n -= (size_t)r;
 	}
+	return true;
 }
 
-int launcher_job_done(const struct wire_msg *answer, int *exit_code)
+static int pass_on(const struct wire_msg *answer, const struct wire_done *d, struct passed_on *done)
+{
+	if (!d->in_file) {
+		done->is_unread = !launcher_write_all(STDOUT_FILENO, d->out, d->n_out) ||
+				  !launcher_write_all(STDERR_FILENO, d->errs, d->n_errs);
+		return 0;
+	}
+	// Half of the messages would be worse than another compile.
+	int fd = answer->fds[0];
+	struct stat st;
+	if (answer->n_fds != 1 || fstat(fd, &st) || st.st_size < (off_t)d->n_out + (off_t)d->n_errs ||
+	    lseek(fd, 0, SEEK_SET))
+		return -1;
+	done->is_unread = !copy_from(fd, STDOUT_FILENO, d->n_out) || !copy_from(fd, STDERR_FILENO, d->n_errs);
+	return 0;
+}
+
+int launcher_job_done(const struct wire_msg *answer, struct passed_on *done)
 {
 	struct wire_done d;
 	if (wire_get_done(&d, &answer->payload, NULL))
 		return -1;
-	if (d.in_file) {
-		// Half of the messages would be worse than another compile.
-		int fd = answer->fds[0];
-		struct stat st;
-		if (answer->n_fds != 1 || fstat(fd, &st) || st.st_size < (off_t)d.n_out + (off_t)d.n_errs ||
-		    lseek(fd, 0, SEEK_SET))
-			return -1;
-		copy_from(fd, STDOUT_FILENO, d.n_out);
-		copy_from(fd, STDERR_FILENO, d.n_errs);
-	} else {
-		launcher_write_all(STDOUT_FILENO, d.out, d.n_out);
-		launcher_write_all(STDERR_FILENO, d.errs, d.n_errs);
-	}
-	*exit_code = (int)d.exit_code;
-	return 0;
+	done->exit_code = (int)d.exit_code;
+	if (d.n_out + d.n_errs == 0)
+		return 0;
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, pipe, size;
+	sigaction(SIGPIPE, &ignore, &pipe);
+	sigaction(SIGXFSZ, &ignore, &size);
+	int r = pass_on(answer, &d, done);
+	sigaction(SIGPIPE, &pipe, NULL);
+	sigaction(SIGXFSZ, &size, NULL);
+	return r;
 }

@@ -64,9 +64,14 @@ _Noreturn void launcher_end_as(int status);
 int launcher_daemon_connect(struct launch *l);
 
 // ---- job.c: question and answer ----
+struct passed_on {
+	int exit_code;
+	bool is_unread; // somebody does not take the messages: what the compiler does then, only the compiler knows
+};
 int launcher_job_send(struct launch *l, int sock);
 int launcher_job_answer(int sock, struct wire_msg *answer, struct lease *lease); // within bounds of time
-int launcher_job_done(const struct wire_msg *answer, int *exit_code); // passes the messages on; -1: nothing was done yet
+// Passes the messages on. -1: nothing was done yet.
+int launcher_job_done(const struct wire_msg *answer, struct passed_on *done);
 
 // ---- run.c: the compile in our hands ----
 int launcher_run_compiler(struct launch *l, int sock,
@@ -78,8 +83,8 @@ void launcher_signal_tree(pid_t root, int sig);
 
 // ---- say.c ----
 __attribute__((format(printf, 1, 2))) void launcher_say(const char *fmt, ...); // a line "coffer: …" on standard error
-// All of it, also where the descriptor does not block; nobody to read it is no error that could be helped.
-void launcher_write_all(int fd, const char *p, size_t n);
+// All of it, also where the descriptor does not block. False: nobody reads it, or there is no room.
+bool launcher_write_all(int fd, const char *p, size_t n);
 const char *launcher_env(void *unused, const char *name);
 const char *launcher_base_name(const char *path);
 

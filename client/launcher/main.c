@@ -82,12 +82,13 @@ int main(int argc, char **argv)
 	l.has_place = wire_find_place(&l.place, &l.arena, launcher_env, NULL);
 	if (!l.has_place)
 		return launcher_exec_compiler(&l);
-	int sock = launcher_daemon_connect(&l), exit_code;
+	int sock = launcher_daemon_connect(&l);
+	struct passed_on done = {0};
 	struct wire_msg answer = WIRE_MSG_INIT;
 	struct lease lease = LEASE_INIT;
 	bool is_lost = sock < 0 || launcher_job_send(&l, sock) || launcher_job_answer(sock, &answer, &lease);
 	if (!is_lost && answer.type == WIRE_DONE)
-		is_lost = launcher_job_done(&answer, &exit_code) != 0;
+		is_lost = launcher_job_done(&answer, &done) != 0;
 	// What was lent while another machine compiled comes back before we end, or compile here after all.
 	lease_return(&lease);
 	lease_close(&lease);
@@ -95,7 +96,9 @@ int main(int argc, char **argv)
 		return launcher_exec_compiler_lost(&l);
 	switch (answer.type) {
 	case WIRE_DONE:
-		_exit(exit_code);
+		if (done.is_unread)
+			return launcher_exec_compiler(&l);
+		_exit(done.exit_code);
 	case WIRE_RUN:
 		return launcher_run_compiler(&l, sock, &answer);
 	case WIRE_EXEC:

@@ -263,9 +263,9 @@ static void report(struct run *r, int sock)
 			fds[n_fds++] = r->depfiles[i];
 	AUTO_BUF struct buf payload = BUF_INIT;
 	wire_put_result(&payload, &result);
-	if (wire_send(sock, WIRE_RESULT, &payload, fds, n_fds, NULL) || r->status != 0)
+	if (wire_send(sock, WIRE_RESULT, &payload, fds, n_fds, NULL))
 		return;
-	// The next step of the build may change what the daemon is about to read.
+	// The next step of the build may change what the daemon is about to read, and counts on its counters.
 	const struct timeval limit = {.tv_sec = RELEASE_S};
 	AUTO_MSG struct wire_msg released = WIRE_MSG_INIT;
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void launcher_write_all(int fd, const char *p, size_t n)
+bool launcher_write_all(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
 		ssize_t done = write(fd, p, n);
@@ -20,10 +20,11 @@ void launcher_write_all(int fd, const char *p, size_t n)
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
-			return;
+			return false;
 		p += done;
 		n -= (size_t)done;
 	}
+	return true;
 }
 
 void launcher_say(const char *fmt, ...)

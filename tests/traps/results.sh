@@ -863,3 +863,33 @@ trap_70_options_of_coffer_are_not_the_compilers() # once
 	"$COFFER" --help >"$T/help" 2>&1 || fail "coffer --help fails"
 	has_text "$T/help" coffer
 }
+
+# with_stream KIND CMD...: standard error is a pipe that nobody reads, or a full disk. Prints the status.
+with_stream()
+{
+	PYTHONCOERCECLOCALE=0 python3 - "$@" <<-'END'
+		import os, subprocess, sys
+		kind, command = sys.argv[1], sys.argv[2:]
+		if kind == "full":
+		    out = os.open("/dev/full", os.O_WRONLY)
+		else:
+		    r, out = os.pipe()
+		    os.close(r)
+		print(subprocess.run(command, stdout=out, stderr=out, restore_signals=kind != "ignored").returncode)
+	END
+}
+
+# What the compiler does then only the compiler knows: gcc and clang end in ways of their own.
+trap_66_nobody_reads_the_messages_of_a_hit()
+{
+	need python3
+	local kind plain got
+	put a.c 'int f(void) { int unused; return 1; }'
+	check any "$CC" -Wall -c a.c -o a.o
+	again hit "$CC" -Wall -c a.c -o a.o
+	for kind in closed ignored full; do
+		plain=$(with_stream $kind "$CC" -Wall -c a.c -o a.o)
+		got=$(with_stream $kind "$COFFER" "$CC" -Wall -c a.c -o a.o)
+		[ "$got" = "$plain" ] || fail "$kind: it ends with $got, the plain compiler with $plain"
+	done
+}
