@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -35,10 +36,21 @@ _Static_assert((int)STAT_COUNT < SLOTS / 4, "room for the counters of other vers
 
 static const char magic[8] = {'c', 'o', 'f', 's', 't', 'a', 't', '1'};
 
-struct stats {
+// One file, mapped.
+struct book {
 	struct table *table;
 	bool is_shared; // false: a private copy of a read-only file
+	dev_t dev;
+	ino_t ino;
 	uint16_t slot_of[STAT_COUNT];
+	struct book *earlier; // threads may still add to it
+};
+
+struct stats {
+	char *cache_dir, *path;
+	_Atomic(struct book *) book;
+	atomic_uint renewed;
+	pthread_mutex_t lock; // for renewal
 };
 
 static const struct {
@@ -78,23 +90,23 @@ static void padded_name(char out[NAME_MAX_LEN], enum stat_counter c)
 	strncpy(out, counters[c].name, NAME_MAX_LEN - 1);
 }
 
-static bool find_slots(struct stats *s)
+static bool find_slots(struct book *k)
 {
-	bool all = memcmp(s->table->magic, magic, sizeof magic) == 0;
+	bool all = memcmp(k->table->magic, magic, sizeof magic) == 0;
 	for (enum stat_counter c = 0; all && c < STAT_COUNT; c++) {
 		char name[NAME_MAX_LEN];
 		padded_name(name, c);
-		s->slot_of[c] = find_slot(s->table, name);
-		all = s->slot_of[c] != NO_SLOT;
+		k->slot_of[c] = find_slot(k->table, name);
+		all = k->slot_of[c] != NO_SLOT;
 	}
 	return all;
 }
 
 // Names what has no name yet. The caller holds the file's lock. When all slots are taken the counter counts nothing.
-static void claim_slots(struct stats *s)
+static void claim_slots(struct book *k)
 {
 	static const char no_name[NAME_MAX_LEN];
-	struct table *t = s->table;
+	struct table *t = k->table;
 	if (memcmp(t->magic, magic, sizeof magic) != 0) {
 		memset(t, 0, sizeof *t);
 		atomic_store(&t->zeroed_at, time(NULL));
@@ -103,12 +115,12 @@ static void claim_slots(struct stats *s)
 	for (enum stat_counter c = 0; c < STAT_COUNT; c++) {
 		char name[NAME_MAX_LEN];
 		padded_name(name, c);
-		s->slot_of[c] = find_slot(t, name);
-		if (s->slot_of[c] != NO_SLOT)
+		k->slot_of[c] = find_slot(t, name);
+		if (k->slot_of[c] != NO_SLOT)
 			continue;
-		s->slot_of[c] = find_slot(t, no_name);
-		if (s->slot_of[c] != NO_SLOT)
-			memcpy(t->slots[s->slot_of[c]].name, name, NAME_MAX_LEN);
+		k->slot_of[c] = find_slot(t, no_name);
+		if (k->slot_of[c] != NO_SLOT)
+			memcpy(t->slots[k->slot_of[c]].name, name, NAME_MAX_LEN);
 	}
 }
 
@@ -173,49 +185,106 @@ static int open_file(const char *cache_dir, const char *path, bool *is_shared, s
 	return fd < 0 ? err_errno(err, "cannot open '%s'", path) : fd;
 }
 
-static int map_file(struct stats *s, int fd, const char *path, struct err *err)
+static int map_file(struct book *k, int fd, const char *path, struct err *err)
 {
-	if (make_room(fd, s->is_shared, path, err) < 0)
+	struct stat st;
+	if (make_room(fd, k->is_shared, path, err) < 0)
 		return -1;
-	void *p = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, s->is_shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-	if (p == MAP_FAILED)
+	void *p = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, k->is_shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED || fstat(fd, &st) < 0)
 		return err_errno(err, "cannot map '%s'", path);
-	s->table = p;
-	if (find_slots(s))
+	k->table = p;
+	k->dev = st.st_dev;
+	k->ino = st.st_ino;
+	if (find_slots(k))
 		return 0;
-	if (s->is_shared && lock_file(fd, path, err) < 0)
+	if (k->is_shared && lock_file(fd, path, err) < 0)
 		return -1;
-	claim_slots(s);
+	claim_slots(k);
 	return 0; // closing fd drops the lock
+}
+
+static void book_close(struct book *k)
+{
+	for (struct book *earlier; k; k = earlier) {
+		earlier = k->earlier;
+		if (k->table)
+			munmap(k->table, sizeof *k->table);
+		free(k);
+	}
+}
+
+static struct book *book_open(const struct stats *s, struct err *err)
+{
+	struct book *k = mem_alloc(sizeof *k);
+	AUTO_CLOSE int fd = open_file(s->cache_dir, s->path, &k->is_shared, err);
+	if (fd >= 0 && map_file(k, fd, s->path, err) == 0)
+		return k;
+	book_close(k);
+	return NULL;
 }
 
 struct stats *stats_open(const char *cache_dir, struct err *err)
 {
-	AUTO_FREE char *path = mem_printf("%s/v1/stats", cache_dir);
 	struct stats *s = mem_alloc(sizeof *s);
-	AUTO_CLOSE int fd = open_file(cache_dir, path, &s->is_shared, err);
-	if (fd < 0 || map_file(s, fd, path, err) < 0) {
-		stats_close(s);
-		return NULL;
-	}
-	return s;
+	s->cache_dir = mem_strdup(cache_dir);
+	s->path = mem_printf("%s/v1/stats", cache_dir);
+	pthread_mutex_init(&s->lock, NULL);
+	struct book *k = book_open(s, err);
+	atomic_store(&s->book, k);
+	if (k)
+		return s;
+	stats_close(s);
+	return NULL;
 }
 
 void stats_close(struct stats *s)
 {
 	if (!s)
 		return;
-	if (s->table)
-		munmap(s->table, sizeof *s->table);
+	book_close(atomic_load(&s->book));
+	pthread_mutex_destroy(&s->lock);
+	free(s->path);
+	free(s->cache_dir);
 	free(s);
+}
+
+static bool is_in_place(const struct stats *s, const struct book *k)
+{
+	struct stat st;
+	return stat(s->path, &st) == 0 && st.st_dev == k->dev && st.st_ino == k->ino;
+}
+
+unsigned stats_renew(struct stats *s)
+{
+	if (!s)
+		return 0;
+	if (is_in_place(s, atomic_load(&s->book)))
+		return atomic_load(&s->renewed);
+	pthread_mutex_lock(&s->lock);
+	struct book *old = atomic_load(&s->book);
+	struct book *k = is_in_place(s, old) ? NULL : book_open(s, NULL);
+	if (k) {
+		k->earlier = old;
+		atomic_store(&s->book, k);
+		atomic_fetch_add(&s->renewed, 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return atomic_load(&s->renewed);
+}
+
+unsigned stats_renewed(const struct stats *s)
+{
+	return s ? atomic_load(&s->renewed) : 0;
 }
 
 // ---- counting -----------------------------------------------------------------------------------------------------
 
 void stats_add(struct stats *s, enum stat_counter c, uint64_t n)
 {
-	if (s && s->slot_of[c] != NO_SLOT)
-		atomic_fetch_add_explicit(&s->table->slots[s->slot_of[c]].value, n, memory_order_relaxed);
+	const struct book *k = s ? atomic_load(&s->book) : NULL;
+	if (k && k->slot_of[c] != NO_SLOT)
+		atomic_fetch_add_explicit(&k->table->slots[k->slot_of[c]].value, n, memory_order_relaxed);
 }
 
 void stats_add_reason(struct stats *s, enum reason r)
@@ -228,21 +297,23 @@ void stats_add_reason(struct stats *s, enum reason r)
 
 uint64_t stats_value(const struct stats *s, enum stat_counter c)
 {
-	if (!s || s->slot_of[c] == NO_SLOT)
+	const struct book *k = s ? atomic_load(&s->book) : NULL;
+	if (!k || k->slot_of[c] == NO_SLOT)
 		return 0;
-	return atomic_load_explicit(&s->table->slots[s->slot_of[c]].value, memory_order_relaxed);
+	return atomic_load_explicit(&k->table->slots[k->slot_of[c]].value, memory_order_relaxed);
 }
 
 void stats_zero(struct stats *s)
 {
+	const struct book *k = atomic_load(&s->book);
 	for (size_t i = 0; i < SLOTS; i++)
-		atomic_store(&s->table->slots[i].value, 0);
-	atomic_store(&s->table->zeroed_at, time(NULL));
+		atomic_store(&k->table->slots[i].value, 0);
+	atomic_store(&k->table->zeroed_at, time(NULL));
 }
 
 int64_t stats_zeroed_at(const struct stats *s)
 {
-	return s ? atomic_load(&s->table->zeroed_at) : 0;
+	return s ? atomic_load(&atomic_load(&s->book)->table->zeroed_at) : 0;
 }
 
 void stats_take_lost(struct stats *s, const char *runtime_dir)
@@ -255,7 +326,8 @@ void stats_take_lost(struct stats *s, const char *runtime_dir)
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
 		return;
 	// Two that ask at once must not count twice. A byte that arrives in between is one compile too few: harmless.
-	if (s->is_shared && (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || ftruncate(fd, 0) < 0))
+	if (atomic_load(&s->book)->is_shared &&
+	    (flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || ftruncate(fd, 0) < 0))
 		return;
 	uint64_t lost = (uint64_t)st.st_size;
 	stats_add(s, STAT_compiles, lost);

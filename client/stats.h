@@ -26,6 +26,10 @@ enum stat_counter {
 struct stats;
 struct stats *stats_open(const char *cache_dir, struct err *err); // makes the directory and the file; NULL on failure
 void stats_close(struct stats *s);
+// Opens the file anew if it is not in its place any more (somebody has removed the cache directory under a daemon). Returns
+// how often that was so: what a compile had counted before, it counts in the new file again. Costs a system call.
+unsigned stats_renew(struct stats *s);
+unsigned stats_renewed(const struct stats *s);                    // as often as it has been so far
 void stats_add(struct stats *s, enum stat_counter c, uint64_t n); // s may be NULL: counts nothing
 void stats_add_reason(struct stats *s, enum reason r); // `not_cached` and the reason's own; nothing for REASON_NONE
 uint64_t stats_value(const struct stats *s, enum stat_counter c); // 0 if s is NULL

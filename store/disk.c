@@ -103,7 +103,7 @@ bool store_is_over(const struct store *s)
 	if (!usage_is_complete(s->usage))
 		return true;
 	uint64_t max = s->max_bytes;
-	return max && store_bytes(s) > max;
+	return atomic_load(&s->disk_is_full) || (max && store_bytes(s) > max);
 }
 
 // ---- put -----------------------------------------------------------------------------------------------------------
@@ -173,6 +173,8 @@ static int publish(struct store *s, const char *path, const struct buf *file, st
 	int done = publish_once(s, path, file, &why);
 	if (done < 0 && why.sys == ENOENT && make_directories(s, path, &why) == 0)
 		done = publish_once(s, path, file, &why);
+	if (done < 0 && (why.sys == ENOSPC || why.sys == EDQUOT))
+		atomic_store(&s->disk_is_full, true);
 	if (done < 0 && err)
 		*err = why;
 	return done;

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct store {
@@ -15,6 +16,7 @@ struct store {
 	uint64_t random;    // part of the names of this process's temp files
 	atomic_uint serial; // the next temp file
 	_Atomic uint64_t max_bytes, corrupt;
+	atomic_bool disk_is_full; // a blob found no room: something must go, whatever the limit says
 	struct usage *usage;
 };
 

@@ -130,8 +130,12 @@ static int evict_locked(struct store *s, uint64_t *removed, struct err *err)
 {
 	if (!usage_is_complete(s->usage) && walk_all(s, keep, NULL, err) < 0)
 		return -1;
-	uint64_t max = s->max_bytes, goal = max - max / 20;
-	if (max == 0 || store_bytes(s) <= max)
+	uint64_t max = s->max_bytes, total = store_bytes(s);
+	// Somebody else has filled the disk: a tenth and some makes room for a while, and the next blob that finds none asks again.
+	if (atomic_exchange(&s->disk_is_full, false) && (max == 0 || max > total - total / 10))
+		max = total - total / 10;
+	uint64_t goal = max - max / 20;
+	if (max == 0 || total <= max)
 		return 0;
 	for (int round = 0; round < ROUNDS && store_bytes(s) > goal; round++) {
 		if (evict_round(s, max, goal, removed, err) < 0)

@@ -96,8 +96,10 @@ static void keep_house(struct daemon *d)
 	uint64_t removed = 0;
 	struct err err = ERR_INIT;
 	const struct settings *config = settings_find(d->services.settings, (const char *const *)environ, NULL, NULL, NULL);
-	if (config)
-		store_set_limit(d->services.store, (uint64_t)setting_number(config, SETTING_max_size));
+	uint64_t limit = config ? (uint64_t)setting_number(config, SETTING_max_size) : d->limit;
+	if (limit != d->limit) // else what the last compile said counts
+		store_set_limit(d->services.store, limit);
+	d->limit = limit;
 	if (!store_is_over(d->services.store))
 		return;
 	if (store_evict_some(d->services.store, &removed, &err) < 0)
@@ -203,6 +205,7 @@ int daemon_main(int argc, char **argv)
 			return 1;
 	}
 	set_log_level(&config);
+	d->limit = (uint64_t)setting_number(&config, SETTING_max_size);
 	if (services_open(&d->services, &config, &err) < 0) {
 		log_error("cannot start: %s", err.text);
 		return 1;

@@ -18,6 +18,7 @@ struct daemon {
 	atomic_int busy, threads; // jobs under way, threads there are
 	atomic_llong last_work_ns;
 	atomic_bool stopping;
+	uint64_t limit; // max_size as our own environment and files say it; the main thread
 };
 
 int daemon_main(int argc, char **argv);

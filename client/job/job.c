@@ -195,8 +195,19 @@ static void record(const struct job *j, enum outcome outcome, struct refusal ref
 	journal_add(p->services->journal, &r);
 }
 
+// Where the counters have gone with the cache directory, the compile has begun in the new file, too.
+static void count_beginning(struct job *j)
+{
+	struct stats *stats = j->plan.services->stats;
+	unsigned now = stats_renew(stats);
+	if (now != j->counted_in)
+		stats_add(stats, STAT_compiles, 1);
+	j->counted_in = now;
+}
+
 static void not_cached(struct job *j, struct refusal refusal)
 {
+	count_beginning(j);
 	stats_add_reason(j->plan.services->stats, refusal.reason);
 	record(j, OUTCOME_NOT_CACHED, refusal);
 }
@@ -242,6 +253,9 @@ static struct refusal understand(struct job *j)
 		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
 	if (!p->config)
 		return is_refused(refusal) ? refusal : refuse(REASON_configuration, NULL);
+	// The daemon serves whoever compiles with its cache directory: the last one says how large it may be.
+	if (p->services->store)
+		store_set_limit(p->services->store, (uint64_t)setting_number(p->config, SETTING_max_size));
 	if (setting_bool(p->config, SETTING_paranoid))
 		j->keeping = KEEPING_NOT;
 	away_heed_policy(j, false);
@@ -251,6 +265,7 @@ static struct refusal understand(struct job *j)
 static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
+	j->counted_in = stats_renewed(s->stats);
 	stats_add(s->stats, STAT_compiles, 1);
 	struct refusal refusal = understand(j);
 	if (is_refused(refusal)) {
@@ -266,6 +281,7 @@ static void serve_compile(struct job *j)
 	if (is_refused(refusal)) {
 		not_cached(j, refusal);
 	} else {
+		count_beginning(j);
 		stats_add(s->stats, STAT_misses, 1);
 		stats_add(s->stats, STAT_time_compiling_us, j->wall_us);
 		record(j, OUTCOME_MISS, NO_REFUSAL);

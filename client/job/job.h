@@ -40,6 +40,7 @@ struct job {
 	uint64_t wall_us;     // of the compile, now or when it was stored
 	struct digest result; // zero: none is known
 	bool is_answered;     // the launcher has got its result
+	unsigned counted_in;  // stats_renewed() when the compile was counted
 	char doubted[65];     // the worker whose compiler had something to say, or failed; "": none
 };
 

@@ -109,6 +109,7 @@ static int store_result(const struct plan *p, const struct digest *key, const st
 		store_remove(p->services->store, STORE_RESULT, key);
 	if (store_put(p->services->store, STORE_RESULT, key, parts, n, err) < 0)
 		return -1;
+	stats_renew(p->services->stats);
 	stats_add(p->services->stats, STAT_stored, 1);
 	stats_add(p->services->stats, STAT_bytes_written, bytes);
 	return 0;
