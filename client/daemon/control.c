@@ -3,6 +3,7 @@
 #include "client/daemon/daemon.h"
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "client/job/job.h"
 #include "client/services/farms.h"
@@ -79,6 +80,27 @@ static void answer(int sock, const char *text)
 	wire_send(sock, WIRE_TEXT, &b, NULL, 0, NULL);
 }
 
+static void stop(struct daemon *d)
+{
+	atomic_store(&d->stopping, true);
+	kill(getpid(), SIGTERM);
+}
+
+// A daemon with limits of its own serves only whoever has the same: the next compile of anybody else starts another one.
+static void serve_job(struct daemon *d, int sock, const struct wire_msg *m)
+{
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+	if (!d->narrow || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || !limits_narrower(0, peer.pid)) {
+		job_serve(&d->services, sock, m);
+		return;
+	}
+	log_info("ends for somebody whose limits are wider (%s)", d->narrow);
+	shutdown(d->listen_fd, SHUT_RDWR);
+	wire_send(sock, WIRE_AGAIN, NULL, NULL, 0, NULL);
+	stop(d);
+}
+
 static void serve_control(struct daemon *d, int sock, const struct wire_msg *m)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -89,8 +111,7 @@ static void serve_control(struct daemon *d, int sock, const struct wire_msg *m)
 		answer(sock, status_json(d, &a, what + strlen(STATUS_JSON)));
 	} else if (what && strcmp(what, "stop") == 0) {
 		answer(sock, "stopping");
-		atomic_store(&d->stopping, true);
-		kill(getpid(), SIGTERM);
+		stop(d);
 	} else {
 		answer(sock, "unknown request");
 	}
@@ -107,7 +128,7 @@ void serve_launcher(struct daemon *d, int sock)
 	else if (m.type == WIRE_CONTROL)
 		serve_control(d, sock, &m);
 	else if (m.type == WIRE_JOB)
-		job_serve(&d->services, sock, &m);
+		serve_job(d, sock, &m);
 	else
 		log_warn("a message of type %d was not expected", (int)m.type);
 }

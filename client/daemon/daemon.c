@@ -1,6 +1,7 @@
 #include "client/daemon/daemon.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -76,13 +77,19 @@ static void *serve(void *arg)
 
 // ---- setting up -----------------------------------------------------------------------------------------------------
 
-static void raise_limits(void)
+// The launcher has taken back what can be taken back of its own limits (base/limits.h).
+static void set_up_process(struct daemon *d)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 	}
+	d->narrow = limits_narrow(0);
+	if (d->narrow)
+		log_warn("this daemon is held back by the limits of the shell that has started it (%s), and ends when "
+			 "somebody with wider ones compiles",
+			 d->narrow);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2); // many threads, little memory each
@@ -196,7 +203,7 @@ int daemon_main(int argc, char **argv)
 		fprintf(stderr, "coffer: the daemon is started by the launcher: run 'coffer gcc …', it starts by itself\n");
 		return 2;
 	}
-	raise_limits();
+	set_up_process(d);
 	// A wrong setting does not keep the daemon from running: each job reports it (see the reason 'configuration').
 	if (config_load(&config, &src, &err) < 0) {
 		log_error("%s", err.text);

@@ -56,6 +56,21 @@ static void look_at_stdio(struct launch *l)
 		open("/", O_PATH | O_CLOEXEC);
 }
 
+// The daemon's answer to the job. A daemon that must not serve us has made room for one that we start.
+static bool ask_daemon(struct launch *l, int *sock, struct wire_msg *answer, struct lease *lease)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		*sock = launcher_daemon_connect(l);
+		if (*sock < 0 || launcher_job_send(l, *sock) || launcher_job_answer(*sock, answer, lease))
+			return false;
+		if (answer->type != WIRE_AGAIN)
+			return true;
+		close(*sock);
+		wire_msg_release(answer);
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct launch l;
@@ -82,11 +97,11 @@ int main(int argc, char **argv)
 	l.has_place = wire_find_place(&l.place, &l.arena, launcher_env, NULL);
 	if (!l.has_place)
 		return launcher_exec_compiler(&l);
-	int sock = launcher_daemon_connect(&l);
+	int sock;
 	struct passed_on done = {0};
 	struct wire_msg answer = WIRE_MSG_INIT;
 	struct lease lease = LEASE_INIT;
-	bool is_lost = sock < 0 || launcher_job_send(&l, sock) || launcher_job_answer(sock, &answer, &lease);
+	bool is_lost = !ask_daemon(&l, &sock, &answer, &lease);
 	if (!is_lost && answer.type == WIRE_DONE)
 		is_lost = launcher_job_done(&answer, &done) != 0;
 	// What was lent while another machine compiled comes back before we end, or compile here after all.

@@ -1,6 +1,8 @@
 // Starting the daemon: under a lock the launcher makes the listening socket and hands it to a detached cofferd, so that it,
 // and whoever comes next, can connect at once and need not wait until the daemon is up.
 #include "client/launcher/launcher.h"
+
+#include "base/limits.h"
 #include "client/wire/env_names.h"
 
 #include <dirent.h>
@@ -83,6 +85,7 @@ _Noreturn static void become_daemon(const char *cofferd, char **env, int socket,
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	limits_reset();
 	umask(077);
 	if (chdir("/"))
 		_exit(1);

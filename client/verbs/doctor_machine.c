@@ -1,10 +1,13 @@
 // What coffer needs of the kernel, and the daemon.
 #include "client/verbs/doctor.h"
+
+#include "base/limits.h"
 #include "client/verbs/verbs.h"
 #include "observe/observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -91,4 +94,8 @@ void doctor_check_daemon(struct doctor *d)
 			      "the daemon is version %s, and this is " COFFER_VERSION, version ? version : "unknown");
 	else
 		found_ok(d, "daemon", "the daemon answers, and its version is " COFFER_VERSION);
+	const char *pid = verb_answer_value(&d->arena, &answer, "pid"), *narrow = pid ? limits_narrow(atoi(pid)) : NULL;
+	if (narrow)
+		found_warning(d, "daemon_limits", "coffer stop; the next compile starts one with its own shell's limits",
+			      "the daemon has the limits of the shell that has started it: %s", narrow);
 }

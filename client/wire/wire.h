@@ -34,6 +34,7 @@ enum wire_type {
 	WIRE_TEXT,     // daemon: the answer
 	WIRE_WAIT,     // daemon: the job waits for its turn; at least every two seconds while it does
 	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
+	WIRE_AGAIN,    // daemon: it listens no more; the next one is to be started and asked
 };
 
 #define STATUS_JSON "status-json\n"

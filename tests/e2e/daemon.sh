@@ -89,3 +89,27 @@ e2e_daemon_makes_room_on_a_full_disk() { # once
 	counted hit coffer "$CC" -c a15.c -o a.o
 	"$COFFER" stop >/dev/null
 }
+
+# Whoever starts the daemon may be a shell with limits of its own: its compiles have them, those of others do not.
+e2e_daemon_has_no_limits_of_its_launcher() { # once
+	local limit pid
+	random_table 100000 >big.h
+	put small.c 'int a;'
+	put big.c '#include "big.h"'
+	for limit in "ulimit -f 40" "ulimit -t 5" "ulimit -v 2000000" "ulimit -n 64" "renice -n 5 -p \$BASHPID" "taskset -p 1 \$BASHPID"; do
+		stop_daemons
+		(eval "$limit" >/dev/null && "$COFFER" "$CC" -DLIMIT="\"$limit\"" -c small.c -o small.o) || fail "$limit: it does not compile"
+		counted miss coffer "$CC" -DLIMIT="\"$limit\"" -c big.c -o big.o
+		counted hit coffer "$CC" -DLIMIT="\"$limit\"" -c big.c -o big.o
+		"$COFFER" doctor --json >"$T/doctor" || :
+		[ "$(jq -r '.findings[] | select(.check == "daemon_limits") | .text' "$T/doctor")" = "" ] ||
+			fail "$limit: $(jq -r '.findings[] | select(.check == "daemon_limits") | .text' "$T/doctor")"
+		pid=$("$COFFER" status --json | jq .pid)
+		[ "$(ps -o ni= -p "$pid" | tr -d ' ')" = 0 ] || fail "$limit: the daemon is nice"
+		[ "$(taskset -p "$pid" | sed 's/.* //')" = "$(taskset -p $$ | sed 's/.* //')" ] || fail "$limit: the daemon has fewer processors"
+	done
+	# The compile has the limits of whoever asks for it.
+	stop_daemons
+	! (ulimit -f 40; "$CC" -DX -c big.c -o big.o 2>"$T/plain") || fail "the plain compiler writes more than it may"
+	! (ulimit -f 40; "$COFFER" "$CC" -DX -c big.c -o big.o 2>"$T/err") || fail "coffer's compiler writes more than it may"
+}
