@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -28,8 +29,10 @@
 enum { DEVICE_MS = 5000, BEGIN_MS = 60000, AGENT_UID = 2000000000, MOST_TEXT = 4096, PIECE = 64 * 1024 };
 
 struct vm {
-	int channel; // the port
-	int agent;   // our end of the socket pair, and the agent's
+	int channel;  // the port, or the worker's connection by vsock
+	int listener; // with vsock
+	bool has_vsock;
+	int agent; // our end of the socket pair, and the agent's
 	int theirs;
 	int program; // this program's file
 	int filter;
@@ -63,9 +66,11 @@ static int read_command_line(struct vm *vm, struct err *err)
 	char text[MOST_TEXT], *save = NULL;
 	if (read_text("/proc/cmdline", text) < 0)
 		return err_errno(err, "read /proc/cmdline");
-	for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
+	for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
 		if (strncmp(word, VM_JOBS, strlen(VM_JOBS)) == 0)
 			snprintf(vm->jobs, sizeof vm->jobs, "%s", word + strlen(VM_JOBS));
+		vm->has_vsock |= strcmp(word, VM_CHANNEL_IS "vsock") == 0;
+	}
 	return vm->jobs[0] ? 0 : err_set(err, ERR_FORMAT, "the kernel was not told " VM_JOBS);
 }
 
@@ -101,9 +106,20 @@ static bool find_channel(char device[64])
 	return found;
 }
 
+static int listen_vsock(struct vm *vm, struct err *err)
+{
+	struct sockaddr_vm a = {.svm_family = AF_VSOCK, .svm_port = VM_PORT, .svm_cid = VMADDR_CID_ANY};
+	vm->listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (vm->listener < 0 || bind(vm->listener, (struct sockaddr *)&a, sizeof a) < 0 || listen(vm->listener, 1) < 0)
+		return err_errno(err, "listen on the vsock port");
+	return 0;
+}
+
 static int open_channel(struct vm *vm, struct err *err)
 {
 	char device[64];
+	if (vm->has_vsock)
+		return listen_vsock(vm, err);
 	for (int waited = 0; !find_channel(device) || (vm->channel = open(device, O_RDWR | O_CLOEXEC)) < 0; waited++) {
 		if (waited == DEVICE_MS)
 			return err_set(err, ERR_NOT_FOUND, "there is no port '" VM_CHANNEL "'");
@@ -293,6 +309,13 @@ static bool write_all(int fd, const char *p, size_t n)
 	return true;
 }
 
+// Firecracker ends when its guest asks for a restart; it knows no power switch.
+static void power_off(const struct vm *vm)
+{
+	sync();
+	reboot(vm->has_vsock ? RB_AUTOBOOT : RB_POWER_OFF);
+}
+
 // From the agent to the worker. Ends when the agent's end is closed.
 static void *carry_out(void *arg)
 {
@@ -302,8 +325,7 @@ static void *carry_out(void *arg)
 		if (!write_all(vm->channel, bytes, (size_t)n))
 			break;
 	free(bytes);
-	sync();
-	reboot(RB_POWER_OFF);
+	power_off(vm);
 	return NULL;
 }
 
@@ -333,10 +355,29 @@ static void carry_in(struct vm *vm)
 
 // ---- the story ------------------------------------------------------------------------------------------------------------
 
+// By the port, or by a call to the host. False: nobody hears us.
+static bool tell_worker(const struct vm *vm, const char *head, const char *text)
+{
+	struct sockaddr_vm host = {.svm_family = AF_VSOCK, .svm_port = VM_READY_PORT, .svm_cid = VMADDR_CID_HOST};
+	AUTO_CLOSE int call = vm->has_vsock ? socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
+	if (vm->has_vsock && (call < 0 || connect(call, (struct sockaddr *)&host, sizeof host) < 0))
+		return false;
+	int to = vm->has_vsock ? call : vm->channel;
+	return to >= 0 && write_all(to, head, strlen(head)) && write_all(to, text, strlen(text));
+}
+
+static int accept_worker(struct vm *vm)
+{
+	struct pollfd wait = {.fd = vm->listener, .events = POLLIN};
+	if (vm->has_vsock && poll(&wait, 1, BEGIN_MS) == 1)
+		vm->channel = accept4(vm->listener, NULL, NULL, SOCK_CLOEXEC);
+	return vm->channel < 0 ? -1 : 0;
+}
+
 static void serve(struct vm *vm)
 {
 	pthread_t out;
-	if (write_all(vm->channel, VM_READY, strlen(VM_READY)) && pthread_create(&out, NULL, carry_out, vm) == 0)
+	if (tell_worker(vm, VM_READY, "") && accept_worker(vm) == 0 && pthread_create(&out, NULL, carry_out, vm) == 0)
 		carry_in(vm);
 }
 
@@ -345,7 +386,7 @@ void vm_run(void)
 	static int (*const steps[])(struct vm *, struct err *) = {
 		mount_kernel_files, read_command_line, load_modules, open_channel, mount_image, open_own_files, make_root,
 	};
-	struct vm vm = {.channel = -1, .agent = -1, .theirs = -1, .program = -1, .filter = -1};
+	struct vm vm = {.channel = -1, .listener = -1, .agent = -1, .theirs = -1, .program = -1, .filter = -1};
 	struct err err = ERR_INIT;
 	int rc = 0;
 	umask(0);
@@ -360,11 +401,10 @@ void vm_run(void)
 		serve(&vm);
 	} else {
 		fprintf(stderr, "coffer-agent: cannot set up the VM: %s\n", err.text);
-		if (vm.channel >= 0 && write_all(vm.channel, VM_FAILED, strlen(VM_FAILED)) &&
-		    write_all(vm.channel, err.text, strlen(err.text)))
-			write_all(vm.channel, "\n", 1);
+		char why[sizeof err.text + 1];
+		snprintf(why, sizeof why, "%s\n", err.text);
+		tell_worker(&vm, VM_FAILED, why);
 		usleep(100000); // the port is emptied by the other side
 	}
-	sync();
-	reboot(RB_POWER_OFF);
+	power_off(&vm);
 }

@@ -173,7 +173,11 @@ static int start_runtime(struct worker_program *w, struct err *err)
 		.landlock_if_available = setting_number(&w->settings, WORKER_landlock) == 1,
 	};
 	static const enum isolation kinds[] = {ISOLATION_SANDBOX, ISOLATION_PROCESS, ISOLATION_MICROVM};
-	config.vm = (struct vm_config){.qemu = setting_text(&w->settings, WORKER_vm_qemu),
+	config.vm = (struct vm_config){.monitor = setting_number(&w->settings, WORKER_vm_monitor) == 1 ? VM_FIRECRACKER
+												       : VM_QEMU,
+				       .firecracker = setting_text(&w->settings, WORKER_vm_firecracker),
+				       .jailer = setting_text(&w->settings, WORKER_vm_jailer),
+				       .qemu = setting_text(&w->settings, WORKER_vm_qemu),
 				       .mkfs = setting_text(&w->settings, WORKER_vm_mkfs),
 				       .kernel = setting_text(&w->settings, WORKER_vm_kernel),
 				       .modules = setting_text(&w->settings, WORKER_vm_modules),

@@ -69,3 +69,83 @@ e2e_microvm_says_what_is_wrong() { # once long
 	grep -q 'cannot set up the microVM' "$T/job.log" || fail "it says: $(cat "$T/job.log")"
 	farm_end
 }
+
+# ---- Firecracker: its API against a strict stand-in (microvm/firecracker.py), as it can't run here ----
+
+firecracker_needs()
+{
+	[ "$(uname -m)" = x86_64 ] || skip "only tried on x86-64"
+	[ "$(id -u)" = 0 ] || skip "the jailer needs root"
+	[ -c /dev/kvm ] || skip "there is no /dev/kvm"
+	need /usr/bin/python3 mkfs.erofs
+	gcc_rootfs "$T/images/${image/:/-}/rootfs"
+	local directory=$T
+	mkdir -p "$T/stub"
+	cp "$COFFER_BUILD/coffer-agent" "$T/stub/agent"
+	cp "$TESTS"/e2e/microvm/*.py "$T/stub/"
+	# What is started without an environment, and as another user: programs with all they need in them.
+	put "$T/stub/jailer.c" '#include <stdio.h>' '#include <stdlib.h>' '#include <unistd.h>' 'int main(int c, char **v) {' \
+		"setenv(\"STUB_AGENT\", \"$T/stub/agent\", 1); setenv(\"STUB_HOW\", \"$T/stub/how\", 1); setenv(\"PATH\", \"/usr/bin:/bin\", 1);" \
+		"char *w[64] = {\"python3\", \"$T/stub/jailer.py\"}; for (int i = 1; i < c && i < 60; i++) w[i + 1] = v[i];" \
+		'execv("/usr/bin/python3", w); perror("python3"); return 1; }'
+	gcc -o "$T/stub/jailer" "$T/stub/jailer.c" || fail "no jailer"
+	cp "$T/stub/firecracker.py" "$T/stub/firecracker"
+	printf '\177ELF, and no more of a kernel' >"$T/stub/vmlinux"
+	chmod 755 "$T/stub" "$T/stub"/*
+	while [ "$directory" != / ]; do
+		chmod o+x "$directory"
+		directory=$(dirname "$directory")
+	done
+	put x.i 'int f(void) { return 1; }'
+}
+
+firecracker_start() # NAME [FLAG...]
+{
+	worker_start "$1" --runtime microvm --vm-monitor firecracker --vm-firecracker "$T/stub/firecracker" --vm-jailer "$T/stub/jailer" \
+		--vm-kernel "$T/stub/vmlinux" --images "$T/images" "${@:2}"
+}
+
+e2e_microvm_firecracker_is_told_what_it_knows() { # once
+	firecracker_needs
+	firecracker_start fc
+	job fc got.o -O2 || fail "no object: $(cat "$T/job.log" "$T/fc.log")"
+	worker_start box --images "$T/images"
+	job box want.o -O2 || fail "no object from the sandbox: $(cat "$T/job.log")"
+	same_file want.o got.o
+	job fc again.o -O1 || fail "no second object: $(cat "$T/job.log")"
+	"$COFFER" audit ls --log "$T/fc/audit" --format json | jq -e 'select(.monitor == "firecracker")' >/dev/null || fail "the row does not name the monitor"
+	[ "$(ls "$T/fc/scratch/vm/jail/firecracker" | wc -l)" = 1 ] || fail "not one VM for one session: $(ls "$T/fc/scratch/vm/jail/firecracker")"
+	# When it is killed, the next job gets another one, and nothing is left of the first.
+	pkill -KILL -f "^/usr/bin/python3 $T/stub/firecracker" || fail "no monitor runs"
+	job fc third.o -O3 || fail "no object after the monitor was killed: $(cat "$T/job.log" "$T/fc.log")"
+	farm_end
+	[ -z "$(ls "$T/fc/scratch/vm/jail/firecracker")" ] || fail "jails are left: $(ls "$T/fc/scratch/vm/jail/firecracker")"
+	pgrep -f "$T/stub/firecracker" >/dev/null && fail "a monitor is left"
+	return 0
+}
+
+# Each thing that can be wrong with it: the job is refused in time, in words, and nothing is left.
+e2e_microvm_firecracker_is_not_believed() { # once
+	firecracker_needs
+	local how
+	firecracker_start fc --vm-boot-time 3s
+	for how in \
+		'{"network": true}|network card' '{"version": "1.12.0"}|too old' '{"refuse": "/drives"}|refused by the test' '{"guest": "fails"}|mount the image' \
+		'{"guest": "silent"}|not ready after' '{"die": "boot"}|has ended before\|does not answer'; do
+		printf '%s' "${how%%|*}" >"$T/stub/how"
+		printf 'int f(void) { return %d; }\n' "$RANDOM" >x.i
+		job fc got.o -O2 && fail "a job runs with ${how%%|*}"
+		grep -q -- "${how##*|}" "$T/job.log" || fail "with ${how%%|*} it says: $(cat "$T/job.log")"
+		[ -z "$(ls "$T/fc/scratch/vm/jail/firecracker")" ] || fail "a jail is left with ${how%%|*}"
+	done
+	rm "$T/stub/how"
+	put x.i 'int f(void) { return 1; }'
+	job fc got.o -O2 || fail "no object afterwards: $(cat "$T/job.log")"
+	farm_end
+	# A bzImage is none that it takes.
+	head -c 4096 /dev/zero >"$T/stub/vmlinux"
+	out=$("$COFFERD" worker --insecure-loopback --listen "unix:$T/x.sock" --admin '' --name x --folder "$T/x" --agent "$COFFER_BUILD/coffer-agent" \
+		--runtime microvm --vm-monitor firecracker --vm-firecracker "$T/stub/firecracker" --vm-jailer "$T/stub/jailer" \
+		--vm-kernel "$T/stub/vmlinux" --images "$T/images" 2>&1) && fail "it starts with a kernel that is none"
+	[[ $out == *'uncompressed ELF kernel'* ]] || fail "it says: $out"
+}

@@ -60,6 +60,9 @@ static const char *const modules_of_vm[] = {
 	"kernel/drivers/block/virtio_blk.ko",
 	"kernel/lib/libcrc32c.ko",
 	"kernel/fs/erofs/erofs.ko",
+	"kernel/net/vmw_vsock/vsock.ko",
+	"kernel/net/vmw_vsock/vmw_vsock_virtio_transport_common.ko",
+	"kernel/net/vmw_vsock/vmw_vsock_virtio_transport.ko",
 };
 
 static int add_modules(struct buf *archive, const char *directory, struct err *err)

@@ -28,6 +28,7 @@ struct place {
 	pid_t pid;
 	int fd;          // the connection to the agent; the session takes it over
 	char *directory; // `process`: its scratch directories
+	char *jail;      // Firecracker's; removed with it
 	struct cgroup cgroup;
 };
 

@@ -75,6 +75,8 @@ static void copy_vm(struct vm_config *to, const struct vm_config *from)
 {
 	*to = *from;
 	to->qemu = copy_of(from->qemu);
+	to->firecracker = copy_of(from->firecracker);
+	to->jailer = copy_of(from->jailer);
 	to->mkfs = copy_of(from->mkfs);
 	to->kernel = copy_of(from->kernel);
 	to->modules = copy_of(from->modules);
@@ -82,7 +84,7 @@ static void copy_vm(struct vm_config *to, const struct vm_config *from)
 
 static void free_vm(struct vm_config *vm)
 {
-	const char *const strings[] = {vm->qemu, vm->mkfs, vm->kernel, vm->modules};
+	const char *const strings[] = {vm->qemu, vm->firecracker, vm->jailer, vm->mkfs, vm->kernel, vm->modules};
 	for (size_t i = 0; i < COUNT_OF(strings); i++)
 		free((char *)(uintptr_t)strings[i]);
 }
@@ -116,20 +118,28 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	return 0;
 }
 
+// Firecracker knows only KVM.
+static bool is_emulated(const struct runtime *r)
+{
+	return r->isolation == ISOLATION_MICROVM && r->vm.monitor == VM_QEMU && r->vm.accel == VM_TCG;
+}
+
 enum isolation runtime_isolation(const struct runtime *r)
 {
-	return r->isolation == ISOLATION_MICROVM && r->vm.accel == VM_TCG ? ISOLATION_NONE : r->isolation;
+	return is_emulated(r) ? ISOLATION_NONE : r->isolation;
 }
 
 const char *runtime_monitor(const struct runtime *r)
 {
-	return r->isolation != ISOLATION_MICROVM ? NULL : r->vm.accel == VM_KVM ? "qemu-kvm" : "qemu-tcg";
+	if (r->isolation != ISOLATION_MICROVM)
+		return NULL;
+	return r->vm.monitor == VM_FIRECRACKER ? "firecracker" : is_emulated(r) ? "qemu-tcg" : "qemu-kvm";
 }
 
 const char *runtime_label(const struct runtime *r)
 {
 	if (r->isolation == ISOLATION_MICROVM)
-		return r->vm.accel == VM_KVM ? "microvm" : "microvm-emulated";
+		return is_emulated(r) ? "microvm-emulated" : "microvm";
 	if (r->isolation == ISOLATION_SANDBOX)
 		return r->has_landlock ? "sandbox" : "sandbox-without-landlock";
 	return isolation_name((int)r->isolation);
@@ -166,7 +176,10 @@ static void place_close(struct place *p)
 	cgroup_close(&p->cgroup);
 	if (p->directory)
 		tree_remove(AT_FDCWD, p->directory);
+	if (p->jail)
+		tree_remove(AT_FDCWD, p->jail);
 	free(TAKE(p->directory));
+	free(TAKE(p->jail));
 }
 
 static int connect_agent(struct runtime_session *s, struct err *err)

@@ -44,9 +44,13 @@ enum vm_accel {
 	VM_KVM, // hardware: a boundary
 	VM_TCG, // emulated: none, and labelled so; for tests where there is no KVM
 };
+enum vm_monitor_kind { VM_QEMU, VM_FIRECRACKER };
 // Of `microvm`. Names are absolute.
 struct vm_config {
-	const char *qemu;    // qemu-system-x86_64
+	enum vm_monitor_kind monitor;
+	const char *qemu;        // qemu-system-x86_64
+	const char *firecracker; // and the program that jails it
+	const char *jailer;
 	const char *mkfs;    // mkfs.erofs
 	const char *kernel;  // a bzImage or an ELF kernel with PVH
 	const char *modules; // its directory of /lib/modules; NULL: it has built in what a VM needs
@@ -73,7 +77,7 @@ int runtime_new(enum isolation kind, const struct runtime_config *config, struct
 enum isolation runtime_isolation(const struct runtime *runtime);
 // What it is in full: "process", "sandbox", "sandbox-without-landlock", "microvm", "microvm-emulated".
 const char *runtime_label(const struct runtime *runtime);
-const char *runtime_monitor(const struct runtime *runtime); // of microvm: "qemu-kvm", "qemu-tcg"; else NULL
+const char *runtime_monitor(const struct runtime *runtime); // of microvm: "firecracker", "qemu-kvm", "qemu-tcg"; else NULL
 void runtime_free(struct runtime *runtime);                 // after its sessions
 
 // `image` is "host:…" (the part after the colon is not looked at here) or "sha256:…". `most` may be NULL: the runtime's.

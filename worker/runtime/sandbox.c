@@ -25,12 +25,6 @@
 // each session in turn.
 enum { ID_FIRST = 2000000000, ID_COUNT = 65536 };
 
-struct user {
-	bool is_root; // may become another user
-	uid_t uid;    // of the session, as the worker sees it
-	gid_t gid;
-};
-
 // Whether the map of our own user namespace (user_namespaces(7)) has that id.
 static bool is_mapped(const char *file, unsigned long id)
 {
@@ -61,10 +55,10 @@ static bool may_become_others(void)
 }
 
 // Root in a container may have a few ids only; nobody's is nearly always among them.
-static int choose_user(unsigned serial, struct user *user, struct err *err)
+int sandbox_choose_user(unsigned serial, struct sandbox_user *user, struct err *err)
 {
 	const uid_t ids[] = {ID_FIRST + serial % ID_COUNT, 65534};
-	*user = (struct user){false, geteuid(), getegid()};
+	*user = (struct sandbox_user){false, geteuid(), getegid()};
 	for (size_t i = 0; i < COUNT_OF(ids) && user->uid == 0; i++) {
 		if (!is_mapped("/proc/self/uid_map", ids[i]) || !is_mapped("/proc/self/gid_map", ids[i]))
 			continue;
@@ -73,7 +67,7 @@ static int choose_user(unsigned serial, struct user *user, struct err *err)
 			return err_set(
 				err, ERR_ACCESS,
 				"cannot set up the sandbox: root without the capabilities SYS_ADMIN, SETUID and SETGID");
-		*user = (struct user){true, ids[i], ids[i]};
+		*user = (struct sandbox_user){true, ids[i], ids[i]};
 	}
 	return 0;
 }
@@ -110,14 +104,12 @@ static void add_toolchain(struct ops *ops, const struct toolchain *toolchain)
 int sandbox_jail_begin(struct jail *j, struct runtime *r, const struct toolchain *toolchain, unsigned serial,
 		       uint64_t memory, struct place *p, struct err *err)
 {
-	struct user user;
+	struct sandbox_user user;
 	char name[16];
 	*j = (struct jail){.proc = -1, .ops = {.n = 0}};
-	if (choose_user(serial, &user, err) < 0)
+	if (sandbox_choose_user(serial, &user, err) < 0)
 		return -1;
-	j->is_root = user.is_root;
-	j->uid = user.uid;
-	j->gid = user.gid;
+	j->user = user;
 	j->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (j->proc < 0)
 		return err_errno(err, "cannot set up the sandbox: /proc");
@@ -141,12 +133,12 @@ void sandbox_jail_end(struct jail *j)
 	ops_add(&j->ops, OP_PIVOT, NULL, NULL, 0);
 	ops_add(&j->ops, OP_READ_ONLY, NULL, NULL, 0);
 	ops_add(&j->ops, OP_HOSTNAME, "coffer", NULL, 0);
-	if (j->is_root)
-		ops_add(&j->ops, OP_USER, NULL, NULL, j->uid);
+	if (j->user.is_root)
+		ops_add(&j->ops, OP_USER, NULL, NULL, j->user.uid);
 	ops_add(&j->ops, OP_UNSHARE, NULL, NULL, CLONE_NEWUSER | CLONE_NEWNS);
-	add_maps(&j->ops, j->proc, j->is_root ? j->uid : 0, j->is_root ? j->gid : 0);
+	add_maps(&j->ops, j->proc, j->user.is_root ? j->user.uid : 0, j->user.is_root ? j->user.gid : 0);
 	j->clone_flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
-	if (!j->is_root)
+	if (!j->user.is_root)
 		j->clone_flags |= CLONE_NEWUSER;
 }
 

@@ -6,12 +6,18 @@
 #include "worker/runtime/parts.h"
 #include "worker/runtime/process_ops.h"
 
+struct sandbox_user {
+	bool is_root; // we may become another user
+	uid_t uid;    // of the session, as the worker sees it
+	gid_t gid;
+};
+// As root an id that nobody else has, another one for each session in turn; else ourselves.
+int sandbox_choose_user(unsigned serial, struct sandbox_user *user, struct err *err);
+
 struct jail {
 	struct ops ops;
 	uint64_t clone_flags; // filled in by sandbox_jail_end
-	bool is_root;         // it may become another user
-	uid_t uid;            // of the session, as the worker sees it
-	gid_t gid;
+	struct sandbox_user user;
 	int proc;
 };
 // The operations up to the new root with its toolchain; the caller may add more to it. `memory`: of the session's cgroup, 0: no
