@@ -19,7 +19,7 @@ struct daemon {
 	atomic_llong last_work_ns;
 	atomic_bool stopping;
 	const char *narrow; // the inherited limit that could not be taken back, or NULL
-	uint64_t limit; // max_size as our own environment and files say it; the main thread
+	uint64_t limit;     // max_size as our own environment and files say it; the main thread
 };
 
 int daemon_main(int argc, char **argv);
