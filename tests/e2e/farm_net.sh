@@ -33,8 +33,7 @@ machines_end()
 # link WHERE DEVICE up|down
 link() { ip -n "${!1}" link set "$2" "$3"; }
 
-# A farm on `there` with a compiler that sleeps (bench/standin.c). Workers look for compilers in the usual folders only: this one
-# has a /usr/local/bin of its own.
+# A farm on `there` with a compiler that sleeps (bench/standin.c).
 farm_there()
 {
 	standin_make
@@ -43,7 +42,7 @@ farm_there()
 	export COFFER_CONFIG=$T/site/tenant-me.conf
 	("${on_there[@]}" "$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' >>"$T/scheduler.log" 2>&1 &
 	echo $! >"$T/scheduler.pid")
-	("${on_there[@]}" "$T/with-standin" "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --slots "$1" --runtime process \
+	("${on_there[@]}" "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --slots "$1" --runtime process \
 		--compilers standin-gcc --agent "$COFFER_BUILD/coffer-agent" >>"$T/w1.log" 2>&1 &
 	echo $! >"$T/w1.pid")
 	wait_until 20 "grep -q 'registered.*w1' $T/scheduler.log" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/w1.log")"
@@ -68,6 +67,7 @@ cut_build()
 }
 
 e2e_farm_net_is_cut_for_a_second() { # once clock long
+	own_mounts
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down; sleep 1; link here v0 up' make -j24
@@ -79,6 +79,7 @@ e2e_farm_net_is_cut_for_a_second() { # once clock long
 }
 
 e2e_farm_net_is_cut_for_ever() { # once clock long
+	own_mounts
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down' make -j24
@@ -103,6 +104,7 @@ e2e_farm_net_is_cut_for_ever() { # once clock long
 
 # Behind the elastic front end the daemon knows of no idle core: what is away is waited for until the connection is given up.
 e2e_farm_net_is_cut_for_ever_behind_the_front_end() { # once clock long
+	own_mounts
 	two_machines
 	farm_there 8
 	cut_build 'link here v0 down' "$COFFER" make -j2

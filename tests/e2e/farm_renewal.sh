@@ -20,6 +20,7 @@ reload() { kill -HUP "$(<"$T/$1.pid")"; }
 renewed() { "$COFFER" stats --tsv | grep '^remote'; "$COFFER" status; }
 
 e2e_farm_certificates_are_renewed_in_a_build() { # once long
+	own_mounts
 	local hits
 	need perl openssl
 	standin_site 16
@@ -39,6 +40,7 @@ e2e_farm_certificates_are_renewed_in_a_build() { # once long
 }
 
 e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once long
+	own_mounts
 	need perl openssl
 	standin_site 16
 	standin_project 40 200
@@ -56,6 +58,7 @@ e2e_farm_certificate_of_an_authority_that_nobody_knows() { # once long
 }
 
 e2e_farm_scheduler_is_restarted_in_a_build() { # once long
+	own_mounts
 	need perl
 	standin_site 16
 	standin_project 80 400
@@ -72,6 +75,7 @@ e2e_farm_scheduler_is_restarted_in_a_build() { # once long
 
 # Two workers, one of which is killed; 500 jobs, launched 500 at once.
 e2e_farm_worker_is_killed_among_500_jobs() { # once clock long
+	own_mounts
 	need perl
 	site_keys w1 w2
 	standin_farm_start w1 100 w2 100
@@ -83,6 +87,7 @@ e2e_farm_worker_is_killed_among_500_jobs() { # once clock long
 }
 
 e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once clock long
+	own_mounts
 	need perl
 	site_keys w1 w2
 	standin_farm_start w1 100 w2 100
@@ -94,6 +99,7 @@ e2e_farm_worker_is_killed_among_500_jobs_behind_the_front_end() { # once clock l
 
 # A scheduler that stands still holds up one compile now and then; the others go on with the routes there are.
 e2e_farm_scheduler_stands_still_in_a_build() { # once clock long
+	own_mounts
 	need perl
 	site_keys w1
 	sed -i 's/^listen/route_lifetime = 2s\n&/' "$T/site/scheduler.conf"

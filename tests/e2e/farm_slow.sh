@@ -23,10 +23,12 @@ slow_build()
 }
 
 e2e_farm_slow_worker_holds_nobody_up() { # once long
+	own_mounts
 	slow_build make -j20
 }
 
 e2e_farm_slow_worker_holds_nobody_up_behind_the_front_end() { # once clock long
+	own_mounts
 	slow_build "$COFFER" make -j2
 }
 
@@ -52,9 +54,11 @@ stuck_build()
 }
 
 e2e_farm_queue_that_does_not_move_holds_nobody_up() { # once long
+	own_mounts
 	stuck_build make -j12
 }
 
 e2e_farm_queue_that_does_not_move_holds_nobody_up_behind_the_front_end() { # once long
+	own_mounts
 	stuck_build "$COFFER" make -j2
 }

@@ -95,21 +95,25 @@ site_start()
 # Lines of the client's daemons that match.
 daemon_log() { find "$T" -name 'cofferd.log*' -exec grep -hE "$1" {} +; }
 
-# standin_make: the compiler of bench/standin.c as $T/bin/standin-gcc, and $T/with-standin, which runs a command that sees it where
-# workers look for compilers; $T/with-slow-standin does so with one that takes 100 times as long. Needs root.
+# own_mounts: the test begins again, in a mount namespace of its own. Before anything else in it.
+own_mounts()
+{
+	[ -z "${OWN_MOUNTS:-}" ] || return 0
+	need_root
+	need unshare
+	unshare -m true 2>/dev/null || skip "mount namespaces can't be made"
+	# shellcheck disable=SC2093
+	OWN_MOUNTS=1 exec unshare -m bash "$TESTS/run" --one "$file" "$function" "$CC" "$T"
+}
+
+# standin_make: the compiler of bench/standin.c as /usr/local/bin/standin-gcc of the test's own mounts: where workers look for
+# compilers, and the same file for them and for the client. After own_mounts.
 standin_make()
 {
-	local kind slower=1
-	need_root
-	need gcc unshare
-	for kind in '' slow-; do
-		mkdir -p "$T/${kind}bin"
-		gcc -O1 "-DSLOWER=$slower" -o "$T/${kind}bin/standin-gcc" "$TESTS/../bench/standin.c" || fail "the stand-in does not compile"
-		put "$T/with-${kind}standin" '#!/bin/sh' "exec unshare -m sh -c 'mount --bind $T/${kind}bin /usr/local/bin && exec \"\$@\"' sh \"\$@\""
-		chmod +x "$T/with-${kind}standin"
-		"$T/with-${kind}standin" standin-gcc -v 2>/dev/null || skip "mount namespaces can't be made"
-		slower=100
-	done
+	need gcc
+	mkdir -p "$T/bin"
+	gcc -O1 -o "$T/bin/standin-gcc" "$TESTS/../bench/standin.c" || fail "the stand-in does not compile"
+	mount --bind "$T/bin" /usr/local/bin || fail "the stand-in can't be mounted"
 }
 
 # standin_project N [MS [EVERY]]: N sources whose compiles sleep; every fifth, or so, says a word of its own. `make ONLY="1 2"` makes
@@ -122,7 +126,7 @@ standin_project()
 		if [ $((i % every)) = 0 ]; then echo "//say unit $i speaks"; fi >"s$i.c"
 		echo "int s$i;" >>"s$i.c"
 	done
-	put Makefile "N := $1" "MS := ${2:-500}" "LAUNCHER := $COFFER" "CC := $T/bin/standin-gcc"
+	put Makefile "N := $1" "MS := ${2:-500}" "LAUNCHER := $COFFER" "CC := /usr/local/bin/standin-gcc"
 	cat >>Makefile <<'END'
 ONLY := $(shell seq $(N))
 all: $(ONLY:%=out/%.o)
@@ -147,14 +151,14 @@ standin_right()
 	diff "$T/expected" "$T/said" >"$T/diff" || fail "what was said: $(head -n 20 "$T/diff")"
 }
 
-# standin_worker_start NAME SLOTS [FLAG...]: a worker of the site that has the stand-in; one whose name begins with "slow" the slow one.
+# standin_worker_start NAME SLOTS [FLAG...]: a worker of the site that has the stand-in; if its name begins with "slow", it is slow.
 standin_worker_start()
 {
-	local name=$1 slots=$2 with=with-standin seen
+	local name=$1 slots=$2 nice=0 seen
 	shift 2
-	[ "${name#slow}" = "$name" ] || with="with-slow-standin"
+	[ "${name#slow}" = "$name" ] || nice=10
 	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
-	("$T/$with" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
+	(nice -n "$nice" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
 		--compilers standin-gcc --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
 	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
