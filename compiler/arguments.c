@@ -1,16 +1,12 @@
 #include "compiler/arguments.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "compiler/names.h"
 #include "compiler/options.h"
 
 #include <ctype.h>
 #include <string.h>
-
-static bool begins(const char *word, const char *with)
-{
-	return strncmp(word, with, strlen(with)) == 0;
-}
 
 static bool is_one_of(const char *word, const char *const *list, size_t n)
 {
@@ -23,7 +19,7 @@ static bool is_one_of(const char *word, const char *const *list, size_t n)
 static bool begins_with_one_of(const char *word, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (begins(word, list[i]))
+		if (text_begins(word, list[i]))
 			return true;
 	return false;
 }
@@ -34,7 +30,7 @@ static bool begins_with_one_of(const char *word, const char *const *list, size_t
 static unsigned families_of(const char *name)
 {
 	const char *kind = compiler_name_kind(name);
-	if (kind && begins(kind, "clang"))
+	if (kind && text_begins(kind, "clang"))
 		return 1u << FAMILY_CLANG;
 	if (kind && (strcmp(kind, "gcc") == 0 || strcmp(kind, "g++") == 0))
 		return 1u << FAMILY_GCC;
@@ -107,7 +103,7 @@ static bool is_allowed(const struct option *o, const char *word, const char *val
 	case OPTION_compilation_dir:
 		return true;
 	case OPTION_as:
-		return begins(word, "-Wa,") && is_harmless_for_as(word + 4);
+		return text_begins(word, "-Wa,") && is_harmless_for_as(word + 4);
 	case OPTION_format:
 		return value && !strstr(value, "file");
 	case OPTION_opt_info:
@@ -161,7 +157,7 @@ static size_t pair_length(const char *word, const char *next)
 static bool is_word_allowed(const char *word, unsigned families, struct arguments *found)
 {
 	// clang's -target x in one word.
-	bool is_known = only_steers(word) || (families & 1u << FAMILY_CLANG && begins(word, "--target="));
+	bool is_known = only_steers(word) || (families & 1u << FAMILY_CLANG && text_begins(word, "--target="));
 	bool has_free_value = false;
 	if (!is_plain(word) || word[0] != '-' || !word[1] || option_is_native(word))
 		return false;
@@ -169,7 +165,7 @@ static bool is_word_allowed(const char *word, unsigned families, struct argument
 		const char *value = NULL;
 		unsigned n_next = 0;
 		const struct option *o = option_find((enum compiler_family)f, word, &value, &n_next);
-		if (!o || begins(word, "--target="))
+		if (!o || text_begins(word, "--target="))
 			continue;
 		if (n_next || !is_allowed(o, word, value))
 			return false;

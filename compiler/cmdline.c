@@ -1,13 +1,9 @@
 #include "compiler/cmdline.h"
 
+#include "base/text.h"
 #include "compiler/cmdline_parts.h"
 
 #include <string.h>
-
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
 
 static bool is_mode(enum reason r)
 {
@@ -63,7 +59,7 @@ static const char *gcc_spelling(struct parser *p, const char *word)
 		{"--std=", "-std="},        {"--no-", "-fno-"},         {"--", "-f"},
 	};
 	for (size_t i = 0; i < COUNT_OF(spellings); i++)
-		if (begins(word, spellings[i][0]))
+		if (text_begins(word, spellings[i][0]))
 			return arena_printf(p->arena, "%s%s", spellings[i][1], word + strlen(spellings[i][0]));
 	return word;
 }
@@ -73,7 +69,7 @@ static bool is_of_known_family(const char *word)
 {
 	static const char *const families[] = {"-f", "-W", "-m", "-O", "-g", "-std", "-p"};
 	for (size_t i = 0; i < COUNT_OF(families); i++)
-		if (begins(word, families[i]))
+		if (text_begins(word, families[i]))
 			return true;
 	return false;
 }
@@ -82,7 +78,7 @@ static void take_unlisted(struct parser *p, unsigned i, const char *spelling)
 {
 	struct cmdline *c = p->c;
 	struct argument *w = &c->arguments[i];
-	if (begins(spelling, "-m")) {
+	if (text_begins(spelling, "-m")) {
 		// The machine chooses among header directories: -m32, -mthumb, -mabi=…
 		w->role = ARGUMENT_SEARCH;
 		w->prefix = (unsigned)strlen(w->text);
@@ -99,7 +95,7 @@ static unsigned take_option(struct parser *p, unsigned i)
 	unsigned n_next = 0;
 	const struct option *o = option_find(p->family, text, &value, &n_next);
 
-	if (!o && p->family == FAMILY_GCC && begins(text, "--")) {
+	if (!o && p->family == FAMILY_GCC && text_begins(text, "--")) {
 		spelling = gcc_spelling(p, text);
 		o = option_find(p->family, spelling, &value, &n_next);
 	}
@@ -216,6 +212,14 @@ static const struct language suffixes[] = {
 	{"pcm", LANG_NONE, REASON_modules, 0},
 };
 
+const char *lang_name(enum lang lang)
+{
+	for (size_t i = 0; i < COUNT_OF(languages); i++)
+		if (languages[i].lang == lang && lang != LANG_NONE)
+			return languages[i].name;
+	return "c";
+}
+
 static enum lang find_language(const struct parser *p, const struct language *list, size_t n, const char *name,
 			       enum reason *reason)
 {
@@ -249,7 +253,7 @@ enum lang language_of(const struct parser *p, const char *file, enum reason *rea
 
 static bool is_device(const char *path)
 {
-	return begins(path, "/dev/") || begins(path, "/proc/");
+	return text_begins(path, "/dev/") || text_begins(path, "/proc/");
 }
 
 static enum reason check_source(struct parser *p, const char **culprit)
@@ -259,7 +263,7 @@ static enum reason check_source(struct parser *p, const char **culprit)
 	*culprit = c->source;
 	if (p->n_inputs > 1)
 		return REASON_several_sources;
-	if (strcmp(c->source, "-") == 0 || strcmp(c->source, "/dev/stdin") == 0 || begins(c->source, "/dev/fd/"))
+	if (strcmp(c->source, "-") == 0 || strcmp(c->source, "/dev/stdin") == 0 || text_begins(c->source, "/dev/fd/"))
 		return REASON_stdin_source;
 	if (is_device(c->source))
 		return REASON_source_type;

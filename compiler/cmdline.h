@@ -26,6 +26,14 @@ enum lang {
 	LANG_CXX_CPP_OUT, // .ii, .mii
 };
 
+// As -x takes it: "c++". "c" for LANG_NONE.
+const char *lang_name(enum lang lang);
+// C, C++ and their Objective forms, not preprocessed yet.
+static inline bool lang_is_of_c(enum lang lang)
+{
+	return lang == LANG_C || lang == LANG_CXX || lang == LANG_OBJC || lang == LANG_OBJCXX;
+}
+
 enum dep_style { DEP_NONE, DEP_ALL /* -MD */, DEP_USER /* -MMD: no system headers */ };
 
 // The words of a command line after @file expansion. `origin` says how a word counts:

@@ -1,14 +1,11 @@
 #include "compiler/cmdline_parts.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 // Words that the driver hands on to one stage without looking at them. Here the rule is the other way round: only what is
 // known to be harmless passes.
-
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
 
 // The driver's lists (-Wa,a,b) are in the word itself; what stands in the next word (-Xassembler a) is one item.
 static bool is_list(const struct use *u)
@@ -44,7 +41,7 @@ static unsigned split_value(struct parser *p, const struct use *u, const char **
 
 static bool is_macro(const char *word)
 {
-	return (begins(word, "-D") || begins(word, "-U")) && word[2];
+	return (text_begins(word, "-D") || text_begins(word, "-U")) && word[2];
 }
 
 // -Wp,-MD,file and -Wp,-MMD,file are the kernel's way to ask for a depfile.
@@ -146,7 +143,7 @@ static enum as_kind as_kind_of(const char *item)
 {
 	for (size_t i = 0; i < COUNT_OF(as_options); i++) {
 		const struct as_option *o = &as_options[i];
-		if (o->whole ? strcmp(item, o->name) == 0 : begins(item, o->name))
+		if (o->whole ? strcmp(item, o->name) == 0 : text_begins(item, o->name))
 			return o->kind;
 	}
 	return AS_UNKNOWN;
@@ -318,7 +315,7 @@ void apply_cc1(struct parser *p, const struct use *u)
 	}
 	const struct cc1_option *o = find_cc1(u->value);
 	if (!o && !option_is_harmless(p, u->value)) {
-		parser_refuse(p, begins(u->value, "-plugin") ? REASON_plugin : REASON_option_dangerous, u->value);
+		parser_refuse(p, text_begins(u->value, "-plugin") ? REASON_plugin : REASON_option_dangerous, u->value);
 	} else if (o && o->kind == CC1_REFUSE) {
 		parser_refuse(p, o->reason, u->value);
 	} else if (o && o->kind == CC1_DEBUG) {

@@ -1,11 +1,8 @@
 #include "compiler/cmdline_parts.h"
 
-#include <string.h>
+#include "base/text.h"
 
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
+#include <string.h>
 
 static bool ends(const char *s, const char *with)
 {
@@ -123,7 +120,7 @@ static void apply_language(struct parser *p, const struct use *u)
 static void note_dep(struct parser *p, const struct use *u, bool *asked)
 {
 	*asked = true;
-	if (begins(u->text, "--"))
+	if (text_begins(u->text, "--"))
 		p->c->arguments[u->word].role = ARGUMENT_NOT_KEY;
 }
 
@@ -217,7 +214,7 @@ static void apply_debug(struct parser *p, const struct use *u)
 	static const char *const off[] = {"0", "gdb0", "stabs0", "stabs+0", "coff0", "xcoff0", "xcoff+0", "vms0"};
 	const char *v = u->value ? u->value : "";
 	for (size_t i = 0; i < COUNT_OF(no_level); i++)
-		if (begins(v, no_level[i]))
+		if (text_begins(v, no_level[i]))
 			return;
 	p->c->debug_info = true;
 	for (size_t i = 0; i < COUNT_OF(off); i++)
@@ -266,7 +263,7 @@ static void apply_profile(struct parser *p, const struct use *u)
 static void apply_sections(struct parser *p, const struct use *u)
 {
 	static const char list[] = "list=";
-	if (!begins(u->value, list))
+	if (!text_begins(u->value, list))
 		return;
 	struct use file = *u;
 	file.value += strlen(list);
@@ -308,10 +305,10 @@ bool option_is_harmless(struct parser *p, const char *word)
 	bool known = false;
 
 	for (size_t i = 0; i < COUNT_OF(families); i++)
-		known |= begins(word, families[i]) && word[2];
+		known |= text_begins(word, families[i]) && word[2];
 	if (!known)
 		return false;
-	if (begins(word, "-D") || begins(word, "-U"))
+	if (text_begins(word, "-D") || text_begins(word, "-U"))
 		return true;
 	for (size_t i = 0; i < COUNT_OF(suspicious); i++)
 		if (strstr(word, suspicious[i]))

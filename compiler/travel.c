@@ -1,18 +1,14 @@
 #include "compiler/travel.h"
 
+#include "base/text.h"
 #include "compiler/options.h"
 
 #include <string.h>
 
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
-
 // Options that read files, write others, ask what machine this is, or read the text in another way than it now has.
-static bool is_bound_to_here(const char *t)
+static bool is_bound_to_here(const char *t, unsigned traits)
 {
-	return (option_traits(t) & TRAIT_BOUND) || option_is_native(t) || strchr(t, '/');
+	return (traits & TRAIT_BOUND) || option_is_native(t) || strchr(t, '/');
 }
 
 unsigned travel_native(const char *verbose, struct arena *a, const char **out, unsigned room)
@@ -25,7 +21,7 @@ unsigned travel_native(const char *verbose, struct arena *a, const char **out, u
 		return 0;
 	char *words = arena_strndup(a, line, strcspn(line, "\n")), *save = NULL;
 	for (char *t = strtok_r(words, " ", &save); t && n < room; t = strtok_r(NULL, " ", &save)) {
-		if (begins(t, "-m") && strcmp(t, "-mrelax") != 0)
+		if (text_begins(t, "-m") && strcmp(t, "-mrelax") != 0)
 			out[n++] = t;
 		else if (strcmp(t, "--param") == 0 && (t = strtok_r(NULL, " ", &save)))
 			out[n++] = arena_printf(a, "--param=%s",
@@ -49,7 +45,7 @@ bool travel_output_name(const char *output, const char *dwo)
 {
 	const char *dot = strrchr(output, '.'), *slash = strrchr(output, '/');
 	size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - output) : strlen(output);
-	if (strlen(output) > REMOTE_OUTPUT_NAME || begins(output, "source."))
+	if (strlen(output) > REMOTE_OUTPUT_NAME || text_begins(output, "source."))
 		return false;
 	for (const char *part = output; part; part = strchr(part, '/')) {
 		part += part != output;
@@ -114,17 +110,16 @@ void travel_arguments(struct travel_arguments *w, struct arena *a, const struct 
 			w->refused = "gcc takes no '--', and says so";
 		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
-		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY ||
-		    (option_traits(t) & TRAIT_USED_UP))
+		unsigned traits = option_traits(t);
+		if (i == l->source_argument || l->arguments[i].role == ARGUMENT_NOT_KEY || (traits & TRAIT_USED_UP))
 			continue;
-		if (compiler->family == FAMILY_GCC && (option_traits(t) & TRAIT_NATIVE) &&
-		    w->n_native < COUNT_OF(w->native)) {
+		if (compiler->family == FAMILY_GCC && (traits & TRAIT_NATIVE) && w->n_native < COUNT_OF(w->native)) {
 			if (!w->n_native)
 				w->native_at = w->n;
 			w->native[w->n_native++] = t;
 			continue;
 		}
-		if (next > i + 1 || is_bound_to_here(t) || !(option_traits(t) & TRAIT_COMPILES))
+		if (next > i + 1 || is_bound_to_here(t, traits) || !(traits & TRAIT_COMPILES))
 			w->refused = arena_printf(a, "'%s' may mean something else there", t);
 		w->arguments[w->n++] = t;
 	}
@@ -153,7 +148,7 @@ const char **travel_preprocess(struct arena *a, const struct cmdline *l, const c
 		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
 			;
 		size_t drop = 0;
-		while (drop < COUNT_OF(dropped) && !begins(t, dropped[drop]))
+		while (drop < COUNT_OF(dropped) && !text_begins(t, dropped[drop]))
 			drop++;
 		if (drop < COUNT_OF(dropped) || strcmp(t, "-c") == 0 || strcmp(t, "--") == 0)
 			continue;

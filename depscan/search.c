@@ -2,6 +2,7 @@
 
 #include "base/child.h"
 #include "base/map.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -63,11 +64,6 @@ void searches_free(struct searches *s)
 	free(s);
 }
 
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
-
 static const char *language_word(enum lang lang)
 {
 	switch (lang) {
@@ -97,7 +93,7 @@ static bool is_beside_the_question(const char *t)
 		if (strcmp(t, whole[i]) == 0)
 			return true;
 	for (size_t i = 0; i < COUNT_OF(begun); i++)
-		if (begins(t, begun[i]))
+		if (text_begins(t, begun[i]))
 			return true;
 	return false;
 }
@@ -175,7 +171,7 @@ static void note_named(struct known_search *k, int cwd_fd, const struct cmdline 
 		if (line->arguments[i].role != ARGUMENT_SEARCH)
 			continue;
 		for (size_t o = 0; o < COUNT_OF(options); o++)
-			if (begins(t, options[o])) {
+			if (text_begins(t, options[o])) {
 				t += strlen(options[o]);
 				break;
 			}
@@ -206,22 +202,22 @@ static bool read_answer(struct known_search *k, int cwd_fd, char *text)
 			return false;
 		if (s->n_missing == DIRS_MAX || s->n_quoted == DIRS_MAX || s->n_angled == DIRS_MAX)
 			return false;
-		if (begins(l, missing)) {
+		if (text_begins(l, missing)) {
 			const char *name = l + strlen(missing);
 			size_t len = strlen(name);
 			if (len && name[len - 1] == '"')
 				s->missing[s->n_missing++] = arena_strndup(a, name, len - 1);
-		} else if (begins(l, duplicate)) {
+		} else if (text_begins(l, duplicate)) {
 			char *name = l + strlen(duplicate);
 			name[strcspn(name, "\"")] = '\0';
 			note_link(k, cwd_fd, name);
-		} else if (begins(l, "#include \"...\"")) {
+		} else if (text_begins(l, "#include \"...\"")) {
 			list = s->quoted;
 			n = &s->n_quoted;
-		} else if (begins(l, "#include <...>")) {
+		} else if (text_begins(l, "#include <...>")) {
 			list = s->angled;
 			n = &s->n_angled;
-		} else if (begins(l, "End of search list")) {
+		} else if (text_begins(l, "End of search list")) {
 			list = NULL;
 		} else if (list && l[0] == ' ') {
 			char *suffix = strstr(l, " (framework directory)");

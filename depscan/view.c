@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "base/tree.h"
 #include "observe/observe.h"
 
@@ -178,33 +179,6 @@ struct part_keeper views_part_keeper(struct views *vs)
 
 // ---- the question ---------------------------------------------------------------------------------------------------
 
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
-
-static const char *language_of(enum lang lang)
-{
-	switch (lang) {
-	case LANG_CXX:
-		return "c++";
-	case LANG_OBJC:
-		return "objective-c";
-	case LANG_OBJCXX:
-		return "objective-c++";
-	case LANG_ASM_CPP:
-		return "assembler-with-cpp";
-	case LANG_ASM:
-		return "assembler";
-	case LANG_C_CPP_OUT:
-		return "cpp-output";
-	case LANG_CXX_CPP_OUT:
-		return "c++-cpp-output";
-	default:
-		return "c";
-	}
-}
-
 // What the unit's own text and headers are about, and what names its outputs. A value goes with its option.
 static bool is_of_the_unit(const char *t, bool directories_count)
 {
@@ -216,18 +190,18 @@ static bool is_of_the_unit(const char *t, bool directories_count)
 		if (strcmp(t, whole[i]) == 0)
 			return true;
 	for (size_t i = 0; i < COUNT_OF(begun); i++)
-		if (begins(t, begun[i]))
+		if (text_begins(t, begun[i]))
 			return true;
 	for (size_t i = 0; i < COUNT_OF(directories) && !directories_count; i++)
-		if (begins(t, directories[i]))
+		if (text_begins(t, directories[i]))
 			return true;
 	// -Wa, -Wl and -Wp hand words on.
-	return begins(t, "-W") && !(t[2] && t[3] == ',');
+	return text_begins(t, "-W") && !(t[2] && t[3] == ',');
 }
 
 static bool is_specs(const char *t)
 {
-	return begins(t, "-specs") || begins(t, "--specs");
+	return text_begins(t, "-specs") || text_begins(t, "--specs");
 }
 
 // The words that may steer the driver: all that are not known to be about something else.
@@ -339,8 +313,8 @@ static const char *const *environment(struct arena *a, const struct view_query *
 		n++;
 	const char **env = arena_alloc(a, (n + 3) * sizeof *env);
 	for (size_t i = 0; i < n; i++)
-		if (!begins(from[i], "TMPDIR=") && !begins(from[i], "MAKEFLAGS=") &&
-		    !begins(from[i], "GCC_DIAGNOSTICS_LOG=") && (by_cwd || !begins(from[i], "PWD=")))
+		if (!text_begins(from[i], "TMPDIR=") && !text_begins(from[i], "MAKEFLAGS=") &&
+		    !text_begins(from[i], "GCC_DIAGNOSTICS_LOG=") && (by_cwd || !text_begins(from[i], "PWD=")))
 			env[k++] = from[i];
 	env[k++] = arena_printf(a, "TMPDIR=%s/t", s->dir);
 	if (!by_cwd)
@@ -411,7 +385,7 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 	argv[n++] = "-o";
 	argv[n++] = s.output;
 	argv[n++] = "-x";
-	argv[n++] = language_of(q->line->lang);
+	argv[n++] = lang_name(q->line->lang);
 	argv[n++] = s.source;
 	struct observe o = {.argv = argv,
 			    .program = q->compiler->path,
@@ -580,7 +554,7 @@ static bool is_risky(const struct view_query *q, const char *const *words, unsig
 						"CLANG_CONFIG_FILE_USER_DIR"};
 	for (unsigned i = 0; i < n; i++)
 		for (size_t k = 0; k < COUNT_OF(begun); k++)
-			if (begins(words[i], begun[k]))
+			if (text_begins(words[i], begun[k]))
 				return true;
 	for (size_t i = 0; i < COUNT_OF(variables); i++)
 		if (env_value(q->env, variables[i]))

@@ -3,6 +3,8 @@
 // be balanced when all have gone.
 #include "jobserver/clients.h"
 
+#include "tests/unit/pipe_of_tokens.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,31 +12,12 @@ enum { MOST_CLIENTS = 8, LIMIT = 3, CAP = 5 };
 
 static struct clients s;
 static struct client c[MOST_CLIENTS];
-static unsigned pipe_has, in_hands;
+static unsigned in_hands;
 
 static void check(bool ok)
 {
 	if (!ok)
 		abort();
-}
-
-static unsigned io_unread(void *ctx)
-{
-	(void)ctx;
-	return pipe_has;
-}
-
-static bool io_put(void *ctx)
-{
-	(void)ctx;
-	pipe_has++;
-	return true;
-}
-
-static bool io_take(void *ctx)
-{
-	(void)ctx;
-	return pipe_has && pipe_has--;
 }
 
 static void io_greet(void *ctx, struct client *who, enum lease_role role, const uint8_t *hello)

@@ -27,28 +27,12 @@ static bool is_defined_in_arguments(const struct plan *p, const char *name)
 	return false;
 }
 
-static const char *language_of(const struct plan *p)
-{
-	switch (p->line.lang) {
-	case LANG_C:
-		return "c";
-	case LANG_CXX:
-		return "c++";
-	case LANG_OBJC:
-		return "objective-c";
-	case LANG_OBJCXX:
-		return "objective-c++";
-	default:
-		return NULL;
-	}
-}
-
 bool macros_builtin(struct inputs *in, const char *name, const char **value)
 {
-	const char *language = language_of(in->plan);
+	enum lang lang = in->plan->line.lang;
 	*value = NULL;
-	if (!in->builtin.len && language) {
-		const char *const more[] = {"-E", "-dM", "-x", language, "/dev/null", NULL};
+	if (!in->builtin.len && lang_is_of_c(lang)) {
+		const char *const more[] = {"-E", "-dM", "-x", lang_name(lang), "/dev/null", NULL};
 		struct child c;
 		if (inputs_ask_compiler(in, more, &c))
 			buf_add(&in->builtin, c.out.data, c.out.len);

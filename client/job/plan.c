@@ -1,6 +1,7 @@
 #include "client/job/plan.h"
 
 #include "base/path.h"
+#include "base/text.h"
 #include "compiler/options.h"
 
 #include <fcntl.h>
@@ -9,11 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool begins(const char *s, const char *with)
-{
-	return strncmp(s, with, strlen(with)) == 0;
-}
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
@@ -87,7 +83,7 @@ static bool is_measured(const struct cmdline *l)
 		"--coverage",         "-coverage"};
 	for (unsigned i = 0; i < l->n_arguments; i++)
 		for (size_t k = 0; k < COUNT_OF(begun); k++)
-			if (!l->arguments[i].is_value && begins(l->arguments[i].text, begun[k]))
+			if (!l->arguments[i].is_value && text_begins(l->arguments[i].text, begun[k]))
 				return true;
 	return l->coverage_notes;
 }
@@ -107,7 +103,7 @@ static bool heed_users_maps(struct plan *p)
 	for (unsigned i = 0; i < p->line.n_arguments; i++)
 		for (size_t k = 0; k < COUNT_OF(maps); k++) {
 			const char *t = p->line.arguments[i].text, *old = t + strlen(maps[k].option);
-			if (p->line.arguments[i].role != ARGUMENT_MAP || !begins(t, maps[k].option) || old[0] != '/')
+			if (p->line.arguments[i].role != ARGUMENT_MAP || !text_begins(t, maps[k].option) || old[0] != '/')
 				continue;
 			const char *path = path_tidy(p->arena, arena_strndup(p->arena, old, strcspn(old, "=")));
 			const char *below = path_below(path, p->root);
@@ -348,10 +344,10 @@ static struct refusal check_arguments(const struct plan *p)
 	static const char charset[] = "-finput-charset=";
 	for (unsigned i = 0; i < p->line.n_arguments; i++) {
 		const char *t = p->line.arguments[i].text;
-		const char *name = begins(t, charset) ? t + strlen(charset) : NULL;
+		const char *name = text_begins(t, charset) ? t + strlen(charset) : NULL;
 		bool is_odd = name && strcasecmp(name, "utf-8") != 0 && strcasecmp(name, "utf8") != 0 &&
 			      strcasecmp(name, "us-ascii") != 0 && strcasecmp(name, "ascii") != 0;
-		bool is_macro = begins(t, "-D") || (i && strcmp(p->line.arguments[i - 1].text, "-D") == 0);
+		bool is_macro = text_begins(t, "-D") || (i && strcmp(p->line.arguments[i - 1].text, "-D") == 0);
 		bool is_own = !is_macro && (strstr(t, "/dev/fd/") || strstr(t, "/dev/std") || strstr(t, "/proc/self/"));
 		if (is_odd || is_own || strstr(t, "__has_include"))
 			return refuse(is_odd   ? REASON_option_dangerous
@@ -416,7 +412,7 @@ static struct refusal choose_inputs(struct plan *p)
 		return refuse(REASON_depfile_unparsed, NULL);
 	// Text of `-E -fdirectives-only` still has its includes.
 	for (unsigned i = 0; i < p->line.n_arguments && p->inputs_from == INPUTS_SOURCE_ONLY; i++)
-		if (begins(p->line.arguments[i].text, "-fdirectives-only"))
+		if (text_begins(p->line.arguments[i].text, "-fdirectives-only"))
 			return refuse(REASON_option_dangerous, NULL);
 	return NO_REFUSAL;
 }

@@ -1,6 +1,7 @@
 #include "client/verbs/audit_log.h"
 
 #include "base/file.h"
+#include "client/verbs/verbs.h"
 #include "codec/hash.h"
 
 #include <errno.h>
@@ -19,10 +20,9 @@ static const char *cache_home(struct arena *a)
 
 static const char *directory_of(struct arena *a, const char *given)
 {
-	const char *env = getenv("COFFER_AUDIT_LOG");
-	if (given || (env && *env))
-		return given ? given : env;
-	return geteuid() == 0 ? "/var/lib/coffer-worker/audit" : arena_printf(a, "%s/coffer-worker/audit", cache_home(a));
+	const char *usual =
+		geteuid() == 0 ? "/var/lib/coffer-worker/audit" : arena_printf(a, "%s/coffer-worker/audit", cache_home(a));
+	return verb_place(given, "COFFER_AUDIT_LOG", usual);
 }
 
 int audit_source_open(struct audit_source *s, const char *given, struct arena *a, struct err *err)

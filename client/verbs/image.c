@@ -34,8 +34,7 @@ static const struct option options[] = {{"images", required_argument, NULL, OPT_
 
 static const char *images_of(const struct verb_args *args)
 {
-	const char *env = getenv("COFFER_IMAGES");
-	return args->values[OPT_IMAGES] ? args->values[OPT_IMAGES] : env && *env ? env : "/var/lib/coffer-images";
+	return verb_place(args->values[OPT_IMAGES], "COFFER_IMAGES", "/var/lib/coffer-images");
 }
 
 static int import(const struct verb_args *args, struct err *err)

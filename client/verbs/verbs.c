@@ -114,6 +114,12 @@ static char *working_directory(void)
 	return getcwd(NULL, 0);
 }
 
+const char *verb_place(const char *given, const char *variable, const char *usual)
+{
+	const char *set = getenv(variable);
+	return given ? given : set && *set ? set : usual;
+}
+
 int verb_load_config(struct settings *c, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;

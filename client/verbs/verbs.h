@@ -46,6 +46,8 @@ bool verb_parse(struct verb_args *args, int argc, char **argv);
 int verb_wrong(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // wrong words: returns 2
 int verb_fail(const struct err *err);                                                         // prints it, returns 1
 
+// A directory that an option names (`given`, else NULL), else an environment variable, else the usual one.
+const char *verb_place(const char *given, const char *variable, const char *usual);
 // The settings as a compile in the working directory sees them.
 int verb_load_config(struct settings *c, struct err *err);
 // The cache directory's name; NULL with an error when the environment names none.

@@ -11,7 +11,7 @@ scenario()
 	protoc -I "$TESTS/../proto" --python_out="$T" --grpc_python_out="$T" \
 		--plugin=protoc-gen-grpc_python="$(command -v grpc_python_plugin)" coffer.proto || fail "protoc fails"
 	mkdir -p "$T/work"
-	(cd "$T/work" && PYTHONPATH=$T PYTHONDONTWRITEBYTECODE=1 timeout 120 $python "$TESTS/e2e/scheduler/farm.py" "$1") ||
+	(cd "$T/work" && PYTHONPATH=$T:$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout 120 $python "$TESTS/e2e/scheduler/farm.py" "$1") ||
 		{ tail -n 40 "$T"/work/log.* 2>/dev/null; fail "scenario $1"; }
 }
 

@@ -14,7 +14,7 @@ scenario()
 		--plugin=protoc-gen-grpc_python="$(command -v grpc_python_plugin)" coffer.proto || fail "protoc fails"
 	mkdir -p "$rootfs/usr/bin" && ln -s usr/bin "$rootfs/bin"
 	gcc -O1 -static -o "$rootfs/usr/bin/gcc" "$TESTS/e2e/worker/stand_in.c" || fail "the stand-in does not compile"
-	(cd "$T/work" && PYTHONPATH=$T PYTHONDONTWRITEBYTECODE=1 timeout "${2:-120}" $python "$TESTS/e2e/worker/jobs.py" "$1") ||
+	(cd "$T/work" && PYTHONPATH=$T:$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout "${2:-120}" $python "$TESTS/e2e/worker/jobs.py" "$1") ||
 		{ tail -n 30 "$T"/work/log.* 2>/dev/null; fail "scenario $1"; }
 }
 

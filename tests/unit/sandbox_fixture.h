@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -162,6 +163,19 @@ static inline void trial_run_in(struct trial *t, struct runtime_session *in)
 static inline void trial_run(struct trial *t)
 {
 	trial_run_in(t, session);
+}
+
+// A trial on a thread of its own: pthread_create(&o->thread, NULL, run_one, o).
+struct one {
+	pthread_t thread;
+	struct trial trial;
+};
+
+static inline void *run_one(void *arg)
+{
+	struct one *o = arg;
+	trial_run(&o->trial);
+	return NULL;
 }
 
 static inline void trial_release(struct trial *t)

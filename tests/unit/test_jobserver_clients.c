@@ -1,5 +1,6 @@
 // What launchers and gates say, and what they are told: order, limits, and ends at any moment.
 #include "jobserver/clients.h"
+#include "tests/unit/pipe_of_tokens.h"
 #include "tests/unit/unit.h"
 
 #include <check.h>
@@ -12,26 +13,6 @@ static struct clients s;
 static struct client c[MOST];
 static int gone[MOST]; // how often each was told to go
 static struct lease_hello told[MOST];
-static unsigned pipe_has;
-
-static unsigned io_unread(void *ctx)
-{
-	(void)ctx;
-	return pipe_has;
-}
-
-static bool io_put(void *ctx)
-{
-	(void)ctx;
-	pipe_has++;
-	return true;
-}
-
-static bool io_take(void *ctx)
-{
-	(void)ctx;
-	return pipe_has && pipe_has--;
-}
 
 static void io_greet(void *ctx, struct client *who, enum lease_role role, const uint8_t *hello)
 {

@@ -362,18 +362,6 @@ START_TEST(process_knows_no_images)
 }
 END_TEST
 
-struct one {
-	pthread_t thread;
-	struct trial trial;
-};
-
-static void *run_one(void *arg)
-{
-	struct one *o = arg;
-	trial_run(&o->trial);
-	return NULL;
-}
-
 START_TEST(process_cancels)
 {
 	struct job_cancel cancel = JOB_CANCEL_INIT;

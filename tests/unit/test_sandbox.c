@@ -249,18 +249,6 @@ END_TEST
 
 // ---- sessions -------------------------------------------------------------------------------------------------------
 
-struct one {
-	pthread_t thread;
-	struct trial trial;
-};
-
-static void *run_one(void *arg)
-{
-	struct one *o = arg;
-	trial_run(&o->trial);
-	return NULL;
-}
-
 START_TEST(two_hundred_jobs_run_at_once)
 {
 	enum { N = 200 };

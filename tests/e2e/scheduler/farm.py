@@ -10,30 +10,12 @@ from cryptography.x509 import load_pem_x509_certificate
 
 import coffer_pb2 as pb
 import coffer_pb2_grpc as rpc
+from program import COFFERD, HOME, Program, read, run, write
 
-COFFERD = os.environ['COFFERD']
-HOME = os.getcwd()
 IMAGE = 'host:x'
 
 
-def run(*words, status=0):
-    done = subprocess.run([COFFERD, *words], capture_output=True, text=True, timeout=20)
-    assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
-    return done.stdout + done.stderr
-
-
-def read(path, mode='rb'):
-    with open(path, mode) as f:
-        return f.read()
-
-
-def write(path, text):
-    with open(path + '.new', 'w') as f:
-        f.write(text)
-    os.rename(path + '.new', path)
-
-
-class Farm:
+class Farm(Program):
     def __init__(self, *words, heartbeat='500ms', init=('--worker', 'w1', '--worker', 'w2', '--tenant', 'acme')):
         self.dir = HOME + '/farm'
         if not os.path.exists(self.dir):
@@ -44,33 +26,9 @@ class Farm:
         self.start()
 
     def start(self):
-        self.log_path = HOME + '/log.%d' % time.monotonic_ns()
-        with open(self.log_path, 'w') as log:
-            self.process = subprocess.Popen(
-                [COFFERD, 'scheduler', '--config', self.dir + '/scheduler.conf', '--listen', self.listen, '--admin',
-                 '127.0.0.1:0', '--heartbeat', self.heartbeat, '--log-level', 'debug', *self.words], stderr=log)
-        served = self.wait_for_log('scheduler serves')
+        served = super().start('scheduler', 'scheduler serves', '--config', self.dir + '/scheduler.conf', '--listen', self.listen,
+                               '--admin', '127.0.0.1:0', '--heartbeat', self.heartbeat, *self.words)
         self.listen, self.admin = served['address'], served['admin']
-
-    def logs(self):
-        return [json.loads(line) for line in read(self.log_path, 'r').splitlines()]
-
-    def wait_for_log(self, event, **fields):
-        for _ in range(500):
-            for line in self.logs():
-                if line['event'] == event and all(line.get(k) == v for k, v in fields.items()):
-                    return line
-            assert self.process.poll() is None, read(self.log_path, 'r')
-            time.sleep(0.02)
-        raise AssertionError((event, fields, self.logs()))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0, self.logs()
-
-    def status(self):
-        with urllib.request.urlopen('http://%s/status' % self.admin, timeout=5) as f:
-            return json.load(f)
 
     def channel(self, name=None, ca=None):
         of = lambda ending: read('%s/%s%s' % (self.dir, name, ending)) if name else None

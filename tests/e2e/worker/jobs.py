@@ -7,28 +7,10 @@ import jwt
 
 import coffer_pb2 as pb
 import coffer_pb2_grpc as rpc
+from program import COFFERD, HOME, Program, read, run, write
 
-COFFERD = os.environ['COFFERD']
-HOME = os.getcwd()
 STAND_IN = 'sha256:' + 64 * 'a'
 C = b'# 1 "/x/a.c"\nint f(int x) { return x + 1; }\n'
-
-
-def run(*words, status=0, **more):
-    done = subprocess.run([COFFERD, *words], capture_output=True, text=True, timeout=20, **more)
-    assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
-    return done.stdout + done.stderr
-
-
-def read(path, mode='rb'):
-    with open(path, mode) as f:
-        return f.read()
-
-
-def write(path, data):
-    with open(path + '.new', 'wb' if isinstance(data, bytes) else 'w') as f:
-        f.write(data)
-    os.rename(path + '.new', path)
 
 
 def squeeze(data):
@@ -43,37 +25,6 @@ def bomb(blocks):  # so many blocks of 128 KiB of one byte
     head = b'\x28\xb5\x2f\xfd' + b'\x00' + b'\x38'  # no size, a window of 128 KiB
     block = lambda last: struct.pack('<I', last | 1 << 1 | (128 << 10) << 3)[:3] + b'a'
     return head + block(0) * (blocks - 1) + block(1)
-
-
-class Program:
-    def start(self, kind, served, *words):
-        self.log_path = HOME + '/log.%s.%d' % (kind, time.monotonic_ns())
-        with open(self.log_path, 'w') as log:
-            self.process = subprocess.Popen([COFFERD, kind, *words, '--log-level', 'debug'], stderr=log)
-        return self.wait_for_log(served)
-
-    def logs(self):
-        return [json.loads(line) for line in read(self.log_path, 'r').splitlines()]
-
-    def wait_for_log(self, event, **fields):
-        for _ in range(1000):
-            for line in self.logs():
-                if line['event'] == event and all(line.get(k) == v for k, v in fields.items()):
-                    return line
-            assert self.process.poll() is None, read(self.log_path, 'r')
-            time.sleep(0.02)
-        raise AssertionError((event, fields, self.logs()))
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        assert self.process.wait(60) == 0, self.logs()
-
-    def page(self, name):
-        with urllib.request.urlopen('http://%s%s' % (self.admin, name), timeout=5) as f:
-            return f.read().decode()
-
-    def status(self):
-        return json.loads(self.page('/status'))
 
 
 class Scheduler(Program):
