@@ -132,6 +132,13 @@ $(B)/%.pb-c.o: $(B)/%.pb-c.c
 	$(say) CC $@
 	$(Q)$(CC) -std=c17 $(OPT) $(SAN) $(CFLAGS) $(HARDEN) -I$(@D) -c -o $@ $<
 
+# The operators' page, as a string of C.
+PAGE := $(B)/service/page.inc
+$(PAGE): service/page.html
+	@mkdir -p $(@D)
+	$(Q){ echo 'static const char page[] ='; sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $<; echo ';'; } >$@
+$(B)/service/admin.o clang: $(PAGE)
+
 $(B)/%.o: %.c | $(PROTO_H)
 	@mkdir -p $(@D)
 	$(say) CC $@

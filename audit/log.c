@@ -39,6 +39,10 @@ struct audit_log {
 	struct audit_events events;
 	struct map pending; // job id -> its line in `pending`
 	struct tile_writer tiles;
+	struct recent_row {
+		uint64_t index;
+		char *line;     // NULL: none yet
+	} recent[AUDIT_RECENT]; // at index % AUDIT_RECENT
 };
 
 static void segment_name(char name[32], uint64_t row)
@@ -71,6 +75,9 @@ static int add_row(struct audit_log *l, const struct audit_row *row, uint64_t *i
 		return -1;
 	if (index)
 		*index = l->tiles.size;
+	struct recent_row *recent = &l->recent[l->tiles.size % AUDIT_RECENT];
+	free(recent->line);
+	*recent = (struct recent_row){l->tiles.size, mem_strndup(line.data, line.len - 1)};
 	tile_writer_add(&l->tiles, &leaf);
 	return 0;
 }
@@ -385,6 +392,8 @@ void audit_log_close(struct audit_log *l)
 	for (void *line; map_next(&l->pending, &at, NULL, NULL, &line);)
 		free(line);
 	map_release(&l->pending);
+	for (size_t i = 0; i < AUDIT_RECENT; i++)
+		free(l->recent[i].line);
 	tile_writer_release(&l->tiles);
 	mem_close_cleanup(&l->rows_fd);
 	mem_close_cleanup(&l->pending_fd);
@@ -394,6 +403,21 @@ void audit_log_close(struct audit_log *l)
 	pthread_cond_destroy(&l->wake);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
+}
+
+void audit_log_recent(struct audit_log *l, struct buf *json)
+{
+	pthread_mutex_lock(&l->lock);
+	for (uint64_t i = 1; i <= AUDIT_RECENT && i <= l->tiles.size; i++) {
+		AUTO_ARENA struct arena a = ARENA_INIT;
+		struct audit_row row;
+		const struct recent_row *r = &l->recent[(l->tiles.size - i) % AUDIT_RECENT];
+		if (!r->line || audit_row_read(r->line, strlen(r->line), &a, &row, NULL) < 0)
+			break;
+		buf_adds(json, i > 1 ? "," : "");
+		audit_row_json(json, r->index, &row);
+	}
+	pthread_mutex_unlock(&l->lock);
 }
 
 const char *audit_log_instance(const struct audit_log *l)

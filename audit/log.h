@@ -15,7 +15,7 @@
 #include "audit/note.h"
 #include "audit/row.h"
 
-enum { AUDIT_CHECKPOINT_MS = 1000, AUDIT_SEGMENT_ROWS = 65536, AUDIT_JOB_ID = 40 };
+enum { AUDIT_CHECKPOINT_MS = 1000, AUDIT_SEGMENT_ROWS = 65536, AUDIT_JOB_ID = 40, AUDIT_RECENT = 20 };
 
 enum audit_sync {
 	AUDIT_SYNC_NONE,       // the kernel writes when it likes: rows survive the process, not the machine
@@ -41,6 +41,8 @@ int audit_log_start(struct audit_log *log, struct audit_row *row, char job[AUDIT
 // Its row. `index`, if not NULL: which row it is. -1: it could not be written; the job has still no row.
 int audit_log_finish(struct audit_log *log, const struct audit_row *row, uint64_t *index, struct err *err);
 
+// Adds the last rows as JSON objects with commas between them, the newest first; AUDIT_RECENT at most, of this process.
+void audit_log_recent(struct audit_log *log, struct buf *json);
 const char *audit_log_instance(const struct audit_log *log); // of this process: begins the id of each of its jobs
 const char *audit_log_verifier(const struct audit_log *log);
 uint64_t audit_log_size(struct audit_log *log);

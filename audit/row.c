@@ -1,5 +1,7 @@
 #include "audit/row.h"
 
+#include "base/json.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -132,6 +134,17 @@ int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row
 			return c >= AUDIT_outcome ? 0 : err_set(err, ERR_FORMAT, "a row has too few columns");
 		p = tab + 1;
 	}
+}
+
+// ---- JSON -----------------------------------------------------------------------------------------------------------
+
+void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row)
+{
+	buf_addc(out, '{');
+	json_add_number(out, "row", (int64_t)index);
+	for (enum audit_column c = 0; c < AUDIT_COLUMNS; c++)
+		json_add_field(out, audit_column_name(c), row->value[c]);
+	buf_addc(out, '}');
 }
 
 // ---- flags ----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ void audit_row_write(const struct audit_row *row, struct buf *line);
 int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row *row, struct err *err);
 
 size_t audit_value_length(const char *value); // as it would be written, whole
+// A JSON object with its number.
+void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row);
 
 // Flags as one value, and back. NULL-terminated list.
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n);

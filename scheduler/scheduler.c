@@ -147,9 +147,12 @@ static int start(struct scheduler *s, struct err *err)
 	raise_file_limit(s);
 	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0)
 		return -1;
-	if (*setting_text(&s->settings, SCHEDULER_admin) &&
-	    admin_start(setting_text(&s->settings, SCHEDULER_admin), status_pages, STATUS_PAGES, &s->service, admin,
-			&s->admin, err) < 0)
+	struct admin_config operators = {.address = setting_text(&s->settings, SCHEDULER_admin),
+					 .token_file = setting_text_or_null(&s->settings, SCHEDULER_admin_token_file),
+					 .pages = status_pages,
+					 .n_pages = STATUS_PAGES,
+					 .ctx = &s->service};
+	if (*operators.address && admin_start(&operators, admin, &s->admin, err) < 0)
 		return -1;
 	log_event(LOG_LEVEL_INFO, "scheduler serves", LOG_TEXT("address", bound), LOG_TEXT("admin", admin),
 		  LOG_NUMBER("tenants", tenants_count(s->service.trust->tenants)), LOG_TEXT("version", COFFER_VERSION),

@@ -286,7 +286,7 @@ static int write_health(void *ctx, struct buf *b)
 }
 
 const struct admin_page status_pages[STATUS_PAGES] = {
-	{"/status", "application/json", write_status},
-	{"/metrics", "text/plain; version=0.0.4", write_metrics},
-	{"/healthz", "text/plain", write_health},
+	{"/status", "application/json", write_status, ADMIN_OPERATORS},
+	{"/metrics", "text/plain; version=0.0.4", write_metrics, ADMIN_ANYBODY},
+	{"/healthz", "text/plain", write_health, ADMIN_ANYBODY},
 };

@@ -1,11 +1,13 @@
 #include "service/admin.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/value.h"
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +26,9 @@ struct admin_client {
 };
 
 struct admin {
-	const struct admin_page *pages;
-	size_t n_pages;
-	void *ctx;
+	struct admin_config config;
+	char *token;             // NULL: there is none
+	bool is_of_this_machine; // only this machine reaches the address
 	struct loop *loop;
 	struct loop_source listener;
 	struct loop_resident resident;
@@ -50,6 +52,8 @@ static void client_close(struct admin_client *c)
 static void answer(struct admin_client *c, int status, const char *type, const struct buf *body, bool is_head)
 {
 	const char *text = status == 200   ? "OK"
+			   : status == 401 ? "Unauthorized"
+			   : status == 403 ? "Forbidden"
 			   : status == 404 ? "Not Found"
 			   : status == 405 ? "Method Not Allowed"
 			   : status == 431 ? "Request Header Fields Too Large"
@@ -58,44 +62,112 @@ static void answer(struct admin_client *c, int status, const char *type, const s
 	buf_addf(&c->out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n", status, text,
 		 type, body->len);
 	buf_adds(&c->out, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
-	buf_adds(&c->out, status == 405 ? "Allow: GET, HEAD\r\n\r\n" : "\r\n");
+	// The page asks this port and nobody else, and stands in nobody else's page.
+	buf_adds(&c->out,
+		 "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+		 "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n");
+	buf_adds(&c->out, status == 401   ? "WWW-Authenticate: Bearer\r\n\r\n"
+			  : status == 405 ? "Allow: GET, HEAD\r\n\r\n"
+					  : "\r\n");
 	if (!is_head)
 		buf_add(&c->out, body->data, body->len);
 }
 
-static void answer_error(struct admin_client *c, int status)
+static void answer_error(struct admin_client *c, int status, const char *why)
 {
 	AUTO_BUF struct buf body = BUF_INIT;
-	buf_addf(&body, "%d\n", status);
+	buf_addf(&body, "%d%s%s\n", status, *why ? ": " : "", why);
 	answer(c, status, "text/plain", &body, false);
 }
 
-// The request line is "METHOD PATH[?QUERY] HTTP/1.x" (RFC 9112 section 3); nothing else of the request matters here.
+// The value of a header of the request; the end of its line is overwritten. NULL: it is not there.
+static char *header_of(char *headers, const char *name)
+{
+	size_t n = strlen(name);
+	for (char *line = headers; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncasecmp(line, name, n) != 0 || line[n] != ':')
+			continue;
+		line += n + 1 + strspn(line + n + 1, " \t");
+		line[strcspn(line, "\r\n")] = '\0';
+		return line;
+	}
+	return NULL;
+}
+
+// In a time that tells nothing of where they differ.
+static bool is_same_secret(const char *given, const char *secret)
+{
+	size_t n = strlen(secret);
+	unsigned char differs = 0;
+	for (size_t i = 0; strlen(given) == n && i < n; i++)
+		differs |= (unsigned char)(given[i] ^ secret[i]);
+	return strlen(given) == n && !differs;
+}
+
+// 0: may see what is for operators; else the status that says why not.
+static int check_operator(const struct admin *a, char *headers, const char **why)
+{
+	// The names of a copy, as header_of() cuts lines.
+	AUTO_FREE char *copy = mem_strdup(headers);
+	const char *host = header_of(copy, "Host"), *token = header_of(headers, "Authorization");
+	*why = "";
+	if (a->token)
+		return token && strncasecmp(token, "Bearer ", 7) == 0 && is_same_secret(token + 7, a->token) ? 0 : 401;
+	if (!a->is_of_this_machine)
+		*why = "this is for operators: set admin_token_file, or listen on a loopback address";
+	else if (host && (strncmp(host, "unix:", 5) == 0 || !value_is_of_this_machine(host)))
+		*why = "this is answered under a name of this machine only, as 127.0.0.1 or localhost";
+	return **why ? 403 : 0;
+}
+
+#include "service/page.inc" // static const char page[]: page.html
+
+static int write_page(void *ctx, struct buf *body)
+{
+	(void)ctx;
+	buf_add(body, page, sizeof page - 1);
+	return 200;
+}
+
+static const struct admin_page *page_of(const struct admin *a, const char *path)
+{
+	static const struct admin_page start = {"/", "text/html; charset=utf-8", write_page, ADMIN_ANYBODY};
+	if (strcmp(path, start.path) == 0)
+		return &start;
+	size_t i = 0;
+	while (i < a->config.n_pages && strcmp(a->config.pages[i].path, path) != 0)
+		i++;
+	return i < a->config.n_pages ? &a->config.pages[i] : NULL;
+}
+
+// The request line is "METHOD PATH[?QUERY] HTTP/1.x" (RFC 9112 section 3).
 static void serve(const struct admin *a, struct admin_client *c)
 {
-	char *line = c->in.data;
+	char *line = c->in.data, *headers = line + strcspn(line, "\n");
+	const char *why = "";
+	headers += *headers == '\n';
 	line[strcspn(line, "\r\n")] = '\0';
 	char *path = strchr(line, ' '), *version = path ? strchr(path + 1, ' ') : NULL;
 	if (!version || strncmp(version + 1, "HTTP/1.", 7) != 0 || path[1] != '/') {
-		answer_error(c, 400);
+		answer_error(c, 400, "");
 		return;
 	}
 	*path++ = '\0';
 	path[strcspn(path, " ?")] = '\0';
 	bool is_head = strcmp(line, "HEAD") == 0;
-	if (!is_head && strcmp(line, "GET") != 0) {
-		answer_error(c, 405);
+	const struct admin_page *found = page_of(a, path);
+	int refused = !is_head && strcmp(line, "GET") != 0 ? 405
+		      : !found                             ? 404
+		      : found->who == ADMIN_OPERATORS      ? check_operator(a, headers, &why)
+							   : 0;
+	if (refused) {
+		answer_error(c, refused, why);
 		return;
 	}
-	for (size_t i = 0; i < a->n_pages; i++) {
-		if (strcmp(a->pages[i].path, path) != 0)
-			continue;
-		AUTO_BUF struct buf body = BUF_INIT;
-		int status = a->pages[i].write(a->ctx, &body);
-		answer(c, status, a->pages[i].type, &body, is_head);
-		return;
-	}
-	answer_error(c, 404);
+	AUTO_BUF struct buf body = BUF_INIT;
+	int status = found->write(a->config.ctx, &body);
+	answer(c, status, found->type, &body, is_head);
 }
 
 static void client_read(const struct admin *a, struct admin_client *c)
@@ -110,11 +182,11 @@ static void client_read(const struct admin *a, struct admin_client *c)
 	}
 	buf_grew(&c->in, (size_t)n);
 	if (memchr(c->in.data, '\0', c->in.len))
-		answer_error(c, 400);
+		answer_error(c, 400, "");
 	else if (strstr(c->in.data, "\r\n\r\n") || strstr(c->in.data, "\n\n"))
 		serve(a, c);
 	else if (c->in.len > ADMIN_MAX_REQUEST)
-		answer_error(c, 431);
+		answer_error(c, 431, "");
 }
 
 static void client_write(struct admin_client *c)
@@ -234,6 +306,7 @@ static void admin_free(struct admin *a)
 		loop_stop(a->loop);
 	if (a->listener.fd >= 0)
 		close(a->listener.fd);
+	free(a->token);
 	free(a);
 }
 
@@ -250,19 +323,34 @@ static void begin(void *arg)
 	b->rc = loop_watch(b->admin->loop, &b->admin->listener, EPOLLIN, b->err);
 }
 
-int admin_start(const char *address, const struct admin_page *pages, size_t n, void *ctx, char bound[ADMIN_ADDRESS_MAX],
-		struct admin **admin, struct err *err)
+static int read_token(struct admin *a, struct err *err)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	const char *file = a->config.token_file;
+	if (!file)
+		return 0;
+	if (file_read(AT_FDCWD, file, ADMIN_TOKEN_MAX, &text, NULL, err) < 0)
+		return err_wrap(err, "the operators' token");
+	size_t n = strcspn(text.data ? text.data : "", " \t\r\n");
+	if (n < 16)
+		return err_set(err, ERR_USAGE, "the operators' token in '%s' has fewer than 16 characters", file);
+	a->token = mem_strndup(text.data, n);
+	return 0;
+}
+
+int admin_start(const struct admin_config *config, char bound[ADMIN_ADDRESS_MAX], struct admin **admin, struct err *err)
 {
 	struct admin *a = mem_alloc(sizeof *a);
 	struct begin b = {.admin = a, .err = err, .rc = -1};
 	*admin = NULL;
-	a->pages = pages;
-	a->n_pages = n;
-	a->ctx = ctx;
+	a->config = *config;
+	a->is_of_this_machine = value_is_of_this_machine(config->address);
 	a->resident.evict = evict;
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++)
 		a->clients[i].source.fd = -1;
-	a->listener = (struct loop_source){.fd = listen_at(address, bound, err), .ready = listener_ready};
+	a->listener = (struct loop_source){.fd = -1, .ready = listener_ready};
+	if (read_token(a, err) == 0)
+		a->listener.fd = listen_at(config->address, bound, err);
 	if (a->listener.fd >= 0 && loop_start(&a->loop, err) == 0)
 		loop_run(a->loop, begin, &b);
 	if (b.rc < 0) {

@@ -1,5 +1,6 @@
 #include "worker/status.h"
 
+#include "audit/log.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "service/metrics.h"
@@ -94,6 +95,18 @@ static int write_status(void *ctx, struct buf *b)
 	return 200;
 }
 
+// ---- /rows ----------------------------------------------------------------------------------------------------------
+
+static int write_rows(void *ctx, struct buf *b)
+{
+	struct worker_status *w = ctx;
+	buf_addc(b, '[');
+	if (w->service->audit)
+		audit_log_recent(w->service->audit, b);
+	buf_adds(b, "]\n");
+	return 200;
+}
+
 // ---- /metrics -------------------------------------------------------------------------------------------------------
 
 static void write_handshakes(const struct rpc_server_stats *server, struct buf *b)
@@ -162,7 +175,8 @@ static int write_health(void *ctx, struct buf *b)
 }
 
 const struct admin_page worker_pages[WORKER_PAGES] = {
-	{"/status", "application/json", write_status},
-	{"/metrics", "text/plain; version=0.0.4", write_metrics},
-	{"/healthz", "text/plain", write_health},
+	{"/status", "application/json", write_status, ADMIN_OPERATORS},
+	{"/rows", "application/json", write_rows, ADMIN_OPERATORS},
+	{"/metrics", "text/plain; version=0.0.4", write_metrics, ADMIN_ANYBODY},
+	{"/healthz", "text/plain", write_health, ADMIN_ANYBODY},
 };

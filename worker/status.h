@@ -1,4 +1,4 @@
-// The pages of the operators' port: /status (JSON), /metrics (Prometheus) and /healthz. Thread: any.
+// The pages of the operators' port: /status and /rows, the last of the audit log (JSON), /metrics (Prometheus) and /healthz. Thread: any.
 #ifndef COFFER_WORKER_STATUS_H
 #define COFFER_WORKER_STATUS_H
 
@@ -11,7 +11,7 @@ struct worker_status {
 	struct registration *registration; // or NULL
 };
 
-#define WORKER_PAGES 3
+#define WORKER_PAGES 4
 extern const struct admin_page worker_pages[WORKER_PAGES]; // ctx is the struct worker_status
 
 #endif

@@ -315,8 +315,12 @@ static int start(struct worker_program *w, struct err *err)
 		return -1;
 	start_registration(w, bound);
 	w->status = (struct worker_status){&w->service, w->server, w->registration};
-	if (*setting_text(&w->settings, WORKER_admin) && admin_start(setting_text(&w->settings, WORKER_admin), worker_pages,
-								     WORKER_PAGES, &w->status, admin, &w->admin, err) < 0)
+	struct admin_config operators = {.address = setting_text(&w->settings, WORKER_admin),
+					 .token_file = setting_text_or_null(&w->settings, WORKER_admin_token_file),
+					 .pages = worker_pages,
+					 .n_pages = WORKER_PAGES,
+					 .ctx = &w->status};
+	if (*operators.address && admin_start(&operators, admin, &w->admin, err) < 0)
 		return -1;
 	if (w->is_open)
 		log_event(LOG_LEVEL_WARN,

@@ -2,7 +2,6 @@
 #include "client/verbs/verbs.h"
 
 #include "auth/token.h"
-#include "base/json.h"
 #include "settings/nearest.h"
 
 #include <inttypes.h>
@@ -142,15 +141,6 @@ static void candidates_close(struct candidates *c)
 }
 
 // ---- printing -------------------------------------------------------------------------------------------------------
-
-void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row)
-{
-	buf_addc(out, '{');
-	json_add_number(out, "row", (int64_t)index);
-	for (enum audit_column c = 0; c < AUDIT_COLUMNS; c++)
-		json_add_field(out, audit_column_name(c), row->value[c]);
-	buf_addc(out, '}');
-}
 
 // As in the rows themselves, so that nothing in a value does anything to a terminal or a spreadsheet.
 static void put_csv(struct buf *out, const struct audit_row *row)

@@ -2,15 +2,11 @@
 #ifndef COFFER_CLIENT_VERBS_AUDIT_LS_H
 #define COFFER_CLIENT_VERBS_AUDIT_LS_H
 
-#include "base/buf.h"
 #include "client/verbs/audit_log.h"
 
 struct audit_ls { // as it was typed; NULL: not given
 	const char *where, *since, *until, *last, *format;
 };
 int audit_ls(struct audit_source *s, const struct audit_ls *asked, struct arena *a); // the verb's exit status
-
-// A row as a JSON object with its number.
-void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row);
 
 #endif

@@ -135,6 +135,51 @@ e2e_operator_metrics_and_logs_are_for_programs() { # once
 	[ "$(sort -u "$T/said")" = true ] || fail "a line of the log lacks something"
 }
 
+# page_of ADDRESS [FLAG...]: what a browser shows of it, as its document after a while.
+page_of()
+{
+	timeout 60 chromium --headless=new --no-sandbox --disable-gpu --user-data-dir="$T/profile$RANDOM" --virtual-time-budget=4000 --dump-dom "http://$1/" "${@:2}" 2>/dev/null
+}
+
+e2e_operator_sees_the_farm_in_a_browser() { # once long
+	need chromium curl
+	"$COFFER" keys init "$T/site" --tenant '<b>me' >/dev/null 2>&1 && fail "a tenant has any name"
+	"$COFFER" keys init "$T/site" --tenant me >/dev/null || fail "no keys"
+	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 2>"$T/s.log" &
+	wait_until 10 "grep -q 'scheduler serves' $T/s.log"
+	local address admin worker_admin page
+	address=localhost:$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$T/s.log" | head -n 1)
+	echo 'a token of some length' | tr ' ' - >"$T/token"
+	"$COFFERD" worker --config "$T/site/worker-w1.conf" --listen 127.0.0.1:0 --address '' --scheduler "$address" --admin 127.0.0.1:0 --folder "$T/w1" \
+		--agent "$COFFER_BUILD/coffer-agent" 2>"$T/w.log" &
+	wait_until 10 "grep -q '\"registered\"' $T/w.log"
+	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/s.log" | head -n 1)
+	worker_admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/w.log" | head -n 1)
+	put a.c 'int a;'
+	put b.c 'int b = c;'
+	export COFFER_CONFIG=$T/site/tenant-me.conf COFFER_SCHEDULER=$address COFFER_LOCAL_JOBS=1
+	printf 'a\na\na\na\n' | COFFER_RECACHE=1 xargs -P 4 -I{} "$COFFER" "$CC" '-DTEXT="<img src=x>"' -c {}.c -o {}.o || fail "the compile fails"
+	page=$(page_of "$worker_admin") || fail "no page of the worker"
+	grep -q '<h1 id="name">w1</h1>' <<<"$page" || fail "it does not name the worker: $page"
+	grep -q 'class="good">serves, known to the scheduler' <<<"$page" || fail "it does not say that it serves"
+	grep -q '<td class=" good" title="run">run</td>' <<<"$page" || fail "no row of a run: $(curl -s "http://$worker_admin/rows")"
+	grep -q '<img' <<<"$page" && fail "a flag becomes a part of the page"
+	page=$(page_of "$admin") || fail "no page of the scheduler"
+	grep -q '<td>w1</td>' <<<"$page" || fail "the fleet lacks the worker: $page"
+	grep -q '<td>me</td>' <<<"$page" || fail "the tenant is missing"
+	# It asks for a token where one is needed.
+	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --admin-token-file "$T/token" 2>"$T/t.log" &
+	wait_until 10 "grep -q 'scheduler serves' $T/t.log"
+	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/t.log" | head -n 1)
+	page=$(page_of "$admin")
+	grep -q 'a token is needed' <<<"$page" || fail "it does not ask for a token: $page"
+	grep -q '<form id="ask">' <<<"$page" || fail "there is no field for a token"
+	[ "$(curl -s -o /dev/null -w '%{http_code}' "http://$admin/status")" = 401 ] || fail "/status is open"
+	curl -sf -H "Authorization: Bearer $(<"$T/token")" "http://$admin/status" | jq -e .version >/dev/null || fail "/status with the token"
+	kill $(jobs -p)
+	wait
+}
+
 # One command: keys, scheduler, workers, a build on them with the compiler's own objects, and nothing is left.
 e2e_operator_tries_a_farm() { # gcc clock
 	local i

@@ -1,12 +1,14 @@
 // The operators' port, by raw bytes over a socket.
 #include "service/admin.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "service/metrics.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +37,32 @@ static int health_page(void *ctx, struct buf *body)
 	return 503;
 }
 
-static const struct admin_page pages[] = {{"/metrics", "text/plain; version=0.0.4", metrics_page},
-					  {"/healthz", "text/plain", health_page}};
+static int status_page(void *ctx, struct buf *body)
+{
+	(void)ctx;
+	buf_adds(body, "{\"tenant\":\"acme\"}\n");
+	return 200;
+}
+
+static const struct admin_page pages[] = {{"/metrics", "text/plain; version=0.0.4", metrics_page, ADMIN_ANYBODY},
+					  {"/healthz", "text/plain", health_page, ADMIN_ANYBODY},
+					  {"/status", "application/json", status_page, ADMIN_OPERATORS}};
+
+static struct admin_config config_of(const char *address)
+{
+	return (struct admin_config){.address = address, .pages = pages, .n_pages = COUNT_OF(pages)};
+}
+
+static void start_at(const char *address, const char *token_file)
+{
+	struct admin_config config = config_of(address);
+	config.token_file = token_file;
+	ck_assert_msg(admin_start(&config, bound, &admin, &err) == 0, "%s", err.text);
+}
 
 static void setup(void)
 {
-	ck_assert_msg(admin_start("127.0.0.1:0", pages, COUNT_OF(pages), NULL, bound, &admin, &err) == 0, "%s", err.text);
+	start_at("127.0.0.1:0", NULL);
 }
 
 static void teardown(void)
@@ -158,9 +180,65 @@ END_TEST
 START_TEST(an_address_in_use_is_an_error)
 {
 	struct admin *second;
-	ck_assert_int_eq(admin_start(bound, pages, COUNT_OF(pages), NULL, NULL, &second, &err), -1);
+	struct admin_config config = config_of(bound);
+	ck_assert_int_eq(admin_start(&config, NULL, &second, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "cannot listen at"));
-	ck_assert_int_eq(admin_start("nonsense", pages, COUNT_OF(pages), NULL, NULL, &second, &err), -1);
+	config = config_of("nonsense");
+	ck_assert_int_eq(admin_start(&config, NULL, &second, &err), -1);
+}
+END_TEST
+
+START_TEST(the_page_is_for_browsers)
+{
+	const char *text = ask("GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
+	ck_assert_msg(strncmp(text, "HTTP/1.1 200", 12) == 0, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "text/html"));
+	ck_assert_ptr_nonnull(strstr(text, "Content-Security-Policy: default-src 'none'"));
+	ck_assert_ptr_nonnull(strstr(text, "<!doctype html>"));
+	ck_assert_ptr_nonnull(strstr(text, "</script>"));
+}
+END_TEST
+
+// A web page in a browser here could have its own name point to this machine.
+START_TEST(a_loopback_address_answers_to_its_own_names_only)
+{
+	answers("GET /status HTTP/1.1\r\n\r\n", "HTTP/1.1 200");
+	answers("GET /status HTTP/1.1\r\nHost: 127.0.0.1:7421\r\n\r\n", "HTTP/1.1 200");
+	answers("GET /status HTTP/1.1\r\nX: y\r\nhost:  localhost:7421\r\n\r\n", "HTTP/1.1 200");
+	answers("GET /status HTTP/1.1\r\nHost: [::1]:7421\r\n\r\n", "HTTP/1.1 200");
+	answers("GET /status HTTP/1.1\r\nHost: example.org:7421\r\n\r\n", "HTTP/1.1 403");
+	answers("GET /status HTTP/1.1\r\nHost: 127.0.0.1.example.org:7421\r\n\r\n", "HTTP/1.1 403");
+	answers("GET /status HTTP/1.1\r\nHost: unix:7421\r\n\r\n", "HTTP/1.1 403");
+	answers("GET /metrics HTTP/1.1\r\nHost: example.org:7421\r\n\r\n", "HTTP/1.1 200");
+}
+END_TEST
+
+START_TEST(an_address_that_others_reach_needs_a_token)
+{
+	AUTO_FREE char *top = unit_directory(), *file = mem_printf("%s/token", top);
+	struct admin_config config = config_of("127.0.0.1:0");
+	struct admin *second;
+	admin_stop(admin);
+	start_at("0.0.0.0:0", NULL);
+	answers("GET /status HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n", "HTTP/1.1 403");
+	ck_assert_ptr_nonnull(strstr(got, "admin_token_file"));
+	answers("GET /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 200");
+	admin_stop(admin);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, file, "0123456789abcdef\n", 17, 0600, &err), 0);
+	start_at("0.0.0.0:0", file);
+	answers("GET /status HTTP/1.1\r\n\r\n", "HTTP/1.1 401");
+	answers("GET /status HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdeX\r\n\r\n", "HTTP/1.1 401");
+	answers("GET /status HTTP/1.1\r\nAuthorization: Bearer 0123456789abcdef0\r\n\r\n", "HTTP/1.1 401");
+	answers("GET /status HTTP/1.1\r\nauthorization: bearer 0123456789abcdef\r\nHost: example.org\r\n\r\n",
+		"HTTP/1.1 200");
+	answers("GET /?token=x HTTP/1.1\r\n\r\n", "HTTP/1.1 200");
+	// One that can be guessed is none.
+	config.token_file = file;
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, file, "short\n", 6, 0600, &err), 0);
+	ck_assert_int_eq(admin_start(&config, NULL, &second, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "fewer than 16"));
+	unlink(file);
+	rmdir(top);
 }
 END_TEST
 
@@ -178,6 +256,9 @@ static Suite *admin_suite(void)
 	tcase_add_test(tc, a_request_has_a_limit);
 	tcase_add_test(tc, slow_clients_do_not_keep_others_out);
 	tcase_add_test(tc, an_address_in_use_is_an_error);
+	tcase_add_test(tc, the_page_is_for_browsers);
+	tcase_add_test(tc, a_loopback_address_answers_to_its_own_names_only);
+	tcase_add_test(tc, an_address_that_others_reach_needs_a_token);
 	suite_add_tcase(s, tc);
 	return s;
 }
