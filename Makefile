@@ -16,7 +16,7 @@ endif
 LAUNCHER_CC ?= $(if $(shell command -v musl-gcc),musl-gcc,$(CC))
 # musl-gcc does not see the kernel's headers.
 KERNEL_HEADERS := $(addprefix -idirafter /usr/include/,. $(shell $(CC) -print-multiarch))
-PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libarchive sqlite3 libelf libcurl
+PKGS := libzstd zlib libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libarchive sqlite3 libelf libcurl hiredis
 PKG_CONFIG ?= pkg-config
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -54,8 +54,8 @@ endif
 # ---- what is built ------------------------------------------------------------------------------------------------
 # A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
 # docs/architecture.md has the picture, tools/lint the arrows.
-COMPILE := depscan compiler observe store codec base
-SERVICE := image audit/index audit service settings remote/net remote loop auth proto
+COMPILE := depscan compiler observe store codec/sha codec base
+SERVICE := store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
 	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)

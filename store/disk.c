@@ -18,13 +18,13 @@
 #define CLOCK_SLACK (60 * SECOND) // between this machine and a file server
 
 const char *const store_kind_names[STORE_KINDS] = {
-	[STORE_RESULT] = "result", [STORE_MANIFEST] = "manifest",   [STORE_UNIT] = "unit",
-	[STORE_TEXT] = "text",     [STORE_TOOLCHAIN] = "toolchain",
+	[STORE_RESULT] = "result",       [STORE_MANIFEST] = "manifest", [STORE_UNIT] = "unit",       [STORE_TEXT] = "text",
+	[STORE_TOOLCHAIN] = "toolchain", [STORE_ACTION] = "action",     [STORE_CONTENT] = "content",
 };
 
 static bool is_immutable(enum store_kind kind)
 {
-	return kind == STORE_RESULT || kind == STORE_TEXT;
+	return kind == STORE_RESULT || kind == STORE_TEXT || kind == STORE_CONTENT;
 }
 
 void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX])

@@ -28,6 +28,8 @@ enum store_kind {
 	STORE_UNIT,      // the last arguments of one translation unit, for explanations; replaced
 	STORE_TEXT,      // the text of a source or header by its digest, for explanations; immutable
 	STORE_TOOLCHAIN, // what a compiler looks at, for some arguments; replaced
+	STORE_ACTION,    // what a shared store says of an action, by SHA-256 (store/tier.h); replaced
+	STORE_CONTENT,   // bytes by their SHA-256; immutable
 	STORE_KINDS
 };
 

@@ -16,8 +16,9 @@ static const char usage[] = "usage: coffer cache path | gc | verify | clear\n"
 			    "  clear   remove every entry (the counters stay)\n";
 
 static const char *const kind_names[STORE_KINDS] = {
-	[STORE_RESULT] = "results", [STORE_MANIFEST] = "manifests",   [STORE_UNIT] = "translation units",
-	[STORE_TEXT] = "texts",     [STORE_TOOLCHAIN] = "toolchains",
+	[STORE_RESULT] = "results",   [STORE_MANIFEST] = "manifests",   [STORE_UNIT] = "translation units",
+	[STORE_TEXT] = "texts",       [STORE_TOOLCHAIN] = "toolchains", [STORE_ACTION] = "actions",
+	[STORE_CONTENT] = "contents",
 };
 
 static void put_blobs(const struct store_report *r, struct arena *a)

@@ -69,7 +69,8 @@ static inline struct digest key_of(unsigned n)
 
 static inline char *blob_path(enum store_kind kind, const struct digest *key)
 {
-	static const char *const names[STORE_KINDS] = {"result", "manifest", "unit", "text", "toolchain"};
+	static const char *const names[STORE_KINDS] = {"result",    "manifest", "unit",   "text",
+						       "toolchain", "action",   "content"};
 	char hex[DIGEST_HEX];
 	digest_hex(key, hex);
 	return mem_printf("%s/v1/%s/%.2s/%s", dir, names[kind], hex, hex + 2);

@@ -1,0 +1,37 @@
+// HTTP calls through libcurl: blocking, from any thread, over connections that stay open between calls.
+#ifndef COFFER_STORE_REMOTE_HTTP_H
+#define COFFER_STORE_REMOTE_HTTP_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+enum { HTTP_HEADERS = 8, HTTP_WORDS = 400 };
+
+struct http;
+// `ca`: a PEM file, or NULL for the system's. TLS certificates are always checked, redirects never followed.
+struct http *http_new(const char *ca);
+void http_free(struct http *h); // after every call has returned
+
+struct http_call {
+	const char *method; // GET, HEAD, PUT, POST or DELETE
+	const char *url;
+	const char *headers[HTTP_HEADERS]; // "Name: value", up to the first NULL
+	const char *user, *password;       // basic authentication, or the keys of `sigv4`
+	const char *sigv4;                 // "aws:amz:REGION:s3": signs
+	const void *body;
+	size_t n_body;
+	size_t max;      // the longest body that is taken
+	struct buf *out; // gets it if the status is 200; may be NULL
+	int64_t until_ms;
+	long status;            // filled in
+	char words[HTTP_WORDS]; // filled in: the beginning of the body of any other answer
+};
+// 0 with a status, or -1: ERR_TIMEOUT, ERR_LIMIT, ERR_ACCESS (the server's certificate), ERR_PEER. `out` has whole bodies only.
+int http_call(struct http *h, struct http_call *c, struct err *err);
+// The same, tried again a few times on 429 and 5xx, and on lost connections, as long as there is time: for what nobody waits for.
+int http_call_again(struct http *h, struct http_call *c, struct err *err);
+// What a status that is none of those expected means: ERR_ACCESS for 401 and 403, else ERR_PEER.
+int http_unexpected(const struct http_call *c, struct err *err);
+
+#endif
