@@ -24,7 +24,7 @@ struct part {
 };
 
 struct known_compiler {
-	struct compiler compiler;
+	struct compiler compiler; // first: compiler_parts() finds the rest by it
 	struct arena arena;
 	struct part *parts;
 	void *kept; // of the keeper; NULL: the parts are looked at
@@ -296,6 +296,20 @@ static int digest_parts(struct probe *p, const char *answer)
 	}
 	c->identity = hasher_end(&h);
 	return 0;
+}
+
+const struct compiler_part *compiler_parts(const struct compiler *c, struct arena *a, size_t *n)
+{
+	const struct known_compiler *k = (const struct known_compiler *)c; // its first member
+	size_t most = 0;
+	for (const struct part *part = k->parts; part; part = part->next)
+		most++;
+	struct compiler_part *parts = arena_alloc(a, (most + 1) * sizeof *parts);
+	*n = 0;
+	for (const struct part *part = k->parts; part; part = part->next)
+		if (!part->absent && !part->directory)
+			parts[(*n)++] = (struct compiler_part){part->path, part->digest};
+	return parts;
 }
 
 static void known_free(struct known_compiler *k)

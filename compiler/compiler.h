@@ -46,6 +46,13 @@ struct part_keeper {
 	void *ctx;
 };
 
+// The files that the identity covers, in its order.
+struct compiler_part {
+	const char *path;
+	struct digest digest;
+};
+const struct compiler_part *compiler_parts(const struct compiler *c, struct arena *a, size_t *n);
+
 struct compilers;
 // `keeper` may be NULL: then each part is looked at.
 struct compilers *compilers_new(struct digester digester, const struct part_keeper *keeper);

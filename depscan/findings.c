@@ -522,11 +522,8 @@ static bool counts(const struct finding *found)
 	       strcmp(found->path, "/etc/ld.so.cache") != 0;
 }
 
-struct digest findings_digest(const struct findings *f, const char *root, const char *root_real)
+int findings_each(const struct findings *f, const char *root, const char *root_real, finding_fn *fn, void *arg)
 {
-	AUTO_HASHER struct hasher h;
-	hasher_init(&h);
-	hasher_str(&h, "coffer findings 1");
 	// Those of the build tree first: where it lies shall not change the order.
 	for (int outside = 0; outside < 2; outside++)
 		for (uint32_t i = 0; i < f->n; i++) {
@@ -534,13 +531,27 @@ struct digest findings_digest(const struct findings *f, const char *root, const 
 			const char *below = root ? path_below(root, found->path) : NULL;
 			if (!below && root_real)
 				below = path_below(root_real, found->path);
-			if (!counts(found) || outside != (below == NULL))
-				continue;
-			hasher_u64(&h, below != NULL);
-			hasher_str(&h, below ? below : found->path);
-			hasher_u64(&h, found->kind);
-			hasher_digest(&h, &found->digest);
+			if (counts(found) && outside == (below == NULL) && fn(arg, found, below) < 0)
+				return -1;
 		}
+	return 0;
+}
+
+static int hash_finding(void *hasher, const struct finding *found, const char *below)
+{
+	hasher_u64(hasher, below != NULL);
+	hasher_str(hasher, below ? below : found->path);
+	hasher_u64(hasher, found->kind);
+	hasher_digest(hasher, &found->digest);
+	return 0;
+}
+
+struct digest findings_digest(const struct findings *f, const char *root, const char *root_real)
+{
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	hasher_str(&h, "coffer findings 1");
+	findings_each(f, root, root_real, hash_finding, &h);
 	return hasher_end(&h);
 }
 

@@ -59,6 +59,10 @@ bool findings_hold(struct findings *f, struct files *files, struct watch *w, uin
 // Over what was found, not over names where nothing was: two commands that found the same are the same, whatever else they
 // asked for. Names below `root` or `root_real` (may be NULL) count by where they are below it.
 struct digest findings_digest(const struct findings *f, const char *root, const char *root_real);
+// Shows each finding that is in the digest, in its order; `below`: its place in the build tree, or NULL. Ends with -1 when `fn`
+// does.
+typedef int finding_fn(void *arg, const struct finding *found, const char *below);
+int findings_each(const struct findings *f, const char *root, const char *root_real, finding_fn *fn, void *arg);
 // In the order of their names.
 const struct finding *findings_list(const struct findings *f, uint32_t *n);
 

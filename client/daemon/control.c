@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "client/job/job.h"
 #include "client/services/farms.h"
+#include "client/services/shared_stores.h"
 #include "client/wire/wire.h"
 
 #include <signal.h>
@@ -67,6 +68,10 @@ static const char *status_json(struct daemon *d, struct arena *a, const char *en
 	json_add_name(&b, "farms");
 	buf_addc(&b, '[');
 	farms_status(s->farms, &b);
+	buf_addc(&b, ']');
+	json_add_name(&b, "shared_stores");
+	buf_addc(&b, '[');
+	shared_stores_status(s->shared_stores, &b);
 	buf_adds(&b, "]}\n");
 	const char *text = arena_strndup(a, b.data, b.len);
 	buf_release(&b);

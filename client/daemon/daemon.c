@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "client/services/shared_stores.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ enum {
 	STACK_BYTES = 256 * 1024, // a job's largest buffers are on the heap
 	HOUSEKEEPING_MS = 1000,
 	DRAIN_MS = 5000, // how long jobs under way are waited for at the end
+	SHARE_MS = 5000, // and what is on its way to a shared store
 };
 
 #define NO_CACHE_NS ((int64_t)30 * 1000000000) // a daemon that could not open its cache ends after it
@@ -166,6 +168,8 @@ static void wind_up(struct daemon *d)
 		shutdown(d->listen_fd, SHUT_RDWR);
 	for (int waited = 0; atomic_load(&d->busy) > 0 && waited < DRAIN_MS; waited += 10)
 		usleep(10000);
+	if (!shared_stores_flush(d->services.shared_stores, SHARE_MS))
+		log_warn("ends before all results were given to the shared store");
 	log_info("ends with %d jobs under way", atomic_load(&d->busy));
 }
 

@@ -5,6 +5,7 @@
 #include "client/job/command.h"
 #include "client/job/deliver.h"
 #include "client/job/publish.h"
+#include "client/job/share.h"
 #include "client/services/farms.h"
 
 #include <signal.h>
@@ -228,7 +229,7 @@ static bool hit(struct job *j)
 		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
-	if (lookup_find(&j->lookup, &entry, &result) != 1)
+	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1)
 		return false;
 	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
 		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);

@@ -465,6 +465,22 @@ int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *resu
 	return found;
 }
 
+bool lookup_holds(struct lookup *l, struct manifest *m, struct manifest_entry *e)
+{
+	struct manifest *own = l->manifest;
+	l->manifest = m;
+	bool holds = context_matches(l->plan, e) && names_hold(l, e, NULL);
+	l->manifest = own;
+	return holds;
+}
+
+void lookup_take_manifest(struct lookup *l, struct manifest *m)
+{
+	manifest_unref(l->manifest);
+	l->manifest = m;
+	l->outcome = OUTCOME_DIRECT_HIT;
+}
+
 void lookup_release(struct lookup *l)
 {
 	manifest_unref(l->manifest);

@@ -20,6 +20,11 @@ struct lookup {
 int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *result);
 void lookup_release(struct lookup *l);
 
+// Does an entry of another manifest hold here, but for its inputs, which the caller has compared?
+bool lookup_holds(struct lookup *l, struct manifest *m, struct manifest_entry *e);
+// The hit comes from this manifest: it is taken over, and lives as long as `l`.
+void lookup_take_manifest(struct lookup *l, struct manifest *m);
+
 // Has the manifest many entries, so that new ones will push out old ones?
 bool lookup_is_crowded(const struct lookup *l);
 // The key of the manifest for the source's very text. -1: it can't be read.

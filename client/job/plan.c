@@ -271,13 +271,13 @@ static void find_cpu(void)
 	cpu = digest_of(text.data ? text.data : "", end ? (size_t)(end - text.data) : text.len);
 }
 
-static void hash_native(const struct plan *p, struct hasher *h)
+static void add_native(const struct plan *p, struct buf *b)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	for (unsigned i = 0; i < p->line.n_arguments; i++)
 		if (option_is_native(p->line.arguments[i].text)) {
 			pthread_once(&once, find_cpu);
-			hasher_digest(h, &cpu);
+			buf_add(b, cpu.b, sizeof cpu.b);
 			return;
 		}
 }
@@ -289,32 +289,47 @@ static bool holds_the_place(const struct plan *p)
 	return p->lto && (p->compiler->family != FAMILY_CLANG || p->line.source[0] == '/');
 }
 
-static void make_keys(struct plan *p)
+// A text as a hasher takes it: NULL differs from "".
+static void add_text(struct buf *b, const char *s)
 {
-	AUTO_HASHER struct hasher h;
+	size_t n = s ? strlen(s) : 0;
+	buf_add_u64(b, s ? n : UINT64_MAX);
+	buf_add(b, s, n);
+}
+
+void plan_key_fields(const struct plan *p, struct buf *b)
+{
 	const struct cmdline *l = &p->line;
 	const char *where = p->reproducible && !l->needs_cwd ? plan_canonical_path(p, p->cwd) : p->cwd;
 
+	buf_add_u64(b, l->lang);
+	buf_add_u64(b, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
+	buf_add_u64(b, (uint64_t)p->reproducible << 1 | (uint64_t)p->seed);
+	add_text(b, where);
+	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
+	add_text(b, strcmp(p->cwd, p->wire->cwd) == 0 ? NULL : p->wire->cwd);
+	add_text(b, holds_the_place(p) ? p->root : NULL);
+	add_text(b, p->source);
+	add_text(b, l->needs_output ? plan_canonical_path(p, l->output) : NULL);
+	buf_add_u64(b, (uint64_t)l->dep << 1 | l->dep_wp);
+	buf_add_u64(b, p->n_canonical);
+	for (unsigned i = 0; i < p->n_canonical; i++)
+		add_text(b, p->canonical[i]);
+	for (unsigned i = 0; i < p->n_key_env; i++)
+		add_text(b, p->key_env[i]);
+	add_text(b, setting_text(p->config, SETTING_extra_key));
+	add_native(p, b);
+}
+
+static void make_keys(struct plan *p)
+{
+	AUTO_HASHER struct hasher h;
+	AUTO_BUF struct buf fields = BUF_INIT;
+	plan_key_fields(p, &fields);
 	hasher_init(&h);
 	hasher_str(&h, "coffer manifest 2");
 	hasher_digest(&h, &p->toolchain);
-	hasher_u64(&h, l->lang);
-	hasher_u64(&h, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
-	hasher_u64(&h, (uint64_t)p->reproducible << 1 | (uint64_t)p->seed);
-	hasher_str(&h, where);
-	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
-	hasher_str(&h, strcmp(p->cwd, p->wire->cwd) == 0 ? NULL : p->wire->cwd);
-	hasher_str(&h, holds_the_place(p) ? p->root : NULL);
-	hasher_str(&h, p->source);
-	hasher_str(&h, l->needs_output ? plan_canonical_path(p, l->output) : NULL);
-	hasher_u64(&h, (uint64_t)l->dep << 1 | l->dep_wp);
-	hasher_u64(&h, p->n_canonical);
-	for (unsigned i = 0; i < p->n_canonical; i++)
-		hasher_str(&h, p->canonical[i]);
-	for (unsigned i = 0; i < p->n_key_env; i++)
-		hasher_str(&h, p->key_env[i]);
-	hasher_str(&h, setting_text(p->config, SETTING_extra_key));
-	hash_native(p, &h);
+	hasher_raw(&h, fields.data, fields.len);
 	p->manifest_key = hasher_end(&h);
 
 	AUTO_HASHER struct hasher unit;

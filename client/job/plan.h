@@ -60,6 +60,9 @@ struct plan {
 struct refusal plan_make(struct plan *p);
 void plan_release(struct plan *p);
 
+// All that is in the manifest's key but the toolchain, as bytes: the same for the same compile on any machine.
+void plan_key_fields(const struct plan *p, struct buf *b);
+
 const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back
 

@@ -2,6 +2,7 @@
 #include "client/job/inputs.h"
 #include "client/job/lookup.h"
 #include "client/job/quoted.h"
+#include "client/job/share.h"
 #include "client/job/texts.h"
 #include "client/job/variants.h"
 
@@ -86,21 +87,31 @@ static bool names_the_tree(const struct plan *p, const struct outputs *o)
 	return false;
 }
 
+// What says which parts follow (deliver.c reads it).
+static void add_head(struct buf *head, const struct buf parts[PART_COUNT], const bool has[PART_COUNT])
+{
+	uint32_t count = 0;
+	for (int part = 0; part < PART_COUNT; part++)
+		count += has[part];
+	buf_add_u32(head, count);
+	for (int part = 0; part < PART_COUNT; part++) {
+		if (!has[part])
+			continue;
+		buf_add_u32(head, (uint32_t)part);
+		buf_add_u32(head, (uint32_t)parts[part].len);
+	}
+}
+
 static int store_result(const struct plan *p, const struct digest *key, const struct outputs *o, struct err *err)
 {
 	AUTO_BUF struct buf head = BUF_INIT;
 	struct store_part parts[PART_COUNT + 1];
 	size_t n = 1, bytes = 0;
-	uint32_t count = 0;
-	for (int part = 0; part < PART_COUNT; part++)
-		count += o->has[part];
-	buf_add_u32(&head, count);
+	add_head(&head, o->parts, o->has);
 	for (int part = 0; part < PART_COUNT; part++) {
 		const struct buf *bytes_of = &o->parts[part];
 		if (!o->has[part])
 			continue;
-		buf_add_u32(&head, (uint32_t)part);
-		buf_add_u32(&head, (uint32_t)bytes_of->len);
 		parts[n++] = (struct store_part){bytes_of->data ? bytes_of->data : "", bytes_of->len};
 		bytes += bytes_of->len;
 	}
@@ -113,6 +124,35 @@ static int store_result(const struct plan *p, const struct digest *key, const st
 	stats_add(p->services->stats, STAT_stored, 1);
 	stats_add(p->services->stats, STAT_bytes_written, bytes);
 	return 0;
+}
+
+static void share(const struct plan *p, const struct manifest_entry *e, const struct outputs *o)
+{
+	struct store_part parts[PART_COUNT] = {{0}};
+	for (int part = 0; part < PART_COUNT; part++)
+		if (o->has[part])
+			parts[part] =
+				(struct store_part){o->parts[part].data ? o->parts[part].data : "", o->parts[part].len};
+	share_offer(p, e, parts);
+}
+
+void publish_fetched(const struct plan *p, struct manifest_entry *e, const struct buf parts[PART_COUNT],
+		     const bool has[PART_COUNT], struct buf *result)
+{
+	struct err err = ERR_INIT;
+	add_head(result, parts, has);
+	for (int part = 0; part < PART_COUNT; part++)
+		if (has[part])
+			buf_add(result, parts[part].data, parts[part].len);
+	e->result = result_key(p, e);
+	if (setting_bool(p->config, SETTING_read_only))
+		return;
+	struct store_part all = {result->data, result->len};
+	if (store_put(p->services->store, STORE_RESULT, &e->result, &all, 1, &err) < 0 ||
+	    manifests_add(p->services->manifests, &p->manifest_key, e,
+			  (size_t)setting_number(p->config, SETTING_max_manifest_entries), &err) < 0)
+		log_warn("cannot store a result of the shared store: %s", err.text);
+	variants_remember(p, p->services->store);
 }
 
 // The result first: a manifest never names what was not published.
@@ -133,6 +173,7 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 		return REASON_store_failed;
 	}
 	variants_remember(p, p->services->store);
+	share(p, e, o);
 	return REASON_NONE;
 }
 

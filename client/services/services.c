@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "client/services/farms.h"
 #include "client/services/journal.h"
+#include "client/services/shared_stores.h"
 #include "jobserver/client/cores.h"
 
 #include <sys/stat.h>
@@ -34,6 +35,9 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	if (!s->stats)
 		log_warn("no statistics: %s", err->text);
 	s->files = files_new();
+	s->contents = contents_new();
+	s->toolchain_names = toolchain_names_new(s->contents);
+	s->shared_stores = shared_stores_new();
 	s->watch = watch_new(setting_text(config, SETTING_watched_folders), s->files);
 	s->arrivals = s->watch ? directory_watch_new() : NULL;
 	const char *scratch = arena_printf(&forever, "%s/v1", s->cache_dir);

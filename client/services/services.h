@@ -6,6 +6,7 @@
 #include "client/services/idle.h"
 #include "client/services/manifests.h"
 #include "client/services/settings.h"
+#include "client/services/toolchain_names.h"
 #include "client/stats.h"
 #include "compiler/compiler.h"
 #include "depscan/directory_watch.h"
@@ -18,12 +19,16 @@
 
 struct farms;
 struct journal;
+struct shared_stores;
 
 struct services {
 	char *cache_dir;
 	struct store *store; // NULL: the cache could not be opened, and nothing is cached
 	struct stats *stats;
 	struct files *files;
+	struct contents *contents;
+	struct toolchain_names *toolchain_names;
+	struct shared_stores *shared_stores;
 	struct compilers *compilers;
 	struct views *views;
 	struct searches *searches;

@@ -108,7 +108,8 @@ int verb_doctor(int argc, char **argv)
 	static void (*const checks[])(struct doctor *) = {
 		doctor_check_settings,          doctor_check_environment, doctor_check_cache_directory,
 		doctor_check_runtime_directory, doctor_check_clock,       doctor_check_daemon,
-		doctor_check_compilers,         doctor_check_farm,        doctor_check_machine,
+		doctor_check_compilers,         doctor_check_farm,        doctor_check_store,
+		doctor_check_machine,
 	};
 	int json = 0;
 	const struct option options[] = {{"json", no_argument, &json, 1}, {0}};

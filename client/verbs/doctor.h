@@ -43,6 +43,8 @@ void doctor_check_clock(struct doctor *d);
 void doctor_check_compilers(struct doctor *d);
 // doctor_farm.c
 void doctor_check_farm(struct doctor *d); // asks scheduler and workers, for some seconds at most
+// doctor_store.c
+void doctor_check_store(struct doctor *d); // asks a shared store for one entry, for some seconds at most
 // doctor_machine.c
 void doctor_check_machine(struct doctor *d); // /proc, /dev/fd, memory files, limits
 void doctor_check_daemon(struct doctor *d);

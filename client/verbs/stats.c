@@ -82,6 +82,25 @@ static void put_cache(struct view *v)
 	}
 }
 
+static void put_shared(struct view *v)
+{
+	struct arena *a = &v->arena;
+	bool is_used = false;
+	for (enum stat_counter c = STAT_shared_hits; c <= STAT_shared_bytes_written; c++)
+		is_used |= value(v, c) != 0;
+	if (!is_used)
+		return;
+	printf("%sshared store%s\n", format_style(STYLE_HEADING), format_plain());
+	for (enum stat_counter c = STAT_shared_hits; c <= STAT_shared_dropped; c++) {
+		bool is_bad = value(v, c) && (c == STAT_shared_failed || c == STAT_shared_refused);
+		printf("%s", is_bad ? format_style(STYLE_BAD) : "");
+		put_count(v, stats_text(c), value(v, c), 0);
+		printf("%s", is_bad ? format_plain() : "");
+	}
+	put_line("read", format_bytes(a, value(v, STAT_shared_bytes_read)));
+	put_line("written", format_bytes(a, value(v, STAT_shared_bytes_written)));
+}
+
 static void put_reasons(struct view *v)
 {
 	bool is_first = true;
@@ -99,6 +118,7 @@ static void put_people(struct view *v)
 {
 	put_compiles(v);
 	put_cache(v);
+	put_shared(v);
 	put_reasons(v);
 	if (v->stats)
 		printf("counted since %s\n", format_date(&v->arena, stats_zeroed_at(v->stats)));

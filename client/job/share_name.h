@@ -1,0 +1,28 @@
+// What names a compile in a shared store, the same on every machine (share.h). Thread: the job's, later any.
+#ifndef COFFER_CLIENT_JOB_SHARE_NAME_H
+#define COFFER_CLIENT_JOB_SHARE_NAME_H
+
+#include "client/job/plan.h"
+#include "store/tier.h"
+
+struct share_name { // but for the source's contents
+	struct sha256 toolchain;
+	struct buf fields; // to be released
+};
+// -1: the toolchain has changed, or can't be read.
+void share_name_release(struct share_name *name);
+int share_name_make(const struct plan *p, struct share_name *name, struct err *err);
+struct tier_name share_name_of(const struct share_name *name, const char *scope, const struct sha256 *source);
+
+// Where a compile of this plan could read from: the build tree, the folders of the command line and those that the toolchain
+// looks into. By the text of names alone: what leads out of the tree by a symlink is the tree's.
+enum { SHARE_PLACES = 2000 };
+struct share_places { // in the job's arena
+	const struct plan *plan;
+	const char **dirs;
+	unsigned n;
+};
+void share_places_make(const struct plan *p, struct share_places *places);
+bool share_may_read(const struct share_places *places, const char *name); // `name` as in a manifest
+
+#endif

@@ -1,0 +1,190 @@
+#include "client/job/share.h"
+#include "client/job/share_name.h"
+#include "client/job/shared_entry.h"
+
+#include "base/log.h"
+#include "base/path.h"
+#include "client/services/shared_stores.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+// A result on its way to a shared store. It holds copies: the job that made it has ended by then.
+struct offer {
+	struct arena arena;
+	struct services *services;
+	struct shared_store *store;
+	struct share_name name;
+	struct manifest *manifest; // with one entry
+	const char **paths;        // of its inputs, absolute
+	uint32_t source;           // which of them is the source
+	struct buf parts[PART_COUNT];
+	bool has[PART_COUNT];
+};
+
+static void offer_free(void *arg)
+{
+	struct offer *o = arg;
+	manifest_unref(o->manifest);
+	share_name_release(&o->name);
+	for (int part = 0; part < PART_COUNT; part++)
+		buf_release(&o->parts[part]);
+	arena_release(&o->arena);
+	free(o);
+}
+
+static void offer_drop(void *arg)
+{
+	struct offer *o = arg;
+	stats_add(o->services->stats, STAT_shared_dropped, 1);
+	offer_free(o);
+}
+
+// ---- by the store's thread --------------------------------------------------------------------------------------------
+
+// The inputs by SHA-256, as long as they still are what was compiled.
+static int name_inputs(struct offer *o, struct shared_result *x, struct err *err)
+{
+	const struct manifest_entry *e = &o->manifest->entries[0];
+	x->inputs = arena_alloc(&o->arena, (e->n_inputs + 1) * sizeof *x->inputs);
+	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		struct digest now;
+		if (contents_find(o->services->contents, AT_FDCWD, o->paths[i], &x->inputs[i], &now, err) < 0)
+			return -1;
+		if (!digest_equal(&now, &e->inputs[i].digest))
+			return err_set(err, ERR_FORMAT, "'%s' has changed since", o->paths[i]);
+	}
+	return 0;
+}
+
+static void pack_outputs(struct offer *o, struct shared_result *x, struct buf blobs[PART_COUNT])
+{
+	for (int part = 0; part < PART_COUNT; part++) {
+		if (!o->has[part])
+			continue;
+		struct buf *blob = &blobs[x->n_outputs];
+		shared_pack(o->parts[part].data, o->parts[part].len, blob);
+		x->outputs[x->n_outputs++] = (struct shared_output){.part = (enum part)part,
+								    .blob = sha256_of(blob->data, blob->len),
+								    .blob_size = blob->len,
+								    .size = o->parts[part].len};
+	}
+}
+
+static int put_blobs(struct offer *o, const struct shared_result *x, const struct buf *blobs, uint64_t *bytes,
+		     struct err *err)
+{
+	struct tier_name names[PART_COUNT];
+	bool there[PART_COUNT] = {false};
+	for (uint32_t i = 0; i < x->n_outputs; i++)
+		names[i] = (struct tier_name){TIER_CONTENT, x->outputs[i].blob};
+	if (shared_has(o->store->shared, names, x->n_outputs, there, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < x->n_outputs; i++) {
+		if (!there[i] && shared_put(o->store->shared, &names[i], blobs[i].data, blobs[i].len, err) < 0)
+			return -1;
+		*bytes += there[i] ? 0 : blobs[i].len;
+	}
+	return 0;
+}
+
+// What is there under the name, if it is an entry by one who may write it.
+static bool get_there(struct offer *o, const struct tier_name *action, struct shared_entry *there)
+{
+	AUTO_BUF struct buf bytes = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
+	const void *sealed;
+	size_t n;
+	return shared_get(o->store->shared, action, bytes.max, 0, &bytes, NULL) == 1 &&
+	       seal_get(o->store->seal, o->store->scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
+	       shared_entry_decode(sealed, n, there, NULL) == 0;
+}
+
+// The blobs first: an entry never names what is not there.
+static int put_all(struct offer *o, const struct shared_result *x, const struct buf *blobs, struct err *err)
+{
+	const struct manifest_entry *e = &o->manifest->entries[0];
+	struct tier_name action = share_name_of(&o->name, o->store->scope, &x->inputs[o->source]);
+	__attribute__((cleanup(shared_entry_release))) struct shared_entry there = {.arena = ARENA_INIT};
+	bool has_entry = get_there(o, &action, &there);
+	if (has_entry && shared_entry_has(&there, e, x))
+		return 0;
+	AUTO_BUF struct buf packed = BUF_INIT, entry = BUF_INIT;
+	uint64_t bytes = 0;
+	if (put_blobs(o, x, blobs, &bytes, err) < 0 ||
+	    shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
+	    seal_put(o->store->seal, o->store->scope, &action, &packed, &entry, err) < 0 ||
+	    shared_put(o->store->shared, &action, entry.data, entry.len, err) < 0)
+		return -1;
+	stats_add(o->services->stats, STAT_shared_stored, 1);
+	stats_add(o->services->stats, STAT_shared_bytes_written, bytes + entry.len);
+	return 0;
+}
+
+static void offer_run(void *arg)
+{
+	struct offer *o = arg;
+	struct shared_result x = {.n_outputs = 0};
+	struct buf blobs[PART_COUNT] = {BUF_INIT};
+	struct err err = ERR_INIT;
+	int rc = name_inputs(o, &x, &err);
+	if (rc == 0) {
+		pack_outputs(o, &x, blobs);
+		rc = put_all(o, &x, blobs, &err);
+	}
+	if (rc < 0) {
+		stats_add(o->services->stats, STAT_shared_dropped, 1);
+		log_info("a result for '%s' is not shared: %s", o->paths[o->source], err.text);
+	}
+	for (int i = 0; i < PART_COUNT; i++)
+		buf_release(&blobs[i]);
+	offer_free(o);
+}
+
+// ---- by the job -----------------------------------------------------------------------------------------------------
+
+static struct manifest *copy_entry(const struct manifest_entry *e)
+{
+	static const struct digest nobody;
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	manifest_encode(e, 1, &bytes);
+	return manifest_decode(&nobody, bytes.data, bytes.len, NULL);
+}
+
+static bool copy_names(struct offer *o, const struct plan *p, const struct manifest_entry *e)
+{
+	bool has_source = false;
+	o->paths = arena_alloc(&o->arena, (e->n_inputs + 1) * sizeof *o->paths);
+	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		o->paths[i] = path_join(&o->arena, p->cwd, plan_real_path(p, &o->arena, e->inputs[i].name));
+		if (!has_source && strcmp(e->inputs[i].name, p->source) == 0) {
+			o->source = i;
+			has_source = true;
+		}
+	}
+	return has_source;
+}
+
+void share_offer(const struct plan *p, const struct manifest_entry *e, const struct store_part parts[PART_COUNT])
+{
+	struct shared_store *store = shared_stores_find(p->services->shared_stores, p->config);
+	struct err err = ERR_INIT;
+	if (!store || !store->may_write)
+		return;
+	struct offer *o = mem_alloc(sizeof *o);
+	o->services = p->services;
+	o->store = store;
+	struct shared_task task = {.run = offer_run, .drop = offer_drop, .arg = o, .bytes = sizeof *o};
+	for (int part = 0; part < PART_COUNT; part++) {
+		o->has[part] = parts[part].p != NULL;
+		buf_add(&o->parts[part], parts[part].p, o->has[part] ? parts[part].n : 0);
+		task.bytes += o->parts[part].cap;
+	}
+	o->manifest = copy_entry(e);
+	if (!o->manifest || !copy_names(o, p, e) || share_name_make(p, &o->name, &err) < 0) {
+		log_debug("'%s' has no name in the shared store: %s", p->line.source, err.text);
+		offer_free(o);
+		return;
+	}
+	task.bytes += o->manifest->memory + o->arena.total;
+	shared_later(store->shared, &task);
+}

@@ -1,0 +1,373 @@
+# Shared stores: what one machine compiled, others take. Real servers, two machines with a HOME, a cache and a daemon of their own,
+# two checkouts in different folders.
+# shellcheck shell=bash
+
+source "$TESTS/e2e/stores/lib.sh"
+unset COFFER_REPRODUCIBLE
+export COFFER_SHARED_STORE_ACCESS=read-write
+
+# first_builds N: the first machine compiles N files and gives them to the store; then we are on the second.
+first_builds()
+{
+	checkout one "$1"
+	checkout deep/two
+	machine first
+	build one
+	written "$1"
+	machine second
+	read_counters counters_before
+}
+
+all_from_store()
+{
+	settle
+	[ "$(grown shared_hits)" = "$1" ] && [ "$(grown direct_hits)" = "$1" ] || fail "not all are from the store:$(all_grown)"
+}
+
+none_from_store()
+{
+	settle
+	[ "$(grown shared_hits)" = 0 ] && [ "$(grown misses)" = "$1" ] || fail "something is from the store:$(all_grown)"
+}
+
+# What any kind of store must do.
+shares_a_build()
+{
+	first_builds 12
+	build deep/two
+	all_from_store 12
+	diff -r one/out deep/two/out >"$T/diff" || fail "the outputs differ: $(head -5 "$T/diff")"
+	# It is in the local cache now.
+	rm -r deep/two/out
+	read_counters counters_before
+	build deep/two
+	settle
+	[ "$(grown direct_hits)" = 12 ] && [ "$(grown shared_hits)" = 0 ] || fail "not kept here:$(all_grown)"
+	# A changed header is a miss, and what is compiled then is for others, too.
+	rm -r deep/two/out one/out
+	for tree in one deep/two; do
+		echo 'static inline int h1(int x) { return x + 11; }' >"$tree/inc/h1.h"
+		touch -d '1 hour ago' "$tree/inc/h1.h"
+	done
+	read_counters counters_before
+	build deep/two
+	settle
+	[ "$(grown misses)" = 1 ] && [ "$(grown direct_hits)" = 11 ] || fail "after a header changed:$(all_grown)"
+	written 1
+	machine first
+	read_counters counters_before
+	build one
+	settle
+	[ "$(grown shared_hits)" = 1 ] && [ "$(grown direct_hits)" = 12 ] || fail "the first machine:$(all_grown)"
+	diff -r one/out deep/two/out >"$T/diff" || fail "after a header changed the outputs differ: $(head -5 "$T/diff")"
+}
+
+e2e_stores_http_shares_a_build()
+{
+	start_nginx
+	shares_a_build
+	stop_machines
+}
+
+e2e_stores_redis_shares_a_build()
+{
+	start_redis
+	shares_a_build
+	stop_machines
+}
+
+e2e_stores_folder_shares_a_build()
+{
+	mkdir "$T/folder"
+	store=file:$T/folder
+	shares_a_build
+	[ -z "$(find "$T/folder" -name '.new*')" ] || fail "files are left: $(find "$T/folder" -name '.new*')"
+	stop_machines
+}
+
+# By its socket, with a password, in a database of its own, with a time to live that a hit renews; and the server goes away.
+e2e_stores_redis_as_sites_have_it() # once
+{
+	local key
+	REDIS='--requirepass sesame' start_redis
+	store="redis+unix:$T/redis.sock?db=3&ttl=1h"
+	printf 'password = sesame\n' >"$T/credentials"
+	chmod 600 "$T/credentials"
+	export COFFER_SHARED_STORE_CREDENTIALS=$T/credentials
+	ask() { redis-cli --no-auth-warning -s "$T/redis.sock" -a sesame -n 3 "$@"; }
+	first_builds 4
+	[ "$(ask dbsize)" -ge 8 ] || fail "there are $(ask dbsize) keys"
+	key=$(ask keys 'coffer:ac:*' | head -1)
+	ask expire "$key" 100 >/dev/null
+	build deep/two
+	all_from_store 4
+	[ "$(ask ttl "$key")" -gt 3000 ] || fail "a hit does not renew: $(ask ttl "$key")"
+	# All connections are closed by the server: nobody notices.
+	ask client kill type normal skipme yes >/dev/null
+	rm -r deep/two/out
+	coffer cache clear >/dev/null
+	coffer stop >/dev/null
+	read_counters counters_before
+	build deep/two
+	all_from_store 4
+	stop_servers
+	forget_machine second
+	machine second
+	rm -r deep/two/out
+	build deep/two
+	[ "$(counter misses)" = 4 ] || fail "without the server: $(coffer stats)"
+	printf 'password = wrong\n' >"$T/credentials"
+	REDIS='--requirepass sesame' start_redis
+	machine third
+	rm -r deep/two/out
+	build deep/two
+	[ "$(counter misses)" = 4 ] && [ "$(counter shared_failed)" -ge 1 ] || fail "with a wrong password: $(coffer stats)"
+	coffer doctor | grep -q WRONGPASS || fail "doctor: $(coffer doctor)"
+	stop_machines
+}
+
+e2e_stores_keep_all_outputs()
+{
+	local flags
+	start_nginx
+	checkout one 3
+	checkout deep/two
+	for flags in '-g -gsplit-dwarf' '-Wall -Wextra -O2' '-fstack-usage'; do
+		is_clang && [ "$flags" = -fstack-usage ] && continue
+		machine first
+		FLAGS=$flags build one
+		coffer stop >/dev/null # when it has ended all is written
+		machine second
+		read_counters counters_before
+		FLAGS=$flags build deep/two
+		all_from_store 3
+		diff -r one/out deep/two/out >"$T/diff" || fail "with '$flags': $(head -5 "$T/diff")"
+		rm -r one/out deep/two/out
+	done
+	stop_machines
+}
+
+e2e_stores_read_only_is_the_default() # once
+{
+	start_nginx
+	unset COFFER_SHARED_STORE_ACCESS
+	checkout one 3
+	machine first
+	build one
+	sleep 0.5
+	[ -z "$(ls -A "$kept")" ] || fail "something was written: $(find "$kept" -type f)"
+	[ "$(counter shared_misses)" = 3 ] || fail "$(counter shared_misses) look-ups"
+	stop_machines
+}
+
+# Whoever can write to the store, but has not the key: each of these is a miss, counted, and the build is right.
+e2e_stores_that_somebody_else_writes_to() # once
+{
+	local file what
+	start_nginx
+	echo 'a key that all machines of the team have' >"$T/key"
+	chmod 600 "$T/key"
+	export COFFER_SHARED_STORE_KEY=$T/key
+	first_builds 4
+	for what in tampered swapped truncated emptied unsealed other_key other_tenant; do
+		cp -a "$kept" "$T/kept"
+		forget_machine second
+		machine second
+		mapfile -t file < <(find "$kept" -path '*/ac/*' -type f | sort)
+		unset COFFER_TENANT
+		case $what in
+		tampered) for name in "${file[@]}"; do printf 'X' | dd of="$name" bs=1 seek=100 conv=notrunc status=none; done ;;
+		swapped)
+			cp "${file[0]}" "$T/first"
+			cp "${file[1]}" "${file[0]}"
+			cp "${file[2]}" "${file[1]}"
+			cp "${file[3]}" "${file[2]}"
+			cp "$T/first" "${file[3]}"
+			;;
+		truncated) for name in "${file[@]}"; do truncate -s -1 "$name"; done ;;
+		emptied) for name in "${file[@]}"; do : >"$name"; done ;;
+		unsealed) for name in "${file[@]}"; do printf '\0' | dd of="$name" bs=1 seek=8 conv=notrunc status=none; done ;;
+		other_key)
+			echo 'a key that only somebody else has, at home' >"$T/key"
+			;;
+		other_tenant)
+			export COFFER_TENANT=b
+			;;
+		esac
+		read_counters counters_before
+		COFFER_SHARED_STORE_ACCESS=read-only build deep/two
+		none_from_store 4
+		[ $what = other_tenant ] && want=0 || want=4
+		[ "$(grown shared_refused)" = $want ] || fail "$what: counted:$(all_grown)"
+		diff -r one/out deep/two/out >"$T/diff" || fail "$what: the outputs differ: $(head -5 "$T/diff")"
+		coffer stats | grep -q 'not taken' || [ $want = 0 ] || fail "$what: 'coffer stats' does not tell"
+		rm -rf deep/two/out "$kept"
+		mv "$T/kept" "$kept"
+		echo 'a key that all machines of the team have' >"$T/key"
+	done
+	# A blob that is not what its name says; and then all is as it was.
+	unset COFFER_TENANT
+	forget_machine second
+	machine second
+	while read -r name; do printf 'X' | dd of="$name" bs=1 seek=30 conv=notrunc status=none; done < <(find "$kept" -path '*/cas/*' -type f)
+	read_counters counters_before
+	COFFER_SHARED_STORE_ACCESS=read-only build deep/two
+	none_from_store 4
+	[ "$(grown shared_refused)" = 4 ] || fail "blobs: counted:$(all_grown)"
+	diff -r one/out deep/two/out >"$T/diff" || fail "blobs: the outputs differ"
+	stop_machines
+}
+
+# An entry without a seal, where none is asked for, may lie about its contents, but not lead anywhere.
+e2e_stores_signatures() # once
+{
+	start_nginx
+	openssl genpkey -algorithm ed25519 -out "$T/signer.pem" 2>/dev/null || fail "openssl"
+	chmod 600 "$T/signer.pem"
+	public=$(openssl pkey -in "$T/signer.pem" -pubout -outform DER | tail -c 32 | base64)
+	id=$({ printf 'coffer-store\n\1'; echo "$public" | base64 -d; } | sha256sum | head -c 8)
+	echo "coffer-store+$id+$({ printf '\1'; echo "$public" | base64 -d; } | base64)" >"$T/verifiers"
+	export COFFER_SHARED_STORE_SIGNER=$T/signer.pem
+	checkout one 3
+	machine first
+	build one
+	written 3
+	# Machines that may only read have no key that is worth stealing.
+	unset COFFER_SHARED_STORE_SIGNER COFFER_SHARED_STORE_ACCESS
+	export COFFER_SHARED_STORE_VERIFIERS=$T/verifiers
+	rm -r one/out
+	machine second
+	read_counters counters_before
+	build one
+	all_from_store 3
+	openssl genpkey -algorithm ed25519 -out "$T/other.pem" 2>/dev/null
+	chmod 600 "$T/other.pem"
+	export COFFER_SHARED_STORE_SIGNER=$T/other.pem COFFER_SHARED_STORE_ACCESS=read-write
+	unset COFFER_SHARED_STORE_VERIFIERS
+	rm -r one/out "$kept"
+	machine enemy
+	build one
+	written 3
+	unset COFFER_SHARED_STORE_SIGNER COFFER_SHARED_STORE_ACCESS
+	export COFFER_SHARED_STORE_VERIFIERS=$T/verifiers
+	rm -r one/out
+	machine third
+	read_counters counters_before
+	build one
+	none_from_store 3
+	[ "$(grown shared_refused)" = 3 ] || fail "the enemy's entries: counted:$(all_grown)"
+	stop_machines
+}
+
+# seconds_of CMD...
+milliseconds_of()
+{
+	local began
+	began=$(now_ms)
+	"$@"
+	echo $(($(now_ms) - began))
+}
+
+# A store that is not there, one that takes connections and says nothing, one that is slow: the build is right, and later by at
+# most a second in all.
+e2e_stores_that_are_dead_or_slow() # once clock
+{
+	local base cost lost
+	need jq
+	checkout one 60
+	machine first
+	store=
+	machine plain
+	build one
+	rm -r one/out
+	forget_machine plain
+	machine plain
+	base=$(JOBS=2 milliseconds_of build one)
+	for kind in nobody silent slow; do
+		rm -r one/out
+		if [ $kind = nobody ]; then
+			store=http://127.0.0.1:$(free_port)/x
+		else
+			start_server python_at $kind
+			store=http://127.0.0.1:$port/x
+		fi
+		machine $kind
+		cost=$(JOBS=2 milliseconds_of build one)
+		cost=$((cost - base))
+		echo "$kind: $cost ms more than $base"
+		[ $cost -lt 4000 ] || fail "$kind costs the build $cost ms"
+		lost=$(coffer status --json | jq '.shared_stores[0].lost_ms')
+		[ "$lost" -le 1300 ] || fail "$kind: $lost ms were lost on waiting"
+		[ "$(counter misses)" = 60 ] || fail "$kind: $(counter misses) misses"
+		coffer doctor | grep -q 'shared store' || fail "$kind: doctor does not tell"
+	done
+	stop_machines
+}
+
+python_at()
+{
+	/usr/bin/python3 "$TESTS/e2e/stores/bad.py" "$1" "$2" >"$T/bad.log" 2>&1 &
+}
+
+e2e_stores_that_answer_nonsense() # once
+{
+	checkout one 6
+	for kind in huge html redirect cut; do
+		start_server python_at $kind
+		store=http://127.0.0.1:$port/x
+		machine $kind
+		build one
+		[ "$(counter misses)" = 6 ] || fail "$kind: $(counter misses) misses"
+		[ "$(counter shared_hits)" = 0 ] || fail "$kind: hits"
+		rm -r one/out
+	done
+	stop_machines
+}
+
+# The URL and what is logged and shown have no secret in them.
+e2e_stores_credentials() # once
+{
+	need openssl
+	printf 'team:%s\n' "$(openssl passwd -apr1 'pass:word')" >"$T/htpasswd"
+	NGINX="auth_basic x; auth_basic_user_file $T/htpasswd;" start_nginx
+	printf 'user = team\npassword = pass:word\n' >"$T/credentials"
+	chmod 600 "$T/credentials"
+	export COFFER_SHARED_STORE_CREDENTIALS=$T/credentials COFFER_LOG_LEVEL=debug
+	first_builds 3
+	build deep/two
+	all_from_store 3
+	printf 'user = team\npassword = wrong\n' >"$T/credentials"
+	forget_machine second
+	machine second
+	rm -r deep/two/out
+	build deep/two
+	[ "$(counter shared_failed)" -ge 1 ] && [ "$(counter misses)" = 3 ] || fail "wrong password: $(coffer stats)"
+	chmod 644 "$T/credentials"
+	rm -r deep/two/out
+	machine third
+	build deep/two
+	coffer doctor | grep -q 'others must not read' || fail "doctor: $(coffer doctor)"
+	! grep -rq 'pass:word' "$T/machines" || fail "the password is in $(grep -rl 'pass:word' "$T/machines")"
+	stop_machines
+}
+
+e2e_stores_tls() # once
+{
+	need openssl
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/key.pem" -out "$T/ca.pem" -days 2 -subj /CN=store \
+		-addext 'subjectAltName=IP:127.0.0.1' 2>/dev/null || fail "openssl"
+	NGINX_LISTEN='ssl http2' NGINX="ssl_certificate $T/ca.pem; ssl_certificate_key $T/key.pem;" start_nginx
+	store=https://127.0.0.1:$port/x
+	checkout one 3
+	machine first
+	build one
+	[ "$(counter shared_failed)" -ge 1 ] || fail "a certificate that nobody has signed is taken"
+	rm -r one/out
+	export COFFER_SHARED_STORE_CA=$T/ca.pem
+	forget_machine first
+	first_builds 3
+	build deep/two
+	all_from_store 3
+	grep -q 'HTTP/2' "$T/nginx/access.log" || fail "it is not HTTP/2"
+	stop_machines
+}

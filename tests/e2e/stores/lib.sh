@@ -1,0 +1,129 @@
+# Real servers for the tests of shared stores, on ports that the kernel chose, and machines to share them. Sourced by stores*.sh.
+# shellcheck shell=bash
+
+# A port that nobody listens on. (Between this and the server's start another may take it: then the server does not start, and
+# start_server tries again.)
+free_port()
+{
+	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+servers=()
+stop_servers()
+{
+	local pid
+	for pid in "${servers[@]}"; do
+		kill "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	servers=()
+}
+trap stop_servers EXIT
+
+is_listening()
+{
+	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# start_server FUNCTION: calls it with a port until what it starts in the background listens there. Sets $port and $server.
+start_server()
+{
+	local tries
+	for tries in 1 2 3 4 5; do
+		port=$(free_port)
+		"$@" "$port"
+		server=$!
+		servers+=("$server")
+		wait_until 20 "is_listening $port || [ ! -d /proc/$server ]"
+		! is_listening "$port" || return 0
+	done
+	fail "'$1' does not start: $(tail -n 5 "$T"/*.log 2>/dev/null)"
+}
+
+# nginx with dav, which is the layout that bazel-remote and ccache use. $NGINX has more lines for its server.
+nginx_at()
+{
+	local dir=$T/nginx modules=/usr/lib/nginx/modules/ngx_http_dav_ext_module.so
+	mkdir -p "$dir/www" "$dir/tmp"
+	{
+		[ "$(id -u)" != 0 ] || echo 'user root;'
+		[ ! -e $modules ] || echo "load_module $modules;"
+		cat <<END
+worker_processes 1; daemon off; pid $dir/pid; error_log $T/nginx.log;
+events { worker_connections 512; }
+http { access_log $dir/access.log; client_body_temp_path $dir/tmp; proxy_temp_path $dir/tmp; fastcgi_temp_path $dir/tmp;
+uwsgi_temp_path $dir/tmp; scgi_temp_path $dir/tmp; keepalive_requests 100000;
+server { listen 127.0.0.1:$1 ${NGINX_LISTEN:-}; ${NGINX:-}
+location / { root $dir/www; dav_methods PUT DELETE; create_full_put_path on; client_max_body_size 1g; } } }
+END
+	} >"$dir/conf"
+	nginx -c "$dir/conf" >"$T/nginx.out" 2>&1 &
+}
+
+start_nginx()
+{
+	need nginx
+	start_server nginx_at
+	store=http://127.0.0.1:$port/builds
+	kept=$T/nginx/www
+}
+
+# machine NAME: from now on coffer is that machine's: its own HOME, cache, daemon and settings.
+machine()
+{
+	[ -d "$T/machines/$1" ] || mkdir -p "$T/machines/$1/home"
+	export HOME=$T/machines/$1/home COFFER_CACHE_DIR=$T/machines/$1/cache
+	export COFFER_SHARED_STORE=${store-}
+}
+
+forget_machine()
+{
+	coffer stop >/dev/null 2>&1
+	rm -rf "$T/machines/$1"
+}
+
+# checkout NAME [N]: a copy of one generated project, old enough for its files to be trusted.
+checkout()
+{
+	[ -d "$T/origin" ] || { mkdir -p "$T/origin/.git" && generated_project "${2:-12}" "$T/origin"; }
+	mkdir -p "$P/$(dirname "$1")"
+	cp -a "$T/origin" "$P/$1"
+	find "$P/$1" -type f -exec touch -d '1 hour ago' {} +
+}
+
+# build FOLDER [MAKE WORDS...]
+build()
+{
+	make -s -C "$P/$1" -j"${JOBS:-4}" CC="$CC" FLAGS="${FLAGS--g -O1}" WRAP="$COFFER" "${@:2}" || fail "make fails in $1"
+}
+
+# Waits until what was compiled is in the store.
+written()
+{
+	wait_until 20 "[ \$((\$(counter shared_stored) + \$(counter shared_dropped))) -ge $1 ]" || fail "not all is written: $(counter shared_stored)"
+	[ "$(counter shared_dropped)" = 0 ] || fail "$(counter shared_dropped) results were dropped"
+}
+
+# Ends a test of many machines: lib.sh knows of one daemon.
+stop_machines()
+{
+	local dir
+	for dir in "$T"/machines/*; do
+		machine "$(basename "$dir")"
+		coffer stop >/dev/null 2>&1
+	done
+	stop_servers
+}
+
+redis_at()
+{
+	redis-server --port "$1" --bind 127.0.0.1 --save '' --appendonly no --dir "$T" --unixsocket "$T/redis.sock" --unixsocketperm 700 \
+		${REDIS:-} >"$T/redis.log" 2>&1 &
+}
+
+start_redis()
+{
+	need redis-server redis-cli
+	start_server redis_at
+	store=redis://127.0.0.1:$port
+}
