@@ -20,7 +20,7 @@ enum {
 
 static const struct inherited {
 	const char *name;
-	int resource;
+	unsigned resource;
 	rlim_t want;   // as a soft limit
 	rlim_t enough; // a hard limit from here on holds nobody back
 } inherited[] = {
