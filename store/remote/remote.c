@@ -37,7 +37,8 @@ int remote_open(const struct remote_config *config, struct tier **out, struct er
 		const char *begin;
 		int (*open)(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 	} kinds[] = {{"http://", web_open},       {"https://", web_open},    {"redis://", redis_open},
-		     {"redis+unix:", redis_open}, {"rediss://", redis_open}, {"file:", folder_open}};
+		     {"redis+unix:", redis_open}, {"rediss://", redis_open}, {"file:", folder_open},
+		     {"s3://", s3_open}};
 	struct credentials c;
 	const char *ca = config->ca && *config->ca ? config->ca : NULL;
 	if (check_text(config->url, err) < 0)
@@ -46,9 +47,10 @@ int remote_open(const struct remote_config *config, struct tier **out, struct er
 	while (i < COUNT_OF(kinds) && !begins(config->url, kinds[i].begin))
 		i++;
 	if (i == COUNT_OF(kinds))
-		return err_set(err, ERR_USAGE,
-			       "'%.60s' is no store: one begins with http://, https://, redis://, redis+unix: or file:",
-			       config->url);
+		return err_set(
+			err, ERR_USAGE,
+			"'%.60s' is no store: one begins with http://, https://, redis://, redis+unix:, s3:// or file:",
+			config->url);
 	if (credentials_read(config->credentials, &c, err) < 0)
 		return -1;
 	int rc = kinds[i].open(config->url, ca, &c, out, err);

@@ -53,7 +53,8 @@ static int call(struct s3 *s, struct http_call *c, const struct tier_name *name,
 	return rc;
 }
 
-static int s3_get(struct tier *t, const struct tier_name *name, size_t max, struct buf *out, int64_t until_ms, struct err *err)
+static int s3_get(struct tier *t, const struct tier_name *name, size_t max, struct buf *out, int64_t until_ms,
+		  struct err *err)
 {
 	struct http_call c = {.method = "GET", .max = max, .out = out, .until_ms = until_ms};
 	if (call((struct s3 *)t, &c, name, false, err) < 0)
@@ -129,7 +130,8 @@ static int make_base(struct s3 *s, const struct url *u, struct err *err)
 		return -1;
 	if (!endpoint)
 		endpoint = arena_printf(&a, "https://s3.%s.amazonaws.com", region);
-	char *host = arena_strdup(&a, strstr(endpoint, "://") + 3), *prefix = arena_strdup(&a, u->path[0] && u->path[1] ? u->path : "/cache");
+	char *host = arena_strdup(&a, strstr(endpoint, "://") + 3),
+	     *prefix = arena_strdup(&a, u->path[0] && u->path[1] ? u->path : "/cache");
 	for (size_t n = strlen(host); n && host[n - 1] == '/'; n--)
 		host[n - 1] = '\0';
 	for (size_t n = strlen(prefix); n && prefix[n - 1] == '/'; n--)

@@ -85,6 +85,49 @@ e2e_stores_folder_shares_a_build()
 	stop_machines
 }
 
+# Swift checks signatures and the digests of what is sent.
+e2e_stores_s3_shares_a_build() # gcc long
+{
+	start_swift
+	shares_a_build
+	printf 'access_key = test:tester\nsecret_key = wrong\n' >"$T/credentials"
+	rm -r one/out
+	machine third
+	build one
+	settle
+	[ "$(counter misses)" = 12 ] && [ "$(counter shared_hits)" = 0 ] || fail "with a wrong key: $(coffer stats)"
+	coffer doctor | grep -q 'SignatureDoesNotMatch' || fail "doctor: $(coffer doctor)"
+	stop_machines
+}
+
+# What no server here looks at: the bucket in the host's name, the token of a session, the prefix.
+e2e_stores_s3_requests() # once
+{
+	printf 'access_key = AK\nsecret_key = SK\nsession_token = session\n' >"$T/credentials"
+	chmod 600 "$T/credentials"
+	export COFFER_SHARED_STORE_CREDENTIALS=$T/credentials
+	start_server python_at record
+	checkout one 1
+	store="s3://bucket/a/b?endpoint=http://localhost:$port/&style=virtual&region=eu-1"
+	machine first
+	build one
+	has_text "$T/bad.log" "Host: bucket.localhost:$port"
+	grep -q '^GET /a/b/ac/[0-9a-f]\{64\} HTTP' "$T/bad.log" || fail "the path: $(<"$T/bad.log")"
+	grep -qi '^x-amz-security-token: session' "$T/bad.log" || fail "no token: $(<"$T/bad.log")"
+	grep -q '^Authorization: AWS4-HMAC-SHA256 Credential=AK/[0-9]*/eu-1/s3/aws4_request, SignedHeaders=[^,]*x-amz-security-token' "$T/bad.log" ||
+		fail "the signature: $(<"$T/bad.log")"
+	store="s3://bucket?endpoint=http://localhost:$port"
+	machine second
+	rm -r one/out
+	build one
+	has_text "$T/bad.log" "GET /bucket/cache/ac/"
+	store="s3://bucket"
+	export COFFER_SHARED_STORE_CREDENTIALS=
+	machine third
+	coffer doctor | grep -q 'needs access_key and secret_key' || fail "doctor: $(coffer doctor)"
+	stop_machines
+}
+
 # By its socket, with a password, in a database of its own, with a time to live that a hit renews; and the server goes away.
 e2e_stores_redis_as_sites_have_it() # once
 {

@@ -243,7 +243,7 @@ has "$out" '^coffer [0-9.]*, daemon [0-9]*, 0 compiles under way$'
 has "$out" '^  this machine  0 of [0-9]* cores* at work, 0 waiting$'
 check "status for programs" 0 coffer status --json
 has "$out" '^  "running": true,$'
-has "$out" '^  "farms": \[\],?$'
+has "$out" '^  "farms": \[\],*$'
 check "status again and again, elsewhere than on a terminal, until ^C" 0 timeout --preserve-status -s INT 3 coffer status --watch --interval 300ms
 [ "$(grep -c '^coffer ' "$work/out")" -ge 2 ] || fail "it was shown once"
 ! grep -q "$(printf '\033')" "$work/out" || fail "there are escapes in it"

@@ -455,6 +455,9 @@ START_TEST(a_url_without_a_secret_is_asked_for)
 					    "redis://h/db",
 					    "redis+unix:sock",
 					    "file:x",
+					    "s3://b",
+					    "s3://b?style=odd",
+					    "s3://b?endpoint=ftp://x",
 					    "file://h/x",
 					    "file:/x%2"};
 	struct tier *t;

@@ -15,13 +15,15 @@ def answer(c):
             return False
         data += more
     method = data.split(b" ", 1)[0]
+    if kind == "record":  # what was asked, to standard output
+        print(data.decode(), flush=True)
     if method == b"PUT":  # takes nothing
         c.sendall(b"HTTP/1.1 403 no\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return False
     if kind == "silent":
         time.sleep(600)
-    elif kind == "slow":
-        time.sleep(0.25)
+    elif kind in ("slow", "record"):
+        time.sleep(0.25 if kind == "slow" else 0)
         c.sendall(b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n")
     elif kind == "huge":
         c.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")

@@ -121,6 +121,32 @@ redis_at()
 		${REDIS:-} >"$T/redis.log" 2>&1 &
 }
 
+# Swift with its S3 interface, and a bucket "builds".
+swift_at()
+{
+	bash "$TESTS/e2e/stores/swift.sh" "$T/swift" "$1" >"$T/swift.log" 2>&1 &
+}
+
+start_swift()
+{
+	local answer token url
+	need_root
+	need swift-proxy-server swift-ring-builder memcached curl unshare
+	mkdir -p "$T/swift"
+	port=$(free_port)
+	swift_at "$port"
+	servers+=($!)
+	wait_until 120 "is_listening $port" || fail "Swift does not start: $(tail -n 5 "$T/swift.log")"
+	wait_until 60 "curl -sf -H 'X-Storage-User: test:tester' -H 'X-Storage-Pass: testing' http://127.0.0.1:$port/auth/v1.0" || fail "$(tail -n 5 "$T/swift.log")"
+	answer=$(curl -s -i -H 'X-Storage-User: test:tester' -H 'X-Storage-Pass: testing' "http://127.0.0.1:$port/auth/v1.0" | tr -d '\r')
+	token=$(sed -n 's/^X-Storage-Token: //p' <<<"$answer") url=$(sed -n 's/^X-Storage-Url: //p' <<<"$answer")
+	curl -sf -X PUT -H "X-Auth-Token: $token" "$url/builds" || fail "no bucket: $(tail -n 5 "$T/swift.log")"
+	store="s3://builds?endpoint=http://127.0.0.1:$port"
+	printf 'access_key = test:tester\nsecret_key = testing\n' >"$T/credentials"
+	chmod 600 "$T/credentials"
+	export COFFER_SHARED_STORE_CREDENTIALS=$T/credentials COFFER_SHARED_STORE_TIMEOUT=5s
+}
+
 start_redis()
 {
 	need redis-server redis-cli
