@@ -15,7 +15,7 @@ _coffer_words_of()
 	stats) echo '--tsv --json --zero --help' ;;
 	config) echo '--tsv --json --help' ;;
 	doctor) echo '--json --help' ;;
-	explain) echo 'last --json --help' ;;
+	explain) echo 'last --build --since --html --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;
 	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;
 	inspect) echo '--log --folder --last --json --help' ;;

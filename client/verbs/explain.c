@@ -1,8 +1,10 @@
 // `coffer explain FILE|last`: why a compile was not a hit.
 #include "base/file.h"
 #include "base/path.h"
+#include "base/value.h"
 #include "client/verbs/format.h"
 #include "client/verbs/history.h"
+#include "client/verbs/report.h"
 #include "client/verbs/verbs.h"
 #include "codec/hash.h"
 #include "compiler/reason.h"
@@ -61,12 +63,12 @@ static void find(struct explanation *x, const char *file)
 
 // ---- what changed in a file -----------------------------------------------------------------------------------------
 
-static bool load_text(struct explanation *x, const char *hex, const char *path, struct buf *out)
+static bool load_text(struct store *store, const char *hex, const char *path, struct buf *out)
 {
 	struct digest d;
 	if (!hex || !digest_parse(hex, &d))
 		return false;
-	if (x->store && store_get(x->store, STORE_TEXT, &d, out, NULL) == 1)
+	if (store && store_get(store, STORE_TEXT, &d, out, NULL) == 1)
 		return true;
 	// The text may still be in the file itself.
 	buf_clear(out);
@@ -76,16 +78,22 @@ static bool load_text(struct explanation *x, const char *hex, const char *path, 
 	return digest_equal(&now, &d);
 }
 
-static unsigned changed_lines(struct explanation *x, const json_t *change, struct line_change **lines, unsigned *n_all)
+unsigned explain_lines(struct arena *a, struct store *store, const json_t *record, const json_t *change,
+		       struct line_change **lines, unsigned *n_all)
 {
 	AUTO_BUF struct buf was = BUF_INIT;
 	AUTO_BUF struct buf now = BUF_INIT;
-	const char *path = path_join(&x->arena, record_text(x->miss, "cwd"), record_text(change, "name"));
+	const char *path = path_join(a, record_text(record, "cwd"), record_text(change, "name"));
 	*n_all = 0;
-	if (!load_text(x, json_string_value(json_object_get(change, "was")), path, &was) ||
-	    !load_text(x, json_string_value(json_object_get(change, "now")), path, &now))
+	if (!load_text(store, json_string_value(json_object_get(change, "was")), path, &was) ||
+	    !load_text(store, json_string_value(json_object_get(change, "now")), path, &now))
 		return 0;
-	return linediff(&x->arena, was.data, was.len, now.data, now.len, lines, n_all);
+	return linediff(a, was.data, was.len, now.data, now.len, lines, n_all);
+}
+
+static unsigned changed_lines(struct explanation *x, const json_t *change, struct line_change **lines, unsigned *n_all)
+{
+	return explain_lines(&x->arena, x->store, x->miss, change, lines, n_all);
 }
 
 // ---- for people -----------------------------------------------------------------------------------------------------
@@ -138,7 +146,7 @@ static void print_changes(struct explanation *x, const char *kind, const json_t 
 	}
 }
 
-static const char *cause_text(const char *kind)
+const char *explain_cause_text(const char *kind)
 {
 	static const struct {
 		const char *kind, *text;
@@ -174,7 +182,7 @@ static void print_miss(struct explanation *x)
 		printf("  not cached: %s%s%s%s (%s)\n", reason_text(reason_by_name(reason)), culprit[0] ? ": '" : "",
 		       culprit, culprit[0] ? "'" : "", reason);
 	} else {
-		printf("  because %s\n", cause_text(record_text(cause, "kind")));
+		printf("  because %s\n", explain_cause_text(record_text(cause, "kind")));
 		print_changes(x, record_text(cause, "kind"), changes);
 		size_t all = (size_t)json_integer_value(json_object_get(cause, "all"));
 		if (all > json_array_size(changes))
@@ -285,23 +293,70 @@ static int explain(struct explanation *x, const char *what, bool json)
 	return 0;
 }
 
+static int write_html(struct report *r, const char *file)
+{
+	AUTO_BUF struct buf page = BUF_INIT;
+	struct err err = ERR_INIT;
+	report_html(r, &page);
+	if (strcmp(file, "-") == 0) {
+		fwrite(page.data, 1, page.len, stdout);
+		return 0;
+	}
+	if (file_write_atomic(AT_FDCWD, file, page.data, page.len, 0644, &err) < 0)
+		return verb_fail(&err);
+	printf("the report is in '%s'\n", file);
+	return 0;
+}
+
+static int explain_build(struct explanation *x, int64_t since_s, const char *html, bool json)
+{
+	__attribute__((cleanup(report_release))) struct report r = {.store = x->store};
+	report_make(&r, x->history, since_s);
+	if (!r.compiles) {
+		fprintf(stderr, "coffer: no compile is on record\ncoffer: build something through coffer first\n");
+		return 1;
+	}
+	if (html)
+		return write_html(&r, html);
+	if (json)
+		put_json(report_json(&r));
+	else
+		report_print(&r);
+	return 0;
+}
+
 int verb_explain(int argc, char **argv)
 {
-	int json = 0;
-	const struct option options[] = {{"json", no_argument, &json, 1}, {0}};
+	enum { OPT_BUILD = 1, OPT_SINCE, OPT_HTML, OPT_JSON };
+	static const struct option options[] = {{"build", no_argument, NULL, OPT_BUILD},
+						{"since", required_argument, NULL, OPT_SINCE},
+						{"html", required_argument, NULL, OPT_HTML},
+						{"json", no_argument, NULL, OPT_JSON},
+						{0}};
 	struct verb_args args = {
 		.usage = "usage: coffer explain FILE|last [--json]\n"
+			 "       coffer explain --build [--since TIME] [--html FILE | --json]\n"
 			 "\n"
 			 "Says why the last compile of a source or an object was not a hit: which flag, which\n"
 			 "header and line, the environment, the compiler, or why it can't be cached at all.\n"
 			 "`last` is the last compile of all that was no hit.\n"
 			 "\n"
-			 "  --json   one object; its form is in docs/explain.md\n",
+			 "  --build       the whole last build: hits, misses, and what they have cost, by cause\n"
+			 "  --since TIME  all of the last 90m, 8h, 2d instead\n"
+			 "  --html FILE   as a page, in one file\n"
+			 "  --json        one object; its form is in docs/explain.md\n",
 		.options = options,
-		.min_words = 1,
+		.min_words = 0,
 		.max_words = 1};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
+	bool is_build = args.values[OPT_BUILD], json = args.values[OPT_JSON];
+	const char *since = args.values[OPT_SINCE], *html = args.values[OPT_HTML];
+	int64_t since_ms = 0;
+	if (is_build == (args.n_words == 1) || (!is_build && (since || html)) || (html && json))
+		return verb_wrong("explain", "it takes a FILE, 'last', or --build with --since and --html or --json");
+	if (since && (value_parse(VALUE_DURATION, NULL, since, &since_ms) || since_ms < 1000))
+		return verb_wrong("explain", "'%s' is no time like 90m, 8h or 2d", since);
 	struct err err = ERR_INIT;
 	AUTO_HISTORY struct history history = {0};
 	struct explanation x = {.history = &history};
@@ -310,7 +365,7 @@ int verb_explain(int argc, char **argv)
 		return verb_fail(&err);
 	if (json_array_size(history.records))
 		x.store = store_open(cache_dir, 0, 1, NULL);
-	int status = explain(&x, args.words[0], json);
+	int status = is_build ? explain_build(&x, since_ms / 1000, html, json) : explain(&x, args.words[0], json);
 	if (x.store)
 		store_close(x.store);
 	arena_release(&x.arena);

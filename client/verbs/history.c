@@ -65,9 +65,11 @@ bool record_is_hit(const json_t *record)
 bool record_same_cause(const json_t *x, const json_t *y)
 {
 	const json_t *a = json_object_get(x, "cause"), *b = json_object_get(y, "cause");
-	if (!a || !b)
-		return !a && !b && strcmp(record_text(x, "reason"), record_text(y, "reason")) == 0 &&
-		       record_text(x, "reason")[0];
+	const char *reason = record_text(x, "reason");
+	if (strcmp(reason, record_text(y, "reason")) != 0)
+		return false;
+	if (reason[0] || !a || !b)
+		return reason[0] != '\0';
 	if (strcmp(record_text(a, "kind"), record_text(b, "kind")) != 0)
 		return false;
 	const json_t *first = json_array_get(json_object_get(a, "changes"), 0);
