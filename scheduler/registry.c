@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NAMESAKE_MS = 120000 };
+
 struct registry {
 	struct worker **all; // ordered by name
 	size_t n, most;
@@ -30,6 +32,7 @@ static void worker_free(struct worker *w)
 	for (size_t i = 0; i < w->n_images; i++)
 		free(w->images[i]);
 	free(w->images);
+	free(w->namesake);
 	free(w);
 }
 
@@ -170,6 +173,20 @@ static void forget_dead(struct registry *r, int64_t now_ms)
 			remove_at(r, i);
 }
 
+const char *worker_namesake(const struct worker *w, int64_t now_ms)
+{
+	return w->namesake && now_ms < w->namesake_until_ms ? w->namesake : NULL;
+}
+
+// A worker that is there and reports from another address is not the same one that has connected again.
+static void note_namesake(const struct registry *r, struct worker *w, const struct worker *old, int64_t now_ms)
+{
+	if (!registry_is_alive(r, old, now_ms) || strcmp(old->address, w->address) == 0)
+		return;
+	w->namesake = mem_strdup(old->address);
+	w->namesake_until_ms = now_ms + NAMESAKE_MS;
+}
+
 int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64_t now_ms, uint64_t *session,
 		 struct err *err)
 {
@@ -187,6 +204,7 @@ int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64
 	w->session = *session = ++r->last_session;
 	w->reported_ms = now_ms;
 	if (is_there) {
+		note_namesake(r, w, r->all[at], now_ms);
 		index_remove(r, r->all[at]);
 		worker_free(r->all[at]);
 	} else {

@@ -39,6 +39,8 @@ struct worker {
 	uint64_t jobs, hits;
 	uint64_t session;
 	int64_t reported_ms;
+	char *namesake; // the address of a worker that was alive when this one took its place, or NULL
+	int64_t namesake_until_ms;
 	uint64_t avoided_in; // the question that avoids it; scheduler/route.c
 };
 
@@ -49,6 +51,8 @@ struct image_workers {
 };
 
 struct registry;
+// Two workers of one name take each other's place again and again: tokens and routes would mean either. NULL: it has the name alone.
+const char *worker_namesake(const struct worker *w, int64_t now_ms);
 struct registry *registry_new(int64_t heartbeat_ms, size_t most_workers);
 void registry_free(struct registry *r);
 

@@ -117,6 +117,9 @@ static int write_routes(struct service *s, const struct trust *trust, const stru
 		routes[i].certificate_sha256 =
 			(ProtobufCBinaryData){w->has_certificate ? 32 : 0, (uint8_t *)(uintptr_t)w->certificate_sha256};
 		routes[i].token = (char *)(uintptr_t)token;
+		const char *namesake = worker_namesake(w, clock_ms());
+		if (namesake)
+			routes[i].namesake = (char *)(uintptr_t)namesake;
 	}
 	return 0;
 }
@@ -279,6 +282,18 @@ static const char *follow_reports(struct service *s, struct session *session)
 	}
 }
 
+static void warn_of_namesake(struct service *s, const struct session *session)
+{
+	pthread_mutex_lock(&s->lock);
+	const struct worker *w = registry_worker(s->registry, session->worker);
+	const char *other = w && w->session == session->number ? worker_namesake(w, clock_ms()) : NULL;
+	if (other)
+		log_event(LOG_LEVEL_WARN, "two workers of one name", LOG_TEXT("worker", w->name),
+			  LOG_TEXT("address", w->address), LOG_TEXT("other", other),
+			  LOG_TEXT("advice", "give each a name and a certificate of its own: 'coffer keys add'"));
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void serve_session(struct service *s, struct session *session, const Coffer__V1__WorkerHello *hello)
 {
 	struct err err = ERR_INIT;
@@ -291,6 +306,7 @@ static void serve_session(struct service *s, struct session *session, const Coff
 		  LOG_TEXT("version", hello->version), LOG_TEXT("peer", rpc_call_peer(session->call)->address));
 	Coffer__V1__SchedulerNote note = COFFER__V1__SCHEDULER_NOTE__INIT;
 	note.heartbeat_ms = (uint32_t)s->config.heartbeat_ms;
+	warn_of_namesake(s, session);
 	const char *why = "its connection is gone";
 	if (rpc_send(session->call, &note.base, &err) == 0)
 		why = follow_reports(s, session);

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { DESCRIBE_MS = 5000, POLICY_MS = 2000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_MS = 60000 };
 
@@ -85,6 +86,7 @@ static void note_difference(struct farm *f, struct route *r, const struct farm_c
 {
 	pthread_mutex_lock(&f->lock);
 	snprintf(r->differs, sizeof r->differs, "the '%.150s' of its %.50s is another one", differs, c->name);
+	r->differs_since_s = time(NULL);
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	ROUTE_MS = 3000,   // for one answer of the scheduler, with the connection to it
@@ -57,6 +58,7 @@ static void route_free(struct route *r)
 	if (r->token)
 		explicit_bzero(r->token, strlen(r->token));
 	free(r->token);
+	free(r->namesake);
 	free(r);
 }
 
@@ -196,6 +198,19 @@ static bool is_struck_out(const struct farm *f, const char *worker)
 	return false;
 }
 
+// `text` "": there is none any more.
+static void note_trouble(struct farm *f, const char *text)
+{
+	if (strcmp(f->trouble, text) == 0)
+		return;
+	snprintf(f->trouble, sizeof f->trouble, "%s", text);
+	f->trouble_since_s = time(NULL);
+	if (f->ask_failed)
+		log_warn("%s", text);
+	else if (!*text)
+		log_info("the scheduler gives routes again");
+}
+
 // Routes that are gone stay in the list: jobs may be under way there, and what a worker has done is not forgotten.
 static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 {
@@ -217,6 +232,8 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 			set_target(f, r, pin); // its certificate was renewed
 		free(r->token);
 		r->token = mem_strdup(from->token);
+		free(r->namesake);
+		r->namesake = *from->namesake ? mem_strdup(from->namesake) : NULL;
 		r->slots = from->slots;
 		r->is_current = true;
 	}
@@ -225,6 +242,7 @@ static void take_routes(struct farm *f, const Coffer__V1__RouteReply *reply)
 	f->fresh_until_ms = clock_ms() + good_for;
 	f->stale_at_ms = clock_ms() + 2 * good_for;
 	snprintf(f->why, sizeof f->why, "%s", reply->n_routes ? "all places are taken" : reply->reason);
+	note_trouble(f, reply->n_routes ? "" : f->why);
 }
 
 static char *authorization(const struct farm *f)
@@ -287,11 +305,8 @@ void farm_refresh(struct farm *f)
 		protobuf_c_message_free_unpacked(&reply->base, NULL);
 	} else {
 		// What we have stays good while its tokens are: workers go on without a scheduler.
-		char why[sizeof f->why];
-		snprintf(why, sizeof why, "no routes from the scheduler: %.200s", err.text);
-		if (strcmp(why, f->why) != 0)
-			log_warn("%s", why);
-		memcpy(f->why, why, sizeof why);
+		snprintf(f->why, sizeof f->why, "no routes from the scheduler: %.200s", err.text);
+		note_trouble(f, f->why);
 		f->fresh_until_ms = clock_ms() + RETRY_MS;
 	}
 	f->is_asking = false;
@@ -376,6 +391,7 @@ static void strike_out(struct farm *f, const char *worker, const char *why)
 		if (strcmp(r->worker, worker) != 0)
 			continue;
 		snprintf(r->lie, sizeof r->lie, "%s", why);
+		r->lied_at_s = time(NULL);
 		r->has_lied = true;
 	}
 }

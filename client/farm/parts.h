@@ -21,8 +21,10 @@ struct route_load {
 };
 
 struct route {
-	char differs[300]; // of its compiler and ours, when they were last found to be two; or ""
+	char differs[300];                  // of its compiler and ours, when they were last found to be two; or ""
+	int64_t differs_since_s, lied_at_s; // seconds since 1970
 	char *worker, *address, *token;
+	char *namesake;  // the address of another worker of its name, or NULL
 	uint8_t pin[32]; // of its certificate
 	uint32_t slots, in_flight, failures;
 	bool is_current; // in the scheduler's last answer
@@ -58,6 +60,8 @@ struct farm {
 	int64_t loads_at_ms;                 // when workers were asked how busy they are
 	struct latency here;                 // of compiles on this machine
 	char why[256];                       // there is no route
+	char trouble[256];                   // the scheduler could not be asked, or has none; "" as soon as it has
+	int64_t trouble_since_s;             // seconds since 1970
 	struct route **routes;
 	size_t n_routes;
 	struct rpc_target **retired; // of certificates that were renewed

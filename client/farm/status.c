@@ -18,6 +18,9 @@ struct question {
 	char *authorization;
 	struct rpc_call *call;
 	struct route_load load;
+	int64_t end_ms;
+	pthread_t thread;
+	bool has_thread;
 };
 
 // ---- asking the workers -----------------------------------------------------------------------------------------------
@@ -87,7 +90,15 @@ static size_t list_questions(const struct farm *f, struct question *questions)
 	return n;
 }
 
-// All at once, so that one that does not answer costs no more than many.
+static void *ask_one(void *arg)
+{
+	struct question *q = arg;
+	start_question(q, q->end_ms);
+	end_question(q, q->end_ms);
+	return NULL;
+}
+
+// All at once and each on a thread, so that one that swallows packets when we connect hides no other.
 static void ask_workers(struct farm *f)
 {
 	AUTO_FREE struct question *questions = mem_alloc(ASK_MOST * sizeof *questions);
@@ -99,10 +110,15 @@ static void ask_workers(struct farm *f)
 	if (n)
 		f->loads_at_ms = clock_ms();
 	pthread_mutex_unlock(&f->lock);
+	for (size_t i = 0; i < n; i++) {
+		questions[i].end_ms = end_ms;
+		questions[i].has_thread = pthread_create(&questions[i].thread, NULL, ask_one, &questions[i]) == 0;
+	}
 	for (size_t i = 0; i < n; i++)
-		start_question(&questions[i], end_ms);
-	for (size_t i = 0; i < n; i++)
-		end_question(&questions[i], end_ms);
+		if (questions[i].has_thread)
+			pthread_join(questions[i].thread, NULL);
+		else
+			ask_one(&questions[i]);
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < n; i++) {
 		questions[i].route->load = questions[i].load;
@@ -131,12 +147,14 @@ static bool has_other_compilers_only(const struct route *r)
 	return r->compilers.n > 0;
 }
 
-// A word, and what there is to say about it.
-static const char *state_of(const struct route *r, const char **why)
+// A word, what there is to say about it, and since when (0: now).
+static const char *state_of(const struct route *r, const char **why, int64_t *since_s)
 {
 	*why = "";
+	*since_s = 0;
 	if (r->has_lied) {
 		*why = r->lie;
+		*since_s = r->lied_at_s;
 		return "struck out";
 	}
 	if (!r->is_current)
@@ -145,11 +163,17 @@ static const char *state_of(const struct route *r, const char **why)
 		*why = r->load.why_not;
 		return "no answer";
 	}
+	if (r->namesake) {
+		*why = r->namesake;
+		return "same name as";
+	}
 	if (r->load.is_draining)
 		return "draining";
-	*why = r->differs;
-	if (has_other_compilers_only(r))
+	if (has_other_compilers_only(r)) {
+		*why = r->differs;
+		*since_s = r->differs_since_s;
 		return "differs";
+	}
 	return clock_ms() < r->not_before_ms ? "pausing" : "fine";
 }
 
@@ -169,7 +193,8 @@ static void add_load(struct buf *b, const struct route_load *load)
 
 static void add_worker(struct buf *b, const struct route *r)
 {
-	const char *why, *state = state_of(r, &why);
+	int64_t since_s;
+	const char *why, *state = state_of(r, &why, &since_s);
 	if (b->data[b->len - 1] == '}')
 		buf_addc(b, ',');
 	buf_addc(b, '{');
@@ -178,6 +203,8 @@ static void add_worker(struct buf *b, const struct route *r)
 	json_add_field(b, "state", state);
 	if (*why)
 		json_add_field(b, "why", why);
+	if (since_s)
+		json_add_number(b, "since", since_s);
 	json_add_number(b, "slots", r->slots);
 	json_add_number(b, "in_flight", r->in_flight);
 	json_add_number(b, "jobs", (int64_t)r->jobs);
@@ -202,6 +229,10 @@ void farm_status(struct farm *f, struct buf *out)
 	json_add_field(out, "image", f->image);
 	if (f->why[0])
 		json_add_field(out, "why", f->why);
+	if (f->trouble[0]) {
+		json_add_field(out, "trouble", f->trouble);
+		json_add_number(out, "trouble_since", f->trouble_since_s);
+	}
 	json_add_number(out, "in_flight", f->in_flight);
 	json_add_number(out, "most_jobs", f->most_jobs);
 	json_add_name(out, "workers");

@@ -1,6 +1,7 @@
 #include "client/services/farms.h"
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -10,13 +11,15 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { FARMS_MAX = 64, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 };
+enum { FARMS_MAX = 64, OPEN_AGAIN_MS = 10000, ASK_MS = 20000, ASK_BYTES = 1 << 20, NATIVE_WORDS = 256 };
 
 struct known_farm {
 	struct digest settings;
 	struct farm *farm; // NULL: it can't be used
 	char why[256];
+	int64_t tried_ms, since_s; // of clock_ms(); seconds since 1970
 };
 
 struct farms {
@@ -54,25 +57,44 @@ static struct digest settings_of(const struct settings *c)
 	return hasher_end(&h);
 }
 
+// A file that was missing may be there now.
+static void try_to_open(struct known_farm *k, const struct settings *config)
+{
+	struct err err = ERR_INIT;
+	int64_t now = clock_ms();
+	if (k->farm || (k->tried_ms && now - k->tried_ms < OPEN_AGAIN_MS))
+		return;
+	bool was_tried = k->tried_ms;
+	k->tried_ms = now;
+	if (farm_open(config, &k->farm, &err) == 0) {
+		if (was_tried)
+			log_info("the farm can be used now");
+		return;
+	}
+	char why[sizeof k->why];
+	snprintf(why, sizeof why, "%.250s", err.text);
+	if (strcmp(why, k->why) == 0)
+		return;
+	memcpy(k->why, why, sizeof why);
+	k->since_s = time(NULL);
+	log_error("the farm is not used: %s", err.text);
+}
+
 struct farm *farms_find(struct farms *fs, const struct settings *config)
 {
 	if (!*setting_text(config, SETTING_scheduler) && !*setting_text(config, SETTING_worker))
 		return NULL;
 	struct digest settings = settings_of(config);
-	struct err err = ERR_INIT;
 	struct farm *farm = NULL;
 	pthread_mutex_lock(&fs->lock);
 	unsigned i = 0;
 	while (i < fs->n && !digest_equal(&fs->known[i].settings, &settings))
 		i++;
+	if (i == fs->n && fs->n < FARMS_MAX)
+		fs->known[fs->n++] = (struct known_farm){.settings = settings};
 	if (i < fs->n) {
+		try_to_open(&fs->known[i], config);
 		farm = fs->known[i].farm;
-	} else if (fs->n < FARMS_MAX) {
-		if (farm_open(config, &farm, &err) < 0)
-			log_error("the farm is not used: %s", err.text);
-		struct known_farm *k = &fs->known[fs->n++];
-		*k = (struct known_farm){.settings = settings, .farm = farm};
-		snprintf(k->why, sizeof k->why, "%.250s", err.text);
 	} else if (!fs->is_full) {
 		fs->is_full = true;
 		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' begins anew",
@@ -166,10 +188,12 @@ int farms_resolve_native(struct farms *fs, const struct compiler *compiler, cons
 	return 0;
 }
 
-static void add_unused(struct buf *out, const char *why)
+static void add_unused(struct buf *out, const struct known_farm *k)
 {
 	buf_addc(out, '{');
-	json_add_field(out, "why", why);
+	json_add_field(out, "why", k->why);
+	json_add_field(out, "trouble", k->why);
+	json_add_number(out, "trouble_since", k->since_s);
 	json_add_name(out, "workers");
 	buf_adds(out, "[]}");
 }
@@ -186,6 +210,6 @@ void farms_status(struct farms *fs, struct buf *out)
 		if (known[i].farm)
 			farm_status(known[i].farm, out);
 		else
-			add_unused(out, known[i].why);
+			add_unused(out, &known[i]);
 	}
 }

@@ -9,8 +9,8 @@
 
 struct farms;
 struct farms *farms_new(void);
-struct farm *farms_find(struct farms *fs,
-			const struct settings *config); // NULL: none, or it can't be used (which is logged once)
+// NULL: none, or it can't be used, which is logged once; after 10 s it is tried again.
+struct farm *farms_find(struct farms *fs, const struct settings *config);
 // What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not
 // tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,

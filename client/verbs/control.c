@@ -1,6 +1,7 @@
 // Asking the daemon; `coffer stop`.
 #include "client/verbs/verbs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ enum {
 	STOP_FIRST_STEP_MS = 10,
 	STOP_LONGEST_STEP_MS = 320,
 	DRAIN_TIMEOUT_MS = 10000,
-	ANSWER_S = 15
+	ANSWER_S = 15,
+	OTHERS_S = 1
 };
 
 static pid_t listener_of(int sock)
@@ -27,14 +29,10 @@ static pid_t listener_of(int sock)
 }
 
 // The socket, or -1: *is_absent says that nobody listens.
-static int connect_daemon(bool *is_absent, struct err *err)
+static int connect_daemon(const struct wire_place *place, bool *is_absent, struct err *err)
 {
-	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct wire_place place;
+	int sock = wire_connect(place);
 	*is_absent = false;
-	if (!wire_find_place(&place, &a, process_env, NULL))
-		return err_set(err, ERR_USAGE, "no place for the daemon's socket is known: set HOME or COFFER_RUNTIME_DIR");
-	int sock = wire_connect(&place);
 	if (sock >= 0 && wire_check_peer(sock, err) == 0)
 		return sock;
 	if (sock >= 0) {
@@ -42,20 +40,21 @@ static int connect_daemon(bool *is_absent, struct err *err)
 		return -1;
 	}
 	*is_absent = errno == ENOENT || errno == ENOTDIR || errno == ECONNREFUSED;
-	return err_errno(err, "cannot connect to the daemon at '%s/%s'", place.dir, place.name);
+	return err_errno(err, "cannot connect to the daemon at '%s/%s'", place->dir, place->name);
 }
 
-int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err)
+static int ask_at(const struct wire_place *place, int limit_s, const char *question, struct verb_answer *answer,
+		  struct arena *a, struct err *err)
 {
 	bool is_absent;
-	AUTO_CLOSE int sock = connect_daemon(&is_absent, err);
+	AUTO_CLOSE int sock = connect_daemon(place, &is_absent, err);
 	if (sock < 0)
 		return is_absent ? 0 : -1;
 	AUTO_BUF struct buf payload = BUF_INIT;
 	AUTO_MSG struct wire_msg m = WIRE_MSG_INIT;
 	wire_put_text(&payload, question);
 	// It may have to ask others before it answers.
-	struct timeval limit = {.tv_sec = ANSWER_S};
+	struct timeval limit = {.tv_sec = limit_s};
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	int name = (int)strcspn(question, "\n"); // the environment may follow
 	if (wire_send(sock, WIRE_CONTROL, &payload, NULL, 0, err) < 0 || wire_recv(sock, &m, err) < 0)
@@ -66,6 +65,40 @@ int verb_ask_daemon(const char *question, struct verb_answer *answer, struct are
 	answer->text = wire_get_text(a, &m.payload, err);
 	answer->pid = listener_of(sock);
 	return answer->text ? 1 : -1;
+}
+
+static bool find_place(struct wire_place *place, struct arena *a, struct err *err)
+{
+	if (wire_find_place(place, a, process_env, NULL))
+		return true;
+	err_set(err, ERR_USAGE, "no place for the daemon's socket is known: set HOME or COFFER_RUNTIME_DIR");
+	return false;
+}
+
+int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err)
+{
+	struct wire_place place;
+	return find_place(&place, a, err) ? ask_at(&place, ANSWER_S, question, answer, a, err) : -1;
+}
+
+unsigned verb_other_daemons(struct verb_answer *answers, unsigned most, struct arena *a)
+{
+	struct wire_place place;
+	struct dirent *e;
+	unsigned n = 0;
+	if (!find_place(&place, a, NULL))
+		return 0;
+	DIR *dir = opendir(place.dir);
+	while (dir && n < most && (e = readdir(dir))) {
+		struct wire_place other = {place.dir, e->d_name};
+		// Beside each socket is its lock.
+		if (strncmp(e->d_name, "daemon-", 7) == 0 && !strchr(e->d_name, '.') && strcmp(e->d_name, place.name) != 0 &&
+		    ask_at(&other, OTHERS_S, "status", &answers[n], a, NULL) == 1)
+			n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
 }
 
 const char *verb_answer_value(struct arena *a, const struct verb_answer *answer, const char *name)
@@ -80,10 +113,14 @@ const char *verb_answer_value(struct arena *a, const struct verb_answer *answer,
 // Waits until nobody listens any more, or somebody else: a compile may have started the next daemon meanwhile.
 static int wait_until_gone(pid_t pid, struct err *err)
 {
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct wire_place place;
 	int step = STOP_FIRST_STEP_MS;
+	if (!find_place(&place, &a, err))
+		return -1;
 	for (int waited = 0; waited < STOP_TIMEOUT_MS; waited += step) {
 		bool is_absent;
-		AUTO_CLOSE int sock = connect_daemon(&is_absent, err);
+		AUTO_CLOSE int sock = connect_daemon(&place, &is_absent, err);
 		if (sock < 0)
 			return is_absent ? 0 : -1;
 		if (listener_of(sock) != pid)

@@ -40,8 +40,34 @@ static char *question(void)
 	return b.data;
 }
 
-// *status is NULL when no daemon runs.
-static int ask(json_t **status, struct err *err)
+// Which daemon is ours is a matter of the cache directory and the user's settings file.
+static json_t *settings_file(void)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *file = config_user_file(&a, process_env, NULL);
+	if (!file)
+		return json_string("none");
+	return json_text(access(file, F_OK) == 0 ? file : arena_printf(&a, "none: there is no '%s'", file));
+}
+
+static json_t *other_daemons(void)
+{
+	enum { MOST = 32 };
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct verb_answer answers[MOST];
+	unsigned n = verb_other_daemons(answers, MOST, &a);
+	json_t *list = json_array();
+	for (unsigned i = 0; i < n; i++) {
+		const char *cache = verb_answer_value(&a, &answers[i], "cache");
+		json_t *o = json_pack("{s:I}", "pid", (json_int_t)answers[i].pid);
+		json_object_set_new(o, "cache", json_text(cache ? cache : ""));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+// What the daemon says ("pid" and more; nothing when none runs), the settings that are meant, and `others`.
+static int ask(json_t *others, json_t **status, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_FREE char *words = question();
@@ -49,17 +75,22 @@ static int ask(json_t **status, struct err *err)
 	json_error_t why;
 	*status = NULL;
 	int rc = verb_ask_daemon(words, &answer, &a, err);
-	if (rc <= 0)
-		return rc;
-	*status = json_loads(answer.text, 0, &why);
-	return *status ? 0 : err_set(err, ERR_FORMAT, "the daemon's answer is not understood: %s", why.text);
+	if (rc < 0)
+		return -1;
+	*status = rc ? json_loads(answer.text, 0, &why) : json_object();
+	if (!json_is_object(*status))
+		return err_set(err, ERR_FORMAT, "the daemon's answer is not understood: %s", why.text);
+	json_object_set_new(*status, "settings", settings_file());
+	json_object_set(*status, "others", others);
+	return 0;
 }
 
 static void put_object_of(const json_t *status, bool is_one_line)
 {
-	json_t *o = json_pack("{s:b}", "running", status != NULL);
-	if (status)
-		json_object_update(o, (json_t *)(uintptr_t)status);
+	json_t *o = json_pack("{s:b}", "running", json_object_get(status, "pid") != NULL);
+	json_object_set(o, "settings", json_object_get(status, "settings"));
+	json_object_set(o, "others", json_object_get(status, "others"));
+	json_object_update(o, (json_t *)(uintptr_t)status);
 	json_dumpf(o, stdout, is_one_line ? JSON_COMPACT : JSON_INDENT(2));
 	putchar('\n');
 	fflush(stdout);
@@ -91,7 +122,7 @@ static struct status_view view_now(void)
 	struct status_view v = {.width = STATUS_WIDTH, .is_cut = is_terminal(), .corner = ""};
 	v.has_blocks = v.is_cut && is_utf8();
 	if (v.is_cut && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
-		v.width = size.ws_col > STATUS_WIDTH ? size.ws_col : STATUS_WIDTH;
+		v.width = size.ws_col ? size.ws_col : STATUS_WIDTH;
 		v.rows = size.ws_row;
 	}
 	return v;
@@ -169,6 +200,7 @@ static int watch(int64_t interval_ms, bool json)
 	bool in_place = !json && is_terminal();
 	struct err err = ERR_INIT;
 	int number = 0, rc = 0;
+	json_t *others = other_daemons(); // once: who is asked again and again never ends for want of work
 	sigset_t signals;
 	sigemptyset(&signals);
 	for (size_t i = 0; i < COUNT_OF(numbers); i++)
@@ -179,7 +211,7 @@ static int watch(int64_t interval_ms, bool json)
 		enter_screen();
 	for (bool is_first = true; rc == 0; is_first = false) {
 		json_t *status;
-		rc = ask(&status, &err);
+		rc = ask(others, &status, &err);
 		if (rc == 0 && json)
 			put_object_of(status, true);
 		if (rc == 0 && !json && !in_place && !is_first)
@@ -195,6 +227,7 @@ static int watch(int64_t interval_ms, bool json)
 		else if (number && number != SIGWINCH)
 			break;
 	}
+	json_decref(others);
 	if (in_place)
 		leave_screen();
 	if (rc < 0)
@@ -230,8 +263,10 @@ int verb_status(int argc, char **argv)
 	if (again)
 		return watch(interval_ms, json);
 	struct err err = ERR_INIT;
-	json_t *status;
-	if (ask(&status, &err) < 0)
+	json_t *status, *others = other_daemons();
+	int rc = ask(others, &status, &err);
+	json_decref(others);
+	if (rc < 0)
 		return verb_fail(&err);
 	if (json)
 		put_object_of(status, false);

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { NAME_WIDTH = 16, NAME_WIDTH_MAX = 40, BAR = 10, LABEL = 14 };
 
@@ -36,14 +37,37 @@ static const char *plain(struct painter *p, const char *said)
 	return copy;
 }
 
+// How many bytes of UTF-8 fit into so many columns. What is not ASCII may take two of them.
+static size_t bytes_that_fit(const char *line, size_t columns)
+{
+	size_t n = 0;
+	for (size_t used = 0; line[n];) {
+		size_t after = n + 1, width = (unsigned char)line[n] < 0x80 ? 1 : 2;
+		while (((unsigned char)line[after] & 0xc0) == 0x80)
+			after++;
+		if ((used += width) > columns)
+			break;
+		n = after;
+	}
+	return n;
+}
+
+// Text, cut to the columns.
+static void add_cut(struct painter *p, const char *line, size_t columns)
+{
+	size_t n = p->view->is_cut ? bytes_that_fit(line, columns) : strlen(line);
+	if (line[n])
+		n = bytes_that_fit(line, columns ? columns - 1 : 0);
+	buf_add(p->out, line, n);
+	if (line[n] && columns)
+		buf_addc(p->out, '>');
+}
+
 // One line of plain text, cut to the width.
 static void put(struct painter *p, const char *said)
 {
-	const char *line = plain(p, said);
-	size_t n = strlen(line), most = p->view->width;
-	bool is_cut = p->view->is_cut && n > most;
-	buf_add(p->out, line, is_cut ? most - 1 : n);
-	buf_adds(p->out, is_cut ? ">\n" : "\n");
+	add_cut(p, plain(p, said), p->view->width);
+	buf_addc(p->out, '\n');
 	p->lines++;
 }
 
@@ -73,7 +97,32 @@ static const char *plural(struct painter *p, long long n, const char *noun)
 	return arena_printf(&p->arena, "%lld %s%s", n, noun, n == 1 ? "" : "s");
 }
 
+// "14:03:12", of another day "2026-11-30".
+static const char *time_text(struct painter *p, long long since_s)
+{
+	time_t at = (time_t)since_s, now = time(NULL);
+	struct tm tm, today;
+	char text_of[32];
+	if (!localtime_r(&at, &tm) || !localtime_r(&now, &today))
+		return "?";
+	bool is_today = tm.tm_year == today.tm_year && tm.tm_yday == today.tm_yday;
+	strftime(text_of, sizeof text_of, is_today ? "%H:%M:%S" : "%Y-%m-%d", &tm);
+	return arena_strdup(&p->arena, text_of);
+}
+
 // ---- this machine -----------------------------------------------------------------------------------------------------
+
+// Each cache directory and each COFFER_CONFIG has a daemon of its own.
+static void show_others(struct painter *p, const json_t *s)
+{
+	const json_t *others = json_object_get(s, "others");
+	size_t n = json_array_size(others);
+	if (n)
+		put_label(p, n == 1 ? "one more" : arena_printf(&p->arena, "%zu more", n),
+			  arena_printf(&p->arena, "%s of other settings or another cache: pid %lld, %s%s",
+				       n == 1 ? "a daemon" : "daemons", number(json_array_get(others, 0), "pid"),
+				       text(json_array_get(others, 0), "cache"), n > 1 ? ", ..." : ""));
+}
 
 static void show_here(struct painter *p, const json_t *s)
 {
@@ -90,6 +139,7 @@ static void show_here(struct painter *p, const json_t *s)
 		head = arena_printf(a, "%s%*s", head, (int)(end - n), p->view->corner);
 	put_heading(p, head);
 	put_label(p, "cache", text(s, "cache"));
+	put_label(p, "settings", text(s, "settings"));
 	put_label(p, "this machine",
 		  slots ? arena_printf(a, "%lld of %s at work, %lld waiting", running, plural(p, slots, "core"), waiting)
 			: arena_printf(a, "%lld at work", running));
@@ -150,6 +200,10 @@ static void show_farm_head(struct painter *p, const json_t *farm, const struct s
 		size_t n = json_array_size(json_object_get(farm, "workers"));
 		put_label(p, "no worker", n ? arena_printf(a, "none of %zu has answered", n) : text(farm, "why"));
 	}
+	if (*text(farm, "trouble"))
+		put_label(
+			p, "trouble",
+			arena_printf(a, "since %s: %s", time_text(p, number(farm, "trouble_since")), text(farm, "trouble")));
 	if (sums->policy_of)
 		put_label(p, "policy",
 			  arena_printf(a, "nothing is kept on this machine: worker %s says so", sums->policy_of));
@@ -181,18 +235,26 @@ static void show_worker(struct painter *p, const json_t *w)
 	const char *state = text(w, "state"), *why = text(w, "why");
 	bool is_known = json_object_get(w, "slots_all");
 	long long running = number(w, "running"), slots = number(w, "slots_all"), answers = number(w, "own_answers");
+	if (*why && number(w, "since"))
+		why = arena_printf(a, "%s (since %s)", why, time_text(p, number(w, "since")));
+	if (p->view->width < STATUS_WIDTH && p->view->is_cut) {
+		put(p, arena_printf(a, "  %-*.*s %8s %5lld  %s%s%s", (int)p->name_width, (int)p->name_width, text(w, "name"),
+				    is_known ? arena_printf(a, "%lld/%lld", running, slots) : "-", number(w, "in_flight"),
+				    state, *why ? ": " : "", why));
+		return;
+	}
 	const char *left =
 		is_known ? arena_printf(a, "%9s %5lld %5lld %8lld %7s", arena_printf(a, "%lld/%lld", running, slots),
 					number(w, "in_flight"), number(w, "waiting"), number(w, "sessions"),
 					percent(p, number(w, "own_hits"), answers))
 			 : arena_printf(a, "%9s %5lld %5s %8s %7s", "-", number(w, "in_flight"), "-", "-", "-");
 	// Name, bar and numbers are as wide as the table's head; the state has what is left.
-	size_t used = 2 + p->name_width + 1 + BAR + 1 + strlen(left) + 2, room = p->view->width - used;
-	const char *end = plain(p, *why ? arena_printf(a, "%s: %s", state, why) : state);
-	bool is_cut = p->view->is_cut && strlen(end) > room;
-	buf_addf(p->out, "  %-*.*s %s %s  %s%.*s%s%s\n", (int)p->name_width, (int)p->name_width, plain(p, text(w, "name")),
-		 bar(p, is_known ? running : 0, slots), left, format_style(style_of(state)),
-		 is_cut ? (int)room - 1 : (int)strlen(end), end, is_cut ? ">" : "", format_plain());
+	size_t used = 2 + p->name_width + 1 + BAR + 1 + strlen(left) + 2;
+	buf_addf(p->out, "  %-*.*s %s %s  %s", (int)p->name_width, (int)p->name_width, plain(p, text(w, "name")),
+		 bar(p, is_known ? running : 0, slots), left, format_style(style_of(state)));
+	add_cut(p, plain(p, *why ? arena_printf(a, "%s: %s", state, why) : state),
+		p->view->width > used ? p->view->width - used : 0);
+	buf_addf(p->out, "%s\n", format_plain());
 	p->lines++;
 }
 
@@ -212,22 +274,55 @@ static unsigned widest_name(const json_t *workers, unsigned most)
 static void show_workers(struct painter *p, const json_t *workers)
 {
 	size_t i, n = json_array_size(workers);
-	unsigned spare = p->view->is_cut ? p->view->width - STATUS_WIDTH : NAME_WIDTH_MAX;
+	bool is_narrow = p->view->is_cut && p->view->width < STATUS_WIDTH;
+	unsigned spare = is_narrow ? 0 : p->view->is_cut ? p->view->width - STATUS_WIDTH : NAME_WIDTH_MAX;
 	json_t *w;
 	if (!n)
 		return;
 	p->name_width = widest_name(workers, NAME_WIDTH + (spare < NAME_WIDTH_MAX ? spare : NAME_WIDTH_MAX));
 	put(p, "");
-	put(p, arena_printf(&p->arena, "  %-*s %-*s %5s %5s %8s %7s  %s", (int)p->name_width, "worker", BAR + 10,
-			    "slots at work", "here", "queue", "sessions", "hits", "state"));
+	if (is_narrow)
+		put(p,
+		    arena_printf(&p->arena, "  %-*s %8s %5s  %s", (int)p->name_width, "worker", "at work", "here", "state"));
+	else
+		put(p, arena_printf(&p->arena, "  %-*s %-*s %5s %5s %8s %7s  %s", (int)p->name_width, "worker", BAR + 10,
+				    "slots at work", "here", "queue", "sessions", "hits", "state"));
 	json_array_foreach(workers, i, w)
 	{
-		if (p->view->rows && p->lines + 1 >= p->view->rows && i + 1 < n) {
-			put(p, arena_printf(&p->arena, "  and %zu more", n - i));
-			return;
-		}
 		show_worker(p, w);
 	}
+}
+
+// ---- what a window has room for ----------------------------------------------------------------------------------------
+
+static void drop_empty_lines(struct painter *p)
+{
+	struct buf *b = p->out;
+	size_t kept = 0;
+	for (size_t i = 0; i < b->len; i++) {
+		bool is_empty = b->data[i] == '\n' && (i == 0 || b->data[i - 1] == '\n');
+		if (!is_empty)
+			b->data[kept++] = b->data[i];
+		p->lines -= is_empty;
+	}
+	b->len = kept;
+}
+
+// Nothing goes without a word.
+static void fit_rows(struct painter *p)
+{
+	unsigned rows = p->view->rows;
+	if (!rows || p->lines <= rows)
+		return;
+	drop_empty_lines(p);
+	if (p->lines <= rows)
+		return;
+	size_t at = 0;
+	for (unsigned line = 1; line < rows; line++)
+		at = (size_t)((const char *)memchr(p->out->data + at, '\n', p->out->len - at) - p->out->data) + 1;
+	unsigned left = p->lines - (rows - 1);
+	p->out->len = at;
+	put(p, arena_printf(&p->arena, "  and %u more lines", left));
 }
 
 void status_show(const struct status_view *view, const json_t *status, struct buf *out)
@@ -235,10 +330,13 @@ void status_show(const struct status_view *view, const json_t *status, struct bu
 	struct painter p = {.view = view, .arena = ARENA_INIT, .out = out};
 	size_t i;
 	json_t *farm;
-	if (!status)
-		put(&p, "no daemon is running");
-	else
+	if (json_object_get(status, "pid")) {
 		show_here(&p, status);
+	} else {
+		put(&p, "no daemon is running");
+		put_label(&p, "settings", text(status, "settings"));
+	}
+	show_others(&p, status);
 	json_array_foreach(json_object_get(status, "farms"), i, farm)
 	{
 		struct sums sums = {0};
@@ -246,5 +344,6 @@ void status_show(const struct status_view *view, const json_t *status, struct bu
 		show_farm_head(&p, farm, &sums);
 		show_workers(&p, json_object_get(farm, "workers"));
 	}
+	fit_rows(&p);
 	arena_release(&p.arena);
 }

@@ -61,6 +61,9 @@ struct verb_answer {
 	pid_t pid; // of whoever made the socket: tells one daemon from the next
 };
 int verb_ask_daemon(const char *question, struct verb_answer *answer, struct arena *a, struct err *err);
+// The answers to "status" of the daemons that other settings or another cache directory of this user have started; those of other
+// versions are not among them. Returns how many.
+unsigned verb_other_daemons(struct verb_answer *answers, unsigned most, struct arena *a);
 // A value in the answer to "status", which has lines "NAME VALUE"; NULL if there is none of that name.
 const char *verb_answer_value(struct arena *a, const struct verb_answer *answer, const char *name);
 

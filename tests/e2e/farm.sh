@@ -390,3 +390,55 @@ e2e_farm_columns_stay_here() { # gcc
 	[ "$(counter remote_compiles)" = "$before" ] || fail "some went away: $(counter remote_compiles) after $before"
 	farm_end
 }
+
+# One that swallows what it is told hides no other: all are asked at the same time.
+e2e_farm_status_asks_all_workers_at_once() { # once
+	need python3 jq
+	python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(60)' "$T/dead.sock" &
+	local dead=$! state
+	wait_until 10 "[ -S $T/dead.sock ]"
+	export COFFER_WORKER="unix:$T/dead.sock"
+	worker_start w1
+	put a.c 'int x;'
+	COFFER_WORKER="unix:$T/w1.sock" "$COFFER" "$CC" -c a.c -o a.o
+	state() { "$COFFER" status --json | jq -r ".farms[].workers[] | select(.address | endswith(\"$1\")) | .state" | sort -u; }
+	[ "$(state dead.sock)" = 'no answer' ] || fail "status: $("$COFFER" status)"
+	state=$(state w1.sock)
+	[ "$state" = fine ] || fail "the other one is '$state': $("$COFFER" status)"
+	kill "$dead"
+	farm_end
+}
+
+e2e_farm_two_workers_of_one_name_are_told() { # once
+	need perl
+	need_root
+	site_start
+	farm_project 4
+	(cd "$T" && exec "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/again" --slots 4 --agent "$COFFER_BUILD/coffer-agent" \
+		--listen "127.0.0.1:$(free_port)" --address '' >"$T/again.log" 2>&1 &
+	echo $! >"$T/again.pid")
+	wait_until 20 "grep -q 'two workers of one name' $T/scheduler.log" || fail "the scheduler says nothing: $(tail -n 5 "$T/scheduler.log")"
+	told() { rm -rf got; all_away 4 -O1; "$COFFER" status | grep -q ' same name as: '; }
+	wait_until 60 told || fail "status: $("$COFFER" status)"
+	farm_end
+}
+
+# What is wrong has a time, and goes when it no longer holds.
+e2e_farm_trouble_is_told_as_long_as_it_holds() { # once
+	need perl
+	need_root
+	site_keys w1
+	sed -i 's/^listen/route_lifetime = 2s\n&/' "$T/site/scheduler.conf"
+	scheduler_start
+	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	site_worker_start w1
+	farm_project 4
+	all_away 4 -O1
+	! "$COFFER" status | grep -q trouble || fail "there is trouble: $("$COFFER" status)"
+	kill -TERM "$(<"$T/scheduler.pid")"
+	wait_until 60 '"$COFFER" status | grep -qE "^  trouble +since [0-9:]{8}: no routes from the scheduler: "' || fail "status: $("$COFFER" status)"
+	scheduler_start
+	wait_until 60 '! "$COFFER" status | grep -q trouble' || fail "it does not end: $("$COFFER" status)"
+	farm_end
+}

@@ -241,6 +241,14 @@ check "a compile starts the daemon" 0 coffer gcc -c x.c
 check "status shows it" 0 coffer status
 has "$out" '^coffer [0-9.]*, daemon [0-9]*, 0 compiles under way$'
 has "$out" '^  this machine  0 of [0-9]* cores* at work, 0 waiting$'
+has "$out" "^  settings      none: there is no '$conf'\$"
+check "a daemon of other settings" 0 env COFFER_CONFIG=/dev/null COFFER_CACHE_DIR="$work/other" coffer gcc -c x.c
+check "status tells that there is another one" 0 coffer status
+has "$out" '^  one more      a daemon of other settings or another cache: pid [0-9]*, '
+check "and so does the other one" 0 env COFFER_CONFIG=/dev/null COFFER_CACHE_DIR="$work/other" coffer status
+has "$out" '^  settings      /dev/null$'
+has "$out" '^  one more      a daemon of other'
+check "the other one ends" 0 env COFFER_CONFIG=/dev/null COFFER_CACHE_DIR="$work/other" coffer stop
 check "status for programs" 0 coffer status --json
 has "$out" '^  "running": true,$'
 has "$out" '^  "farms": \[\],*$'
