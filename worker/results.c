@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "store/store.h"
+#include "worker/shared_results.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -19,7 +20,8 @@ struct results {
 	char *directory;
 	uint64_t max_bytes;
 	pthread_mutex_t lock;
-	struct map stores; // by tenant; stay until the end
+	struct map stores;             // by tenant; stay until the end
+	struct shared_results *shared; // or NULL
 };
 
 struct results *results_new(const char *directory, uint64_t max_bytes)
@@ -36,6 +38,7 @@ void results_free(struct results *r)
 	if (!r)
 		return;
 	void *store;
+	shared_results_free(r->shared);
 	for (size_t at = 0; map_next(&r->stores, &at, NULL, NULL, &store);)
 		store_close(store);
 	map_release(&r->stores);
@@ -116,6 +119,34 @@ int result_decode(const void *blob, size_t n, const struct key *key, struct resu
 	return 0;
 }
 
+void results_share(struct results *r, struct shared_results *shared)
+{
+	r->shared = shared;
+}
+
+struct shared_results *results_shared(struct results *r)
+{
+	return r->shared;
+}
+
+// What another worker has compiled is kept on this disk from now on. A disk that is full keeps nobody from the answer.
+static int get_shared(struct results *r, struct store *s, const char *tenant, const struct key *key, struct buf *blob,
+		      struct result *x)
+{
+	struct digest name = name_of(key);
+	struct err err = ERR_INIT;
+	buf_clear(blob);
+	if (shared_results_get(r->shared, tenant, key, blob) != 1)
+		return 0;
+	if (result_decode(blob->data, blob->len, key, x, &err) < 0) {
+		log_event(LOG_LEVEL_WARN, "shared result not taken", LOG_TEXT("tenant", tenant), LOG_TEXT("why", err.text));
+		return 0;
+	}
+	struct store_part part = {blob->data, blob->len};
+	store_put(s, STORE_RESULT, &name, &part, 1, NULL);
+	return 1;
+}
+
 int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *x,
 		struct err *err)
 {
@@ -123,12 +154,11 @@ int results_get(struct results *r, const char *tenant, const struct key *key, st
 	struct store *s = store_of(r, tenant, err);
 	buf_clear(blob);
 	int rc = s ? store_get(s, STORE_RESULT, &name, blob, err) : -1;
-	if (rc != 1)
-		return rc;
-	if (result_decode(blob->data, blob->len, key, x, err) == 0)
+	if (rc == 1 && result_decode(blob->data, blob->len, key, x, err) == 0)
 		return 1;
-	store_remove(s, STORE_RESULT, &name);
-	return 0;
+	if (rc == 1)
+		store_remove(s, STORE_RESULT, &name);
+	return rc >= 0 && r->shared ? get_shared(r, s, tenant, key, blob, x) : rc == 1 ? 0 : rc;
 }
 
 static bool are_same(const struct result *a, const struct result *b)
@@ -195,6 +225,11 @@ int results_put(struct results *r, const char *tenant, const struct key *key, co
 			return 0;
 		struct key aside = key_aside(key);
 		return put(s, &aside, x, err);
+	}
+	if (r->shared) {
+		AUTO_BUF struct buf head = BUF_INIT;
+		encode_head(key, x, &head);
+		shared_results_put(r->shared, tenant, key, &head, x->frame, x->n_frame);
 	}
 	return put(s, key, x, err);
 }

@@ -30,6 +30,10 @@ struct results;
 // `directory` exists and is private. `max_bytes` on disk for each tenant.
 struct results *results_new(const char *directory, uint64_t max_bytes);
 void results_free(struct results *r);
+// From now on what is not on this disk is looked for there, and what is stored is given there. Taken over; before any call.
+struct shared_results;
+void results_share(struct results *r, struct shared_results *shared);
+struct shared_results *results_shared(struct results *r);       // or NULL
 bool results_has_tenant(struct results *r, const char *tenant); // has it ever had one? Makes nothing
 // 1: it is there, and points into `blob`; 0; -1.
 int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *result,

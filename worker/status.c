@@ -1,5 +1,7 @@
 #include "worker/status.h"
 
+#include "worker/shared_results.h"
+
 #include "audit/log.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -23,7 +25,19 @@ static uint64_t counter(const struct worker_status *w, enum worker_counter c)
 
 static void update(struct worker_status *w)
 {
-	worker_count(w->service, COUNT_corrupt, results_take_corrupt(w->service->results));
+	struct worker_service *s = w->service;
+	struct shared_results *shared = results_shared(s->results);
+	worker_count(s, COUNT_corrupt, results_take_corrupt(s->results));
+	if (!shared)
+		return;
+	struct shared_counts counts;
+	shared_results_take_counts(shared, &counts);
+	worker_count(s, COUNT_store_hits, counts.hits);
+	worker_count(s, COUNT_store_misses, counts.misses);
+	worker_count(s, COUNT_store_failed, counts.failed);
+	worker_count(s, COUNT_store_refused, counts.refused);
+	worker_count(s, COUNT_store_given, counts.given);
+	worker_count(s, COUNT_store_dropped, counts.dropped);
 }
 
 static void add_number(struct buf *b, const char *name, uint64_t value)

@@ -1,5 +1,7 @@
 #include "worker/worker.h"
 
+#include "worker/shared_results.h"
+
 #include "audit/log.h"
 #include "auth/keys.h"
 #include "base/file.h"
@@ -205,6 +207,33 @@ static int start_audit(struct worker_program *w, struct err *err)
 	return 0;
 }
 
+// In the farm nothing is believed that nobody has sealed.
+static int open_store(struct worker_program *w, struct err *err)
+{
+	const struct settings *o = &w->settings;
+	struct shared_store_settings settings = {.remote = {.url = setting_text(o, WORKER_store),
+							    .credentials = setting_text(o, WORKER_store_credentials),
+							    .ca = setting_text(o, WORKER_store_ca)},
+						 .seal = {.key = setting_text(o, WORKER_store_key),
+							  .signer = setting_text(o, WORKER_store_signer),
+							  .verifiers = setting_text(o, WORKER_store_verifiers)},
+						 .may_write =
+							 strcmp(setting_text(o, WORKER_store_access), "read-write") == 0,
+						 .timeout_ms = setting_number(o, WORKER_store_timeout)};
+	struct shared_store *store;
+	if (shared_store_open(&settings, &store, err) < 0)
+		return err_wrap(err, "the store of the fleet");
+	if (store && seal_is_none(store->seal)) {
+		shared_store_close(store, 0);
+		return err_set(err, ERR_USAGE,
+			       "a store of the fleet needs 'store_key', or 'store_signer' and 'store_verifiers': whoever "
+			       "can write to it could plant results");
+	}
+	if (store)
+		results_share(w->service.results, shared_results_new(store, (size_t)setting_number(o, WORKER_output_size)));
+	return 0;
+}
+
 static int start_service(struct worker_program *w, struct err *err)
 {
 	struct worker_service *s = &w->service;
@@ -246,7 +275,7 @@ static int start_service(struct worker_program *w, struct err *err)
 				   setting_number(&w->settings, WORKER_session_idle));
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
 				 (uint64_t)setting_number(&w->settings, WORKER_results_size));
-	return 0;
+	return open_store(w, err);
 }
 
 static int start_server(struct worker_program *w, char bound[RPC_ADDRESS_MAX], struct err *err)

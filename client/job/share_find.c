@@ -49,7 +49,7 @@ static int get_entry(struct finder *f)
 		log_debug("'%s' has no name in the shared store: %s", p->line.source, err.text);
 		return 0;
 	}
-	struct tier_name action = share_name_of(&name, f->store->scope, &source);
+	struct tier_name action = share_name_of(&name, &source);
 	AUTO_BUF struct buf bytes = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
 	int rc = shared_get(f->store->shared, &action, bytes.max, 0, &bytes, &err);
 	if (rc != 1) {
@@ -58,7 +58,7 @@ static int get_entry(struct finder *f)
 	}
 	const void *sealed;
 	size_t n;
-	if (seal_get(f->store->seal, f->store->scope, &action, bytes.data, bytes.len, &sealed, &n, &err) < 0 ||
+	if (seal_get(f->store->seal, name.scope, &action, bytes.data, bytes.len, &sealed, &n, &err) < 0 ||
 	    shared_entry_decode(sealed, n, &f->entry, &err) < 0)
 		return refused(f, err.text);
 	stats_add(p->services->stats, STAT_shared_bytes_read, bytes.len);

@@ -11,7 +11,7 @@ int share_name_make(const struct plan *p, struct share_name *name, struct err *e
 			      .view = p->view,
 			      .root = p->reproducible ? p->root : NULL,
 			      .root_real = p->reproducible ? p->root_real : NULL};
-	*name = (struct share_name){.fields = BUF_INIT};
+	*name = (struct share_name){.scope = setting_text(p->config, SETTING_tenant), .fields = BUF_INIT};
 	if (toolchain_names_find(p->services->toolchain_names, &t, &name->toolchain, err) < 0)
 		return -1;
 	plan_key_fields(p, &name->fields);
@@ -23,11 +23,11 @@ void share_name_release(struct share_name *name)
 	buf_release(&name->fields);
 }
 
-struct tier_name share_name_of(const struct share_name *name, const char *scope, const struct sha256 *source)
+struct tier_name share_name_of(const struct share_name *name, const struct sha256 *source)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
 	buf_add_str(&text, "coffer shared compile 1");
-	buf_add_str(&text, scope);
+	buf_add_str(&text, name->scope);
 	buf_add(&text, name->toolchain.b, sizeof name->toolchain.b);
 	buf_add_strn(&text, name->fields.data, name->fields.len);
 	buf_add(&text, source->b, sizeof source->b);

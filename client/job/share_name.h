@@ -5,14 +5,15 @@
 #include "client/job/plan.h"
 #include "store/tier.h"
 
-struct share_name { // but for the source's contents
+struct share_name {        // but for the source's contents
+	const char *scope; // the tenant: also in every seal
 	struct sha256 toolchain;
 	struct buf fields; // to be released
 };
 // -1: the toolchain has changed, or can't be read.
 void share_name_release(struct share_name *name);
 int share_name_make(const struct plan *p, struct share_name *name, struct err *err);
-struct tier_name share_name_of(const struct share_name *name, const char *scope, const struct sha256 *source);
+struct tier_name share_name_of(const struct share_name *name, const struct sha256 *source);
 
 // Where a compile of this plan could read from: the build tree, the folders of the command line and those that the toolchain
 // looks into. By the text of names alone: what leads out of the tree by a symlink is the tree's.

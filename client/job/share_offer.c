@@ -95,7 +95,7 @@ static bool get_there(struct offer *o, const struct tier_name *action, struct sh
 	const void *sealed;
 	size_t n;
 	return shared_get(o->store->shared, action, bytes.max, 0, &bytes, NULL) == 1 &&
-	       seal_get(o->store->seal, o->store->scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
+	       seal_get(o->store->seal, o->name.scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
 	       shared_entry_decode(sealed, n, there, NULL) == 0;
 }
 
@@ -103,7 +103,7 @@ static bool get_there(struct offer *o, const struct tier_name *action, struct sh
 static int put_all(struct offer *o, const struct shared_result *x, const struct buf *blobs, struct err *err)
 {
 	const struct manifest_entry *e = &o->manifest->entries[0];
-	struct tier_name action = share_name_of(&o->name, o->store->scope, &x->inputs[o->source]);
+	struct tier_name action = share_name_of(&o->name, &x->inputs[o->source]);
 	__attribute__((cleanup(shared_entry_release))) struct shared_entry there = {.arena = ARENA_INIT};
 	bool has_entry = get_there(o, &action, &there);
 	if (has_entry && shared_entry_has(&there, e, x))
@@ -112,7 +112,7 @@ static int put_all(struct offer *o, const struct shared_result *x, const struct 
 	uint64_t bytes = 0;
 	if (put_blobs(o, x, blobs, &bytes, err) < 0 ||
 	    shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
-	    seal_put(o->store->seal, o->store->scope, &action, &packed, &entry, err) < 0 ||
+	    seal_put(o->store->seal, o->name.scope, &action, &packed, &entry, err) < 0 ||
 	    shared_put(o->store->shared, &action, entry.data, entry.len, err) < 0)
 		return -1;
 	stats_add(o->services->stats, STAT_shared_stored, 1);

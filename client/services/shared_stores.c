@@ -4,7 +4,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "codec/hash.h"
-#include "store/remote/remote.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -32,46 +31,26 @@ struct shared_stores *shared_stores_new(void)
 	return all;
 }
 
-int shared_store_open(const struct settings *config, struct shared_store **out, struct err *err)
+int shared_stores_open(const struct settings *config, struct shared_store **out, struct err *err)
 {
-	struct seal_config seals = {.key = setting_text(config, SETTING_shared_store_key),
-				    .signer = setting_text(config, SETTING_shared_store_signer),
-				    .verifiers = setting_text(config, SETTING_shared_store_verifiers)};
-	struct remote_config remote = {.url = setting_text(config, SETTING_shared_store),
-				       .credentials = setting_text(config, SETTING_shared_store_credentials),
-				       .ca = setting_text(config, SETTING_shared_store_ca)};
-	struct shared_config shared = {.timeout_ms = setting_number(config, SETTING_shared_store_timeout)};
-	struct seal *seal = NULL;
-	*out = NULL;
-	if (!*remote.url)
-		return 0;
-	if (seal_open(&seals, &seal, err) < 0)
-		return -1;
-	bool may_write = strcmp(setting_text(config, SETTING_shared_store_access), "read-write") == 0;
-	if (may_write && !seal_can_write(seal)) {
-		seal_free(seal);
-		return err_set(err, ERR_USAGE,
-			       "with shared_store_access = read-write and signatures, shared_store_signer must be set");
-	}
-	if (remote_open(&remote, &shared.tier, err) < 0) {
-		seal_free(seal);
-		return -1;
-	}
-	struct shared_store *s = mem_alloc(sizeof *s);
-	s->shared = shared_new(&shared);
-	s->seal = seal;
-	s->scope = mem_strdup(setting_text(config, SETTING_tenant));
-	s->may_write = may_write;
-	*out = s;
-	return 0;
+	struct shared_store_settings settings = {
+		.remote = {.url = setting_text(config, SETTING_shared_store),
+			   .credentials = setting_text(config, SETTING_shared_store_credentials),
+			   .ca = setting_text(config, SETTING_shared_store_ca)},
+		.seal = {.key = setting_text(config, SETTING_shared_store_key),
+			 .signer = setting_text(config, SETTING_shared_store_signer),
+			 .verifiers = setting_text(config, SETTING_shared_store_verifiers)},
+		.may_write = strcmp(setting_text(config, SETTING_shared_store_access), "read-write") == 0,
+		.timeout_ms = setting_number(config, SETTING_shared_store_timeout)};
+	return shared_store_open(&settings, out, err);
 }
 
 static struct digest settings_of(const struct settings *c)
 {
 	static const enum setting matter[] = {
-		SETTING_shared_store,           SETTING_shared_store_access,  SETTING_shared_store_credentials,
-		SETTING_shared_store_ca,        SETTING_shared_store_key,     SETTING_shared_store_signer,
-		SETTING_shared_store_verifiers, SETTING_shared_store_timeout, SETTING_tenant};
+		SETTING_shared_store,           SETTING_shared_store_access, SETTING_shared_store_credentials,
+		SETTING_shared_store_ca,        SETTING_shared_store_key,    SETTING_shared_store_signer,
+		SETTING_shared_store_verifiers, SETTING_shared_store_timeout};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	for (size_t i = 0; i < COUNT_OF(matter); i++)
@@ -94,7 +73,7 @@ struct shared_store *shared_stores_find(struct shared_stores *all, const struct 
 	} else if (all->n < STORES_MAX) {
 		struct err err = ERR_INIT;
 		struct known_store *k = &all->known[all->n++];
-		if (shared_store_open(config, &store, &err) < 0)
+		if (shared_stores_open(config, &store, &err) < 0)
 			log_error("the shared store is not used: %s", err.text);
 		*k = (struct known_store){.settings = settings, .store = store};
 		snprintf(k->url, sizeof k->url, "%s", setting_text(config, SETTING_shared_store));

@@ -3,15 +3,7 @@
 #define COFFER_CLIENT_SERVICES_SHARED_STORES_H
 
 #include "client/config.h"
-#include "store/shared/seal.h"
-#include "store/shared/shared.h"
-
-struct shared_store {
-	struct shared *shared;
-	struct seal *seal;
-	const char *scope; // the tenant: part of every name and of every seal
-	bool may_write;
-};
+#include "store/remote/shared_store.h"
 
 struct shared_stores;
 struct shared_stores *shared_stores_new(void);
@@ -22,6 +14,6 @@ bool shared_stores_flush(struct shared_stores *all, int64_t most_ms);
 void shared_stores_status(struct shared_stores *all, struct buf *out); // their objects with commas between
 
 // Opens what the settings name, for `coffer doctor` and verbs of their own. 0 with *out (NULL: none is named), or -1.
-int shared_store_open(const struct settings *config, struct shared_store **out, struct err *err);
+int shared_stores_open(const struct settings *config, struct shared_store **out, struct err *err);
 
 #endif

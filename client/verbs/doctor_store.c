@@ -36,7 +36,7 @@ void doctor_check_store(struct doctor *d)
 	if (!d->has_config)
 		return;
 	const char *url = value_shown(&a, setting_text(&d->config, SETTING_shared_store));
-	if (shared_store_open(&d->config, &s, &err) < 0) {
+	if (shared_stores_open(&d->config, &s, &err) < 0) {
 		found_problem(d, "shared_store", "correct the settings that begin with shared_store (docs/stores.md)",
 			      "the shared store '%s' is not used: %s", url, err.text);
 		return;
@@ -50,5 +50,5 @@ void doctor_check_store(struct doctor *d)
 	if (setting_bool(&d->config, SETTING_paranoid))
 		found_warning(d, "shared_store", "unset one of them", "with 'paranoid' on the shared store is not used");
 	ask(d, s, url);
-	shared_close(s->shared, clock_ms() + ANSWER_MS);
+	shared_store_close(s, clock_ms() + ANSWER_MS);
 }

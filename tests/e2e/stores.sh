@@ -347,11 +347,6 @@ e2e_stores_that_are_dead_or_slow() # once clock
 	stop_machines
 }
 
-python_at()
-{
-	/usr/bin/python3 "$TESTS/e2e/stores/bad.py" "$1" "$2" >"$T/bad.log" 2>&1 &
-}
-
 e2e_stores_that_answer_nonsense() # once
 {
 	checkout one 6

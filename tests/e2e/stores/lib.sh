@@ -153,3 +153,9 @@ start_redis()
 	start_server redis_at
 	store=redis://127.0.0.1:$port
 }
+
+# A server that no store should be (bad.py).
+python_at()
+{
+	/usr/bin/python3 "$TESTS/e2e/stores/bad.py" "$1" "$2" >"$T/bad.log" 2>&1 &
+}
