@@ -357,17 +357,17 @@ static int finish(struct run *r, int status)
 
 static int run_as_jobserver(struct run *r)
 {
-	const char *big = NULL;
+	unsigned jobs = jobs_behind_gate(r); // with the limits that the tool will have, too
 	struct err err = ERR_INIT;
-	if (r->transport == TRANSPORT_GATE)
-		big = arena_printf(&r->arena, "-j%u", jobs_behind_gate(r));
 	if (open_server(r, &err) < 0) {
 		say("elastic mode is off: %s", err.text);
 		place_remove(&r->place);
 		return run_plain(r);
 	}
-	if (big)
-		insert_option(r, big);
+	if (jobs > server_most_commands(r->server))
+		jobs = server_most_commands(r->server);
+	if (r->transport == TRANSPORT_GATE)
+		insert_option(r, arena_printf(&r->arena, "-j%u", jobs));
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	fflush(NULL);
 	pid_t pid = spawn(r);

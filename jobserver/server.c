@@ -266,10 +266,11 @@ static void on_signals(struct loop_source *src, uint32_t events)
 	while (read(src->fd, &si, sizeof si) == sizeof si) {
 		if (si.ssi_signo == SIGCHLD && waitpid(s->tool, &s->status, WNOHANG) == s->tool)
 			s->ended = true;
-		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP)
-			kill(s->tool, (int)si.ssi_signo);
 		else if (si.ssi_signo == SIGWINCH)
 			s->resized = true;
+		else if (si.ssi_signo != SIGCHLD &&
+			 (si.ssi_code != SI_KERNEL || si.ssi_signo == SIGTERM || si.ssi_signo == SIGHUP))
+			kill(s->tool, (int)si.ssi_signo);
 	}
 }
 
@@ -512,6 +513,11 @@ struct server *server_open(const struct server_options *o, struct err *err)
 const char *server_auth(const struct server *s)
 {
 	return s->pool.auth;
+}
+
+unsigned server_most_commands(const struct server *s)
+{
+	return s->most_conns / 2;
 }
 
 const char *server_socket(const struct server *s)

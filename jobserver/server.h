@@ -4,8 +4,8 @@
 // the signals, and in a foreign jobserver the tokens taken from there. Every event is first entered in the books
 // (clients.h) and then settled, so that no token is put and no launcher let go before all that is known is counted.
 //
-// Signals: SIGINT and SIGQUIT are the tool's business (the terminal sends them to it as well) and are ignored; SIGTERM
-// and SIGHUP are passed on; then the tool's end is awaited. Thread: the one that called server_open().
+// Signals: SIGINT and SIGQUIT of the terminal reach the tool as well and are ignored; those that somebody sends to us, SIGTERM and
+// SIGHUP are passed on; then the tool's end is awaited. Thread: the one that called server_open().
 #ifndef COFFER_JOBSERVER_SERVER_H
 #define COFFER_JOBSERVER_SERVER_H
 
@@ -37,8 +37,10 @@ struct server;
 struct server *server_open(const struct server_options *o, struct err *err);
 const char *server_auth(const struct server *s);   // for MAKEFLAGS; "" behind a gate
 const char *server_socket(const struct server *s); // for COFFER_JOBSERVER
-void server_before_exec(const struct server *s);   // in the child: signals, limits and descriptors as the tool expects
-int server_run(struct server *s, pid_t tool);      // until the tool has ended: its status as of waitpid
+// How many commands behind a gate can be served at once: each holds a connection, and its launcher another one.
+unsigned server_most_commands(const struct server *s);
+void server_before_exec(const struct server *s); // in the child: signals, limits and descriptors as the tool expects
+int server_run(struct server *s, pid_t tool);    // until the tool has ended: its status as of waitpid
 struct server_status server_status(const struct server *s);
 void server_close(struct server *s); // gives tokens back, removes socket and fifo; closing lets every launcher go on
 

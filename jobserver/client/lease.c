@@ -62,8 +62,9 @@ static bool read_until(int fd, uint8_t *to, size_t n, int64_t end)
 	return true;
 }
 
-// Connects and exchanges greetings; -1 if that fails.
-static int greet(const char *path, const struct lease_hello *mine, struct lease_hello *theirs, struct err *err)
+// Connects and exchanges greetings, with as many milliseconds for the answer (-1: as long as the server lives); -1 if that fails.
+static int greet(const char *path, const struct lease_hello *mine, int answer_ms, struct lease_hello *theirs,
+		 struct err *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	size_t n = strlen(path);
@@ -82,7 +83,7 @@ static int greet(const char *path, const struct lease_hello *mine, struct lease_
 	lease_put_hello(bytes, mine);
 	if (send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) != sizeof bytes)
 		return err_errno(err, "cannot write to the jobserver");
-	if (!read_until(fd, bytes, sizeof bytes, clock_ms() + CONNECT_LIMIT_MS))
+	if (!read_until(fd, bytes, sizeof bytes, answer_ms < 0 ? INT64_MAX : clock_ms() + answer_ms))
 		return err_set(err, ERR_PEER, "the jobserver does not answer");
 	if (!lease_get_hello(theirs, bytes) || theirs->role != LEASE_SERVER)
 		return err_set(err, ERR_PEER, "the jobserver speaks another protocol");
@@ -115,12 +116,12 @@ int lease_open(struct lease *l, struct err *err)
 		return lend_open(&l->lend);
 	if (!is_in_pool()) {
 		mine.role = LEASE_LEFT;
-		l->fd = greet(path, &mine, &theirs, NULL);
+		l->fd = greet(path, &mine, CONNECT_LIMIT_MS, &theirs, NULL);
 		lease_close(l);
 		l->limit_ms = LEASE_LIMIT_S * 1000;
 		return lend_open(&l->lend);
 	}
-	l->fd = greet(path, &mine, &theirs, err);
+	l->fd = greet(path, &mine, CONNECT_LIMIT_MS, &theirs, err);
 	if (l->fd < 0)
 		return -1;
 	l->will_go = theirs.flags & LEASE_WILL_GO;
@@ -162,16 +163,23 @@ void lease_close(struct lease *l)
 	*l = (struct lease)LEASE_INIT;
 }
 
+// A server that has as many connections as it can hold takes no more for a while: then its queue is full (EAGAIN), or our greeting
+// waits in it.
 int lease_gate(uint32_t *slot, struct err *err)
 {
 	const char *path = getenv("COFFER_JOBSERVER");
 	if (!path || !path[0])
 		return 0;
 	struct lease_hello mine = {.role = LEASE_GATE}, theirs = {0};
-	int fd AUTO_CLOSE = greet(path, &mine, &theirs, err);
+	struct err why = ERR_INIT;
+	int fd AUTO_CLOSE = -1;
 	uint8_t answer = 0;
+	while ((fd = greet(path, &mine, -1, &theirs, &why)) < 0 && why.sys == EAGAIN)
+		;
+	if (fd < 0 && (why.sys == ENOENT || why.sys == ECONNREFUSED))
+		return 0;
 	if (fd < 0)
-		return -1;
+		return err_set(err, why.code, "%s", why.text);
 	if (!read_until(fd, &answer, 1, INT64_MAX) || answer != LEASE_MSG_GO)
 		return err_set(err, ERR_PEER, "the jobserver ended");
 	*slot = theirs.slot;
@@ -193,7 +201,7 @@ static long number_behind(const char *text, const char *name)
 long lease_idle_slots(const char *path)
 {
 	struct lease_hello mine = {.role = LEASE_QUERY}, theirs = {0};
-	int fd AUTO_CLOSE = greet(path, &mine, &theirs, NULL);
+	int fd AUTO_CLOSE = greet(path, &mine, CONNECT_LIMIT_MS, &theirs, NULL);
 	char text[QUERY_TEXT] = "";
 	if (fd < 0)
 		return -1;

@@ -42,8 +42,9 @@ void lease_remote(struct lease *l);
 bool lease_return(struct lease *l);
 void lease_close(struct lease *l);
 
-// Asks the front end for a slot for this very process, which then becomes the command: it ends with the process. Waits
-// as long as it takes. 1: granted, *slot is its number; 0: there is no gate around us; -1: it broke, go on without.
+// Asks the front end for a slot for this very process, which then becomes the command: it ends with the process. Waits as long
+// as it takes, also for a server that has no room for us yet. 1: granted, *slot is its number; 0: there is no gate around us, or
+// it has gone with its build; -1: it ended while we waited, and nobody counts us any more, so the command must not run.
 int lease_gate(uint32_t *slot, struct err *err);
 
 // Asks the front end at that socket how many of its slots no local command uses. -1: it does not say. A second at most.

@@ -1,6 +1,7 @@
 // coffer-gate PROGRAM ARGV0 WORD...: waits for a slot of the build and becomes PROGRAM.
 //
-// It stands before every command of a ninja that knows no jobserver (see spawn.c). Without an answer it goes on at once.
+// It stands before every command of a ninja that knows no jobserver (see spawn.c). Where there is no build around it any more, it
+// goes on at once; where the build ends while it waits, it fails.
 // The slot lasts as long as the process that it becomes. A static program: it costs less than a millisecond.
 #include "jobserver/client/lease.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { USAGE = 2, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+enum { NO_SLOT = 1, USAGE = 2, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 int main(int argc, char **argv)
 {
@@ -20,7 +21,13 @@ int main(int argc, char **argv)
 	}
 	uint32_t slot;
 	char text[16];
-	if (lease_gate(&slot, NULL) == 1) {
+	struct err err = ERR_INIT;
+	int rc = lease_gate(&slot, &err);
+	if (rc < 0) {
+		fprintf(stderr, "coffer-gate: no slot for '%s': %s\n", argv[1], err.text);
+		return NO_SLOT;
+	}
+	if (rc == 1) {
 		snprintf(text, sizeof text, "%u", (unsigned)slot);
 		setenv("COFFER_SLOT", text, 1);
 	}

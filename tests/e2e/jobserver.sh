@@ -86,6 +86,35 @@ e2e_jobserver_gate_for_old_ninja() { # once
 	strict 2 110 100
 }
 
+# Few descriptors: the tool is told of no more commands than the gate can count, and none runs without having been counted.
+e2e_jobserver_gate_holds_the_limit_with_few_files() { # once
+	need ninja
+	case $(ninja --version) in 1.1[4-9]* | 1.[2-9]?.*) skip "this ninja is a jobserver client" ;; esac
+	{
+		printf 'rule o\n command = $$WORK local 20\n'
+		seq -f 'build obj%.0f: o' 800
+	} >few.ninja
+	measured sh -c "ulimit -n 1024 && exec '$COFFER' ninja -j2 -f few.ninja" >out
+	strict 2 800 0
+}
+
+# A gate whose build ends while it waits does not run its command.
+e2e_jobserver_gate_ends_with_its_build() { # once
+	local dir=$T/place pid
+	mkdir -p "$dir"
+	/usr/bin/python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1); print("there", flush=True); time.sleep(3)' "$dir/socket" >said &
+	pid=$!
+	wait_until 5 "grep -q there said"
+	COFFER_JOBSERVER=$dir/socket "$COFFER_BUILD/coffer-gate" touch touch ran 2>why && fail "it says that all is well"
+	[ ! -e ran ] || fail "its command has run"
+	has_text why "no slot for 'touch'"
+	wait $pid
+	# Where there is no build any more, it does: what a build has left running can start a ninja of its own.
+	COFFER_JOBSERVER=$dir/socket "$COFFER_BUILD/coffer-gate" touch touch ran || fail "it does not go on"
+	[ -e ran ] || fail "its command has not run"
+}
+
 # What ninja's commands print, return and get as environment is what it would be without the gate.
 e2e_jobserver_gate_is_not_noticed() { # once
 	need ninja
@@ -271,7 +300,7 @@ end_by()
 e2e_jobserver_signals_end_the_build() { # once
 	load_w1 60 2
 	sed 's/remote 0 1000/remote 0 20000/' w1.mk >slow.mk
-	for case in group:INT group:QUIT front:TERM group:HUP make:TERM make:KILL; do
+	for case in group:INT group:QUIT front:INT front:TERM group:HUP make:TERM make:KILL; do
 		end_by ${case%:*} ${case#*:}
 		[ $status != 0 ] || fail "$case: exit status 0"
 
