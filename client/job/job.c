@@ -1,6 +1,10 @@
 #include "client/job/job.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/path.h"
+#include "base/text.h"
+#include "base/value.h"
 #include "client/job/away.h"
 #include "client/job/command.h"
 #include "client/job/deliver.h"
@@ -206,6 +210,34 @@ static void count_beginning(struct job *j)
 	j->counted_in = now;
 }
 
+// Not to who only asks a compiler something, and not to autoconf, which takes any message of a check for an answer.
+static bool may_be_told(const struct wire_job *w)
+{
+	bool compiles = false;
+	for (uint32_t i = 1; i < w->n_argv; i++) {
+		compiles |= strcmp(w->argv[i], "-c") == 0 || strcmp(w->argv[i], "-S") == 0;
+		if (text_begins(path_base(w->argv[i]), "conftest."))
+			return false;
+	}
+	return compiles;
+}
+
+// Settings that can't be used leave a whole build without cache: it is told once, on the standard error of the compile that meets
+// it first.
+static const char *notice_of(const struct job *j, struct refusal refusal)
+{
+	struct ucred peer;
+	socklen_t n = sizeof peer;
+	if (refusal.reason != REASON_configuration || !refusal.culprit || !may_be_told(&j->wire) ||
+	    getsockopt(j->sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ||
+	    !notices_is_first(&j->plan.services->notices, getsid(peer.pid), refusal.culprit, clock_ms()))
+		return NULL;
+	char *text = arena_printf(j->plan.arena, "%s; without these settings nothing is cached ('coffer doctor')",
+				  refusal.culprit);
+	value_make_plain(text);
+	return text;
+}
+
 static void not_cached(struct job *j, struct refusal refusal)
 {
 	count_beginning(j);
@@ -270,8 +302,11 @@ static void serve_compile(struct job *j)
 	stats_add(s->stats, STAT_compiles, 1);
 	struct refusal refusal = understand(j);
 	if (is_refused(refusal)) {
+		const char *notice = notice_of(j, refusal);
 		not_cached(j, refusal);
-		send_text(j, WIRE_EXEC, reason_name(refusal.reason));
+		send_text(j, WIRE_EXEC,
+			  notice ? arena_printf(&j->arena, "%s\n%s", reason_name(refusal.reason), notice)
+				 : reason_name(refusal.reason));
 		return;
 	}
 	bool is_hit = hit(j);

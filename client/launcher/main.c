@@ -71,6 +71,14 @@ static bool ask_daemon(struct launch *l, int *sock, struct wire_msg *answer, str
 	return false;
 }
 
+// The daemon's second line of an EXEC.
+static void tell(struct launch *l, const struct buf *payload)
+{
+	const char *text = wire_get_text(&l->arena, payload, NULL), *line = text ? strchr(text, '\n') : NULL;
+	if (line)
+		launcher_say("%s", line + 1);
+}
+
 int main(int argc, char **argv)
 {
 	static struct launch l;
@@ -117,6 +125,7 @@ int main(int argc, char **argv)
 	case WIRE_RUN:
 		return launcher_run_compiler(&l, sock, &answer);
 	case WIRE_EXEC:
+		tell(&l, &answer.payload);
 		return launcher_exec_compiler(&l);
 	default:
 		return launcher_exec_compiler_lost(&l);

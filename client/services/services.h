@@ -5,6 +5,7 @@
 #include "client/config.h"
 #include "client/services/idle.h"
 #include "client/services/manifests.h"
+#include "client/services/notices.h"
 #include "client/services/settings.h"
 #include "client/services/toolchain_names.h"
 #include "client/stats.h"
@@ -37,6 +38,7 @@ struct services {
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;
+	struct notices notices;
 	struct farms *farms;
 	struct slots slots;                    // compiles on this machine
 	struct idle idle;                      // and behind front ends

@@ -24,10 +24,10 @@
 #define WIRE_TIMEOUT_S 2 // of a connected socket: how long one send or receive may stand still
 
 enum wire_type {
-	WIRE_JOB = 1,  // launcher: a compile; fds: working directory (O_PATH)
-	WIRE_DONE,     // daemon: outputs are written; fds: file with stdout and stderr if they are long
-	WIRE_RUN,      // daemon: run this command and send RESULT
-	WIRE_EXEC,     // daemon: run the original command untouched; the text says why
+	WIRE_JOB = 1, // launcher: a compile; fds: working directory (O_PATH)
+	WIRE_DONE,    // daemon: outputs are written; fds: file with stdout and stderr if they are long
+	WIRE_RUN,     // daemon: run this command and send RESULT
+	WIRE_EXEC, // daemon: run the original command untouched; the text says why, and in a second line what to tell the user
 	WIRE_RESULT,   // launcher: the compiler ended; fds: stdout, stderr, depfile, assembler's depfile
 	WIRE_RELEASED, // daemon: all is read
 	WIRE_CONTROL,  // a verb: "status", "stop", or STATUS_JSON and the environment's settings, a line each

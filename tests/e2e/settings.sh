@@ -122,6 +122,18 @@ e2e_setting_nonsense() { # once
 		same_file a.o want.o
 		env "$name" "$COFFER" stop >/dev/null 2>&1
 	done
+	export COFFER_CONFIG=
+	put .coffer.conf 'compresion = 1'
+	for name in a b c; do put "$name.c" "int $name;"; "$COFFER" "$CC" -c "$name.c" -o "$name.o" 2>>"$T/build.err" || fail "it does not compile"; done
+	[ "$(<"$T/build.err")" = "coffer: $P/.coffer.conf:1: unknown setting 'compresion'; did you mean 'compression'?; without these settings nothing is cached ('coffer doctor')" ] ||
+		fail "a build of three says: $(<"$T/build.err")"
+	# Who only asks is told nothing, and neither is autoconf, which takes messages for answers; another build is told again.
+	put conftest.c 'int x;'
+	setsid -w "$COFFER" "$CC" -c conftest.c -o c.o 2>"$T/err"
+	setsid -w "$COFFER" "$CC" -dumpversion >/dev/null 2>>"$T/err"
+	[ ! -s "$T/err" ] || fail "it says: $(<"$T/err")"
+	setsid -w "$COFFER" "$CC" -c a.c -o a.o 2>"$T/err"
+	grep -qx "coffer: .*/.coffer.conf:1: .*" "$T/err" || fail "another build is told: $(<"$T/err")"
 	put .coffer.conf 'this is no setting' '= =' 'max_size = 1'
 	rm -f a.o
 	"$COFFER" "$CC" -c a.c -o a.o 2>"$T/err" || fail "a bad .coffer.conf: the compile fails: $(<"$T/err")"
