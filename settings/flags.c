@@ -11,13 +11,14 @@ enum { HELP_COLUMN = 34 };
 
 // What the command line says. It is read first, since it names the file, and counts last.
 struct flags {
-	struct option *all; // as of getopt_long(3); val is the setting's place in the table + 1
+	struct option *all; // as of getopt_long(3); val is FLAG_FIRST and the setting's place in the table
 	const char **texts; // what was given, in order
 	int *ids;
 	int n;
 	const char *config; // what --config says
 };
-enum { FLAG_CONFIG = 0x10000, FLAG_HELP };
+// Numbers of flags, above all characters: getopt_long(3) answers '?' and ':' as well.
+enum { FLAG_FIRST = 0x1000, FLAG_CONFIG = 0x10000, FLAG_HELP };
 
 static char *flag_of(struct arena *a, const char *name)
 {
@@ -34,7 +35,7 @@ static void make_flags(struct arena *a, const struct setting_table *t, struct fl
 	f->ids = arena_alloc(a, (size_t)argc * sizeof *f->ids);
 	for (size_t i = 0; i < t->n; i++) {
 		int takes = t->defs[i].type == VALUE_BOOL ? optional_argument : required_argument;
-		f->all[i] = (struct option){flag_of(a, t->defs[i].name), takes, NULL, (int)i + 1};
+		f->all[i] = (struct option){flag_of(a, t->defs[i].name), takes, NULL, FLAG_FIRST + (int)i};
 	}
 	f->all[t->n] = (struct option){"config", required_argument, NULL, FLAG_CONFIG};
 	f->all[t->n + 1] = (struct option){"help", no_argument, NULL, FLAG_HELP};
@@ -86,7 +87,7 @@ static int read_flags(struct arena *a, const struct setting_table *t, struct fla
 			f->config = optarg;
 			continue;
 		}
-		f->ids[f->n] = c - 1;
+		f->ids[f->n] = c - FLAG_FIRST;
 		f->texts[f->n++] = optarg ? optarg : "on";
 	}
 	if (optind < argc)

@@ -306,6 +306,27 @@ START_TEST(events_are_words_or_json)
 }
 END_TEST
 
+// getopt_long(3) answers by a number for each flag, and by characters for what it does not understand.
+START_TEST(many_options_are_all_known)
+{
+	enum { MANY = 150 };
+	struct setting_def many[MANY];
+	struct setting_table all = table;
+	for (int i = 0; i < MANY; i++)
+		many[i] = (struct setting_def){.name = arena_printf(&arena, "option_%d", i), .type = VALUE_INTEGER, .dflt = "0"};
+	all.defs = many;
+	all.n = MANY;
+	for (int i = 0; i < MANY; i++) {
+		char *argv[] = {mem_strdup("tester"), mem_printf("--option-%d", i), mem_strdup("7"), NULL};
+		settings_release(&options);
+		ck_assert_msg(flags_load(&options, &all, 3, argv, test_env, NULL, &err) == 0, "%d: %s", i, err.text);
+		ck_assert_int_eq(setting_number(&options, i), 7);
+		for (int k = 0; k < 3; k++)
+			free(argv[k]);
+	}
+}
+END_TEST
+
 static Suite *options_suite(void)
 {
 	Suite *s = suite_create("flags");
@@ -324,6 +345,7 @@ static Suite *options_suite(void)
 	tcase_add_test(tc, sections_are_told_even_when_empty);
 	tcase_add_test(tc, texts_from_outside_do_nothing_to_a_terminal);
 	tcase_add_test(tc, events_are_words_or_json);
+	tcase_add_test(tc, many_options_are_all_known);
 	suite_add_tcase(s, tc);
 	return s;
 }
