@@ -13,7 +13,7 @@ _coffer_words_of()
 {
 	case $1 in
 	stats) echo '--tsv --json --zero --help' ;;
-	config) echo '--tsv --json --help' ;;
+	config) echo 'get set unset --tsv --json --help' ;;
 	doctor) echo '--json --help' ;;
 	explain) echo 'last --build --since --html --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;

@@ -16,9 +16,9 @@ static const char *verb_of_option(const char *word)
 static int run_verb(int argc, char **argv)
 {
 	const struct verb *v = verb_find(verb_of_option(argv[0]));
-	if (!v)
+	int status = v ? v->run(argc, argv) : argv[0][0] == '-' ? verb_ccache_option(argc, argv) : -1;
+	if (status < 0)
 		return verb_unknown(argv[0]);
-	int status = v->run(argc, argv);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
 	fprintf(stderr, "coffer: cannot write to standard output: %s\n", strerror(errno));

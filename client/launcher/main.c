@@ -21,6 +21,18 @@ static int not_found(const struct launch *l, bool behind_coffer)
 	return NOT_FOUND;
 }
 
+// Programs that are no compilers, and that somebody types who means a verb: alone, without a word behind them.
+static const char *meant_by(const struct launch *l)
+{
+	static const char *const words[][2] = {
+		{"clear", "cache clear"},  {"clean", "cache clear"}, {"gc", "cache gc"}, {"stat", "stats"},
+		{"top", "status --watch"}, {"kill", "stop"},         {"info", "help"},   {"man", "help"}};
+	for (size_t i = 0; !l->masquerade && !l->argv[1] && i < sizeof words / sizeof *words; i++)
+		if (strcmp(l->argv[0], words[i][0]) == 0)
+			return words[i][1];
+	return NULL;
+}
+
 static bool find_program(struct launch *l, bool *behind_coffer)
 {
 	struct stat self = {0};
@@ -89,6 +101,11 @@ int main(int argc, char **argv)
 		return USAGE;
 	case ARGS_COMPILE:
 		break;
+	}
+	const char *meant = meant_by(&l);
+	if (meant) {
+		launcher_say("'%s' is no verb; did you mean `coffer %s`?", l.argv[0], meant);
+		return USAGE;
 	}
 	bool behind_coffer;
 	if (!find_program(&l, &behind_coffer))

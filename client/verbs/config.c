@@ -1,5 +1,6 @@
 // `coffer config`: the settings that hold here.
 #include "client/config.h"
+#include "client/verbs/config_file.h"
 
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
@@ -8,9 +9,12 @@
 #include <string.h>
 
 static const char usage[] = "usage: coffer config [--tsv | --json]\n"
+			    "       coffer config get NAME\n"
+			    "       coffer config set NAME VALUE\n"
+			    "       coffer config unset NAME\n"
 			    "\n"
 			    "Shows each setting, its value and where the value comes from, as a compile in this folder\n"
-			    "sees them. See coffer.conf(5) for what they mean.\n"
+			    "sees them. See coffer.conf(5) for what they mean. 'set' and 'unset' change your own file.\n"
 			    "\n"
 			    "  --tsv   NAME<tab>VALUE<tab>ORIGIN\n"
 			    "  --json  the same as one JSON object; sizes in bytes and durations in milliseconds besides\n";
@@ -91,15 +95,47 @@ static void put_object(const struct settings *c)
 	put_json(all);
 }
 
+static int get(const char *name)
+{
+	struct err err = ERR_INIT;
+	AUTO_SETTINGS struct settings c = {0};
+	if (verb_load_config(&c, &err) < 0)
+		return verb_fail(&err);
+	for (enum setting s = 0; s < SETTING_COUNT; s++)
+		if (strcmp(client_settings.defs[s].name, name) == 0) {
+			printf("%s\n", setting_text(&c, s));
+			return 0;
+		}
+	const char *near = setting_nearest(&client_settings, name);
+	return verb_wrong("config", "there is no setting '%s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "",
+			  near ? "'?" : "");
+}
+
+static int change(int n_words, char *const *words)
+{
+	struct err err = ERR_INIT;
+	bool is_set = strcmp(words[0], "set") == 0, is_unset = strcmp(words[0], "unset") == 0;
+	if (strcmp(words[0], "get") == 0 && n_words == 2)
+		return get(words[1]);
+	if (!(is_set && n_words == 3) && !(is_unset && n_words == 2))
+		return verb_wrong("config", "it takes 'get NAME', 'set NAME VALUE' or 'unset NAME'");
+	if (config_file_set(words[1], is_set ? words[2] : NULL, &err) == 0)
+		return 0;
+	return err.code == ERR_USAGE ? verb_wrong("config", "%s", err.text) : verb_fail(&err);
+}
+
 int verb_config(int argc, char **argv)
 {
 	int tsv = 0, json = 0;
 	const struct option options[] = {{"tsv", no_argument, &tsv, 1}, {"json", no_argument, &json, 1}, {0}};
-	struct verb_args args = {.usage = usage, .options = options};
+	struct verb_args args = {.usage = usage, .options = options, .max_words = 3};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
 	if (tsv + json > 1)
 		return verb_wrong("config", "--tsv and --json exclude each other");
+	if (args.n_words)
+		return tsv || json ? verb_wrong("config", "--tsv and --json go with no word")
+				   : change(args.n_words, args.words);
 	struct err err = ERR_INIT;
 	AUTO_SETTINGS struct settings c = {0};
 	if (verb_load_config(&c, &err) < 0)

@@ -27,6 +27,7 @@ struct verb {
 const struct verb *verb_find(const char *name); // NULL: there is none
 const struct verb *verb_next(size_t *at);       // visits all; *at starts as 0; NULL at the end
 int verb_unknown(const char *name);             // says so, with the nearest verb, and returns 2
+int verb_ccache_option(int argc, char **argv);  // argv[0] is an option of ccache's: its exit status; -1: it is none
 
 // ---- for the verbs ----
 
