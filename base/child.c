@@ -1,5 +1,6 @@
 #include "base/child.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -12,7 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 16 * 1024 };
+enum {
+	CHUNK = 16 * 1024,
+	DEATH_MS = 5000, // a killed process is gone before long, unless it stands in the kernel
+	NO_PIDFD_MS = 5,
+};
 
 struct pipes {
 	int out[2], errs[2], failed[2]; // `failed` carries the errno of a failed exec
@@ -64,12 +69,11 @@ static int drain(int *fd, struct buf *b, size_t max)
 	return b->len > max ? -1 : 1;
 }
 
-static int collect(struct child *c, struct pipes *p, struct err *err)
+static int collect(struct child *c, struct pipes *p, int64_t end, struct err *err)
 {
-	int64_t end = clock_now_ns() + (int64_t)c->time_limit_ms * 1000000;
 	while (p->out[0] >= 0 || p->errs[0] >= 0) {
 		struct pollfd fds[2] = {{.fd = p->out[0], .events = POLLIN}, {.fd = p->errs[0], .events = POLLIN}};
-		int64_t left = (end - clock_now_ns()) / 1000000;
+		int64_t left = (end - clock_ns()) / 1000000;
 		int n = left > 0 ? poll(fds, 2, (int)left) : 0;
 		if (n == 0)
 			return err_set(err, ERR_TIMEOUT, "'%s' did not end within %d ms", c->argv[0], c->time_limit_ms);
@@ -78,6 +82,36 @@ static int collect(struct child *c, struct pipes *p, struct err *err)
 			return err_set(err, ERR_LIMIT, "'%s' printed more than %zu bytes", c->argv[0], c->max_output);
 	}
 	return 0;
+}
+
+// Whether the child ends within the time; then it is reaped. -1: it is no child of ours.
+static int has_ended(pid_t pid, int process, int within_ms, int *status)
+{
+	int64_t end = clock_ns() + (int64_t)within_ms * 1000000;
+	for (;;) {
+		pid_t ended = waitpid(pid, status, WNOHANG);
+		if (ended == pid)
+			return 1;
+		if (ended < 0 && errno != EINTR)
+			return -1;
+		int64_t left = (end - clock_ns()) / 1000000;
+		if (left <= 0)
+			return 0;
+		struct pollfd p = {.fd = process, .events = POLLIN};
+		poll(&p, 1, process < 0 && left > NO_PIDFD_MS ? NO_PIDFD_MS : (int)left);
+	}
+}
+
+int child_wait(pid_t pid, int limit_ms, int *status)
+{
+	int unused;
+	AUTO_CLOSE int process = (int)syscall(SYS_pidfd_open, pid, 0); // before Linux 5.3 there is none
+	int ended = has_ended(pid, process, limit_ms, status ? status : &unused);
+	if (ended != 0)
+		return ended;
+	if (kill(-pid, SIGKILL) < 0)
+		kill(pid, SIGKILL);
+	return has_ended(pid, process, DEATH_MS, status ? status : &unused) == 1 ? 0 : -1;
 }
 
 int child_run(struct child *c, struct err *err)
@@ -95,13 +129,12 @@ int child_run(struct child *c, struct err *err)
 	close(TAKE_FD(p.out[1]));
 	close(TAKE_FD(p.errs[1]));
 	close(TAKE_FD(p.failed[1]));
-	int rc = pid < 0 ? err_errno(err, "cannot fork") : collect(c, &p, err);
-	if (pid > 0) {
-		if (rc < 0)
-			kill(-pid, SIGKILL);
-		while (waitpid(pid, &c->status, 0) < 0 && errno == EINTR)
-			;
-	}
+	int64_t end = clock_ns() + (int64_t)c->time_limit_ms * 1000000;
+	int rc = pid < 0 ? err_errno(err, "cannot fork") : collect(c, &p, end, err);
+	// It may have closed its streams and go on.
+	int64_t left = rc == 0 ? (end - clock_ns()) / 1000000 : 0;
+	if (pid > 0 && child_wait(pid, left > 0 ? (int)left : 0, &c->status) < 1 && rc == 0)
+		rc = err_set(err, ERR_TIMEOUT, "'%s' did not end within %d ms", c->argv[0], c->time_limit_ms);
 	int failed;
 	if (rc == 0 && read(p.failed[0], &failed, sizeof failed) == sizeof failed) {
 		errno = failed;

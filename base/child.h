@@ -5,6 +5,8 @@
 
 #include "base/buf.h"
 
+#include <sys/types.h>
+
 struct child {
 	const char *const *argv; // argv[0] is the program's path unless `program` is set
 	const char *program;     // what is executed; NULL: argv[0]
@@ -18,5 +20,9 @@ struct child {
 // 0 when the program ran to its end (whatever its status), else -1: ERR_NOT_FOUND, ERR_TIMEOUT, ERR_LIMIT, ERR_IO.
 int child_run(struct child *c, struct err *err);
 void child_release(struct child *c);
+
+// Waits until a child has ended, for `limit_ms` at most; then kills its process group, or it alone where it leads none. 1: it
+// has ended by itself; 0: it had to be killed; -1: it does not die (it stands in the kernel), and nobody waits for it any more.
+int child_wait(pid_t pid, int limit_ms, int *status);
 
 #endif

@@ -103,7 +103,7 @@ static int start_service(struct scheduler *s, struct err *err)
 	return 0;
 }
 
-enum { ROUTE_CALLS = 2048, STRANGER_CALLS = 1024 };
+enum { ROUTE_CALLS = 2048, STRANGER_CALLS = 1024, END_MS = 10000 };
 
 // Everybody who comes is a stranger until the first call is answered: all clients may come at once after a restart.
 static uint32_t stranger_connections(const struct scheduler *s)
@@ -191,11 +191,13 @@ static void reload(struct scheduler *s)
 
 static void drain(struct scheduler *s)
 {
+	int drain_ms = (int)setting_number(&s->settings, SCHEDULER_drain_time);
 	log_event(LOG_LEVEL_INFO, "scheduler drains");
+	program_end_within(drain_ms + END_MS);
 	rpc_server_set_health(s->server, "", false);
 	rpc_server_set_health(s->server, "coffer.v1.Scheduler", false);
 	service_drain(&s->service);
-	size_t left = rpc_server_drain(s->server, (int)setting_number(&s->settings, SCHEDULER_drain_time));
+	size_t left = rpc_server_drain(s->server, drain_ms);
 	log_event(LOG_LEVEL_INFO, "scheduler ends", LOG_NUMBER("calls_left", left));
 }
 

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 static int show_help(const struct setting_table *t)
 {
@@ -27,6 +29,27 @@ bool program_take_check(int *argc, char **argv)
 	if (*argc > 0)
 		argv[ *argc = kept < *argc ? kept : *argc] = NULL;
 	return is_check;
+}
+
+// Only what a signal handler may do.
+static void end_at_once(int sig)
+{
+	static const char text[] = "coffer: not all has ended in time, so the process ends with what is left\n";
+	(void)sig;
+	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	_exit(1);
+}
+
+void program_end_within(int ms)
+{
+	struct sigaction end = {.sa_handler = end_at_once};
+	sigset_t alarm;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigaction(SIGALRM, &end, NULL);
+	const struct itimerval left = {.it_value = {ms / 1000, ms % 1000 * 1000}};
+	setitimer(ITIMER_REAL, &left, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
 }
 
 int program_begin(struct settings *o, const struct setting_table *t, int argc, char **argv, struct program_log log,

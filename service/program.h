@@ -18,4 +18,8 @@ bool program_take_check(int *argc, char **argv);
 int program_begin(struct settings *o, const struct setting_table *t, int argc, char **argv, struct program_log log,
 		  sigset_t *signals);
 
+// From now on the process ends within this time, whatever its threads do: past it, it says so and exits with 1. For the end of
+// a program, which may wait for others.
+void program_end_within(int ms);
+
 #endif

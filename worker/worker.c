@@ -27,6 +27,7 @@
 
 enum {
 	TIDY_S = 5,
+	END_MS = 10000, // after the drain: for processes to be killed and files to be closed
 	SPARE_JOBS = 64,
 	SPARE_CALLS = 256,
 	STRANGER_CALLS = 256, // until their tokens have been looked at
@@ -412,12 +413,14 @@ static void reload(struct worker_program *w)
 
 static void drain(struct worker_program *w)
 {
+	int drain_ms = (int)setting_number(&w->settings, WORKER_drain_time);
 	log_event(LOG_LEVEL_INFO, "worker drains");
+	program_end_within(drain_ms + END_MS);
 	w->service.is_draining = true;
 	registration_drain(w->registration);
 	rpc_server_set_health(w->server, "", false);
 	rpc_server_set_health(w->server, "coffer.v1.Worker", false);
-	size_t left = rpc_server_drain(w->server, (int)setting_number(&w->settings, WORKER_drain_time));
+	size_t left = rpc_server_drain(w->server, drain_ms);
 	log_event(LOG_LEVEL_INFO, "worker ends", LOG_NUMBER("calls_left", left));
 }
 

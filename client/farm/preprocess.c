@@ -1,5 +1,6 @@
 #include "client/farm/preprocess.h"
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -17,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 128 * 1024, LINE_MAX_BYTES = 1 << 20 };
+enum { CHUNK = 128 * 1024, LINE_MAX_BYTES = 1 << 20, END_MS = 10000 /* after it has closed its streams */ };
 
 // Where the text goes.
 struct sink {
@@ -228,10 +229,8 @@ static int run(struct sink *s, struct err *err)
 	if (pid > 0) {
 		fcntl(out[0], F_SETPIPE_SZ, 1 << 20);
 		done = pump(s, out[0], errs[0], err);
-		if (done < 0)
-			kill(-pid, SIGKILL);
-		while (waitpid(pid, &s->p->status, 0) < 0 && errno == EINTR)
-			;
+		if (child_wait(pid, done < 0 ? 0 : END_MS, &s->p->status) < 1 && done == 0)
+			done = err_set(err, ERR_TIMEOUT, "the preprocessor does not end");
 	}
 	close(out[0]);
 	close(errs[0]);

@@ -62,3 +62,23 @@ e2e_farm_queue_that_does_not_move_holds_nobody_up_behind_the_front_end() { # onc
 	own_mounts
 	stuck_build "$COFFER" make -j2
 }
+
+# The agent of a session stands still, and so does whoever waits for it.
+e2e_farm_a_worker_that_drains_ends_at_its_limit() { # once
+	local started pid agents
+	farm_project 4
+	worker_start w --drain-time 1s --runtime process
+	all_away 4 -O1
+	pid=$(<"$T/w.pid")
+	agents=$(ps -o pid= --ppid "$pid")
+	[ -n "$agents" ] || fail "there is no session"
+	# shellcheck disable=SC2086
+	kill -STOP $agents
+	started=$(now_ms)
+	kill -TERM "$pid"
+	wait_until 20 "[ ! -d /proc/$pid ]" || fail "the worker still runs 20 s after SIGTERM"
+	[ $(($(now_ms) - started)) -ge 900 ] || fail "it has ended at once"
+	# shellcheck disable=SC2086
+	kill -CONT $agents 2>/dev/null
+	wait_until 10 "! ps -p ${agents// /,} >/dev/null" || fail "processes stay behind"
+}

@@ -160,6 +160,9 @@ START_TEST(child_is_collected_within_time_and_size)
 	ck_assert_int_eq(run("sleep 60 & sleep 60", 100, 1000, &c, &err), -1);
 	ck_assert_int_eq(err.code, ERR_TIMEOUT);
 	child_release(&c);
+	ck_assert_int_eq(run("exec >&- 2>&-; trap '' TERM; sleep 60", 100, 1000, &c, &err), -1);
+	ck_assert_int_eq(err.code, ERR_TIMEOUT);
+	child_release(&c);
 	ck_assert_int_eq(run("while :; do echo spam; done", 5000, 10000, &c, &err), -1);
 	ck_assert_int_eq(err.code, ERR_LIMIT);
 	child_release(&c);

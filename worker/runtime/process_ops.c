@@ -1,5 +1,6 @@
 #include "worker/runtime/process_ops.h"
 
+#include "base/child.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -274,9 +275,7 @@ int start_process(const struct start *s, pid_t *pid, struct err *err)
 		*pid = child;
 		return 0;
 	}
-	kill(child, SIGKILL);
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
+	child_wait(child, 0, NULL);
 	if (is_late)
 		return err_set(err, ERR_TIMEOUT, "cannot set up %s: it took more than %d ms", s->what, START_MS);
 	return explain(s, &r, err);

@@ -1,7 +1,9 @@
 #include "worker/runtime/runtime.h"
 
 #include "auth/token.h"
+#include "base/child.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tree.h"
 #include "proto/coffer.pb-c.h"
@@ -157,22 +159,13 @@ void runtime_free(struct runtime *r)
 
 // ---- sessions -------------------------------------------------------------------------------------------------------
 
-static bool has_ended(pid_t pid, int within_ms)
-{
-	AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	return fd >= 0 && poll(&p, 1, within_ms) == 1;
-}
-
 static void place_close(struct place *p)
 {
 	mem_close_cleanup(&p->fd);
 	// In a sandbox it is the first process of its namespace, and all others die with it. Under `process` it ends its
 	// jobs by itself when the connection is closed.
-	if (p->pid > 0 && (!p->directory || !has_ended(p->pid, GRACE_MS)))
-		kill(p->pid, SIGKILL);
-	while (p->pid > 0 && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (p->pid > 0 && child_wait(p->pid, p->directory ? GRACE_MS : 0, NULL) < 0)
+		log_warn("the process %d of a session does not die", (int)p->pid);
 	cgroup_close(&p->cgroup);
 	if (p->directory)
 		tree_remove(AT_FDCWD, p->directory);
