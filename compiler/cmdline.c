@@ -4,6 +4,7 @@
 #include "compiler/cmdline_parts.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static bool is_mode(enum reason r)
 {
@@ -74,16 +75,32 @@ static bool is_of_known_family(const char *word)
 	return false;
 }
 
+// Options that leave or read files, or put names into the object, are of a few kinds. The table has those of the compilers that
+// there are; what another compiler adds may do anything. tests/options finds them.
+static bool may_be_about_files(const struct parser *p, const char *option)
+{
+	static const char *const parts[] = {"coverage", "profile", "dump-",     "report",   "record",
+					    "-output",  "-fsave-", "callgraph", "-stats",   "-trace",
+					    "-usage",   "embed",   "-file",     "-mapping", "-dir="};
+	if (text_begins(option, "-W") || text_begins(option, "-fno-") || text_begins(option, "-mno-"))
+		return false;
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		if (strstr(option, parts[i]))
+			return true;
+	const char *value = strchr(option, '=');
+	return value && (strchr(value, '/') || (strchr(value, '.') && faccessat(p->cwd_fd, value + 1, F_OK, 0) == 0));
+}
+
 static void take_unlisted(struct parser *p, unsigned i, const char *spelling)
 {
 	struct cmdline *c = p->c;
 	struct argument *w = &c->arguments[i];
-	if (text_begins(spelling, "-m")) {
+	if (!is_of_known_family(spelling) || may_be_about_files(p, spelling)) {
+		parser_refuse(p, REASON_option_unknown, w->text);
+	} else if (text_begins(spelling, "-m")) {
 		// The machine chooses among header directories: -m32, -mthumb, -mabi=…
 		w->role = ARGUMENT_SEARCH;
 		w->prefix = (unsigned)strlen(w->text);
-	} else if (!is_of_known_family(spelling) && i + 1 < c->n_arguments && c->arguments[i + 1].text[0] != '-') {
-		parser_refuse(p, REASON_option_unknown, w->text);
 	}
 }
 

@@ -273,8 +273,11 @@ static void apply_sections(struct parser *p, const struct use *u)
 
 static void apply_format(struct parser *p, const struct use *u)
 {
+	// SARIF tells how the compiler was called, with the arguments that we add.
 	if (ends(u->value, "-file"))
 		parser_refuse(p, REASON_side_files, u->text);
+	else if (text_begins(u->value, "sarif"))
+		parser_refuse(p, REASON_messages_format, u->text);
 }
 
 static void apply_opt_info(struct parser *p, const struct use *u)

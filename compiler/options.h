@@ -1,8 +1,8 @@
-// The options of gcc (to 13) and clang (to 17) that a compiler cache has to tell apart, as one table (options.def).
+// The options of gcc (to 16) and clang (to 21) that a compiler cache has to tell apart, as one table (options.def).
 //
 // An option needs a line there if it takes its value from the next word, names a file, changes where files are looked for,
 // leaves further files, or is refused. All other words of the families -f, -W, -m, -O, -g, -std and -p only steer the code
-// or the warnings and need none.
+// or the warnings and need none, unless their names sound as if they were about files.
 // Thread: any.
 #ifndef COFFER_COMPILER_OPTIONS_H
 #define COFFER_COMPILER_OPTIONS_H

@@ -3,6 +3,8 @@
 
 #include "compiler/options.h"
 
+#include <stdio.h>
+
 static void expect_path(const char *line, const char *word, enum argument_role role, const char *path)
 {
 	expect_role(line, word, role);
@@ -249,13 +251,30 @@ START_TEST(unknown_words_stay_in_the_key_or_are_refused) // 47
 {
 	expect_role("gcc -fnew-thing=3 -c x.c", "-fnew-thing=3", ARGUMENT_KEY);
 	expect_role("clang -Wnew-thing -c x.c", "-Wnew-thing", ARGUMENT_KEY);
-	expect_role("clang -qnew -c x.c", "-qnew", ARGUMENT_KEY);
-	expect_reason("clang -c -qnew x.c", REASON_option_unknown);
+	expect_reason("clang -qnew -c x.c", REASON_option_unknown);
 	ck_assert_str_eq(c.culprit, "-qnew");
 	expect_reason("clang -c x.c -qnew value", REASON_option_unknown);
 	expect_reason("gcc -c --new-thing x.c", REASON_NONE); // -fnew-thing
 	expect_reason("clang -c --new-thing x.c", REASON_option_unknown);
 	expect_reason("gcc -arch x.c -c", REASON_option_unknown); // clang's
+}
+END_TEST
+
+// Of options that another compiler may bring.
+START_TEST(unknown_options_about_files_are_refused)
+{
+	static const char *const unknown[] = {"-fnew-coverage",       "-fprofile-newly", "-fnew-report=x", "-fdump-new",
+					      "-fcallgraph-new",      "-frecord-new",    "-fsave-new",     "-mrecord-new",
+					      "-fnew-trace",          "-fnew-output=x",  "-fnew-stats",    "-fnew-file=x",
+					      "--new-mappings=x.txt", "--new=x",         "-fnew=a/b"};
+	for (size_t i = 0; i < COUNT_OF(unknown); i++) {
+		char command[100];
+		snprintf(command, sizeof command, "clang %s -c x.c", unknown[i]);
+		parse(command);
+		ck_assert_msg(c.reason != REASON_NONE, "%s", command);
+	}
+	expect_reason("gcc -Wnew-coverage -fno-new-profile -c x.c", REASON_NONE);
+	expect_reason("gcc -fprofile-update=atomic -flto-report -c x.c", REASON_NONE);
 }
 END_TEST
 
@@ -554,6 +573,7 @@ int main(void)
 		forced_includes_are_listed,
 		words_stay_as_they_are_and_in_order,
 		unknown_words_stay_in_the_key_or_are_refused,
+		unknown_options_about_files_are_refused,
 		gcc_knows_long_spellings,
 		native_stays_in_the_key,
 		lists_for_one_stage_pass_only_if_known,
