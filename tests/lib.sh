@@ -304,9 +304,23 @@ plain_command()
 	fi
 }
 
-# As `any`, `macros` and `debug` of the caller say.
+# As `any`, `macros`, `debug` and `below` of the caller say.
 map_options()
 {
+	local up
+	if [ -n "$below" ]; then
+		up=$(sed 's,[^/]*,..,g' <<<"$below")/
+		[ -z "$macros" ] || echo "-fmacro-prefix-map=$1/=./"
+		case $compiler:$relative in
+		*clang*:) echo "-fdebug-prefix-map=$1/=./" ;;
+		*clang*) echo "-fdebug-prefix-map=$1/=$up" ;;
+		*)
+			echo "-fdebug-prefix-map=$1/=$up"
+			[ "${PWD#"$1"/}" = "$PWD" ] || printf '%s\n' "-fdebug-prefix-map=$PWD=./$below" "-fdebug-prefix-map=$PWD/=$up$below/"
+			;;
+		esac
+		return
+	fi
 	[ -n "$any" ] || echo "-ffile-prefix-map=$1/=./"
 	[ -z "$any" ] || [ -z "$macros" ] || echo "-fmacro-prefix-map=$1/=./"
 	[ -z "$any" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$1/=./"
@@ -314,7 +328,7 @@ map_options()
 
 reproducible_options()
 {
-	local word source= kind= seed= root tree old any= macros=1 debug=1
+	local word source= kind= seed= root tree old any= macros=1 debug=1 below= relative= before= compiler=${1##*/}
 	root=$(tree_root)
 	tree=$(realpath "$root")
 	# Nothing is mapped of what is measured, nor where a map of the user's own is for a directory above the tree; and nothing
@@ -335,11 +349,25 @@ reproducible_options()
 			;;
 		esac
 	done
+	# Names in debug information that is made below the tree's root.
+	for word; do
+		case $word in
+		-g | -g[123] | -ggdb* | -gdwarf* | -gline*) [ -z "$debug" ] || [ "$PWD" = "$root" ] || below=${PWD#"$root/"} ;;
+		-I/* | -isystem/*) ;;
+		-I?* | [!-/]*.c | [!-/]*.cc | [!-/]*.[Ss] | [!-/]*.cpp) [ "$before" = -o ] || relative=1 ;;
+		esac
+		before=$word
+	done
+	case "$compiler $*" in *clang*-gsplit-dwarf*) below= ;; esac
 	if [ "$tree" != "$root" ]; then
 		map_options "$tree"
 		[ "$PWD" != "$tree" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$tree=."
 	fi
 	map_options "$root"
+	case $compiler:${below:+below}:$relative in
+	*clang*:below:) echo -fdebug-compilation-dir=. ;;
+	*clang*:below:*) echo "-fdebug-compilation-dir=./$below" ;;
+	esac
 	[ "$PWD" != "$root" ] || [ -z "$debug" ] || echo "-fdebug-prefix-map=$root=."
 	for word; do
 		case $word in

@@ -34,26 +34,25 @@ struct sink {
 
 // ---- canonical text ---------------------------------------------------------------------------------------------------
 
-static const char *below(const char *const roots[2], const char *name, size_t n, size_t *skip)
+// What the name begins with instead of its first *skip bytes; NULL: it is not below a root. A marker of the working directory
+// ends with "//".
+static const char *below(const char *const roots[2], const char *up, const char *name, size_t n, size_t *skip)
 {
+	bool is_directory = n > 2 && memcmp(name + n - 2, "//", 2) == 0;
 	for (int i = 0; i < 2; i++) {
 		size_t len = roots[i] ? strlen(roots[i]) : 0;
-		if (!len || n < len || memcmp(name, roots[i], len) != 0)
+		if (!len || n <= len || memcmp(name, roots[i], len) != 0 || name[len] != '/')
 			continue;
-		// "ROOT/x.h", or the working directory "ROOT//"
-		if (n == len + 2 && memcmp(name + len, "//", 2) == 0) {
-			*skip = len;
+		*skip = len;
+		if (!up || is_directory)
 			return ".";
-		}
-		if (n > len && name[len] == '/') {
-			*skip = len;
-			return ".";
-		}
+		*skip = len + 1;
+		return up;
 	}
 	return NULL;
 }
 
-void preprocess_map_line(const char *const roots[2], const char *line, size_t n, struct buf *out)
+void preprocess_map_line(const char *const roots[2], const char *up, const char *line, size_t n, struct buf *out)
 {
 	size_t at = 2, skip;
 	bool marker = n > 4 && line[0] == '#' && line[1] == ' ';
@@ -62,7 +61,7 @@ void preprocess_map_line(const char *const roots[2], const char *line, size_t n,
 	marker = marker && at > 2 && at + 2 < n && line[at] == ' ' && line[at + 1] == '"';
 	const char *name = line + at + 2;
 	const char *end = marker ? memchr(name, '"', n - at - 2) : NULL;
-	const char *to = end ? below(roots, name, (size_t)(end - name), &skip) : NULL;
+	const char *to = end ? below(roots, up, name, (size_t)(end - name), &skip) : NULL;
 	if (!to) {
 		buf_add(out, line, n);
 		return;
@@ -140,7 +139,7 @@ static int take_text(struct sink *s, const char *bytes, size_t n, bool is_last, 
 		} else {
 			buf_add(&s->line, bytes, len);
 			if (eol) {
-				preprocess_map_line(s->p->roots, s->line.data, s->line.len, &s->mapped);
+				preprocess_map_line(s->p->roots, s->p->up, s->line.data, s->line.len, &s->mapped);
 				buf_clear(&s->line);
 			}
 		}

@@ -22,6 +22,8 @@ struct preprocess {
 	int time_limit_ms;
 	// The build tree as it is named and without links; names below it become "./…", itself ".". Both may be NULL.
 	const char *roots[2];
+	const char
+		*up; // names below them become this and the rest ("../"), and the working directory "./…"; NULL: all "./…"
 
 	// filled in
 	int status;        // as of waitpid
@@ -36,6 +38,6 @@ int preprocess_run(struct preprocess *p, struct err *err);
 void preprocess_release(struct preprocess *p);
 
 // Maps the names in one line, if it is a line marker; else the line as it is. `line` may have its '\n'.
-void preprocess_map_line(const char *const roots[2], const char *line, size_t n, struct buf *out);
+void preprocess_map_line(const char *const roots[2], const char *up, const char *line, size_t n, struct buf *out);
 
 #endif

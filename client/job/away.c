@@ -111,7 +111,7 @@ static const char *preprocess(struct away *w)
 {
 	struct job *j = w->j;
 	AUTO_CLOSE int dep_fd = memfd_create("depfile", MFD_CLOEXEC);
-	const char *maps[8] = {NULL};
+	const char *maps[COMMAND_MAX_MAPS + 2] = {NULL};
 	uint32_t n = 0;
 	struct err err = ERR_INIT;
 	char depfile[64];
@@ -122,6 +122,7 @@ static const char *preprocess(struct away *w)
 		command_prefix_maps(&j->plan, maps, &n);
 		w->text.roots[0] = j->plan.root;
 		w->text.roots[1] = j->plan.root_real;
+		w->text.up = j->plan.debug_up;
 	}
 	bool ours = j->plan.inputs_from == INPUTS_OUR_DEPFILE;
 	w->text.program = j->plan.compiler->path;

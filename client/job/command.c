@@ -7,27 +7,68 @@
 #include <sys/stat.h>
 #include <time.h>
 
+static void add(const struct plan *p, const char **argv, uint32_t *n, const char *option, const char *old, const char *new)
+{
+	if (*n < COMMAND_MAX_MAPS)
+		argv[(*n)++] = arena_printf(p->arena, "%s=%s=%s", option, old, new);
+}
+
+// gcc takes the last map that fits the beginning of a name, and the one for the directory fits "ROOT/build2/x.h" as well: names
+// of that kind that the command has get maps of their own.
+static void add_maps_of_neighbours(const struct plan *p, const char **argv, uint32_t *n, const char *root, const char *dir)
+{
+	size_t len = strlen(dir);
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const struct argument *w = &p->line.arguments[i];
+		bool is_source = i == p->line.source_argument;
+		const char *path = w->text + (is_source ? 0 : w->prefix);
+		bool is_path = is_source || w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH;
+		if (!is_path || strncmp(path, dir, len) != 0 || path[len] == '/' || path[len] == '\0')
+			continue;
+		const char *old = arena_strndup(p->arena, path, len + strcspn(path + len, "/="));
+		const char *new = arena_printf(p->arena, "%s%s", p->debug_up, old + strlen(root) + 1);
+		add(p, argv, n, "-fdebug-prefix-map", old, new);
+	}
+}
+
+// Where the working directory is below the root: names are relative to it, and it is relative to the root.
+static void add_debug_maps(const struct plan *p, const char **argv, uint32_t *n, const char *root)
+{
+	const char *below = path_below(root, p->cwd);
+	add(p, argv, n, "-fdebug-prefix-map", arena_printf(p->arena, "%s/", root), p->debug_up);
+	if (!below || p->compiler->family == FAMILY_CLANG)
+		return;
+	add(p, argv, n, "-fdebug-prefix-map", p->cwd, p->debug_dir);
+	add(p, argv, n, "-fdebug-prefix-map", arena_printf(p->arena, "%s/", p->cwd),
+	    arena_printf(p->arena, "%s%s/", p->debug_up, below));
+	add_maps_of_neighbours(p, argv, n, root, p->cwd);
+}
+
 // The maps go in front of the user's words; that is not enough for the user's own to win, so ours are left out where one of
 // those is for the same names. With a slash at the end a map can't catch a
 // sibling of the build tree ("/src/proj" and "/src/proj2"); the directory itself needs one without, for debug information.
 void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *count)
 {
-	uint32_t n = *count;
 	const char *roots[] = {p->root_real, p->root};
 	for (size_t i = 0; i < COUNT_OF(roots); i++) {
 		if (!roots[i])
 			continue;
-		if (!p->line.has_prefix_map)
-			argv[n++] = arena_printf(p->arena, "-ffile-prefix-map=%s/=./", roots[i]);
+		const char *below = arena_printf(p->arena, "%s/", roots[i]);
+		bool apart = p->line.has_prefix_map || p->debug_up || p->users_maps;
+		if (!apart)
+			add(p, argv, count, "-ffile-prefix-map", below, "./");
 		// Else gcc would take ours after the user's -fmacro-prefix-map, whatever the order.
-		if (p->line.has_prefix_map && !(p->users_maps & MAPS_MACROS))
-			argv[n++] = arena_printf(p->arena, "-fmacro-prefix-map=%s/=./", roots[i]);
-		if (p->line.has_prefix_map && !(p->users_maps & MAPS_DEBUG))
-			argv[n++] = arena_printf(p->arena, "-fdebug-prefix-map=%s/=./", roots[i]);
+		if (apart && !(p->users_maps & MAPS_MACROS))
+			add(p, argv, count, "-fmacro-prefix-map", below, "./");
+		if (p->debug_up)
+			add_debug_maps(p, argv, count, roots[i]);
+		else if (apart && !(p->users_maps & MAPS_DEBUG))
+			add(p, argv, count, "-fdebug-prefix-map", below, "./");
 		if (strcmp(p->cwd, roots[i]) == 0 && !(p->users_maps & MAPS_DEBUG))
-			argv[n++] = arena_printf(p->arena, "-fdebug-prefix-map=%s=.", roots[i]);
+			add(p, argv, count, "-fdebug-prefix-map", roots[i], ".");
 	}
-	*count = n;
+	if (p->debug_dir && p->compiler->family == FAMILY_CLANG)
+		argv[(*count)++] = arena_printf(p->arena, "-fdebug-compilation-dir=%s", p->debug_dir);
 }
 
 const char *command_seed(const struct plan *p)
@@ -39,7 +80,7 @@ const char *command_seed(const struct plan *p)
 void command_make(const struct plan *p, struct wire_run *run)
 {
 	uint32_t n = 0;
-	run->argv = arena_alloc(p->arena, (p->wire->n_argv + 12) * sizeof *run->argv);
+	run->argv = arena_alloc(p->arena, (p->wire->n_argv + COMMAND_MAX_MAPS + 10) * sizeof *run->argv);
 	run->argv[n++] = p->wire->argv[0];
 	if (p->reproducible)
 		command_prefix_maps(p, run->argv, &n);

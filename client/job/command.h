@@ -7,7 +7,8 @@
 void command_make(const struct plan *p, struct wire_run *run);
 
 // What it adds, for a compile elsewhere.
-const char *command_seed(const struct plan *p);                                 // "-frandom-seed=…"
-void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *n); // at most 4 arguments
+const char *command_seed(const struct plan *p); // "-frandom-seed=…"
+enum { COMMAND_MAX_MAPS = 20 };
+void command_prefix_maps(const struct plan *p, const char **argv, uint32_t *n); // at most COMMAND_MAX_MAPS arguments and one
 
 #endif

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { CLANG_WITH_DIRECTORY = 12 }; // -fdebug-compilation-dir=
+
 // ---- names ----------------------------------------------------------------------------------------------------------
 
 const char *plan_canonical_path(const struct plan *p, const char *path)
@@ -117,6 +119,47 @@ static bool heed_users_maps(struct plan *p)
 	return true;
 }
 
+static bool names_are_absolute(const struct cmdline *l)
+{
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const struct argument *w = &l->arguments[i];
+		bool is_path = (w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH) && w->text[w->prefix];
+		if (is_path && w->text[w->prefix] != '/')
+			return false;
+	}
+	return l->source[0] == '/';
+}
+
+// A relative name in debug information belongs to the directory of the compile, which is to be relative to the tree as well.
+static void decide_debug_names(struct plan *p)
+{
+	const char *below = path_below(p->root, p->cwd);
+	bool is_clang = p->compiler->family == FAMILY_CLANG;
+	if (!below && p->root_real)
+		below = path_below(p->root_real, p->cwd);
+	if (!p->reproducible || !p->line.debug_info || (p->users_maps & MAPS_DEBUG))
+		return;
+	// From a directory elsewhere only absolute names lead into the tree.
+	if (!below)
+		p->users_maps |= MAPS_DEBUG;
+	if (!below || strcmp(below, ".") == 0)
+		return;
+	// clang puts the .dwo in other places where it is told the directory.
+	if (is_clang && (p->compiler->version < CLANG_WITH_DIRECTORY || p->line.split_dwarf))
+		return;
+	// lldb is at odds with names that begin with "../" in clang's objects; with absolute ones it can be done without.
+	if (is_clang && names_are_absolute(&p->line)) {
+		p->debug_up = "./";
+		p->debug_dir = ".";
+		return;
+	}
+	AUTO_BUF struct buf up = BUF_INIT;
+	for (const char *at = below; at; at = strchr(at, '/'), at = at ? at + 1 : NULL)
+		buf_adds(&up, "../");
+	p->debug_up = arena_strdup(p->arena, up.data);
+	p->debug_dir = arena_printf(p->arena, "./%s", below);
+}
+
 // With "/" as the build tree there is nothing to map. Old compilers have no -ffile-prefix-map.
 static void decide_reproducible(struct plan *p)
 {
@@ -136,6 +179,7 @@ static void decide_reproducible(struct plan *p)
 	}
 	bool cxx = p->line.lang == LANG_CXX || p->line.lang == LANG_OBJCXX || p->line.lang == LANG_CXX_CPP_OUT;
 	p->seed = c->family == FAMILY_GCC && !p->line.has_random_seed && (cxx || p->lto || p->line.coverage_notes);
+	decide_debug_names(p);
 }
 
 // ---- the environment ------------------------------------------------------------------------------------------------
@@ -305,6 +349,7 @@ void plan_key_fields(const struct plan *p, struct buf *b)
 	buf_add_u64(b, l->lang);
 	buf_add_u64(b, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
 	buf_add_u64(b, (uint64_t)p->reproducible << 1 | (uint64_t)p->seed);
+	add_text(b, p->debug_dir);
 	add_text(b, where);
 	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
 	add_text(b, strcmp(p->cwd, p->wire->cwd) == 0 ? NULL : p->wire->cwd);

@@ -35,11 +35,15 @@ struct plan {
 	struct view *view;       // what it looks at besides the unit; NULL: that can't be observed here
 	struct digest toolchain; // of both
 	struct cmdline line;
-	const char *cwd;        // tidy, as the compiler will name it
-	const char *root;       // the build tree, tidy
-	const char *root_real;  // the same without symlinks, or NULL if it is the same text
-	bool reproducible;      // prefix maps are added, names below the root are canonical
-	unsigned users_maps;    // enum map_aspect: where a map of the user's own is for the whole tree, and ours steps back
+	const char *cwd;       // tidy, as the compiler will name it
+	const char *root;      // the build tree, tidy
+	const char *root_real; // the same without symlinks, or NULL if it is the same text
+	bool reproducible;     // prefix maps are added, names below the root are canonical
+	unsigned users_maps;   // enum map_aspect: where a map of the user's own is for the whole tree, and ours steps back
+	// Where debug information is made in a directory below the build tree, names in it are relative to that directory, as
+	// debuggers take them: how the tree is named from there ("../"), and how the directory is from the tree ("./build"). Else
+	// NULL, and the tree is "./".
+	const char *debug_up, *debug_dir;
 	bool seed;              // -frandom-seed is added
 	bool lto;               // -flto: the object is the compiler's own language, compressed
 	const char *source;     // canonical name

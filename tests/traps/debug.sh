@@ -296,3 +296,49 @@ trap_78_coverage_names_the_sources_as_the_compiler_does() # gcc
 		grep -q "Source:$P/src/a.c" build/a.c.gcov || fail "$(head -3 build/a.c.gcov)"
 	done
 }
+
+# found DEBUGGER PROGRAM TEXT FUNCTION: the debugger, started in the tree's root and in / with the documented setting, lists a line
+# of the function's source.
+found()
+{
+	local said
+	case $1 in
+	gdb) said=$(cd "$P" && gdb -nx -batch -ex "list $4" "$2" 2>&1; cd / && gdb -nx -batch -ex "set substitute-path . $P" -ex "list $4" "$2" 2>&1) ;;
+	lldb)
+		said=$(cd "$P" && lldb --no-lldbinit -b -o "target create $2" -o "source list -n $4" 2>&1
+			cd / && lldb --no-lldbinit -b -o "settings set target.source-map . $P" -o "target create $2" -o "source list -n $4" 2>&1)
+		;;
+	esac
+	[ "$(grep -cF "$3" <<<"$said")" = 2 ] || fail "$1 does not find $4 of $2: $said"
+}
+
+trap_78_debuggers_find_the_sources() # long
+{
+	need gdb lldb
+	local dir names inc debugger from
+	mkdir -p build build2 deep/er "$T/elsewhere"
+	put src/x.c '#include "h.h"' '#include "k.h"' 'int twice(int x)' '{' '	return inl(x) * 2 + other(x);' '}'
+	put inc/h.h 'static inline int inl(int x)' '{' '	return x + 1;' '}'
+	put build2/k.h 'static inline int other(int x)' '{' '	return x + 3;' '}'
+	put m.c 'int twice(int);' 'int main(void) { return twice(3); }'
+	"$CC" -c m.c -o "$T/m.o"
+	for dir in "$P" "$P/build" "$P/deep/er" "$T/elsewhere"; do
+		for names in relative absolute; do
+			case $names in
+			relative) from=$(realpath --relative-to="$dir" "$P") ;;
+			absolute) from=$P ;;
+			esac
+			[ "$dir" != "$T/elsewhere" ] || export COFFER_ROOT=$P
+			in_dir "$dir" counted any "$COFFER" "$CC" -g -I"$from/inc" -I"$from/build2" -c "$from/src/x.c" -o x.o || fail "it does not compile"
+			unset COFFER_ROOT
+			"$CC" "$dir/x.o" "$T/m.o" -o "$T/program"
+			for debugger in gdb lldb; do
+				# The lldb of Debian 12 drops the first ".." of a source's name in clang's objects.
+				[ "$debugger $names" != "lldb relative" ] || is_gcc || [ "$dir" = "$P" ] || continue
+				found $debugger "$T/program" 'return inl(x) * 2' twice
+				found $debugger "$T/program" 'return x + 1' inl
+				found $debugger "$T/program" 'return x + 3' other
+			done
+		done
+	done
+}

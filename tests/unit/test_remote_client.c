@@ -122,11 +122,13 @@ START_TEST(the_preprocessor_writes_the_users_depfile)
 }
 END_TEST
 
+static const char *up;
+
 static void expect_line(const char *line, const char *mapped)
 {
 	const char *const roots[2] = {"/home/me/tree", "/disk/tree"};
 	AUTO_BUF struct buf b = BUF_INIT;
-	preprocess_map_line(roots, line, strlen(line), &b);
+	preprocess_map_line(roots, up, line, strlen(line), &b);
 	ck_assert_str_eq(b.data ? b.data : "", mapped);
 }
 
@@ -142,6 +144,11 @@ START_TEST(line_markers_are_mapped_and_nothing_else)
 	expect_line("#pragma x \"/home/me/tree/x\"", "#pragma x \"/home/me/tree/x\"");
 	expect_line("#", "#");
 	expect_line("# 1 \"", "# 1 \"");
+	up = "../../";
+	expect_line("# 1 \"/home/me/tree/a/x.c\"\n", "# 1 \"../../a/x.c\"\n");
+	expect_line("# 1 \"/home/me/tree/a/b//\"", "# 1 \"./a/b//\"");
+	expect_line("# 1 \"/home/me/tree2/x.c\"", "# 1 \"/home/me/tree2/x.c\"");
+	up = NULL;
 	expect_line("", "");
 }
 END_TEST
