@@ -233,6 +233,8 @@ check-all: need-check
 	$(SUB) tsan
 	$(SUB) fuzz FUZZ_SECONDS=20
 	@FULL=1 tests/run -j $(JOBS)
+	@tests/observe
+	@tests/options
 	$(SUB) check-distros
 
 # Builds, unit tests and demo in Debian 13 and sid.
