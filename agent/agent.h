@@ -27,7 +27,7 @@ struct agent {
 	enum agent_cgroups cgroups;
 	int memory_dir, pids_dir; // the session's cgroups, owned by our user; v2: the same one
 	unsigned jobs;            // at once
-	struct slots *slots;
+	struct agent_slots *slots;
 	struct spawner *spawner;
 };
 

@@ -27,7 +27,7 @@
 enum { CHUNK = 16 * 1024, OUTPUT_CHUNK = 64 * 1024, TAIL = 256, FIRST_MESSAGE_MS = 30000 };
 
 // One of the program's two streams.
-struct stream {
+struct exec_stream {
 	int fd; // -1: ended
 	uint64_t n;
 	bool is_err;
@@ -41,7 +41,7 @@ struct exec {
 	struct scratch scratch;
 	int slot;
 	pid_t init; // 0: there is none
-	struct stream out, errs;
+	struct exec_stream out, errs;
 	char tail[TAIL + 1]; // of stderr
 	size_t n_tail;
 	const char *limit; // that ended it, or ""
@@ -183,7 +183,7 @@ static int start(struct exec *x)
 		return fail(x, RPC_INTERNAL);
 	x->init = spawned.pid;
 	x->out.fd = spawned.out;
-	x->errs = (struct stream){.fd = spawned.errs, .is_err = true};
+	x->errs = (struct exec_stream){.fd = spawned.errs, .is_err = true};
 	rpc_call_on_cancel(x->call, kill_job, x);
 	return 0;
 }
@@ -210,7 +210,7 @@ static int send_bytes(struct exec *x, int kind, const char *p, size_t n)
 	return rpc_send(x->call, &m.base, &x->err) < 0 ? fail(x, RPC_CANCELLED) : 0;
 }
 
-static int pass_on(struct exec *x, struct stream *s)
+static int pass_on(struct exec *x, struct exec_stream *s)
 {
 	char chunk[CHUNK];
 	ssize_t n = read(s->fd, chunk, sizeof chunk);
@@ -285,7 +285,7 @@ static const char *limit_of(const struct exec *x)
 // What the first process of the job says of it.
 static int judge(struct exec *x)
 {
-	struct slot slot = *slots_at(x->agent->slots, x->slot);
+	struct agent_slot slot = *slots_at(x->agent->slots, x->slot);
 	if (slot.error && slot.stage == STAGE_PROGRAM) {
 		errno = slot.error;
 		err_errno(&x->err, "cannot run '%.200s'", x->header->arguments[0]);

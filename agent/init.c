@@ -152,7 +152,7 @@ static int filter_calls(struct init *in)
 }
 
 struct step {
-	enum stage stage;
+	enum agent_stage stage;
 	int (*run)(struct init *in);
 };
 // What needs a descriptor comes before they are closed, what needs a capability before those are dropped, and what needs

@@ -11,7 +11,7 @@ struct init {
 	const struct spawn_request *request;
 	char *const *arguments; // NULL-terminated
 	int fds[SPAWN_FDS];
-	volatile struct slot *slot;
+	volatile struct agent_slot *slot;
 };
 
 // In the process that was just made. What it needs to know, the agent finds in the slot.

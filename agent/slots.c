@@ -7,15 +7,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-struct slots {
-	struct slot *all; // shared with the jobs' first processes
+struct agent_slots {
+	struct agent_slot *all; // shared with the jobs' first processes
 	unsigned n;
 	int *free; // a stack
 	unsigned n_free;
 	pthread_mutex_t lock;
 };
 
-const char *stage_name(enum stage stage)
+const char *stage_name(enum agent_stage stage)
 {
 	static const char *const names[] = {
 		[STAGE_START] = "the start",
@@ -34,12 +34,12 @@ const char *stage_name(enum stage stage)
 	return (unsigned)stage < COUNT_OF(names) ? names[stage] : "?";
 }
 
-struct slots *slots_new(unsigned n)
+struct agent_slots *slots_new(unsigned n)
 {
-	void *shared = mmap(NULL, n * sizeof(struct slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *shared = mmap(NULL, n * sizeof(struct agent_slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return NULL;
-	struct slots *s = mem_alloc(sizeof *s);
+	struct agent_slots *s = mem_alloc(sizeof *s);
 	s->all = shared;
 	s->n = n;
 	s->free = mem_alloc(n * sizeof *s->free);
@@ -51,7 +51,7 @@ struct slots *slots_new(unsigned n)
 	return s;
 }
 
-void slots_free(struct slots *s)
+void slots_free(struct agent_slots *s)
 {
 	munmap(s->all, s->n * sizeof *s->all);
 	pthread_mutex_destroy(&s->lock);
@@ -59,7 +59,7 @@ void slots_free(struct slots *s)
 	free(s);
 }
 
-int slots_take(struct slots *s)
+int slots_take(struct agent_slots *s)
 {
 	pthread_mutex_lock(&s->lock);
 	int slot = s->n_free ? s->free[--s->n_free] : -1;
@@ -69,14 +69,14 @@ int slots_take(struct slots *s)
 	return slot;
 }
 
-void slots_give(struct slots *s, int slot)
+void slots_give(struct agent_slots *s, int slot)
 {
 	pthread_mutex_lock(&s->lock);
 	s->free[s->n_free++] = slot;
 	pthread_mutex_unlock(&s->lock);
 }
 
-volatile struct slot *slots_at(struct slots *s, int slot)
+volatile struct agent_slot *slots_at(struct agent_slots *s, int slot)
 {
 	return &s->all[slot];
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Where a job's set-up stands. When it fails, this and errno are the reason.
-enum stage {
+enum agent_stage {
 	STAGE_START,
 	STAGE_CGROUP,
 	STAGE_SCRATCH,
@@ -22,10 +22,10 @@ enum stage {
 	STAGE_RUNNING,
 	STAGE_ENDED, // `status` holds
 };
-const char *stage_name(enum stage stage); // "the mount of the scratch directory"
+const char *stage_name(enum agent_stage stage); // "the mount of the scratch directory"
 
-struct slot {
-	enum stage stage;
+struct agent_slot {
+	enum agent_stage stage;
 	int error;         // errno of the step that failed, or 0
 	int status;        // of the program, as of wait4
 	bool is_timed_out; // the wall-clock limit
@@ -33,11 +33,11 @@ struct slot {
 	int64_t start_ns;  // clock_ns(), when the program began
 };
 
-struct slots;
-struct slots *slots_new(unsigned n); // before the spawner is started; NULL: no memory to share
-void slots_free(struct slots *slots);
-int slots_take(struct slots *slots); // a cleared one, or -1: all are taken
-void slots_give(struct slots *slots, int slot);
-volatile struct slot *slots_at(struct slots *slots, int slot);
+struct agent_slots;
+struct agent_slots *slots_new(unsigned n); // before the spawner is started; NULL: no memory to share
+void slots_free(struct agent_slots *slots);
+int slots_take(struct agent_slots *slots); // a cleared one, or -1: all are taken
+void slots_give(struct agent_slots *slots, int slot);
+volatile struct agent_slot *slots_at(struct agent_slots *slots, int slot);
 
 #endif

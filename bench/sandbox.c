@@ -80,7 +80,8 @@ static void run_job(struct runtime_session *s, const char *const *arguments)
 {
 	struct err err = ERR_INIT;
 	struct job_bytes source = {"int x;\n", 7};
-	struct job job = {.arguments = arguments, .source_name = "source.i", .read = job_read_bytes, .read_ctx = &source};
+	struct runtime_job job = {
+		.arguments = arguments, .source_name = "source.i", .read = job_read_bytes, .read_ctx = &source};
 	struct job_result result;
 	if (runtime_session_exec(s, &job, &result, &err) < 0 || result.exit_status != 0)
 		die("job", &err);

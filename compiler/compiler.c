@@ -33,7 +33,7 @@ struct known_compiler {
 };
 
 // A program that was asked in vain. It is left alone for a while.
-struct refusal {
+struct probe_refusal {
 	struct file_id id;
 	enum reason reason;
 	int64_t asked_ns;
@@ -45,7 +45,7 @@ struct compilers {
 	pthread_mutex_t lock;
 	struct map by_call; // digest of path, name and environment -> struct known_compiler
 	struct known_compiler *retired;
-	struct map refused; // the same digest -> struct refusal
+	struct map refused; // the same digest -> struct probe_refusal
 };
 
 static int digest_file(const struct compilers *cs, const char *path, struct digest *digest, struct stat *st, struct err *err)
@@ -444,7 +444,7 @@ void compilers_free(struct compilers *cs)
 // Whether the same program was asked in vain just now. Under the lock, as all about refusals.
 static bool was_refused(struct compilers *cs, const struct digest *key, const struct file_id *id, enum reason *reason)
 {
-	const struct refusal *r = map_get(&cs->refused, key, sizeof *key);
+	const struct probe_refusal *r = map_get(&cs->refused, key, sizeof *key);
 	int64_t age = r ? clock_now_ns() - r->asked_ns : 0;
 	if (!r || !file_id_equal(&r->id, id) || age < 0 || age > REFUSED_S * INT64_C(1000000000))
 		return false;
@@ -454,8 +454,8 @@ static bool was_refused(struct compilers *cs, const struct digest *key, const st
 
 static void note_refusal(struct compilers *cs, const struct digest *key, const struct file_id *id, enum reason reason)
 {
-	struct refusal *r = mem_alloc(sizeof *r);
-	*r = (struct refusal){*id, reason, clock_now_ns()};
+	struct probe_refusal *r = mem_alloc(sizeof *r);
+	*r = (struct probe_refusal){*id, reason, clock_now_ns()};
 	free(map_put(&cs->refused, key, sizeof *key, r));
 }
 

@@ -15,7 +15,7 @@ struct list {
 // they are as they were when this was worked out; when one is another now, it is worked out anew.
 struct way {
 	struct step {
-		struct place *place;
+		struct path_place *place;
 		enum presence presence;
 		bool precompiled; // x.h.gch beside x.h
 	} * steps;
@@ -61,13 +61,13 @@ static void list_add(struct arena *a, struct list *l, const char *name)
 
 // ---- places -----------------------------------------------------------------------------------------------------------
 
-static bool is_any(const struct place *p)
+static bool is_any(const struct path_place *p)
 {
 	return strncmp(path_base(p->path), PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0;
 }
 
 // A place as it is now. A file that is no input is shown to the caller, once.
-static void look(struct finder *f, struct place *place)
+static void look(struct finder *f, struct path_place *place)
 {
 	place_refresh(f->p, place);
 	if (place->presence == PLACE_UNCLEAR)
@@ -81,7 +81,7 @@ static void look(struct finder *f, struct place *place)
 		f->doubtful = place->path;
 }
 
-static struct place *place_at(struct finder *f, const char *dir, const char *rest)
+static struct path_place *place_at(struct finder *f, const char *dir, const char *rest)
 {
 	return path_cache_get(f->p, path_tidy(f->a, path_join(f->a, dir, rest)));
 }
@@ -97,28 +97,28 @@ static void note_name(struct finder *f, const char *dir, const char *name)
 	list_add(f->a, &g->names, arena_strdup(f->a, name));
 }
 
-static const char *name_below(const struct place *dir, const char *path)
+static const char *name_below(const struct path_place *dir, const char *path)
 {
 	return !dir || strcmp(dir->path, ".") == 0 ? path : path_below(dir->path, path);
 }
 
 // Notes that a place is absent, as a name in the deepest directory that exists: where "D/sys" is none, "sys/h.h" in D.
-static void note_absent(struct finder *f, struct place *place)
+static void note_absent(struct finder *f, struct path_place *place)
 {
 	if (place->listed_job == f->p->job)
 		return;
 	place->listed_job = f->p->job;
-	struct place *dir = place_anchor(f->p, place);
+	struct path_place *dir = place_anchor(f->p, place);
 	note_name(f, dir ? dir->path : ".", name_below(dir, place->path));
 }
 
 // What is a directory, or may become one, must not become a file: a name with a '/' at its end.
-static void note_no_file(struct finder *f, struct place *place)
+static void note_no_file(struct finder *f, struct path_place *place)
 {
 	if (place->presence == PLACE_FILE || place->listed_job == f->p->job)
 		return;
 	place->listed_job = f->p->job;
-	struct place *dir = place->presence == PLACE_ABSENT ? place_anchor(f->p, place) : place->parent;
+	struct path_place *dir = place->presence == PLACE_ABSENT ? place_anchor(f->p, place) : place->parent;
 	note_name(f, dir ? dir->path : ".", arena_printf(f->a, "%s/", name_below(dir, place->path)));
 }
 
@@ -126,7 +126,7 @@ static void note_no_file(struct finder *f, struct place *place)
 static void note_no_files(struct finder *f, const char *const *dirs, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct place *dir = path_cache_look(f->p, path_tidy(f->a, dirs[i]));
+		struct path_place *dir = path_cache_look(f->p, path_tidy(f->a, dirs[i]));
 		if (!map_gets(&f->groups, dir->path) && dir->parent)
 			note_no_file(f, dir);
 	}
@@ -134,7 +134,7 @@ static void note_no_files(struct finder *f, const char *const *dirs, unsigned n)
 
 static void absent_at(struct finder *f, const char *dir, const char *rest)
 {
-	struct place *place = place_at(f, dir, rest);
+	struct path_place *place = place_at(f, dir, rest);
 	look(f, place);
 	if (place->presence == PLACE_ABSENT)
 		note_absent(f, place);
@@ -144,7 +144,7 @@ static void absent_at(struct finder *f, const char *dir, const char *rest)
 
 static enum presence add_step(struct finder *f, struct way *w, const char *dir, const char *name, bool precompiled)
 {
-	struct place *place = place_at(f, dir, name);
+	struct path_place *place = place_at(f, dir, name);
 	if (w->n == w->cap) {
 		w->cap = w->cap ? w->cap * 2 : 8;
 		struct step *steps = arena_alloc(&f->p->arena, w->cap * sizeof *steps);
@@ -220,7 +220,7 @@ static void make_way(struct finder *f, struct way *w, const struct include *inc,
 }
 
 // A file that an include can reach becomes an input itself.
-static void reach(struct finder *f, struct place *place)
+static void reach(struct finder *f, struct path_place *place)
 {
 	struct absent_input input;
 	if (place->input_job == f->p->job)
@@ -258,7 +258,7 @@ static void follow(struct finder *f, struct way *w, const struct include *inc, c
 		make_way(f, w, inc, includer_dir);
 	unsigned n_missing = inc->name[0] == '/' ? 0 : f->q->search->n_missing;
 	for (uint32_t i = 0; i < w->n; i++) {
-		struct place *place = w->steps[i].place;
+		struct path_place *place = w->steps[i].place;
 		look(f, place);
 		if (place->presence == PLACE_ABSENT) {
 			note_absent(f, place);

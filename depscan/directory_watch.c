@@ -15,12 +15,12 @@
 
 enum { READ_BYTES = 16 << 10, MAX_NAME = 255 };
 
-struct identity {
+struct directory_identity {
 	uint64_t dev, ino;
 };
 
 struct directory {
-	struct identity id;
+	struct directory_identity id;
 	int wd;           // -1: refused
 	uint64_t stamp;   // 0: refused
 	struct map names; // hashes of those that are expected
@@ -84,7 +84,7 @@ static void forget_all(struct directory_watch *a)
 	a->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 }
 
-static int add_watch(const struct directory_watch *a, int cwd_fd, const char *dir, const struct identity *id)
+static int add_watch(const struct directory_watch *a, int cwd_fd, const char *dir, const struct directory_identity *id)
 {
 	struct stat st;
 	char path[64];
@@ -95,7 +95,7 @@ static int add_watch(const struct directory_watch *a, int cwd_fd, const char *di
 	return inotify_add_watch(a->inotify_fd, path, IN_ONLYDIR | IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF);
 }
 
-static struct directory *enter(struct directory_watch *a, int cwd_fd, const char *dir, const struct identity *id)
+static struct directory *enter(struct directory_watch *a, int cwd_fd, const char *dir, const struct directory_identity *id)
 {
 	if (a->by_identity.n >= DIRECTORY_WATCH_MAX_DIRECTORIES)
 		forget_all(a);
@@ -153,7 +153,7 @@ uint64_t directory_watch_stamp(struct directory_watch *a, int cwd_fd, const char
 {
 	if (!a)
 		return 0;
-	struct identity id = {st->st_dev, st->st_ino};
+	struct directory_identity id = {st->st_dev, st->st_ino};
 	pthread_mutex_lock(&a->lock);
 	struct directory *f = map_get(&a->by_identity, &id, sizeof id);
 	if (!f)

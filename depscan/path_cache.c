@@ -77,9 +77,9 @@ size_t path_cache_bytes(struct shared_places *s)
 	return atomic_load(&s->bytes);
 }
 
-struct place *path_cache_get(struct path_cache *p, const char *tidy)
+struct path_place *path_cache_get(struct path_cache *p, const char *tidy)
 {
-	struct place *place = map_gets(&p->known, tidy);
+	struct path_place *place = map_gets(&p->known, tidy);
 	if (place)
 		return place;
 	place = arena_alloc(&p->arena, sizeof *place);
@@ -91,7 +91,7 @@ struct place *path_cache_get(struct path_cache *p, const char *tidy)
 }
 
 // "D/" PATH_CACHE_ANY ".gch": absent where no name in D ends so.
-static void look_for_any(struct path_cache *p, struct place *place)
+static void look_for_any(struct path_cache *p, struct path_place *place)
 {
 	const char *suffix = path_base(place->path) + strlen(PATH_CACHE_ANY);
 	const char *dir = place->parent ? place->parent->path : ".";
@@ -119,7 +119,7 @@ bool path_cache_any_ends(int cwd_fd, const char *dir, const char *suffix)
 	return found;
 }
 
-static void look(struct path_cache *p, struct place *place)
+static void look(struct path_cache *p, struct path_place *place)
 {
 	struct stat st;
 	struct file_id before = place->id;
@@ -144,7 +144,7 @@ static void look(struct path_cache *p, struct place *place)
 
 // A directory is looked at once in a job; what stands in a directory that has not changed is as it was. What is not there
 // has nothing in it until something appears above it.
-void place_refresh(struct path_cache *p, struct place *place)
+void place_refresh(struct path_cache *p, struct path_place *place)
 {
 	if (place->looked == p->job)
 		return;
@@ -159,16 +159,16 @@ void place_refresh(struct path_cache *p, struct place *place)
 		place->looked = p->job;
 }
 
-struct place *path_cache_look(struct path_cache *p, const char *tidy)
+struct path_place *path_cache_look(struct path_cache *p, const char *tidy)
 {
-	struct place *place = path_cache_get(p, tidy);
+	struct path_place *place = path_cache_get(p, tidy);
 	place_refresh(p, place);
 	return place;
 }
 
-struct place *place_anchor(struct path_cache *p, struct place *absent)
+struct path_place *place_anchor(struct path_cache *p, struct path_place *absent)
 {
-	struct place *dir = absent->parent;
+	struct path_place *dir = absent->parent;
 	for (; dir && dir->parent; dir = dir->parent) {
 		place_refresh(p, dir);
 		if (dir->presence == PLACE_DIRECTORY)

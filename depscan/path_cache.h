@@ -22,13 +22,13 @@ enum presence {
 	PLACE_UNCLEAR, // can't be looked at: no permission, a circle of links
 };
 
-struct place {
+struct path_place {
 	const char *path; // tidy; relative to the working directory or absolute
 	enum presence presence;
 	// What the user of this module notes of a place, by the number of the job.
 	uint64_t input_job, listed_job, asked_job, present_job;
 
-	struct place *parent; // NULL: the working directory, or "/"
+	struct path_place *parent; // NULL: the working directory, or "/"
 	bool is_link;
 	uint64_t looked;  // the last job that looked
 	uint64_t changed; // of a directory: the last job that saw it changed or young
@@ -56,11 +56,11 @@ void path_cache_end(struct shared_places *s);
 size_t path_cache_bytes(struct shared_places *s); // the memory it took when it was last used
 
 // The place of this name, as far as it is known: not looked at.
-struct place *path_cache_get(struct path_cache *p, const char *tidy);
+struct path_place *path_cache_get(struct path_cache *p, const char *tidy);
 // The same as it is now.
-struct place *path_cache_look(struct path_cache *p, const char *tidy);
-void place_refresh(struct path_cache *p, struct place *place); // makes it as it is now
+struct path_place *path_cache_look(struct path_cache *p, const char *tidy);
+void place_refresh(struct path_cache *p, struct path_place *place); // makes it as it is now
 // The deepest directory above an absent place that is there; NULL: the working directory or "/".
-struct place *place_anchor(struct path_cache *p, struct place *absent);
+struct path_place *place_anchor(struct path_cache *p, struct path_place *absent);
 
 #endif

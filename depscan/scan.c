@@ -80,7 +80,7 @@ void scan_add_include(struct scan *s, struct map *seen, const char *name, size_t
 // A text that is understood. What an assembler source says counts with its comments, which may be of another kind.
 static void scan_understood(struct scan *s, const struct code_facts *code, const char *text, size_t len)
 {
-	struct view v = {code->view, code->view + code->view_len, code->doubts, code->n_doubts, true};
+	struct scan_view v = {code->view, code->view + code->view_len, code->doubts, code->n_doubts, true};
 	struct map seen = MAP_INIT;
 	bool pastes = scan_view(s, &v, &seen);
 	s->facts |= code->computed ? FACT_computed : 0;
@@ -97,7 +97,7 @@ static void scan_in_doubt(struct scan *s, const char *text, size_t len, struct m
 	AUTO_FREE char *joined = scan_join_lines(s, text, &len);
 	const char *from = joined ? joined : text;
 	struct code_span all = {0, len};
-	struct view v = {from, from + len, &all, 1, false};
+	struct scan_view v = {from, from + len, &all, 1, false};
 	scan_asm(s, from, len, &v, scan_view(s, &v, seen));
 }
 

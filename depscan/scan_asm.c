@@ -319,7 +319,7 @@ static const char *read_statement(struct statement *a, const char *p, const char
 	return p;
 }
 
-static bool any_doubt(const struct view *v, const char *p, const char *end)
+static bool any_doubt(const struct scan_view *v, const char *p, const char *end)
 {
 	for (unsigned i = 0; i < v->n_doubts; i++)
 		if (v->text + v->doubts[i].from < end && v->text + v->doubts[i].to > p)
@@ -328,7 +328,7 @@ static bool any_doubt(const struct view *v, const char *p, const char *end)
 }
 
 // `#define REDIRECT(name, proto, alias) name proto asm(#alias)`: a word stands before it in a macro.
-static bool is_label(const struct view *v, const char *w)
+static bool is_label(const struct scan_view *v, const char *w)
 {
 	const char *e = w;
 	while (e > v->text && is_blank(e[-1]))
@@ -336,7 +336,7 @@ static bool is_label(const struct view *v, const char *w)
 	return e < w && e > v->text && is_word(e[-1]) && on_define_line(v->text, w);
 }
 
-const char *scan_asm_statement(struct scan *s, const struct view *v, const char *w, const char *p)
+const char *scan_asm_statement(struct scan *s, const struct scan_view *v, const char *w, const char *p)
 {
 	const char *limit = v->end - p > STATEMENT_LIMIT ? p + STATEMENT_LIMIT : v->end, *bracket = open_bracket(p, limit);
 	if (!bracket || is_doubtful(v, p)) {
@@ -371,7 +371,7 @@ static void add_doubtful(struct parts *t, const char *p, const char *end)
 	buf_add(t->code, p, (size_t)(end - p));
 }
 
-static void take_apart(struct parts *t, const struct view *v)
+static void take_apart(struct parts *t, const struct scan_view *v)
 {
 	const char *p = v->text, *joined = NULL; // up to here nothing stands behind the last literal
 	for (unsigned next = 0; p < v->end;) {
@@ -440,7 +440,7 @@ static bool code_says(const struct buf *code)
 }
 
 // Pieces in the literals of macros, where macros can come into an asm statement
-static bool macros_hint(const struct view *v)
+static bool macros_hint(const struct scan_view *v)
 {
 	for (const char *p = v->text; (p = memmem(p, (size_t)(v->end - p), "define", 6)); p++) {
 		const char *eol = memchr(p, '\n', (size_t)(v->end - p));
@@ -455,7 +455,7 @@ static bool macros_hint(const struct view *v)
 	return false;
 }
 
-void scan_asm(struct scan *s, const char *raw, size_t len, const struct view *v, bool pastes)
+void scan_asm(struct scan *s, const char *raw, size_t len, const struct scan_view *v, bool pastes)
 {
 	uint32_t raw_facts = look_at(raw, raw + len, pastes);
 	AUTO_FREE char *joined = join_literals(raw, raw + len, &len);

@@ -90,15 +90,15 @@ void scan_code(struct code_facts *f, const char *text, size_t len);
 void scan_code_release(struct code_facts *f);
 
 // scan_view.c: what the preprocessor can see of a text.
-struct view {
+struct scan_view {
 	const char *text, *end; // without splices
 	const struct code_span *doubts;
 	unsigned n_doubts;
 	bool understood; // the includes that name macros are found already
 };
 struct map;
-bool scan_view(struct scan *s, const struct view *v, struct map *seen); // does it paste (##) or stringize (#)?
-static inline bool is_doubtful(const struct view *v, const char *p)
+bool scan_view(struct scan *s, const struct scan_view *v, struct map *seen); // does it paste (##) or stringize (#)?
+static inline bool is_doubtful(const struct scan_view *v, const char *p)
 {
 	size_t at = (size_t)(p - v->text);
 	unsigned low = 0, high = v->n_doubts; // spans before low end before p
@@ -118,8 +118,8 @@ void scan_add_include(struct scan *s, struct map *seen, const char *name, size_t
 
 // scan_asm.c: what the text may tell an assembler to read. `pastes`: the view has ## or a stringizing #. `raw` is the text with
 // its comments: an assembler source may have comments of another kind. Neither has splices.
-void scan_asm(struct scan *s, const char *raw, size_t len, const struct view *v, bool pastes);
+void scan_asm(struct scan *s, const char *raw, size_t len, const struct scan_view *v, bool pastes);
 // The asm whose word stands from w to p. Returns where it ends.
-const char *scan_asm_statement(struct scan *s, const struct view *v, const char *w, const char *p);
+const char *scan_asm_statement(struct scan *s, const struct scan_view *v, const char *w, const char *p);
 
 #endif

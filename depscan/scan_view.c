@@ -7,7 +7,7 @@ enum { LINE_LIMIT = 1024 };
 
 struct reader {
 	struct scan *s;
-	const struct view *v;
+	const struct scan_view *v;
 	uint32_t *facts;           // where they are noted: s->facts, or s->quoted within a string literal
 	struct map *seen;          // includes by flags and name
 	const char *text, *end;    // of the view
@@ -586,7 +586,7 @@ static const char *at_mark(struct reader *r, const char *p)
 	}
 }
 
-bool scan_view(struct scan *s, const struct view *v, struct map *seen)
+bool scan_view(struct scan *s, const struct scan_view *v, struct map *seen)
 {
 	struct reader r = {
 		.s = s, .v = v, .seen = seen, .facts = &s->facts, .text = v->text, .end = v->end, .asm_end = v->text};

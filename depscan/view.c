@@ -263,12 +263,12 @@ static struct digest question_key(const struct view_query *q, const char *const 
 // ---- observing ------------------------------------------------------------------------------------------------------
 
 // A directory for one observed compile: "w" to work in, "t" for temporary files, the source and the output beside them.
-struct scratch {
+struct view_scratch {
 	char *dir, *work, *source, *output;
 	int work_fd;
 };
 
-static void scratch_release(struct scratch *s)
+static void scratch_release(struct view_scratch *s)
 {
 	mem_close_cleanup(&s->work_fd);
 	if (s->dir)
@@ -279,7 +279,7 @@ static void scratch_release(struct scratch *s)
 	free(s->output);
 }
 
-static int scratch_make(struct scratch *s, const char *parent, const struct cmdline *l, struct err *err)
+static int scratch_make(struct view_scratch *s, const char *parent, const struct cmdline *l, struct err *err)
 {
 	// A declaration, since an empty text is an error for some.
 	static const char text[] = "extern int coffer_looks;\n";
@@ -305,7 +305,7 @@ static int scratch_make(struct scratch *s, const char *parent, const struct cmdl
 	return file_write_atomic(AT_FDCWD, s->source, is_assembler ? "\n" : text, n, 0600, err);
 }
 
-static const char *const *environment(struct arena *a, const struct view_query *q, const struct scratch *s, bool by_cwd)
+static const char *const *environment(struct arena *a, const struct view_query *q, const struct view_scratch *s, bool by_cwd)
 {
 	const char *const *from = env_for_probe(a, q->env);
 	size_t n = 0, k = 0;
@@ -324,7 +324,7 @@ static const char *const *environment(struct arena *a, const struct view_query *
 
 // Not part of any toolchain. The kernel's own files tell of the process itself and of the machine (-march=native is in the
 // key); devices hold nothing.
-static bool is_beside(const struct scratch *s, const struct look *look)
+static bool is_beside(const struct view_scratch *s, const struct look *look)
 {
 	static const char *const beside[] = {"/proc", "/dev", "/sys"};
 	for (size_t i = 0; i < COUNT_OF(beside); i++)
@@ -343,8 +343,8 @@ static bool contradicts(const struct look *look, int link, int target)
 }
 
 // 1 the looks are in `f`; 0 something changed meanwhile; -1 they are not to be had.
-static int take_looks(struct views *vs, const struct observe *o, const struct scratch *s, struct findings *f, bool *by_cwd,
-		      struct err *err)
+static int take_looks(struct views *vs, const struct observe *o, const struct view_scratch *s, struct findings *f,
+		      bool *by_cwd, struct err *err)
 {
 	for (unsigned i = 0; i < o->n_looks; i++) {
 		const struct look *l = &o->looks[i];
@@ -374,7 +374,7 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 			bool *by_cwd, struct findings *f, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	__attribute__((cleanup(scratch_release))) struct scratch s = {.work_fd = -1};
+	__attribute__((cleanup(scratch_release))) struct view_scratch s = {.work_fd = -1};
 	if (scratch_make(&s, vs->scratch, q->line, err) < 0)
 		return -1;
 	const char **argv = arena_alloc(&a, (n_arguments + 8) * sizeof *argv);

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job_output outputs[OUTPUTS];
 	for (int i = 0; i < OUTPUTS; i++)
 		outputs[i] = (struct job_output){.name = "x", .sink = {count, &bytes[i]}};
-	struct job job = {.outputs = outputs, .n_outputs = OUTPUTS, .out = {count, &out}, .errs = {count, &errs}};
+	struct runtime_job job = {.outputs = outputs, .n_outputs = OUTPUTS, .out = {count, &out}, .errs = {count, &errs}};
 	struct job_result result = {.exit_status = -1};
 	struct reply reply = {.job = &job, .limits = &limits, .result = &result};
 	struct err err = ERR_INIT;

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < tenants_count(t); i++)
 		check_tenant(tenants_at(t, i));
 	static const char *const names[] = {"URI:coffer://worker/w1", "DNS:a"};
-	struct identity nobody = {0}, somebody = {.common_name = "a", .names = names, .n_names = 2};
+	struct caller_identity nobody = {0}, somebody = {.common_name = "a", .names = names, .n_names = 2};
 	if (tenants_choose(t, &nobody, "", NULL) || tenants_is_worker(t, &nobody, "w1"))
 		abort();
 	if (tenants_is_worker(t, &somebody, "w1") && tenants_choose(t, &somebody, "", NULL))

@@ -57,7 +57,7 @@ static ssize_t feed_write(struct transport *t, const void *p, size_t n, struct e
 	return (ssize_t)n;
 }
 
-static void feed_describe(struct transport *t, struct identity *id)
+static void feed_describe(struct transport *t, struct peer_identity *id)
 {
 	(void)t;
 	id->peer.subject = "";

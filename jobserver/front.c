@@ -34,7 +34,7 @@ struct run {
 	unsigned limit;
 	struct tool tool;
 	enum transport transport;
-	struct place place;
+	struct build_place place;
 	struct server *server;
 	struct progress progress;
 	struct timespec started;

@@ -64,11 +64,11 @@ static void sweep(const char *path)
 		closedir(d);
 }
 
-int place_make(struct place *p, struct err *err)
+int place_make(struct build_place *p, struct err *err)
 {
 	const char *base = base_dir();
 	sweep(base);
-	*p = (struct place)PLACE_INIT;
+	*p = (struct build_place)PLACE_INIT;
 	char dir[sizeof p->dir], lock[sizeof dir + 8];
 	snprintf(dir, sizeof dir, "%s/%sXXXXXX", base, prefix);
 	if (!mkdtemp(dir))
@@ -90,7 +90,7 @@ int place_make(struct place *p, struct err *err)
 	return 0;
 }
 
-void place_remove(struct place *p)
+void place_remove(struct build_place *p)
 {
 	if (!p->dir[0])
 		return;
@@ -99,5 +99,5 @@ void place_remove(struct place *p)
 		empty(dir);
 	rmdir(p->dir);
 	mem_close_cleanup(&p->lock);
-	*p = (struct place)PLACE_INIT;
+	*p = (struct build_place)PLACE_INIT;
 }

@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-struct place {
+struct build_place {
 	char dir[80]; // "": none
 	int lock;
 };
@@ -16,7 +16,7 @@ struct place {
 		"", -1 \
 	}
 
-int place_make(struct place *p, struct err *err);
-void place_remove(struct place *p); // the directory must hold nothing but what this made
+int place_make(struct build_place *p, struct err *err);
+void place_remove(struct build_place *p); // the directory must hold nothing but what this made
 
 #endif

@@ -45,7 +45,7 @@ static int tool_end(int *fd)
 	return n;
 }
 
-static int open_pipes(struct pool *p, struct err *err)
+static int open_pipes(struct token_pool *p, struct err *err)
 {
 	int in[2], back[2];
 	if (pipe2(in, O_CLOEXEC) < 0)
@@ -68,7 +68,7 @@ static int open_pipes(struct pool *p, struct err *err)
 	return 0;
 }
 
-static int open_fifo(struct pool *p, const char *dir, struct err *err)
+static int open_fifo(struct token_pool *p, const char *dir, struct err *err)
 {
 	AUTO_FREE char *path = mem_printf("%s/fifo", dir);
 	if (snprintf(p->auth, sizeof p->auth, "fifo:%s", path) >= (int)sizeof p->auth)
@@ -84,9 +84,9 @@ static int open_fifo(struct pool *p, const char *dir, struct err *err)
 	return 0;
 }
 
-int pool_open(struct pool *p, enum pool_kind kind, const char *dir, struct err *err)
+int pool_open(struct token_pool *p, enum pool_kind kind, const char *dir, struct err *err)
 {
-	*p = (struct pool)POOL_INIT;
+	*p = (struct token_pool)POOL_INIT;
 	p->kind = kind;
 	int rc = kind == POOL_PIPES ? open_pipes(p, err) : kind == POOL_FIFO ? open_fifo(p, dir, err) : 0;
 	if (rc < 0)
@@ -94,7 +94,7 @@ int pool_open(struct pool *p, enum pool_kind kind, const char *dir, struct err *
 	return rc;
 }
 
-void pool_close(struct pool *p)
+void pool_close(struct token_pool *p)
 {
 	if (p->unread_fd == p->put_fd)
 		p->unread_fd = -1;
@@ -104,10 +104,10 @@ void pool_close(struct pool *p)
 	if (p->fifo)
 		unlink(p->fifo);
 	free(p->fifo);
-	*p = (struct pool)POOL_INIT;
+	*p = (struct token_pool)POOL_INIT;
 }
 
-void pool_inherit(const struct pool *p)
+void pool_inherit(const struct token_pool *p)
 {
 	if (p->tool_r >= 0)
 		fcntl(p->tool_r, F_SETFD, 0);
@@ -115,24 +115,24 @@ void pool_inherit(const struct pool *p)
 		fcntl(p->tool_w, F_SETFD, 0);
 }
 
-bool pool_put(struct pool *p)
+bool pool_put(struct token_pool *p)
 {
 	return p->put_fd >= 0 && write(p->put_fd, "+", 1) == 1;
 }
 
-bool pool_take(struct pool *p)
+bool pool_take(struct token_pool *p)
 {
 	char token;
 	return p->unread_fd >= 0 && read(p->unread_fd, &token, 1) == 1;
 }
 
-unsigned pool_unread(const struct pool *p)
+unsigned pool_unread(const struct token_pool *p)
 {
 	int n = 0;
 	return p->unread_fd >= 0 && ioctl(p->unread_fd, FIONREAD, &n) == 0 && n > 0 ? (unsigned)n : 0;
 }
 
-unsigned pool_back(struct pool *p)
+unsigned pool_back(struct token_pool *p)
 {
 	char tokens[4096];
 	unsigned sum = 0;

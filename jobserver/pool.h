@@ -15,7 +15,7 @@
 
 enum pool_kind { POOL_NONE, POOL_PIPES, POOL_FIFO };
 
-struct pool {
+struct token_pool {
 	enum pool_kind kind;
 	int put_fd;         // tokens go in here
 	int unread_fd;      // and can be taken back here
@@ -30,13 +30,13 @@ struct pool {
 	}
 
 // `dir` is a private directory for the fifo; pool_close() removes the fifo, not the directory.
-int pool_open(struct pool *p, enum pool_kind kind, const char *dir, struct err *err);
-void pool_close(struct pool *p);
-void pool_inherit(const struct pool *p); // in the child, before exec: lets the tool's ends through
-bool pool_put(struct pool *p);           // one token in; false: it did not fit
-bool pool_take(struct pool *p);          // one unread token out; false: somebody was faster
-unsigned pool_unread(const struct pool *p);
-unsigned pool_back(struct pool *p); // POOL_PIPES: reads what came back, returns how many
+int pool_open(struct token_pool *p, enum pool_kind kind, const char *dir, struct err *err);
+void pool_close(struct token_pool *p);
+void pool_inherit(const struct token_pool *p); // in the child, before exec: lets the tool's ends through
+bool pool_put(struct token_pool *p);           // one token in; false: it did not fit
+bool pool_take(struct token_pool *p);          // one unread token out; false: somebody was faster
+unsigned pool_unread(const struct token_pool *p);
+unsigned pool_back(struct token_pool *p); // POOL_PIPES: reads what came back, returns how many
 
 // A description of its own of a pipe we have or that `path` names, non-blocking; -1 with errno (ENXIO if it is none).
 int pool_reopen_fd(int fd, int how);

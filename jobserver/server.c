@@ -33,23 +33,23 @@ enum {
 	LOOK_LATER_MS = 10000, // nothing was wrong
 };
 
-struct conn {
+struct launcher_conn {
 	struct loop_source sock, proc; // proc: a gate's process; fd -1: none
 	struct server *server;
 	pid_t pid;
 	struct client client;
-	struct conn *prev, *next;
+	struct launcher_conn *prev, *next;
 };
 
 struct server {
 	struct server_options o;
-	struct pool pool;
+	struct token_pool pool;
 	struct clients clients;
 	struct clients_io io;
 	struct loop *loop;
 	struct loop_source listener, back, fifo, parent, signals; // fd -1: none
 	struct sockaddr_un addr;
-	struct conn *conns, *dead;
+	struct launcher_conn *conns, *dead;
 	unsigned n_conns, most_conns;
 	struct rlimit old_files;
 	sigset_t old_mask;
@@ -80,7 +80,7 @@ static void source_close(struct server *s, struct loop_source *src)
 	close(TAKE_FD(src->fd));
 }
 
-static void conn_free(struct server *s, struct conn *c)
+static void conn_free(struct server *s, struct launcher_conn *c)
 {
 	source_close(s, &c->sock);
 	source_close(s, &c->proc);
@@ -97,15 +97,15 @@ static void conn_free(struct server *s, struct conn *c)
 	watch(s, &s->listener, true);
 }
 
-static void conn_end(struct server *s, struct conn *c)
+static void conn_end(struct server *s, struct launcher_conn *c)
 {
 	client_end(&s->clients, &c->client, &s->io);
 	conn_free(s, c);
 }
 
-static struct conn *conn_of(struct client *c)
+static struct launcher_conn *conn_of(struct client *c)
 {
-	return CONTAINER_OF(c, struct conn, client);
+	return CONTAINER_OF(c, struct launcher_conn, client);
 }
 
 // ---- what the clients need from us ----
@@ -125,7 +125,7 @@ static bool io_take(void *ctx)
 	return pool_take(&((struct server *)ctx)->pool);
 }
 
-static void say(const struct conn *c, const void *p, size_t n)
+static void say(const struct launcher_conn *c, const void *p, size_t n)
 {
 	// A few bytes on a fresh connection always fit; if the peer is gone, its end is the next event.
 	if (c->sock.fd >= 0)
@@ -140,20 +140,20 @@ static void io_go(void *ctx, struct client *client)
 
 static void on_process_end(struct loop_source *src, uint32_t events)
 {
-	struct conn *c = CONTAINER_OF(src, struct conn, proc);
+	struct launcher_conn *c = CONTAINER_OF(src, struct launcher_conn, proc);
 	(void)events;
 	conn_end(c->server, c);
 }
 
 // A gate's slot lasts as long as its process: the connection cannot tell, since a background process that the command
 // leaves behind would keep it open, and the command itself closes it by exec.
-static void follow_process(struct server *s, struct conn *c)
+static void follow_process(struct server *s, struct launcher_conn *c)
 {
 	c->proc = (struct loop_source){.fd = (int)syscall(SYS_pidfd_open, c->pid, 0), .ready = on_process_end};
 	watch(s, &c->proc, true);
 }
 
-static void answer_query(struct server *s, const struct conn *c)
+static void answer_query(struct server *s, const struct launcher_conn *c)
 {
 	struct server_status st = server_status(s);
 	char text[160];
@@ -165,7 +165,7 @@ static void answer_query(struct server *s, const struct conn *c)
 static void io_greet(void *ctx, struct client *client, enum lease_role role, const uint8_t hello[LEASE_HELLO_SIZE])
 {
 	struct server *s = ctx;
-	struct conn *c = conn_of(client);
+	struct launcher_conn *c = conn_of(client);
 	if (role == LEASE_GATE)
 		follow_process(s, c);
 	say(c, hello, LEASE_HELLO_SIZE);
@@ -183,7 +183,7 @@ static void io_greet(void *ctx, struct client *client, enum lease_role role, con
 
 static void on_conn(struct loop_source *src, uint32_t events)
 {
-	struct conn *c = CONTAINER_OF(src, struct conn, sock);
+	struct launcher_conn *c = CONTAINER_OF(src, struct launcher_conn, sock);
 	struct server *s = c->server;
 	uint8_t bytes[64];
 	(void)events;
@@ -207,7 +207,7 @@ static void accept_one(struct server *s, int fd)
 		close(fd);
 		return;
 	}
-	struct conn *c = mem_alloc(sizeof *c);
+	struct launcher_conn *c = mem_alloc(sizeof *c);
 	client_init(&c->client);
 	c->pid = peer.pid;
 	c->server = s;
@@ -338,7 +338,7 @@ static unsigned missing_tokens(struct server *s)
 	long missing = (long)s->clients.books.out + s->clients.books.implicit - (long)unread;
 	if (tree_read(&t, s->tool)) {
 		missing -= tree_slots(&t);
-		for (const struct conn *c = s->conns; c; c = c->next)
+		for (const struct launcher_conn *c = s->conns; c; c = c->next)
 			missing -= c->client.state == CLIENT_REMOTE && !tree_is_below(&t, c->pid);
 	} else {
 		missing = 0;
@@ -385,7 +385,7 @@ static void settle(struct server *s, bool active)
 	// A fifo is readable whenever a token is idle: look only while somebody needs it.
 	watch(s, &s->fifo, s->clients.books.held || books_room(&s->clients.books) < 0);
 	while (s->dead) {
-		struct conn *c = s->dead;
+		struct launcher_conn *c = s->dead;
 		s->dead = c->next;
 		free(c);
 	}
@@ -497,7 +497,7 @@ struct server *server_open(const struct server_options *o, struct err *err)
 	struct server *s = mem_alloc(sizeof *s);
 	s->o = *o;
 	s->listener.fd = s->signals.fd = s->back.fd = s->fifo.fd = s->parent.fd = -1;
-	s->pool = (struct pool)POOL_INIT;
+	s->pool = (struct token_pool)POOL_INIT;
 	sigprocmask(SIG_BLOCK, NULL, &s->old_mask);
 	sigaction(SIGPIPE, NULL, &s->old_pipe);
 	// In a foreign jobserver the one slot that we were started with is the beginning.
@@ -538,7 +538,7 @@ void server_close(struct server *s)
 	while (s->conns)
 		conn_free(s, s->conns);
 	while (s->dead) {
-		struct conn *c = s->dead;
+		struct launcher_conn *c = s->dead;
 		s->dead = c->next;
 		free(c);
 	}

@@ -16,8 +16,8 @@ struct conn;
 // What a connection's calls and channel share with it, and what outlives it.
 struct link {
 	atomic_int refs;
-	struct identity identity; // complete before anybody else sees it
-	atomic_size_t bytes;      // received and in memory
+	struct peer_identity identity; // complete before anybody else sees it
+	atomic_size_t bytes;           // received and in memory
 	size_t max_bytes;
 	atomic_uint accepted; // encodings that the peer has said it takes
 	struct owner owner;   // server; under the lock of the shares

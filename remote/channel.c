@@ -93,7 +93,7 @@ const struct rpc_peer *rpc_channel_peer(const struct rpc_channel *ch)
 
 // ---- beginning ----------------------------------------------------------------------------------------------------------
 
-struct start {
+struct channel_start {
 	struct rpc_channel *channel;
 	struct transport *transport;
 	const char *address;
@@ -101,7 +101,7 @@ struct start {
 
 static void start_conn(void *arg)
 {
-	struct start *s = arg;
+	struct channel_start *s = arg;
 	struct rpc_channel *ch = s->channel;
 	struct conn *c = conn_new(ch->loop, s->transport, &ch->limits, false);
 	atomic_fetch_add(&ch->refs, 1);
@@ -117,7 +117,7 @@ struct rpc_channel *channel_new(struct loop *loop, struct transport *t, const st
 				const char *address)
 {
 	struct rpc_channel *ch = mem_alloc(sizeof *ch);
-	struct start start = {ch, t, address};
+	struct channel_start start = {ch, t, address};
 	atomic_init(&ch->handles, 1);
 	atomic_init(&ch->refs, 1);
 	atomic_init(&ch->is_usable, false);

@@ -15,14 +15,14 @@
 
 // ---- growing within a limit -----------------------------------------------------------------------------------------
 
-struct input {
+struct codec_input {
 	const char *p;
 	size_t n;
 };
 // Decodes a part of `in` into at most `cap` bytes: 1 at the end of the frame, 0, or -1.
-typedef int (*step_fn)(void *context, struct input *in, char *to, size_t cap, size_t *got, struct err *err);
+typedef int (*step_fn)(void *context, struct codec_input *in, char *to, size_t cap, size_t *got, struct err *err);
 
-static int expand(step_fn step, void *context, struct input in, struct buf *out, struct err *err)
+static int expand(step_fn step, void *context, struct codec_input in, struct buf *out, struct err *err)
 {
 	size_t piece = in.n < 1024 ? 4096 : 65536;
 	for (;;) {
@@ -54,7 +54,7 @@ static size_t zstd_shrink(const void *p, size_t len, char *out, size_t cap)
 	return ZSTD_isError(n) ? 0 : n;
 }
 
-static int zstd_step(void *context, struct input *in, char *to, size_t cap, size_t *got, struct err *err)
+static int zstd_step(void *context, struct codec_input *in, char *to, size_t cap, size_t *got, struct err *err)
 {
 	ZSTD_inBuffer i = {in->p, in->n, 0};
 	ZSTD_outBuffer o = {to, cap, 0};
@@ -71,7 +71,7 @@ static int zstd_expand(const void *p, size_t len, struct buf *out, struct err *e
 {
 	ZSTD_DCtx *d = zstd_take_unpacker();
 	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
-	int rc = expand(zstd_step, d, (struct input){p, len}, out, err);
+	int rc = expand(zstd_step, d, (struct codec_input){p, len}, out, err);
 	zstd_give_unpacker(d);
 	return rc;
 }
@@ -96,7 +96,7 @@ static size_t gzip_shrink(const void *p, size_t len, char *out, size_t cap)
 	return n;
 }
 
-static int gzip_step(void *context, struct input *in, char *to, size_t cap, size_t *got, struct err *err)
+static int gzip_step(void *context, struct codec_input *in, char *to, size_t cap, size_t *got, struct err *err)
 {
 	z_stream *z = context;
 	z->next_in = (Bytef *)(uintptr_t)in->p;
@@ -118,7 +118,7 @@ static int gzip_expand(const void *p, size_t len, struct buf *out, struct err *e
 	z_stream z = {0};
 	if (inflateInit2(&z, GZIP_WINDOW) != Z_OK)
 		abort();
-	int rc = expand(gzip_step, &z, (struct input){p, len}, out, err);
+	int rc = expand(gzip_step, &z, (struct codec_input){p, len}, out, err);
 	inflateEnd(&z);
 	return rc;
 }

@@ -18,7 +18,7 @@ struct idler {
 	void *item;
 };
 
-struct pool {
+struct thread_pool {
 	void (*work)(void *item);
 	pthread_attr_t attr;
 	pthread_mutex_t lock;
@@ -28,7 +28,7 @@ struct pool {
 	bool stopping;
 };
 
-static void forget_idler(struct pool *p, const struct idler *me)
+static void forget_idler(struct thread_pool *p, const struct idler *me)
 {
 	struct idler **at = &p->idle;
 	while (*at != me)
@@ -37,7 +37,7 @@ static void forget_idler(struct pool *p, const struct idler *me)
 }
 
 // The next item, or NULL when there was none for too long. Under the lock.
-static void *wait_for_item(struct pool *p)
+static void *wait_for_item(struct thread_pool *p)
 {
 	struct idler me = {.next = p->idle};
 	int64_t until = clock_ms() + IDLE_MS;
@@ -56,14 +56,14 @@ static void *wait_for_item(struct pool *p)
 }
 
 struct first {
-	struct pool *pool;
+	struct thread_pool *pool;
 	void *item;
 };
 
 static void *pool_main(void *arg)
 {
 	struct first first = *(struct first *)arg;
-	struct pool *p = first.pool;
+	struct thread_pool *p = first.pool;
 	free(arg);
 	for (void *item = first.item; item;) {
 		p->work(item);
@@ -78,7 +78,7 @@ static void *pool_main(void *arg)
 	return NULL;
 }
 
-static int start_thread(struct pool *p, void *item)
+static int start_thread(struct thread_pool *p, void *item)
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -93,7 +93,7 @@ static int start_thread(struct pool *p, void *item)
 	return rc ? -1 : 0;
 }
 
-int pool_give(struct pool *p, void *item)
+int pool_give(struct thread_pool *p, void *item)
 {
 	int rc = 0;
 	pthread_mutex_lock(&p->lock);
@@ -109,9 +109,9 @@ int pool_give(struct pool *p, void *item)
 	return rc;
 }
 
-struct pool *pool_new(void (*work)(void *item), size_t stack_bytes)
+struct thread_pool *pool_new(void (*work)(void *item), size_t stack_bytes)
 {
-	struct pool *p = mem_alloc(sizeof *p);
+	struct thread_pool *p = mem_alloc(sizeof *p);
 	p->work = work;
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->gone);
@@ -122,7 +122,7 @@ struct pool *pool_new(void (*work)(void *item), size_t stack_bytes)
 	return p;
 }
 
-void pool_free(struct pool *p)
+void pool_free(struct thread_pool *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;

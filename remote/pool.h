@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-struct pool;
+struct thread_pool;
 
 // Each item is worked on in a thread with that much stack and all signals blocked.
-struct pool *pool_new(void (*work)(void *item), size_t stack_bytes);
-int pool_give(struct pool *p, void *item); // -1: the system gives us no more threads
-void pool_free(struct pool *p);            // waits until all have ended
+struct thread_pool *pool_new(void (*work)(void *item), size_t stack_bytes);
+int pool_give(struct thread_pool *p, void *item); // -1: the system gives us no more threads
+void pool_free(struct thread_pool *p);            // waits until all have ended
 
 #endif

@@ -29,7 +29,7 @@ struct rpc_server {
 	struct loop *loop;
 	struct rpc_server_config config;
 	struct rpc_limits limits;
-	struct pool *pool;
+	struct thread_pool *pool;
 	int (*begin)(
 		struct rpc_call *call); // on a thread; tests that have none put their own here. -1: there is none to be had
 	struct health health;

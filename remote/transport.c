@@ -41,7 +41,7 @@ static ssize_t plain_write(struct transport *t, const void *p, size_t n, struct 
 	return outcome(sent, "write", err);
 }
 
-static void plain_describe(struct transport *t, struct identity *id)
+static void plain_describe(struct transport *t, struct peer_identity *id)
 {
 	(void)t;
 	id->peer.subject = "";

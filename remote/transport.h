@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 // What is known about the other side; the strings are in the arena. Outlives the connection (it is shared by its calls).
-struct identity {
+struct peer_identity {
 	struct rpc_peer peer;
 	struct arena arena;
 };
@@ -20,8 +20,8 @@ struct transport_ops {
 	// Bytes, 0: not now, -1: failed, or the end of the stream (err is ERR_NONE then).
 	ssize_t (*read)(struct transport *t, void *p, size_t n, struct err *err);
 	ssize_t (*write)(struct transport *t, const void *p, size_t n, struct err *err);
-	void (*describe)(struct transport *t, struct identity *id); // after the handshake
-	void (*free)(struct transport *t);                          // says goodbye if it can, and closes the descriptor
+	void (*describe)(struct transport *t, struct peer_identity *id); // after the handshake
+	void (*free)(struct transport *t);                               // says goodbye if it can, and closes the descriptor
 };
 struct transport {
 	const struct transport_ops *ops;

@@ -6,7 +6,7 @@
 #include "scheduler/service.h"
 
 struct caller {
-	struct identity identity; // points into what follows and into the call
+	struct caller_identity identity; // points into what follows and into the call
 	struct token_user user;
 	const char *claims[TOKEN_USER_VALUES];
 	char worker[TOKEN_NAME_MAX + 1]; // by a worker's token; "" without

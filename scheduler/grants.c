@@ -21,43 +21,43 @@ struct account {
 	uint64_t slots, wanted, wanting, clients;
 	uint64_t claimed;     // of all uses; too much while claims have ended and were not counted again
 	int64_t recounted_ms; //
-	struct use *uses;
+	struct grant_use *uses;
 	struct window asked, walked;
 };
 
 // A worker's; as long as somebody has slots there.
-struct place {
+struct grant_place {
 	char *name;
 	uint64_t slots, tenants;
-	struct use *uses;
+	struct grant_use *uses;
 };
 
 // What a tenant has at a worker.
-struct use {
+struct grant_use {
 	struct account *account;
-	struct place *place;
+	struct grant_place *place;
 	uint32_t slots, clients;
 	uint32_t own;               // of the client that asks, until now
 	uint32_t claim, next_claim; // what good tokens say at most; and those that are younger than the first of these
 	int64_t claim_ends_ms, next_ends_ms;
-	struct use *next_of_account, **link_of_account;
-	struct use *next_of_place, **link_of_place;
+	struct grant_use *next_of_account, **link_of_account;
+	struct grant_use *next_of_place, **link_of_place;
 };
 
 struct lease_pick {
-	struct use *use;
+	struct grant_use *use;
 	uint32_t slots;
 };
 
 // A route that was given.
-struct lease {
+struct grant_lease {
 	struct account *account;
 	char *key;
 	uint32_t wanted, slots;
 	struct lease_pick *picks;
 	size_t n_picks;
 	int64_t ends_ms;
-	struct lease *next, **link; // in the order in which they end
+	struct grant_lease *next, **link; // in the order in which they end
 };
 
 struct grants {
@@ -65,10 +65,10 @@ struct grants {
 	struct map accounts; // by tenant
 	struct map places;   // by worker
 	struct map uses;     // by account and place
-	struct lease *first, **last;
+	struct grant_lease *first, **last;
 	unsigned max_questions;
-	struct account *asking; // of the question that has begun
-	struct lease *old;      // and its route until now, out of the sums
+	struct account *asking;  // of the question that has begun
+	struct grant_lease *old; // and its route until now, out of the sums
 };
 
 // ---- accounts, places, uses -----------------------------------------------------------------------------------------
@@ -86,24 +86,24 @@ static struct account *account_of(struct grants *g, const char *tenant)
 
 struct use_key {
 	const struct account *account;
-	const struct place *place;
+	const struct grant_place *place;
 };
 
-static struct use *find_use(const struct grants *g, const struct account *a, const struct place *p)
+static struct grant_use *find_use(const struct grants *g, const struct account *a, const struct grant_place *p)
 {
 	const struct use_key key = {a, p};
 	return p ? map_get(&g->uses, &key, sizeof key) : NULL;
 }
 
-static struct use *use_of(struct grants *g, struct account *a, const char *worker)
+static struct grant_use *use_of(struct grants *g, struct account *a, const char *worker)
 {
-	struct place *p = map_gets(&g->places, worker);
+	struct grant_place *p = map_gets(&g->places, worker);
 	if (!p) {
 		p = mem_alloc(sizeof *p);
 		p->name = mem_strdup(worker);
 		map_puts(&g->places, worker, p);
 	}
-	struct use *u = find_use(g, a, p);
+	struct grant_use *u = find_use(g, a, p);
 	if (u)
 		return u;
 	const struct use_key key = {a, p};
@@ -124,7 +124,7 @@ static struct use *use_of(struct grants *g, struct account *a, const char *worke
 	return u;
 }
 
-static void set_claim(struct use *u, uint32_t claim, int64_t ends_ms)
+static void set_claim(struct grant_use *u, uint32_t claim, int64_t ends_ms)
 {
 	u->account->claimed += claim;
 	u->account->claimed -= u->claim;
@@ -133,7 +133,7 @@ static void set_claim(struct use *u, uint32_t claim, int64_t ends_ms)
 }
 
 // What tokens that are good now claim.
-static uint32_t claim_now(struct use *u, int64_t now_ms)
+static uint32_t claim_now(struct grant_use *u, int64_t now_ms)
 {
 	if (u->claim && u->claim_ends_ms <= now_ms) {
 		bool has_next = u->next_claim && u->next_ends_ms > now_ms;
@@ -143,7 +143,7 @@ static uint32_t claim_now(struct use *u, int64_t now_ms)
 	return u->claim;
 }
 
-static void add_claim(struct use *u, uint32_t claim, int64_t ends_ms, int64_t now_ms)
+static void add_claim(struct grant_use *u, uint32_t claim, int64_t ends_ms, int64_t now_ms)
 {
 	if (claim >= claim_now(u, now_ms)) {
 		set_claim(u, claim, ends_ms);
@@ -154,9 +154,9 @@ static void add_claim(struct use *u, uint32_t claim, int64_t ends_ms, int64_t no
 	u->next_ends_ms = ends_ms;
 }
 
-static void forget_use_if_empty(struct grants *g, struct use *u)
+static void forget_use_if_empty(struct grants *g, struct grant_use *u)
 {
-	struct place *p = u->place;
+	struct grant_place *p = u->place;
 	const struct use_key key = {u->account, p};
 	if (u->slots || u->own || u->claim || u->clients)
 		return;
@@ -181,7 +181,7 @@ static void recount(struct grants *g, struct account *a, int64_t now_ms)
 	if (now_ms - a->recounted_ms < RECOUNT_MS)
 		return;
 	a->recounted_ms = now_ms;
-	for (struct use *u = a->uses, *next; u; u = next) {
+	for (struct grant_use *u = a->uses, *next; u; u = next) {
 		next = u->next_of_account;
 		claim_now(u, now_ms);
 		forget_use_if_empty(g, u);
@@ -190,7 +190,7 @@ static void recount(struct grants *g, struct account *a, int64_t now_ms)
 
 // ---- routes ---------------------------------------------------------------------------------------------------------
 
-static void add_slots(struct use *u, uint32_t slots)
+static void add_slots(struct grant_use *u, uint32_t slots)
 {
 	u->place->tenants += u->slots == 0;
 	u->slots += slots;
@@ -198,7 +198,7 @@ static void add_slots(struct use *u, uint32_t slots)
 	u->clients++;
 }
 
-static void remove_slots(struct use *u, uint32_t slots)
+static void remove_slots(struct grant_use *u, uint32_t slots)
 {
 	u->slots -= slots;
 	u->place->slots -= slots;
@@ -207,7 +207,7 @@ static void remove_slots(struct use *u, uint32_t slots)
 }
 
 // Into the sums of its tenant and its workers, or out of them.
-static void lease_count(struct lease *l)
+static void lease_count(struct grant_lease *l)
 {
 	struct account *a = l->account;
 	a->slots += l->slots;
@@ -218,7 +218,7 @@ static void lease_count(struct lease *l)
 		add_slots(l->picks[i].use, l->picks[i].slots);
 }
 
-static void lease_uncount(struct lease *l)
+static void lease_uncount(struct grant_lease *l)
 {
 	struct account *a = l->account;
 	a->slots -= l->slots;
@@ -230,7 +230,7 @@ static void lease_uncount(struct lease *l)
 }
 
 // Of a lease that is out of the sums.
-static void lease_free(struct grants *g, struct lease *l)
+static void lease_free(struct grants *g, struct grant_lease *l)
 {
 	*l->link = l->next;
 	if (l->next)
@@ -281,7 +281,7 @@ static void account_free(void *p)
 
 static void place_free(void *p)
 {
-	struct place *x = p;
+	struct grant_place *x = p;
 	free(x->name);
 	free(x);
 }
@@ -290,7 +290,7 @@ void grants_free(struct grants *g)
 {
 	if (!g)
 		return;
-	for (struct lease *l = g->first, *next; l; l = next) {
+	for (struct grant_lease *l = g->first, *next; l; l = next) {
 		next = l->next;
 		free(l->picks);
 		free(l->key);
@@ -306,7 +306,7 @@ void grants_free(struct grants *g)
 void grants_expire(struct grants *g, int64_t now_ms)
 {
 	while (g->first && g->first->ends_ms <= now_ms) {
-		struct lease *l = g->first;
+		struct grant_lease *l = g->first;
 		lease_uncount(l);
 		lease_free(g, l);
 	}
@@ -316,7 +316,7 @@ void grants_expire(struct grants *g, int64_t now_ms)
 
 static void end_question(struct grants *g)
 {
-	struct lease *old = g->old;
+	struct grant_lease *old = g->old;
 	g->old = NULL;
 	g->asking = NULL;
 	if (!old)
@@ -332,7 +332,7 @@ void grants_begin(struct grants *g, const char *tenant, const char *client, cons
 	AUTO_FREE char *key = key_of(tenant, client, image);
 	grants_expire(g, now_ms);
 	struct account *a = g->asking = account_of(g, tenant);
-	struct lease *l = g->old = map_gets(&g->leases, key);
+	struct grant_lease *l = g->old = map_gets(&g->leases, key);
 	if (l)
 		lease_uncount(l);
 	for (size_t i = 0; l && i < l->n_picks; i++)
@@ -343,8 +343,8 @@ void grants_begin(struct grants *g, const char *tenant, const char *client, cons
 
 void grants_room(struct grants *g, const char *worker, struct grant_room *room)
 {
-	const struct place *p = map_gets(&g->places, worker);
-	const struct use *u = find_use(g, g->asking, p);
+	const struct grant_place *p = map_gets(&g->places, worker);
+	const struct grant_use *u = find_use(g, g->asking, p);
 	*room = (struct grant_room){.others = p ? p->slots : 0, .tenants = p ? p->tenants : 0};
 	if (!u)
 		return;
@@ -366,7 +366,7 @@ static uint32_t round_up(uint32_t slots)
 
 void grants_put(struct grants *g, const struct grant *grant, int64_t now_ms)
 {
-	struct lease *l = mem_alloc(sizeof *l);
+	struct grant_lease *l = mem_alloc(sizeof *l);
 	struct account *a = account_of(g, grant->tenant);
 	l->key = key_of(grant->tenant, grant->client, grant->image);
 	l->account = a;
@@ -380,7 +380,7 @@ void grants_put(struct grants *g, const struct grant *grant, int64_t now_ms)
 	}
 	lease_count(l);
 	for (size_t i = 0; i < grant->n_picks; i++) {
-		struct use *u = l->picks[i].use;
+		struct grant_use *u = l->picks[i].use;
 		uint32_t claimed = claim_now(u, now_ms), claim = round_up(u->slots);
 		// What is rounded up must not be more than what was claimed: the quota has no room for it.
 		claim = claim <= claimed || u->slots > claimed ? claim : claimed;
@@ -388,7 +388,7 @@ void grants_put(struct grants *g, const struct grant *grant, int64_t now_ms)
 		add_claim(u, grant->picks[i].claim, grant->claims_end_ms, now_ms);
 	}
 	end_question(g);
-	struct lease *same = map_gets(&g->leases, l->key);
+	struct grant_lease *same = map_gets(&g->leases, l->key);
 	if (same) { // put without a question
 		lease_uncount(same);
 		lease_free(g, same);
@@ -419,8 +419,8 @@ bool grants_may_walk(struct grants *g, const char *tenant, int64_t now_ms)
 
 void grants_forget_worker(struct grants *g, const char *worker)
 {
-	struct place *p = map_gets(&g->places, worker);
-	for (struct use *u = p ? p->uses : NULL, *next; u; u = next) {
+	struct grant_place *p = map_gets(&g->places, worker);
+	for (struct grant_use *u = p ? p->uses : NULL, *next; u; u = next) {
 		next = u->next_of_place;
 		set_claim(u, 0, 0);
 		u->next_claim = 0;

@@ -260,7 +260,7 @@ static bool is_same_name(const char *a, const char *b)
 	return strncmp(a, "DNS:", 4) == 0 ? strcasecmp(a, b) == 0 : strcmp(a, b) == 0;
 }
 
-static bool has_certificate_name(const struct identity *caller, const char *wanted)
+static bool has_certificate_name(const struct caller_identity *caller, const char *wanted)
 {
 	if (strncmp(wanted, "CN:", 3) == 0)
 		return caller->common_name && strcmp(wanted + 3, caller->common_name) == 0;
@@ -270,7 +270,7 @@ static bool has_certificate_name(const struct identity *caller, const char *want
 	return false;
 }
 
-static bool is_tenant(const struct tenant *t, const struct identity *caller)
+static bool is_tenant(const struct tenant *t, const struct caller_identity *caller)
 {
 	for (size_t i = 0; i < t->certificates.n; i++)
 		if (has_certificate_name(caller, t->certificates.all[i]))
@@ -282,7 +282,7 @@ static bool is_tenant(const struct tenant *t, const struct identity *caller)
 	return false;
 }
 
-const struct tenant *tenants_choose(const struct tenants *tenants, const struct identity *caller, const char *wanted,
+const struct tenant *tenants_choose(const struct tenants *tenants, const struct caller_identity *caller, const char *wanted,
 				    struct err *err)
 {
 	const struct tenant *found = NULL;
@@ -322,7 +322,7 @@ bool tenant_may_use_worker(const struct tenant *tenant, const char *worker)
 	return !tenant->workers.n || matches(&tenant->workers, worker);
 }
 
-bool tenants_is_tenant(const struct tenants *tenants, const struct identity *caller)
+bool tenants_is_tenant(const struct tenants *tenants, const struct caller_identity *caller)
 {
 	for (size_t i = 0; i < tenants->n; i++)
 		if (is_tenant(&tenants->all[i], caller))
@@ -330,7 +330,7 @@ bool tenants_is_tenant(const struct tenants *tenants, const struct identity *cal
 	return false;
 }
 
-bool tenants_is_worker(const struct tenants *tenants, const struct identity *caller, const char *worker)
+bool tenants_is_worker(const struct tenants *tenants, const struct caller_identity *caller, const char *worker)
 {
 	if (tenants_is_tenant(tenants, caller))
 		return false;

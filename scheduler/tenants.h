@@ -47,7 +47,7 @@ const struct tenant *tenants_at(const struct tenants *tenants, size_t i);
 const struct tenant *tenants_find(const struct tenants *tenants, const char *name); // NULL: there is none
 
 // What is certain about a caller: the names of a certificate that was verified and the claim's values of a token that was.
-struct identity {
+struct caller_identity {
 	const char *common_name; // or NULL
 	const char *const *names;
 	size_t n_names;
@@ -57,14 +57,14 @@ struct identity {
 
 // The tenant `wanted` ("": the only one) of the caller. NULL with ERR_ACCESS, whose text does not tell whether the name
 // exists.
-const struct tenant *tenants_choose(const struct tenants *tenants, const struct identity *caller, const char *wanted,
+const struct tenant *tenants_choose(const struct tenants *tenants, const struct caller_identity *caller, const char *wanted,
 				    struct err *err);
 bool tenant_may_use_image(const struct tenant *tenant, const char *image);
 bool tenant_may_use_worker(const struct tenant *tenant, const char *worker);
 
-bool tenants_is_tenant(const struct tenants *tenants, const struct identity *caller); // of any
+bool tenants_is_tenant(const struct tenants *tenants, const struct caller_identity *caller); // of any
 // By certificate. A caller that is a tenant's never is a worker.
-bool tenants_is_worker(const struct tenants *tenants, const struct identity *caller, const char *worker);
+bool tenants_is_worker(const struct tenants *tenants, const struct caller_identity *caller, const char *worker);
 bool tenants_is_denied(const struct tenants *tenants, const char *worker);
 
 #endif

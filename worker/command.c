@@ -13,7 +13,7 @@ static const char *beside(struct arena *a, const char *output, const char *suffi
 	return arena_printf(a, "%.*s%s", (int)n, output, suffix);
 }
 
-static void add_output(struct command *c, int kind, const char *name)
+static void add_output(struct worker_command *c, int kind, const char *name)
 {
 	c->kinds[c->n_outputs] = kind;
 	c->outputs[c->n_outputs++] = name;
@@ -28,11 +28,11 @@ static const char *seed_word(struct arena *a, const uint8_t source[32])
 	return arena_printf(a, "-frandom-seed=%s", hex);
 }
 
-void command_build(struct command *c, struct arena *a, const Coffer__V1__CompileHeader *h, const struct arguments *found,
-		   const uint8_t source[32])
+void command_build(struct worker_command *c, struct arena *a, const Coffer__V1__CompileHeader *h,
+		   const struct arguments *found, const uint8_t source[32])
 {
 	const char *output = *h->output_name ? h->output_name : found->is_assembler_text ? "x.s" : "x.o";
-	*c = (struct command){.source_name = arena_printf(a, "source%s", h->suffix)};
+	*c = (struct worker_command){.source_name = arena_printf(a, "source%s", h->suffix)};
 	const char **w = c->arguments = arena_alloc(a, (h->n_arguments + OWN_WORDS) * sizeof *w);
 	*w++ = h->compiler;
 	for (size_t i = 0; i < h->n_arguments; i++)

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "worker/header.h"
 
-struct command {
+struct worker_command {
 	const char **arguments;                  // NULL-terminated
 	const char *source_name;                 // below the scratch directory, as all names
 	const char *outputs[HEADER_MAX_OUTPUTS]; // in the order of `kinds`
@@ -14,7 +14,7 @@ struct command {
 };
 
 // The same words for the same key. What is returned lives in the arena and in the header.
-void command_build(struct command *c, struct arena *a, const Coffer__V1__CompileHeader *h, const struct arguments *found,
-		   const uint8_t source[32]);
+void command_build(struct worker_command *c, struct arena *a, const Coffer__V1__CompileHeader *h,
+		   const struct arguments *found, const uint8_t source[32]);
 
 #endif

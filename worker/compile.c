@@ -330,7 +330,7 @@ static int tell_started(struct compile *c)
 	return rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
 }
 
-static int exec_in(struct compile *c, struct runtime_session *session, const struct command *command)
+static int exec_in(struct compile *c, struct runtime_session *session, const struct worker_command *command)
 {
 	struct execution x = {.command = command,
 			      .source = {c->upload.packed.data, c->upload.packed.len},
@@ -369,7 +369,7 @@ static int run(struct compile *c)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct worker_service *s = c->service;
-	struct command command;
+	struct worker_command command;
 	struct pooled_session *session;
 	int rc = -1;
 	command_build(&command, &a, c->header, &c->found, c->upload.digest);

@@ -18,20 +18,20 @@ static int take_output(void *ctx, const void *p, size_t n, struct err *err)
 
 int execution_run(struct execution *x, struct runtime_session *session, struct job_result *result, struct err *err)
 {
-	const struct command *command = x->command;
+	const struct worker_command *command = x->command;
 	struct output_sink sinks[HEADER_MAX_OUTPUTS] = {0};
 	struct job_output outputs[HEADER_MAX_OUTPUTS] = {0};
-	struct job job = {.arguments = command->arguments,
-			  .source_name = command->source_name,
-			  .read = job_read_bytes,
-			  .read_ctx = &x->source,
-			  .is_packed = true,
-			  .limits = {.wall_ms = x->wall_ms},
-			  .out = job_sink_buf(x->out),
-			  .errs = job_sink_buf(x->errs),
-			  .outputs = outputs,
-			  .n_outputs = command->n_outputs,
-			  .cancel = x->cancel};
+	struct runtime_job job = {.arguments = command->arguments,
+				  .source_name = command->source_name,
+				  .read = job_read_bytes,
+				  .read_ctx = &x->source,
+				  .is_packed = true,
+				  .limits = {.wall_ms = x->wall_ms},
+				  .out = job_sink_buf(x->out),
+				  .errs = job_sink_buf(x->errs),
+				  .outputs = outputs,
+				  .n_outputs = command->n_outputs,
+				  .cancel = x->cancel};
 	for (size_t i = 0; i < command->n_outputs; i++) {
 		sinks[i] = (struct output_sink){x->frame, command->kinds[i], false};
 		outputs[i] = (struct job_output){.name = command->outputs[i], .sink = {take_output, &sinks[i]}};

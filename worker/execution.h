@@ -8,7 +8,7 @@
 #include "worker/runtime/runtime.h"
 
 struct execution {
-	const struct command *command;
+	const struct worker_command *command;
 	struct job_bytes source;   // one zstd frame: the agent unpacks it
 	uint32_t wall_ms;          // 0: the session's limit
 	struct job_cancel *cancel; // or NULL

@@ -136,7 +136,7 @@ static int check_row(struct rerun *r)
 
 static int run(struct rerun *r, struct err *err)
 {
-	struct command command;
+	struct worker_command command;
 	struct pooled_session *session;
 	command_build(&command, &r->arena, &r->header, &r->found, r->source.digest);
 	if (sessions_take(r->service->sessions, value(r, AUDIT_tenant), images_session_name(r->header.image), &session,

@@ -6,11 +6,11 @@
 
 int share_name_make(const struct plan *p, struct share_name *name, struct err *err)
 {
-	struct toolchain t = {.local = &p->toolchain,
-			      .compiler = p->compiler,
-			      .view = p->view,
-			      .root = p->reproducible ? p->root : NULL,
-			      .root_real = p->reproducible ? p->root_real : NULL};
+	struct named_toolchain t = {.local = &p->toolchain,
+				    .compiler = p->compiler,
+				    .view = p->view,
+				    .root = p->reproducible ? p->root : NULL,
+				    .root_real = p->reproducible ? p->root_real : NULL};
 	*name = (struct share_name){.scope = setting_text(p->config, SETTING_tenant), .fields = BUF_INIT};
 	if (toolchain_names_find(p->services->toolchain_names, &t, &name->toolchain, err) < 0)
 		return -1;

@@ -22,7 +22,7 @@ enum {
 struct run {
 	struct launch *launch;
 	struct wire_run order;
-	struct stream out, errs;
+	struct output_stream out, errs;
 	int depfiles[2]; // RUN_DEPFILE, RUN_ASM_DEPFILE; -1 if not asked for
 	char **env;
 

@@ -29,7 +29,7 @@ int memory_file(void)
 }
 
 // A terminal that passes every byte on as it is: what a newline becomes is up to the real one.
-static int open_terminal(struct stream *s)
+static int open_terminal(struct output_stream *s)
 {
 	struct winsize size;
 	struct termios mode;
@@ -45,7 +45,7 @@ static int open_terminal(struct stream *s)
 	return tcsetattr(s->child_end, TCSANOW, &mode);
 }
 
-static int open_pipe(struct stream *s)
+static int open_pipe(struct output_stream *s)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC))
@@ -55,7 +55,7 @@ static int open_pipe(struct stream *s)
 	return 0;
 }
 
-int stream_open(struct stream *s, int to, bool is_terminal, bool is_closed, uint64_t max_kept)
+int stream_open(struct output_stream *s, int to, bool is_terminal, bool is_closed, uint64_t max_kept)
 {
 	s->from = s->child_end = -1;
 	s->to = to;
@@ -70,19 +70,19 @@ int stream_open(struct stream *s, int to, bool is_terminal, bool is_closed, uint
 	return is_terminal ? open_terminal(s) : open_pipe(s);
 }
 
-void stream_release(struct stream *s)
+void stream_release(struct output_stream *s)
 {
 	close_fd(&s->from);
 	close_fd(&s->child_end);
 	close_fd(&s->kept);
 }
 
-void stream_started(struct stream *s)
+void stream_started(struct output_stream *s)
 {
 	close_fd(&s->child_end);
 }
 
-struct pollfd stream_wants(const struct stream *s)
+struct pollfd stream_wants(const struct output_stream *s)
 {
 	if (stream_pending(s))
 		return (struct pollfd){.fd = s->to, .events = POLLOUT};
@@ -90,7 +90,7 @@ struct pollfd stream_wants(const struct stream *s)
 }
 
 // The position of the file stays 0, where the daemon begins to read.
-static void keep(struct stream *s, size_t n)
+static void keep(struct output_stream *s, size_t n)
 {
 	if (s->overflow)
 		return;
@@ -100,7 +100,7 @@ static void keep(struct stream *s, size_t n)
 		s->n_kept += n;
 }
 
-static void take_part(struct stream *s)
+static void take_part(struct output_stream *s)
 {
 	ssize_t n = read(s->from, s->part, sizeof s->part);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -114,7 +114,7 @@ static void take_part(struct stream *s)
 	s->have = (size_t)n;
 }
 
-static void give_part(struct stream *s)
+static void give_part(struct output_stream *s)
 {
 	ssize_t n = write(s->to, s->part + s->at, s->have - s->at);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -128,7 +128,7 @@ static void give_part(struct stream *s)
 	s->at = s->have = 0;        // a full disk eats messages; that stops no compiler
 }
 
-void stream_move(struct stream *s)
+void stream_move(struct output_stream *s)
 {
 	if (stream_pending(s))
 		give_part(s);

@@ -14,7 +14,7 @@
 
 enum { STREAM_PART = 4096 };
 
-struct stream {
+struct output_stream {
 	int from;      // what we read: end of a pipe, master of a terminal; -1 if it ended or was never there
 	int child_end; // what the compiler gets; -1: it inherits ours
 	int to;        // our own stdout or stderr
@@ -28,14 +28,14 @@ struct stream {
 int memory_file(void); // close-on-exec, empty; -1 if there is none
 
 // -1 if what the compiler must see can't be had.
-int stream_open(struct stream *s, int to, bool is_terminal, bool is_closed, uint64_t max_kept);
-void stream_release(struct stream *s);
-void stream_started(struct stream *s); // the compiler has its end now: closes ours
-static inline bool stream_pending(const struct stream *s)
+int stream_open(struct output_stream *s, int to, bool is_terminal, bool is_closed, uint64_t max_kept);
+void stream_release(struct output_stream *s);
+void stream_started(struct output_stream *s); // the compiler has its end now: closes ours
+static inline bool stream_pending(const struct output_stream *s)
 {
 	return s->have > s->at;
 }
-struct pollfd stream_wants(const struct stream *s); // fd is -1 if it wants nothing
-void stream_move(struct stream *s);                 // what it wanted can be done
+struct pollfd stream_wants(const struct output_stream *s); // fd is -1 if it wants nothing
+void stream_move(struct output_stream *s);                 // what it wanted can be done
 
 #endif

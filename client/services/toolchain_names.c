@@ -52,7 +52,7 @@ static int add_finding(void *arg, const struct finding *found, const char *below
 	return 0;
 }
 
-static int name(struct naming *n, const struct toolchain *t)
+static int name(struct naming *n, const struct named_toolchain *t)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	size_t count;
@@ -70,7 +70,7 @@ static int name(struct naming *n, const struct toolchain *t)
 	return t->view ? findings_each(view_findings(t->view), t->root, t->root_real, add_finding, n) : 0;
 }
 
-int toolchain_names_find(struct toolchain_names *names, const struct toolchain *t, struct sha256 *out, struct err *err)
+int toolchain_names_find(struct toolchain_names *names, const struct named_toolchain *t, struct sha256 *out, struct err *err)
 {
 	pthread_mutex_lock(&names->lock);
 	const struct sha256 *there = map_get(&names->known, t->local, sizeof *t->local);

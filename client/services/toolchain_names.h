@@ -11,13 +11,14 @@
 struct toolchain_names;
 struct toolchain_names *toolchain_names_new(struct contents *contents);
 
-struct toolchain {
+struct named_toolchain {
 	const struct digest *local; // what it is called here
 	const struct compiler *compiler;
 	const struct view *view;      // or NULL
 	const char *root, *root_real; // the build tree, where what is found below it counts by its place in it; or NULL
 };
 // -1: a file is not, or no longer, what it was when the toolchain was looked at.
-int toolchain_names_find(struct toolchain_names *names, const struct toolchain *t, struct sha256 *name, struct err *err);
+int toolchain_names_find(struct toolchain_names *names, const struct named_toolchain *t, struct sha256 *name,
+			 struct err *err);
 
 #endif

@@ -34,7 +34,7 @@ __attribute__((format(printf, 5, 0))) static void note(struct doctor *d, enum fi
 		if (iscntrl((unsigned char)*p))
 			*p = '?';
 	d->findings = mem_realloc(d->findings, (d->n_findings + 1) * sizeof *d->findings);
-	d->findings[d->n_findings++] = (struct finding){level, check, arena_strdup(&d->arena, text), fix};
+	d->findings[d->n_findings++] = (struct doctor_finding){level, check, arena_strdup(&d->arena, text), fix};
 	d->n_by_level[level]++;
 }
 
@@ -67,7 +67,7 @@ void found_problem(struct doctor *d, const char *check, const char *fix, const c
 static void put_people(const struct doctor *d)
 {
 	for (size_t i = 0; i < d->n_findings; i++) {
-		const struct finding *f = &d->findings[i];
+		const struct doctor_finding *f = &d->findings[i];
 		if (f->level == FINDING_OK) {
 			printf("%sok%s      %s\n", format_style(STYLE_GOOD), format_plain(), f->text);
 			continue;
@@ -82,7 +82,7 @@ static void put_object(const struct doctor *d)
 {
 	json_t *all = json_object(), *list = json_array();
 	for (size_t i = 0; i < d->n_findings; i++) {
-		const struct finding *f = &d->findings[i];
+		const struct doctor_finding *f = &d->findings[i];
 		json_t *o = json_object();
 		json_object_set_new(o, "check", json_text(f->check));
 		json_object_set_new(o, "level", json_text(level_names[f->level]));

@@ -11,7 +11,7 @@
 
 enum finding_level { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM, FINDING_LEVELS };
 
-struct finding {
+struct doctor_finding {
 	enum finding_level level;
 	const char *check; // "cache_directory": stable, for --json
 	const char *text;  // one line
@@ -20,7 +20,7 @@ struct finding {
 
 struct doctor {
 	struct arena arena; // all texts
-	struct finding *findings;
+	struct doctor_finding *findings;
 	size_t n_findings, n_by_level[FINDING_LEVELS];
 	struct settings config; // if has_config
 	bool has_config;

@@ -16,21 +16,21 @@ static const char usage[] = "usage: coffer stats [--tsv | --json | --zero]\n"
 			    "  --json  the same as one JSON object\n"
 			    "  --zero  set all counters to zero (the cache keeps its results)\n";
 
-struct view {
+struct stats_view {
 	struct arena arena;
 	struct stats *stats; // NULL: there is no cache yet
 	const char *cache_dir;
 	uint64_t cache_bytes, cache_limit;
 };
 
-static uint64_t value(const struct view *v, enum stat_counter c)
+static uint64_t value(const struct stats_view *v, enum stat_counter c)
 {
 	return stats_value(v->stats, c);
 }
 
 // ---- for people ---------------------------------------------------------------------------------------------------
 
-static void put_count(struct view *v, const char *text, uint64_t n, uint64_t whole)
+static void put_count(struct stats_view *v, const char *text, uint64_t n, uint64_t whole)
 {
 	printf("  %-32s %12llu", text, (unsigned long long)n);
 	if (whole)
@@ -43,7 +43,7 @@ static void put_line(const char *text, const char *what)
 	printf("  %-32s %12s\n", text, what);
 }
 
-static void put_compiles(struct view *v)
+static void put_compiles(struct stats_view *v)
 {
 	uint64_t all = value(v, STAT_compiles), misses = value(v, STAT_misses);
 	uint64_t hits = value(v, STAT_direct_hits) + value(v, STAT_preprocessed_hits);
@@ -58,7 +58,7 @@ static void put_compiles(struct view *v)
 	put_line("time spent on misses", format_duration(&v->arena, value(v, STAT_time_compiling_us)));
 }
 
-static void put_cache(struct view *v)
+static void put_cache(struct stats_view *v)
 {
 	struct arena *a = &v->arena;
 	printf("%scache%s\n", format_style(STYLE_HEADING), format_plain());
@@ -82,7 +82,7 @@ static void put_cache(struct view *v)
 	}
 }
 
-static void put_shared(struct view *v)
+static void put_shared(struct stats_view *v)
 {
 	struct arena *a = &v->arena;
 	bool is_used = false;
@@ -101,7 +101,7 @@ static void put_shared(struct view *v)
 	put_line("written", format_bytes(a, value(v, STAT_shared_bytes_written)));
 }
 
-static void put_reasons(struct view *v)
+static void put_reasons(struct stats_view *v)
 {
 	bool is_first = true;
 	for (enum stat_counter c = STAT_FIRST_REASON; c < STAT_COUNT; c++) {
@@ -114,7 +114,7 @@ static void put_reasons(struct view *v)
 	}
 }
 
-static void put_people(struct view *v)
+static void put_people(struct stats_view *v)
 {
 	put_compiles(v);
 	put_cache(v);
@@ -126,7 +126,7 @@ static void put_people(struct view *v)
 
 // ---- for programs -------------------------------------------------------------------------------------------------
 
-static void put_tsv(const struct view *v)
+static void put_tsv(const struct stats_view *v)
 {
 	for (enum stat_counter c = 0; c < STAT_COUNT; c++)
 		printf("%s\t%llu\n", stats_name(c), (unsigned long long)value(v, c));
@@ -135,7 +135,7 @@ static void put_tsv(const struct view *v)
 	printf("zeroed_at\t%lld\n", (long long)stats_zeroed_at(v->stats));
 }
 
-static void put_object(const struct view *v)
+static void put_object(const struct stats_view *v)
 {
 	json_t *o = json_object();
 	for (enum stat_counter c = 0; c < STAT_COUNT; c++)
@@ -148,7 +148,7 @@ static void put_object(const struct view *v)
 
 // ---- the verb -----------------------------------------------------------------------------------------------------
 
-static int open_view(struct view *v, struct err *err)
+static int open_view(struct stats_view *v, struct err *err)
 {
 	v->cache_dir = verb_cache_dir(&v->arena, err);
 	if (!v->cache_dir)
@@ -164,7 +164,7 @@ static int open_view(struct view *v, struct err *err)
 	return 0;
 }
 
-static int read_size(struct view *v, struct err *err)
+static int read_size(struct stats_view *v, struct err *err)
 {
 	AUTO_SETTINGS struct settings c = {0};
 	if (verb_load_config(&c, err) < 0)
@@ -173,7 +173,7 @@ static int read_size(struct view *v, struct err *err)
 	return verb_cache_bytes(v->cache_dir, &c, &v->cache_bytes, err);
 }
 
-static void close_view(struct view *v)
+static void close_view(struct stats_view *v)
 {
 	stats_close(v->stats);
 	arena_release(&v->arena);
@@ -190,7 +190,7 @@ int verb_stats(int argc, char **argv)
 	if (tsv + json + zero > 1)
 		return verb_wrong("stats", "--tsv, --json and --zero exclude each other");
 	struct err err = ERR_INIT;
-	__attribute__((cleanup(close_view))) struct view v = {.arena = ARENA_INIT};
+	__attribute__((cleanup(close_view))) struct stats_view v = {.arena = ARENA_INIT};
 	if (open_view(&v, &err) < 0 || (!zero && read_size(&v, &err) < 0))
 		return verb_fail(&err);
 	if (zero && v.stats)

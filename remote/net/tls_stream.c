@@ -13,7 +13,7 @@
 // More names than this in one certificate are left out.
 #define MAX_NAMES 64
 
-struct stream {
+struct tls_stream {
 	struct transport base;
 	SSL *ssl;
 	bool has_pin, is_shaken;
@@ -26,7 +26,7 @@ struct stream {
 // vouches.
 static int verify_pin(X509_STORE_CTX *store, void *arg)
 {
-	const struct stream *s = arg;
+	const struct tls_stream *s = arg;
 	X509 *leaf = X509_STORE_CTX_get0_cert(store);
 	uint8_t seen[32];
 	unsigned n = sizeof seen;
@@ -40,7 +40,7 @@ int tls_stream_verify(X509_STORE_CTX *store, void *arg)
 {
 	(void)arg;
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct stream *s = SSL_get_app_data(ssl);
+	struct tls_stream *s = SSL_get_app_data(ssl);
 	return s->has_pin ? verify_pin(store, s) : X509_verify_cert(store);
 }
 
@@ -50,7 +50,7 @@ static bool is_ip(const char *name)
 	return inet_pton(AF_INET, name, any) == 1 || inet_pton(AF_INET6, name, any) == 1;
 }
 
-static int expect_server(struct stream *s, const struct tls_setup *setup, struct err *err)
+static int expect_server(struct tls_stream *s, const struct tls_setup *setup, struct err *err)
 {
 	SSL_set_verify(s->ssl, SSL_VERIFY_PEER, NULL);
 	if (setup->pin_sha256) {
@@ -72,7 +72,7 @@ static int expect_server(struct stream *s, const struct tls_setup *setup, struct
 }
 
 // What a failed SSL_ function means. 0: later.
-static int outcome(struct stream *s, int rc, const char *what, struct err *err)
+static int outcome(struct tls_stream *s, int rc, const char *what, struct err *err)
 {
 	s->base.wants_write = false;
 	switch (SSL_get_error(s->ssl, rc)) {
@@ -107,7 +107,7 @@ static int outcome(struct stream *s, int rc, const char *what, struct err *err)
 
 static int stream_shake_hands(struct transport *t, struct err *err)
 {
-	struct stream *s = (struct stream *)t;
+	struct tls_stream *s = (struct tls_stream *)t;
 	const unsigned char *alpn;
 	unsigned n;
 	ERR_clear_error();
@@ -127,7 +127,7 @@ static int stream_shake_hands(struct transport *t, struct err *err)
 
 static ssize_t stream_read(struct transport *t, void *p, size_t n, struct err *err)
 {
-	struct stream *s = (struct stream *)t;
+	struct tls_stream *s = (struct tls_stream *)t;
 	ERR_clear_error();
 	int rc = SSL_read(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
 	s->base.has_more = rc > 0;
@@ -136,7 +136,7 @@ static ssize_t stream_read(struct transport *t, void *p, size_t n, struct err *e
 
 static ssize_t stream_write(struct transport *t, const void *p, size_t n, struct err *err)
 {
-	struct stream *s = (struct stream *)t;
+	struct tls_stream *s = (struct tls_stream *)t;
 	ERR_clear_error();
 	int rc = SSL_write(s->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
 	s->base.wants_write = false;
@@ -145,7 +145,7 @@ static ssize_t stream_write(struct transport *t, const void *p, size_t n, struct
 
 static void stream_free(struct transport *t)
 {
-	struct stream *s = (struct stream *)t;
+	struct tls_stream *s = (struct tls_stream *)t;
 	ERR_clear_error();
 	if (s->is_shaken)
 		SSL_shutdown(s->ssl); // one close_notify, if there is room for it
@@ -177,7 +177,7 @@ static const char *alternative_name(struct arena *a, const GENERAL_NAME *g)
 	return NULL;
 }
 
-static void describe_names(X509 *x, struct identity *id)
+static void describe_names(X509 *x, struct peer_identity *id)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	int n = sk_GENERAL_NAME_num(names);
@@ -202,9 +202,9 @@ static const char *common_name(X509 *x, struct arena *a)
 	return name;
 }
 
-static void stream_describe(struct transport *t, struct identity *id)
+static void stream_describe(struct transport *t, struct peer_identity *id)
 {
-	struct stream *s = (struct stream *)t;
+	struct tls_stream *s = (struct tls_stream *)t;
 	X509 *x = SSL_get0_peer_certificate(s->ssl);
 	unsigned n = sizeof id->peer.certificate_sha256;
 	id->peer.has_tls = true;
@@ -222,7 +222,7 @@ int tls_stream_open(SSL_CTX *ctx, int fd, const struct tls_setup *setup, struct 
 {
 	static const struct transport_ops ops = {stream_shake_hands, stream_read, stream_write, stream_describe,
 						 stream_free};
-	struct stream *s = mem_alloc(sizeof *s);
+	struct tls_stream *s = mem_alloc(sizeof *s);
 	s->base.ops = &ops;
 	s->base.fd = fd;
 	s->ssl = SSL_new(ctx);

@@ -105,7 +105,7 @@ struct trial {
 	const char *arguments[16];
 	char words[4096]; // that the arguments point to
 	const char *source;
-	struct job job;
+	struct runtime_job job;
 	struct job_bytes bytes;
 	struct job_output outputs[OUTPUTS];
 	struct buf out, errs, output_bytes[OUTPUTS];

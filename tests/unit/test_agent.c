@@ -131,7 +131,7 @@ END_TEST
 
 START_TEST(slots_are_taken_once_and_cleared)
 {
-	struct slots *s = slots_new(2);
+	struct agent_slots *s = slots_new(2);
 	int a = slots_take(s), b = slots_take(s);
 	ck_assert(a == 0 && b == 1);
 	ck_assert_int_eq(slots_take(s), -1);

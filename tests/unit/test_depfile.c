@@ -200,12 +200,12 @@ END_TEST
 
 // ---- against the compilers of this machine ----------------------------------------------------------------------------
 
-struct place {
+struct path_place {
 	char dir[256];
 	struct arena a;
 };
 
-static void open_place(struct place *p)
+static void open_place(struct path_place *p)
 {
 	const char *tmp = getenv("TMPDIR");
 	snprintf(p->dir, sizeof p->dir, "%s/depfileXXXXXX", tmp && strlen(tmp) < 200 ? tmp : "/tmp");
@@ -233,7 +233,7 @@ static bool have(const char *program)
 	return run((const char *[]){program, "--version", NULL}) == 0;
 }
 
-static void close_place(struct place *p)
+static void close_place(struct path_place *p)
 {
 	ck_assert_int_eq(chdir("/"), 0);
 	ck_assert_int_eq(run((const char *[]){"rm", "-rf", p->dir, NULL}), 0);
@@ -248,7 +248,7 @@ static unsigned random_below(unsigned n)
 }
 
 // `odd`: how many of the oddities may be in it
-static const char *random_name(struct place *p, unsigned odd)
+static const char *random_name(struct path_place *p, unsigned odd)
 {
 	static const char *const oddities[] = {" ", "#", "$", ":",  "  ", "$$",  "(",   "%",
 					       "'", "*", "é", "##", "\\", "\\ ", "\\#", "\\\\ "};
@@ -271,7 +271,7 @@ static void write_text(const char *name, const char *text)
 	ck_assert_msg(file_write_atomic(AT_FDCWD, name, text, strlen(text), 0644, &err) == 0, "%s", err.text);
 }
 
-static void random_sources(struct place *p, unsigned odd)
+static void random_sources(struct path_place *p, unsigned odd)
 {
 	AUTO_BUF struct buf source = BUF_INIT;
 	for (unsigned n = random_below(20); n; n--) {
@@ -285,7 +285,7 @@ static void random_sources(struct place *p, unsigned odd)
 	write_text("x.c", source.data);
 }
 
-static void check_real(struct place *p, const char *file, enum compiler_family family)
+static void check_real(struct path_place *p, const char *file, enum compiler_family family)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
 	AUTO_BUF struct buf out = BUF_INIT;
@@ -304,7 +304,7 @@ static void check_compiler(const char *cc, enum compiler_family family)
 	if (!have(cc))
 		return;
 	unsigned odd = family == FAMILY_GCC ? 16 : 12; // clang writes '/' for a backslash
-	struct place p;
+	struct path_place p;
 	open_place(&p);
 	for (int i = 0; i < 40; i++) {
 		random_sources(&p, i % 2 ? odd : 0);
@@ -340,7 +340,7 @@ END_TEST
 
 START_TEST(default_targets_and_ignore_lists_are_understood)
 {
-	struct place p;
+	struct path_place p;
 	open_place(&p);
 	write_text("a b$#.c", "#include \"q.h\"\n");
 	write_text("q.h", "");
@@ -363,7 +363,7 @@ START_TEST(names_that_the_assembler_read_are_found)
 {
 	if (!have("as"))
 		return;
-	struct place p;
+	struct path_place p;
 	open_place(&p);
 	static const char *const files[] = {"a b", "c$d", "e\\f", "g\\ h", "i\tj", "k:l"};
 	AUTO_BUF struct buf source = BUF_INIT;

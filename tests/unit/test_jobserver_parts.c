@@ -61,7 +61,7 @@ static void put_file(const char *name, const char *text, mode_t mode)
 
 START_TEST(two_pipes_lead_every_token_through_us)
 {
-	struct pool p;
+	struct token_pool p;
 	ck_assert_int_eq(pool_open(&p, POOL_PIPES, dir, &err), 0);
 	ck_assert(pool_put(&p) && pool_put(&p));
 	ck_assert_uint_eq(pool_unread(&p), 2);
@@ -79,7 +79,7 @@ END_TEST
 
 START_TEST(the_tools_ends_stay_blocking_and_below_the_limit_of_select)
 {
-	struct pool p;
+	struct token_pool p;
 	ck_assert_int_eq(pool_open(&p, POOL_PIPES, dir, &err), 0);
 	ck_assert_int_eq(fcntl(p.tool_r, F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_lt(p.tool_r, 1024);
@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(a_fifo_is_private_and_removed_at_the_end)
 {
-	struct pool p;
+	struct token_pool p;
 	struct stat st;
 	ck_assert_int_eq(pool_open(&p, POOL_FIFO, dir, &err), 0);
 	ck_assert(stat(in_dir("fifo"), &st) == 0 && S_ISFIFO(st.st_mode) && (st.st_mode & 0777) == 0600);
@@ -391,7 +391,7 @@ END_TEST
 
 START_TEST(the_directory_of_a_build_is_private_and_leaves_nothing)
 {
-	struct place p;
+	struct build_place p;
 	struct stat st;
 	setenv("XDG_RUNTIME_DIR", dir, 1);
 	ck_assert_int_eq(place_make(&p, &err), 0);
@@ -406,7 +406,7 @@ END_TEST
 
 START_TEST(what_a_killed_build_left_is_removed_by_the_next_and_a_living_one_is_not)
 {
-	struct place living, next;
+	struct build_place living, next;
 	setenv("XDG_RUNTIME_DIR", dir, 1);
 	ck_assert_int_eq(place_make(&living, &err), 0);
 	put_file("coffer-build.killed/lock", "", 0600);
@@ -423,7 +423,7 @@ END_TEST
 
 START_TEST(a_directory_whose_name_needs_quoting_is_not_used)
 {
-	struct place p;
+	struct build_place p;
 	char *blank = in_dir("a b");
 	ck_assert_int_eq(mkdir(blank, 0700), 0);
 	setenv("XDG_RUNTIME_DIR", blank, 1);

@@ -406,7 +406,7 @@ static void work(void *item)
 START_TEST(a_pool_works_on_all_at_once_and_waits_for_them_at_the_end)
 {
 	int one = 1;
-	struct pool *p = pool_new(work, 64 << 10);
+	struct thread_pool *p = pool_new(work, 64 << 10);
 	worked = 0;
 	pthread_mutex_lock(&gate); // nobody gets on: each item needs a thread of its own
 	for (int i = 0; i < 50; i++)

@@ -48,7 +48,7 @@ END_TEST
 static struct limits reply_limits;
 static struct job_output reply_outputs[2];
 static struct buf reply_bytes[2], reply_out;
-static struct job reply_job;
+static struct runtime_job reply_job;
 static struct job_result reply_result;
 static struct reply reply;
 
@@ -61,7 +61,7 @@ static void set_up_reply(void)
 	reply_limits.scratch_bytes = 150;
 	for (int i = 0; i < 2; i++)
 		reply_outputs[i] = (struct job_output){.name = "x.o", .sink = job_sink_buf(&reply_bytes[i])};
-	reply_job = (struct job){.outputs = reply_outputs, .n_outputs = 2, .out = job_sink_buf(&reply_out)};
+	reply_job = (struct runtime_job){.outputs = reply_outputs, .n_outputs = 2, .out = job_sink_buf(&reply_out)};
 	reply = (struct reply){.job = &reply_job, .limits = &reply_limits, .result = &reply_result};
 }
 
@@ -416,16 +416,16 @@ static ssize_t fail_read(void *ctx, void *to, size_t room, struct err *e)
 START_TEST(errors_of_sinks_and_sources_come_through)
 {
 	static const char *const words[] = {"echo", "x", NULL};
-	struct job job = {.arguments = words, .out = {fail_write, NULL}};
+	struct runtime_job job = {.arguments = words, .out = {fail_write, NULL}};
 	struct job_result result;
 	ck_assert_int_lt(runtime_session_exec(session, &job, &result, &err), 0);
 	ck_assert_int_eq(err.code, ERR_FULL);
-	job = (struct job){.arguments = words, .source_name = "x.i", .read = fail_read};
+	job = (struct runtime_job){.arguments = words, .source_name = "x.i", .read = fail_read};
 	ck_assert_int_lt(runtime_session_exec(session, &job, &result, &err), 0);
 	ck_assert_int_eq(err.code, ERR_FORMAT);
 	ck_assert_str_eq(err.text, "the upload is broken");
 	// A job without a source, and without anybody who listens.
-	job = (struct job){.arguments = words};
+	job = (struct runtime_job){.arguments = words};
 	ck_assert_msg(runtime_session_exec(session, &job, &result, &err) == 0, "%s", err.text);
 	ck_assert_int_eq(result.exit_status, 0);
 }
@@ -437,13 +437,13 @@ static int cat_packed(const char *packed, size_t n, struct buf *out)
 	static const char *const words[] = {"cat", "source.i", NULL};
 	struct job_bytes bytes = {packed, n};
 	struct job_result result;
-	struct job job = {.arguments = words,
-			  .source_name = "source.i",
-			  .read = job_read_bytes,
-			  .read_ctx = &bytes,
-			  .is_packed = true,
-			  .limits = {.scratch_bytes = 1 << 20},
-			  .out = job_sink_buf(out)};
+	struct runtime_job job = {.arguments = words,
+				  .source_name = "source.i",
+				  .read = job_read_bytes,
+				  .read_ctx = &bytes,
+				  .is_packed = true,
+				  .limits = {.scratch_bytes = 1 << 20},
+				  .out = job_sink_buf(out)};
 	return runtime_session_exec(session, &job, &result, &err);
 }
 

@@ -88,7 +88,7 @@ END_TEST
 
 static const struct tenant *choose(const char *cn, const char *name, const char *claim, const char *wanted)
 {
-	struct identity who = {
+	struct caller_identity who = {
 		.common_name = cn, .names = &name, .n_names = name ? 1 : 0, .claims = &claim, .n_claims = claim ? 1 : 0};
 	return tenants_choose(tenants, &who, wanted, &err);
 }
@@ -130,7 +130,7 @@ END_TEST
 
 static bool is_worker(const char *name, const char *worker)
 {
-	struct identity who = {.names = &name, .n_names = 1};
+	struct caller_identity who = {.names = &name, .n_names = 1};
 	return tenants_is_worker(tenants, &who, worker);
 }
 
@@ -143,7 +143,7 @@ START_TEST(a_worker_has_its_own_name_and_no_tenants)
 	ck_assert(!is_worker("URI:coffer://worker/w11", "w1"));
 	ck_assert(!is_worker("URI:coffer://tenant/acme", "acme"));
 	const char *both[] = {"URI:coffer://worker/w1", "URI:coffer://tenant/acme"};
-	struct identity who = {.names = both, .n_names = 2};
+	struct caller_identity who = {.names = both, .n_names = 2};
 	ck_assert(!tenants_is_worker(tenants, &who, "w1"));
 	ck_assert(tenants_is_denied(tenants, "w3"));
 	ck_assert(!tenants_is_denied(tenants, "w1"));

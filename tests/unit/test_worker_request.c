@@ -327,7 +327,7 @@ static void expect_command(const char *text)
 {
 	static const uint8_t source[32] = {0xab, 0xcd};
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct command c;
+	struct worker_command c;
 	char line[4096] = "";
 	ck_assert_msg(header_check(&header, &found, &err) == 0, "%s", err.text);
 	command_build(&c, &a, &header, &found, source);

@@ -173,14 +173,14 @@ static int arrange_descriptors(const struct start *s, int *report, int *program)
 	return (int)syscall(SYS_close_range, FIRST_FD + (unsigned)n, ~0U, 0);
 }
 
-struct report {
+struct process_report {
 	int op; // -1: the program itself; -2: its descriptors
 	int error;
 };
 
 static _Noreturn void give_up(int report, int op)
 {
-	struct report r = {op, errno};
+	struct process_report r = {op, errno};
 	(void)!write(report, &r, sizeof r);
 	_exit(127);
 }
@@ -215,7 +215,7 @@ static _Noreturn void become(const struct start *s, int report)
 
 // ---- in the parent --------------------------------------------------------------------------------------------------
 
-static int explain(const struct start *s, const struct report *r, struct err *err)
+static int explain(const struct start *s, const struct process_report *r, struct err *err)
 {
 	errno = r->error;
 	if (r->op < 0)
@@ -259,7 +259,7 @@ int start_process(const struct start *s, pid_t *pid, struct err *err)
 	int error = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(pipe_fds[1]);
-	struct report r = {0, 0};
+	struct process_report r = {0, 0};
 	ssize_t n = 0;
 	bool is_late = child > 0 && !has_news(pipe_fds[0]);
 	if (child > 0 && !is_late)

@@ -6,7 +6,7 @@
 #include "worker/runtime/runtime.h"
 
 struct reply {
-	const struct job *job;
+	const struct runtime_job *job;
 	const struct limits *limits; // in force for this job
 	struct job_result *result;
 	uint64_t n_out, n_err, n_outputs; // bytes so far

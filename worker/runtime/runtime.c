@@ -299,7 +299,7 @@ void job_cancel_fire(struct job_cancel *c)
 // ---- one job --------------------------------------------------------------------------------------------------------
 
 // From here on a fired cancel ends the call; `call` NULL takes that back.
-static void job_attach(const struct job *job, struct rpc_call *call)
+static void job_attach(const struct runtime_job *job, struct rpc_call *call)
 {
 	struct job_cancel *c = job->cancel;
 	if (!c)
@@ -311,7 +311,7 @@ static void job_attach(const struct job *job, struct rpc_call *call)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static bool is_cancelled(const struct job *job)
+static bool is_cancelled(const struct runtime_job *job)
 {
 	if (!job->cancel)
 		return false;
@@ -321,7 +321,7 @@ static bool is_cancelled(const struct job *job)
 	return fired;
 }
 
-static int send_header(struct rpc_call *call, const struct job *job, const struct limits *l, struct err *err)
+static int send_header(struct rpc_call *call, const struct runtime_job *job, const struct limits *l, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	Coffer__V1__Limits limits;
@@ -355,7 +355,7 @@ static int send_header(struct rpc_call *call, const struct job *job, const struc
 }
 
 // 1: the agent wants no more of it, and says why.
-static int send_source(struct rpc_call *call, const struct job *job, struct err *err)
+static int send_source(struct rpc_call *call, const struct runtime_job *job, struct err *err)
 {
 	if (!job->source_name || !job->read)
 		return 0;
@@ -412,7 +412,7 @@ static enum err_code code_of(enum rpc_code code)
 	}
 }
 
-static int talk(struct rpc_call *call, const struct job *job, const struct limits *limits, struct job_result *result,
+static int talk(struct rpc_call *call, const struct runtime_job *job, const struct limits *limits, struct job_result *result,
 		struct err *err)
 {
 	struct reply reply = {.job = job, .limits = limits, .result = result};
@@ -469,7 +469,8 @@ static void leave(struct runtime_session *s, struct running *r)
 	pthread_mutex_unlock(&s->lock);
 }
 
-int runtime_session_exec(struct runtime_session *s, const struct job *job, struct job_result *result, struct err *err)
+int runtime_session_exec(struct runtime_session *s, const struct runtime_job *job, struct job_result *result,
+			 struct err *err)
 {
 	struct limits limits = limits_lower(&s->limits, &job->limits);
 	struct running running = {NULL, NULL, NULL};

@@ -132,7 +132,7 @@ struct job_cancel {
 	}
 void job_cancel_fire(struct job_cancel *cancel); // never sleeps
 
-struct job {
+struct runtime_job {
 	const char *const *arguments; // NULL-terminated: the program (looked up in the toolchain's PATH) and all its words
 	const char *source_name;      // below the scratch directory, where the program starts; NULL: there is no source
 	job_read_fn read;
@@ -159,6 +159,7 @@ struct job_result {
 // regular file), ERR_NOT_FOUND (no such program), ERR_PEER (the session is gone: open another), ERR_TIMEOUT (cancelled),
 // ERR_IO and others (set-up failed).
 // Sinks may have got bytes in any case.
-int runtime_session_exec(struct runtime_session *session, const struct job *job, struct job_result *result, struct err *err);
+int runtime_session_exec(struct runtime_session *session, const struct runtime_job *job, struct job_result *result,
+			 struct err *err);
 
 #endif

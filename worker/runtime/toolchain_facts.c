@@ -11,12 +11,12 @@ int toolchain_facts(struct runtime_session *session, const char *compiler, const
 	AUTO_BUF struct buf defines = {.max = MAX_DEFINES}, verbose = {.max = MAX_VERBOSE};
 	const char *arguments[] = {compiler, "-v", "-E", "-dM", "-x", language, "empty", NULL};
 	struct job_bytes nothing = {"", 0};
-	struct job job = {.arguments = arguments,
-			  .source_name = "empty",
-			  .read = job_read_bytes,
-			  .read_ctx = &nothing,
-			  .out = job_sink_buf(&defines),
-			  .errs = job_sink_buf(&verbose)};
+	struct runtime_job job = {.arguments = arguments,
+				  .source_name = "empty",
+				  .read = job_read_bytes,
+				  .read_ctx = &nothing,
+				  .out = job_sink_buf(&defines),
+				  .errs = job_sink_buf(&verbose)};
 	struct job_result result;
 	if (runtime_session_exec(session, &job, &result, err) < 0)
 		return err_wrap(err, "cannot ask '%s'", compiler);
