@@ -169,11 +169,10 @@ static const char *state_of(const struct route *r, const char **why, int64_t *si
 	}
 	if (r->load.is_draining)
 		return "draining";
-	if (has_other_compilers_only(r)) {
-		*why = r->differs;
-		*since_s = r->differs_since_s;
+	*why = r->differs;
+	*since_s = r->differs_since_s;
+	if (has_other_compilers_only(r))
 		return "differs";
-	}
 	return clock_ms() < r->not_before_ms ? "pausing" : "fine";
 }
 
