@@ -4,13 +4,14 @@
 # With one core, which preprocesses, every compile goes away.
 export COFFER_LOCAL_JOBS=1
 
-# worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own.
+# worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own. It observes what the test's compilers look at, and
+# not all six that it would look for: that is a second of its start.
 worker_start()
 {
 	local name=$1
 	shift
 	(COFFER_WORKER_LOG_FORMAT=text "$COFFERD" worker --insecure-loopback --listen "unix:$T/$name.sock" --admin '' --name "$name" \
-		--folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
+		--folder "$T/$name" --slots 4 --compilers "$CC $CXX" --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
 	wait_until 10 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
 	COFFER_WORKER="${COFFER_WORKER:+$COFFER_WORKER }unix:$T/$name.sock"
@@ -67,7 +68,7 @@ site_worker_start()
 	local name=$1 seen
 	shift
 	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
-	("$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots 4 --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
+	("$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots 4 --compilers "$CC $CXX" --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
 	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
 }
