@@ -2,8 +2,8 @@
 // none and `coffer stats` reads them without asking anybody. Shared by all daemons on the directory.
 //
 // The file names each counter, so that versions with other counters share it: unknown names are kept as they are. It is
-// 32 KiB, allocated at once (a full disk must not become a SIGBUS), and never shrinks. A file that is not ours is begun
-// anew. On a read-only directory the counters can be read, and what is added is forgotten at the end.
+// 32 KiB, allocated at once (a full disk must not become a SIGBUS), and never shrinks. A file that is not ours is replaced
+// by a new one. On a read-only directory the counters can be read, and what is added is forgotten at the end.
 //
 // Every compile is counted once in `compiles` and once in one of direct_hits, preprocessed_hits, misses or not_cached;
 // a compile in not_cached is also counted under its reason. Thread: any.
@@ -26,7 +26,7 @@ enum stat_counter {
 struct stats;
 struct stats *stats_open(const char *cache_dir, struct err *err); // makes the directory and the file; NULL on failure
 void stats_close(struct stats *s);
-// Opens the file anew if it is not in its place any more (somebody has removed the cache directory under a daemon). Returns
+// Opens the file again if it is not in its place any more (somebody has removed the cache directory under a daemon). Returns
 // how often that was so: what a compile had counted before, it counts in the new file again. Costs a system call.
 unsigned stats_renew(struct stats *s);
 unsigned stats_renewed(const struct stats *s);                    // as often as it has been so far

@@ -32,7 +32,7 @@ struct known_compiler {
 	struct known_compiler *retired; // next in the list of replaced ones
 };
 
-// A program that was asked in vain. It is left alone for a while.
+// A program that did not answer as a compiler. It is left alone for a while.
 struct probe_refusal {
 	struct file_id id;
 	enum reason reason;
@@ -441,7 +441,7 @@ void compilers_free(struct compilers *cs)
 	free(cs);
 }
 
-// Whether the same program was asked in vain just now. Under the lock, as all about refusals.
+// Whether the same program has just been refused. Under the lock, as all about refusals.
 static bool was_refused(struct compilers *cs, const struct digest *key, const struct file_id *id, enum reason *reason)
 {
 	const struct probe_refusal *r = map_get(&cs->refused, key, sizeof *key);

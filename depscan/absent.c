@@ -12,7 +12,7 @@ struct list {
 };
 
 // Where one include directive leads: the places that the compiler would look at, in order. Up to `n` with their presence
-// they are as they were when this was worked out; when one is another now, it is worked out anew.
+// they are as they were when this was worked out; when one has changed, it is worked out again.
 struct way {
 	struct step {
 		struct path_place *place;

@@ -1,5 +1,5 @@
 // Which names must stay absent for a result to hold: every place where the compiler would have looked before it found a
-// header, and where it looked in vain.
+// header, and where it looked and found nothing.
 //
 // Worked out after a compile from the texts of all inputs and the compiler's search path, without a preprocessor: every
 // include directive counts, also in dead branches, so that at worst an entry is dropped too early. Thread: any.

@@ -1,5 +1,5 @@
 // SHA-256 of files: what names a file for other machines. Remembered by the file's identity, under the same rule as files.h:
-// only of a file that was older than FILES_AGE_FLOOR_NS when it was read. Bounded; when full, it begins anew. Thread: any.
+// only of a file that was older than FILES_AGE_FLOOR_NS when it was read. Bounded; when full, it is emptied. Thread: any.
 #ifndef COFFER_DEPSCAN_CONTENT_H
 #define COFFER_DEPSCAN_CONTENT_H
 

@@ -22,9 +22,8 @@ struct depfile {
 	unsigned n_deps;
 	bool phony; // an empty rule for each dependency but the main file (-MP); can't be seen where there is only that one
 	bool phony_spaced; // a blank line before each empty rule (clang up to 14)
-	unsigned
-		main_dep; // the index in `deps` of the main file: the first, but for clang's ignore lists, which come before
-			  // it; n_deps if the main file is not there (clang reading stdin)
+	unsigned main_dep; // the index in `deps` of the main file: the first, or the first after clang's ignore lists
+			   // it; n_deps if the main file is not there (clang reading stdin)
 };
 
 #define DEPFILE_MAX ((size_t)16 << 20)

@@ -4,7 +4,7 @@
 // A directory is known by its device and inode, whatever leads to it, and has a stamp: a number that no other directory ever
 // has, and that changes when one of the expected names is made in it or moved to it. inotify's news are there before the
 // writer's system call returns. Names are compared without regard to case, as some directories do. File systems that may
-// change in other ways than by this kernel's system calls have no stamps. Bounded; when it is full, everything starts anew.
+// change in other ways than by this kernel's system calls have no stamps. Bounded; when it is full, it is emptied.
 // Thread: any.
 #ifndef COFFER_DEPSCAN_DIRECTORY_WATCH_H
 #define COFFER_DEPSCAN_DIRECTORY_WATCH_H

@@ -2,7 +2,7 @@
 //
 // An entry is trusted only if the file was older than FILES_AGE_FLOOR_NS when it was read: a later change must then show
 // in mtime or ctime, whatever the file system's granularity. A younger file is read again each time. The table is
-// bounded; when it is full, it starts anew. Thread: any.
+// bounded; when it is full, it is emptied. Thread: any.
 #ifndef COFFER_DEPSCAN_FILES_H
 #define COFFER_DEPSCAN_FILES_H
 

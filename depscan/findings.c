@@ -365,7 +365,7 @@ static bool is_as_seen(const struct finding *found)
 	return file_id_equal(&id, &found->seen);
 }
 
-// Under the lock for writing: reads anew what is not as it was seen.
+// Under the lock for writing: reads again what is not as it was seen.
 static bool inside_holds(struct finding *found, struct files *files)
 {
 	struct stat st;

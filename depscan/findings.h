@@ -8,7 +8,7 @@
 // - elsewhere one look at a directory tells of all names in it, since no name comes, goes or becomes another file without a new
 //   time of change (trusted once it is FILES_AGE_FLOOR_NS old), and one look at each file whose contents count.
 //
-// Built by one thread; after findings_seal() immutable but for notes, under its own lock. Counted. Thread: any.
+// Built by one thread; after findings_seal() only its notes change, under its own lock. Counted. Thread: any.
 #ifndef COFFER_DEPSCAN_FINDINGS_H
 #define COFFER_DEPSCAN_FINDINGS_H
 
@@ -30,7 +30,7 @@ enum finding_kind {
 };
 
 struct finding {
-	const char *path; // absolute; without symlinks but for the last component
+	const char *path; // absolute; only the last component may be a symlink
 	enum finding_kind kind;
 	bool read;            // of a link: its text was asked for
 	struct digest digest; // FOUND_CONTENT, FOUND_LIST, FOUND_LINK

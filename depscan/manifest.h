@@ -5,7 +5,7 @@
 // are canonical: below the build tree they begin with PATH_TREE and are relative to it, so that checkouts share entries.
 // Entries are newest first and bounded.
 //
-// A struct manifest is immutable but for its notes on files and directories it has seen; it is shared by reference count.
+// Of a struct manifest only the notes on files and directories it has seen change; it is shared by reference count.
 // Thread: any; the lock guards the notes.
 #ifndef COFFER_DEPSCAN_MANIFEST_H
 #define COFFER_DEPSCAN_MANIFEST_H

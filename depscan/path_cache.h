@@ -1,7 +1,7 @@
 // What one compiler command met where it looked: for each name whether it was absent, a file or a directory. Remembered
 // between jobs, so that a compile of hundreds of headers asks the file system for little more than what has changed.
 //
-// A name is asked for anew when the directory that it stands in is another one than then, or was changed since, or was young
+// A name is looked up again when the directory that it stands in is not the same as then, or was changed since, or was young
 // then (files.h: FILES_AGE_FLOOR_NS), and always when it is a symlink. Belongs to one search and working directory
 // (search.h). Thread: one at a time, between path_cache_begin and path_cache_end.
 #ifndef COFFER_DEPSCAN_PATH_CACHE_H

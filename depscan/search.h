@@ -1,7 +1,7 @@
 // Where a compiler looks for headers: asked of the compiler itself (`-v -E`) and remembered.
 //
 // The answer holds for one compiler, environment, working directory and set of options. Directories that were named but do
-// not exist are part of it: when one appears, the answer is asked for anew. Thread: any.
+// not exist are part of it: when one appears, the compiler is asked again. Thread: any.
 #ifndef COFFER_DEPSCAN_SEARCH_H
 #define COFFER_DEPSCAN_SEARCH_H
 

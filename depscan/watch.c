@@ -36,7 +36,7 @@ enum { SHARDS = 64, MAX_NAME = 1024, READ_BYTES = 16 << 10 };
 
 struct directory {
 	char *name;   // tidy
-	int wd;       // -1: refused, until the directories are found anew
+	int wd;       // -1: refused, until the directories are found again
 	bool entries; // watched with ENTRIES
 };
 

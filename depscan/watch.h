@@ -30,7 +30,7 @@ enum watched_state {
 	WATCHED_ABSENT,
 };
 
-// What is at a path. Never changes but for the epoch: when something else is found there, it gets another one.
+// What is at a path. Only its epoch ever changes: when something else is found there, it gets another one.
 struct watched {
 	_Atomic uint64_t epoch; // the newest in which this was found true
 	enum watched_state state;

@@ -259,7 +259,7 @@ static bool note_call(struct run *r, struct tracee *t, const struct __ptrace_sys
 	return t->pending[0] || t->pending[1];
 }
 
-// The list may have moved since `pending` was noted, so it is found anew by its name.
+// The list may have moved since `pending` was noted, so it is found again by its name.
 static void note_result(struct run *r, struct tracee *t, int error)
 {
 	for (int i = 0; i < 2; i++) {

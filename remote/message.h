@@ -20,7 +20,7 @@ static inline size_t message_wire_size(const struct message *m)
 }
 void messages_free(struct message *list);
 
-// Takes pieces of DATA in, and has whole messages out. All zero but for max_len at the beginning.
+// Takes pieces of DATA in, and has whole messages out. At the beginning only max_len is set.
 struct deframer {
 	size_t max_len; // of one message on the wire
 	uint8_t prefix[MESSAGE_PREFIX];

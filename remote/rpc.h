@@ -175,7 +175,7 @@ bool rpc_call_is_cancelled(const struct rpc_call *call);
 // belongs to the call. -1 with err when there is none to be had.
 int rpc_call_cancel_fd(struct rpc_call *call, struct err *err);
 // Calls fn once: on the loop's thread, in rpc_cancel, or here and now if the call is cancelled already. fn must not sleep,
-// nor use the call but for rpc_call_is_cancelled. (NULL, NULL) takes it back: it is not running any more when that returns.
+// and of the call it may use rpc_call_is_cancelled only. (NULL, NULL) takes it back: it is not running any more when that returns.
 // Hold no lock that fn takes while you call rpc_cancel or this.
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *arg), void *arg);
 
@@ -213,7 +213,7 @@ struct rpc_server_config {
 	struct rpc_limits limits;
 };
 
-// Serves grpc.health.v1.Health besides, without asking admit. `config` is copied but for the methods.
+// Serves grpc.health.v1.Health besides, without asking admit. `config` is copied; its methods must stay.
 int rpc_server_new(struct loop *loop, const struct rpc_server_config *config, struct rpc_server **server, struct err *err);
 #define RPC_ADDRESS_MAX 256
 // "host:port" (port 0: any free one), "[v6]:port", "unix:PATH" (mode 0600; a dead socket there is replaced). As often as

@@ -7,7 +7,7 @@
 #include "scheduler/registry.h"
 #include "scheduler/tenants.h"
 
-enum { ORDERS_MAX = 4096 }; // that are kept; past it all are made anew
+enum { ORDERS_MAX = 4096 }; // that are kept; past it all are forgotten and made again
 
 struct order {
 	struct worker **all;

@@ -11,7 +11,7 @@ struct tokens;
 struct tokens *tokens_new(void);
 void tokens_free(struct tokens *t);
 void tokens_forget(struct tokens *t); // the key is another one now
-// The claims but for time and id. Good for at least three quarters of lifetime_s, and for lifetime_s at most. *text is good until the
+// The claims without time and id. Good for at least three quarters of lifetime_s, and for lifetime_s at most. *text is good until the
 // next call.
 int tokens_get(struct tokens *t, const struct token_signer *signer, const struct token_claims *claims, int64_t now_s,
 	       int64_t lifetime_s, const char **text, struct err *err);

@@ -45,7 +45,7 @@ struct setting_table {
 };
 
 struct setting_value {
-	const char *text;         // as written, but for VALUE_PATH, which is absolute
+	const char *text;         // as written; a VALUE_PATH is made absolute
 	const char *const *words; // of a list, NULL-terminated; else NULL
 	int64_t number;           // see base/value.h
 	const char *origin;       // "default", "FILE:LINE", the variable's name, "--flag", …

@@ -60,9 +60,9 @@ void store_remove(struct store *s, enum store_kind kind, const struct digest *ke
 
 uint64_t store_bytes(const struct store *s);  // on disk, by the usage file
 uint64_t store_take_corrupt(struct store *s); // corrupt blobs met since it was last asked
-// store_evict_some has something to do: the limit is passed, or the counts were lost and all must be counted anew.
+// store_evict_some has something to do: the limit is passed, or the counts were lost and all must be counted again.
 bool store_is_over(const struct store *s);
-// Counts anew if that is due, then evicts until below 95 % of the limit. *removed is the number of blobs. Takes as long
+// Counts again if that is due, then evicts until below 95 % of the limit. *removed is the number of blobs. Takes as long
 // as walking the store may take: never on the way of a compile. While another process or thread is at it, does nothing.
 int store_evict_some(struct store *s, uint64_t *removed, struct err *err);
 

@@ -109,8 +109,7 @@ static int check_agreement(struct compile *c)
 {
 	const char *identity = c->header->identity;
 	if (*identity && strcmp(identity, c->identity) != 0)
-		err_set(&c->err, ERR_USAGE, "the compiler '%s' is another one than before: describe it again",
-			c->header->compiler);
+		err_set(&c->err, ERR_USAGE, "the compiler '%s' has changed: describe it again", c->header->compiler);
 	else if (c->service->is_paranoid && !c->header->keeps_nothing)
 		err_set(&c->err, ERR_USAGE, "the policy here is that clients keep nothing: describe it again");
 	else

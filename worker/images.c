@@ -166,7 +166,7 @@ int images_identity(struct images *im, const char *image, const char *compiler, 
 	if (is_host(image))
 		add_views(im, compiler, identity);
 	if (is_host(image) && strcmp(image, "host:any") != 0 && strcmp(image, identity) != 0)
-		return err_set(err, ERR_NOT_FOUND, "the compiler '%s' here is another one than the image's", compiler);
+		return err_set(err, ERR_NOT_FOUND, "the compiler '%s' here is not the image's", compiler);
 	return 0;
 }
 

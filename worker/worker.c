@@ -403,7 +403,7 @@ static void reload(struct worker_program *w)
 		log_event(LOG_LEVEL_ERROR, "keys of tokens not read again, the old ones stay", LOG_TEXT("why", err.text));
 		is_good = false;
 	}
-	// The scheduler is told the certificate and the images anew.
+	// The scheduler is told the certificate and the images again.
 	registration_renew(w->registration);
 	if (!w->registration)
 		images_refresh(w->service.images);

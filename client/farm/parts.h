@@ -34,7 +34,7 @@ struct route {
 	bool has_told_policy, keep_nothing;
 	int64_t not_before_ms;
 	struct rpc_target *target;
-	// What it was asked about -> the identity of its compiler, ours to free; "" for another one than ours.
+	// What it was asked about -> the identity of its compiler, ours to free; "" if it is not ours.
 	struct map compilers;
 	uint64_t jobs;
 	int64_t done_at_ms; // the last of them

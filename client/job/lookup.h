@@ -20,7 +20,7 @@ struct lookup {
 int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *result);
 void lookup_release(struct lookup *l);
 
-// Does an entry of another manifest hold here, but for its inputs, which the caller has compared?
+// Does an entry of another manifest hold here? The caller has compared its inputs; everything else is looked at.
 bool lookup_holds(struct lookup *l, struct manifest *m, struct manifest_entry *e);
 // The hit comes from this manifest: it is taken over, and lives as long as `l`.
 void lookup_take_manifest(struct lookup *l, struct manifest *m);

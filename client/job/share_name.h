@@ -5,7 +5,7 @@
 #include "client/job/plan.h"
 #include "store/tier.h"
 
-struct share_name {        // but for the source's contents
+struct share_name {        // without the source's contents
 	const char *scope; // the tenant: also in every seal
 	struct sha256 toolchain;
 	struct buf fields; // to be released

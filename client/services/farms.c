@@ -97,7 +97,7 @@ struct farm *farms_find(struct farms *fs, const struct settings *config)
 		farm = fs->known[i].farm;
 	} else if (!fs->is_full) {
 		fs->is_full = true;
-		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' begins anew",
+		log_error("more than %d farms in one daemon: the next ones are not used; 'coffer stop' makes room",
 			  FARMS_MAX);
 	}
 	pthread_mutex_unlock(&fs->lock);

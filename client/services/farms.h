@@ -11,8 +11,8 @@ struct farms;
 struct farms *farms_new(void);
 // NULL: none, or it can't be used, which is logged once; after 10 s it is tried again.
 struct farm *farms_find(struct farms *fs, const struct settings *config);
-// What a worker must have to compile for this compiler: asked of it once. In *out but for the name; -1 where it does not
-// tell.
+// What a worker must have to compile for this compiler: asked of it once. Fills *out except the name; -1 if it does
+// not tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
 		   struct farm_compiler *out);
 // What gcc's native words mean on this machine, once for each compiler; in the arena. -1: not understood.

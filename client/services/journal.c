@@ -56,7 +56,7 @@ void journal_close(struct journal *jl)
 	free(jl);
 }
 
-// Under the lock. The file is opened anew when somebody removed it, and begun anew when it is full.
+// Under the lock. The file is opened again when somebody removed it, and a new one begins when it is full.
 static int journal_fd(struct journal *jl)
 {
 	struct stat st;

@@ -1,5 +1,5 @@
 // The journal: one line of JSON for every compile, for `coffer explain`. <cache>/v1/journal.jsonl, at most
-// JOURNAL_MAX_BYTES, then it is renamed to journal.1.jsonl and begun anew. Schema: docs/explain.md. Thread: any.
+// JOURNAL_MAX_BYTES, then it is renamed to journal.1.jsonl, and a new one begins. Schema: docs/explain.md. Thread: any.
 #ifndef COFFER_CLIENT_SERVICES_JOURNAL_H
 #define COFFER_CLIENT_SERVICES_JOURNAL_H
 

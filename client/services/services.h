@@ -45,8 +45,8 @@ struct services {
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
 };
 
-// Opens everything below the cache's directory. What fails is logged and left out, but for a cache directory that is not
-// known.
+// Opens everything below the cache's directory. What fails is logged and left out; only a cache directory that is not
+// known is an error.
 int services_open(struct services *s, const struct settings *config, struct err *err);
 
 #endif

@@ -80,7 +80,7 @@ struct shared_store *shared_stores_find(struct shared_stores *all, const struct 
 		snprintf(k->why, sizeof k->why, "%.250s", err.text);
 	} else if (!all->is_full) {
 		all->is_full = true;
-		log_error("more than %d shared stores in one daemon: the next ones are not used; 'coffer stop' begins anew",
+		log_error("more than %d shared stores in one daemon: the next ones are not used; 'coffer stop' makes room",
 			  STORES_MAX);
 	}
 	pthread_mutex_unlock(&all->lock);

@@ -286,7 +286,7 @@ static int rotate_end(struct site *s, const char *next_path, struct err *err)
 		return err_errno(err, "cannot rename '%s' to '%s'", next_path, path);
 	printf("%s is the new key. jwks.json still has the old one, so that tokens made with it are good until they end.\n"
 	       "1. let the scheduler read it: kill -HUP, or systemctl restart coffer-scheduler, as its unit keeps a copy\n"
-	       "2. make anew the tokens of workers that have no certificate: coffer token issue --key %s --worker NAME\n",
+	       "2. make new tokens for workers that have no certificate: coffer token issue --key %s --worker NAME\n",
 	       path, path);
 	return 0;
 }

@@ -313,7 +313,8 @@ START_TEST(many_options_are_all_known)
 	struct setting_def many[MANY];
 	struct setting_table all = table;
 	for (int i = 0; i < MANY; i++)
-		many[i] = (struct setting_def){.name = arena_printf(&arena, "option_%d", i), .type = VALUE_INTEGER, .dflt = "0"};
+		many[i] = (struct setting_def){
+			.name = arena_printf(&arena, "option_%d", i), .type = VALUE_INTEGER, .dflt = "0"};
 	all.defs = many;
 	all.n = MANY;
 	for (int i = 0; i < MANY; i++) {

@@ -376,7 +376,7 @@ static int send_source(struct rpc_call *call, const struct runtime_job *job, str
 
 static int receive_all(struct rpc_call *call, struct reply *reply, struct err *err)
 {
-	// The agent ends the job by itself in time; this is for an agent that hangs. Each message starts it anew, but what a
+	// The agent ends the job by itself in time; this is for an agent that hangs. Each message starts it again, but what a
 	// job may send has its limits.
 	uint32_t wall_ms = reply->limits->wall_ms;
 	int timeout_ms = wall_ms < INT32_MAX - GRACE_MS ? (int)wall_ms + GRACE_MS : INT32_MAX;

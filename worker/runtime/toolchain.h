@@ -4,7 +4,7 @@
 // operator's further directories (as /opt/cross), and nothing else of the host. An image is a directory
 // IMAGES/sha256-<64 hex digits>/rootfs that somebody has unpacked and checked. Either way it is read-only for jobs, with an
 // own small /dev and an empty /tmp, and without /proc, /sys, /home, /root, /run and /var.
-// Thread: any, one at a time for each toolchain but for toolchain_identity and toolchain_facts.
+// Thread: any, one at a time for each toolchain; toolchain_identity and toolchain_facts at any time.
 #ifndef COFFER_WORKER_RUNTIME_TOOLCHAIN_H
 #define COFFER_WORKER_RUNTIME_TOOLCHAIN_H
 
