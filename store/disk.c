@@ -266,10 +266,10 @@ int store_get(struct store *s, enum store_kind kind, const struct digest *key, s
 		s->corrupt++;
 	if (disk_is_useless(&why))
 		store_remove(s, kind, key);
-	if (is_corrupt)
-		return 0;
 	if (err)
 		*err = why;
+	if (is_corrupt)
+		return 0;
 	return err_wrap(err, "'%s'", path);
 }
 

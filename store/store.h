@@ -52,7 +52,7 @@ void store_set_limit(struct store *s, uint64_t max_bytes);
 int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
 	      size_t n_parts, struct err *err);
 // 1 found (raw bytes added to `out`), 0 absent, -1 the disk failed or the blob is larger than `out` may be (ERR_LIMIT).
-// A corrupt blob is removed: 0, and counted. Unless it returns 1, `out` has the bytes it had.
+// A corrupt blob is removed: 0 with ERR_FORMAT in `err`, and counted. Unless it returns 1, `out` has the bytes it had.
 int store_get(struct store *s, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err);
 // By the file's presence, not its contents.
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);

@@ -332,7 +332,7 @@ static void refuse_doubtful(struct inputs *in, const char *path)
 {
 	const char *suffix = path_ext(path);
 	bool precompiled = strcmp(suffix, ".gch") == 0 || strcmp(suffix, ".pch") == 0;
-	in->refusal = refuse(precompiled ? REASON_precompiled_header : REASON_input_changed, path);
+	in->refusal = refuse(precompiled ? REASON_precompiled_header_used : REASON_input_changed, path);
 }
 
 // Adds what one answer shows to be missing: files behind computed includes, further names of inputs, names that macros ask
@@ -568,7 +568,7 @@ static struct refusal forbid_own_precompiled(const struct plan *p, struct manife
 	struct stat st;
 	names[0] = arena_printf(p->arena, "%s.gch", path_base(source));
 	if (fstatat(p->cwd_fd, arena_printf(p->arena, "%s.gch", source), &st, 0) == 0)
-		return refuse(REASON_precompiled_header, source);
+		return refuse(REASON_precompiled_header_used, source);
 	if (e->n_absent)
 		memcpy(groups, e->absent, e->n_absent * sizeof *groups);
 	groups[e->n_absent++] = (struct absent_group){

@@ -282,9 +282,10 @@ static bool names_hold(struct lookup *l, struct manifest_entry *e, struct cause 
 static int take_result(struct lookup *l, const struct manifest_entry *e, struct buf *result)
 {
 	const struct plan *p = l->plan;
-	if (store_get(p->services->store, STORE_RESULT, &e->result, result, NULL) == 1)
+	struct err err = ERR_INIT;
+	if (store_get(p->services->store, STORE_RESULT, &e->result, result, &err) == 1)
 		return 1;
-	l->cause.kind = CAUSE_EVICTED;
+	l->cause.kind = err.code == ERR_FORMAT ? CAUSE_CORRUPT : CAUSE_EVICTED;
 	return 0;
 }
 
@@ -400,7 +401,7 @@ static void explain_entry(struct lookup *l, struct memo *memo, struct manifest_e
 {
 	const struct plan *p = l->plan;
 	struct cause *c = &l->cause;
-	if (c->kind == CAUSE_EVICTED)
+	if (c->kind == CAUSE_EVICTED || c->kind == CAUSE_CORRUPT)
 		return;
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		const struct manifest_input *in = &e->inputs[i];
@@ -417,12 +418,13 @@ static void explain_entry(struct lookup *l, struct memo *memo, struct manifest_e
 	}
 	if (c->n_all || !names_hold(l, e, c))
 		return;
+	struct digest place = digest_of(p->root, strlen(p->root));
 	if (!digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &p->time_context))
 		c->kind = CAUSE_TIME;
-	else if (!digest_is_zero(&e->messages_context) && !digest_equal(&e->messages_context, &p->messages_context))
-		c->kind = CAUSE_MESSAGES;
-	else
+	else if (!digest_is_zero(&e->place_context) && !digest_equal(&e->place_context, &place))
 		c->kind = CAUSE_PLACE;
+	else
+		c->kind = CAUSE_MESSAGES;
 }
 
 static int nearest(struct lookup *l, struct memo *memo, struct manifest_entry *entry, struct buf *result)

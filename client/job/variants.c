@@ -172,6 +172,14 @@ static void compare_environment(const struct variant *was, const struct variant 
 				  NULL);
 }
 
+static bool same_order(const struct variant *x, const struct variant *y)
+{
+	for (uint32_t i = 0; i < x->n_arguments && i < y->n_arguments; i++)
+		if (strcmp(x->arguments[i], y->arguments[i]) != 0)
+			return false;
+	return true;
+}
+
 void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c)
 {
 	struct variant v[VARIANTS], now = variant_of(p, a);
@@ -199,6 +207,5 @@ void variants_compare(const struct plan *p, struct store *s, struct arena *a, st
 		cause_add(c, NULL, v[best].compiler, now.compiler);
 		return;
 	}
-	// The same words in another order, or in another directory with settings that keep it in the key.
-	c->kind = CAUSE_ARGUMENTS;
+	c->kind = same_order(&v[best], &now) ? CAUSE_SETTINGS : CAUSE_ORDER;
 }

@@ -26,6 +26,9 @@ enum cause_kind {
 	CAUSE_PLACE,       // the result names its build tree, and this is another one
 	CAUSE_TIME,        // __DATE__ or __TIME__ with another SOURCE_DATE_EPOCH
 	CAUSE_EVICTED,     // known, but its result is no longer in the cache
+	CAUSE_CORRUPT,     // known, but its result had been damaged on the disk
+	CAUSE_ORDER,       // the same words in another order
+	CAUSE_SETTINGS,    // a setting, or the name of a directory or output that is in the key
 	CAUSE_RECACHE,     // the setting recache asked for it
 	CAUSE_PARANOID,    // nothing is kept here, says the user
 	CAUSE_POLICY,      // the same, says the operator of the farm

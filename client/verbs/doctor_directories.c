@@ -67,7 +67,12 @@ static int try_to_write(struct arena *a, const char *dir, int64_t *mtime_ns)
 static bool check_owner(struct doctor *d, const char *check, const char *dir, mode_t forbidden)
 {
 	struct stat st;
-	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
+	if (stat(dir, &st) < 0) {
+		found_problem(d, check, "give this user access to each folder on the way there, or name another folder",
+			      "cannot look at '%s': %s", dir, strerror(errno));
+		return false;
+	}
+	if (!S_ISDIR(st.st_mode)) {
 		found_problem(d, check, arena_printf(&d->arena, "remove '%s', or name another folder", dir),
 			      "'%s' is not a folder", dir);
 		return false;

@@ -102,21 +102,25 @@ static void print_lines(struct explanation *x, const json_t *change)
 {
 	struct line_change *lines;
 	unsigned n_all, n = changed_lines(x, change, &lines, &n_all);
-	printf("'%s' has changed", record_text(change, "name"));
+	printf("'%s' has changed", format_shown(&x->arena, record_text(change, "name")));
 	if (n)
 		printf(", line %u", lines[0].line);
 	printf("\n");
 	for (unsigned i = 0; i < n && i < MOST_LINES; i++)
 		printf("    %s%5u %c %s%s\n", format_style(lines[i].sign == '-' ? STYLE_BAD : STYLE_GOOD), lines[i].line,
-		       lines[i].sign, lines[i].text, format_plain());
+		       lines[i].sign, format_shown(&x->arena, lines[i].text), format_plain());
 	if (n_all > MOST_LINES)
 		printf("    … %u more lines\n", n_all - MOST_LINES);
 }
 
-static void print_was_now(const json_t *change, const char *subject)
+static void print_was_now(struct explanation *x, const json_t *change)
 {
 	const char *was = json_string_value(json_object_get(change, "was"));
 	const char *now = json_string_value(json_object_get(change, "now"));
+	const char *name = format_shown(&x->arena, record_text(change, "name")),
+		   *subject = name[0] ? arena_printf(&x->arena, "%s: ", name) : "";
+	was = was ? format_shown(&x->arena, was) : NULL;
+	now = now ? format_shown(&x->arena, now) : NULL;
 	if (was && now)
 		printf("    %s%s%s%s, now %s%s%s\n", subject, format_style(STYLE_BAD), was, format_plain(),
 		       format_style(STYLE_GOOD), now, format_plain());
@@ -131,7 +135,7 @@ static void print_changes(struct explanation *x, const char *kind, const json_t 
 	size_t n = json_array_size(changes);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *c = json_array_get(changes, i);
-		const char *name = record_text(c, "name");
+		const char *name = format_shown(&x->arena, record_text(c, "name"));
 		if (strcmp(kind, "input") == 0 || strcmp(kind, "vanished") == 0) {
 			printf("  ");
 			if (json_string_value(json_object_get(c, "now")))
@@ -141,7 +145,7 @@ static void print_changes(struct explanation *x, const char *kind, const json_t 
 		} else if (strcmp(kind, "appeared") == 0) {
 			printf("  '%s' is there now, where the compiler looks before the file that it used\n", name);
 		} else {
-			print_was_now(c, name[0] ? arena_printf(&x->arena, "%s: ", name) : "");
+			print_was_now(x, c);
 		}
 	}
 }
@@ -163,6 +167,10 @@ const char *explain_cause_text(const char *kind)
 		{"place", "the stored result has the name of the build tree that it was made in"},
 		{"time", "__DATE__ or __TIME__ is used, and SOURCE_DATE_EPOCH is another one"},
 		{"evicted", "the result was known, but had been evicted to keep the cache within its limit, or cleared"},
+		{"corrupt", "the result was known, but had been damaged on the disk, and was removed"},
+		{"order", "the words of the command line are the same in another order"},
+		{"settings",
+		 "a setting of coffer, or the name of the directory or of the output, which is in the key, is another one"},
 		{"recache", "the setting 'recache' asked for a new compile"},
 		{"paranoid", "the setting 'paranoid' keeps nothing on this machine"},
 		{"policy", "the policy of the farm is that nothing is kept on this machine, as with 'paranoid = on'"},
@@ -178,7 +186,7 @@ static void print_miss(struct explanation *x)
 	const json_t *cause = json_object_get(x->miss, "cause"), *changes = json_object_get(cause, "changes");
 	const char *reason = record_text(x->miss, "reason");
 	if (reason[0]) {
-		const char *culprit = record_text(x->miss, "culprit");
+		const char *culprit = format_shown(&x->arena, record_text(x->miss, "culprit"));
 		printf("  not cached: %s%s%s%s (%s)\n", reason_text(reason_by_name(reason)), culprit[0] ? ": '" : "",
 		       culprit, culprit[0] ? "'" : "", reason);
 	} else {
@@ -196,8 +204,9 @@ static void print_miss(struct explanation *x)
 static void print_record(struct explanation *x, const json_t *r, const char *what)
 {
 	const char *source = record_text(r, "source");
-	printf("%s%s%s: %s, %s", format_style(STYLE_HEADING), source[0] ? source : record_text(r, "command"), format_plain(),
-	       what, format_date(&x->arena, (int64_t)(json_integer_value(json_object_get(r, "time_ms")) / 1000)));
+	printf("%s%s%s: %s, %s", format_style(STYLE_HEADING),
+	       format_shown(&x->arena, source[0] ? source : record_text(r, "command")), format_plain(), what,
+	       format_date(&x->arena, (int64_t)(json_integer_value(json_object_get(r, "time_ms")) / 1000)));
 	if (record_seconds(r) > 0)
 		printf(", %s%s", format_duration(&x->arena, (uint64_t)(record_seconds(r) * 1e6)),
 		       record_is_hit(r) ? " saved" : "");

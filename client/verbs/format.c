@@ -1,5 +1,7 @@
 #include "client/verbs/format.h"
 
+#include "base/value.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,4 +99,13 @@ void put_json(json_t *object)
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(object);
+}
+
+const char *format_shown(struct arena *a, const char *text)
+{
+	char *copy = arena_strdup(a, text);
+	for (char *p = copy; (p = strchr(p, '\t'));)
+		*p = ' ';
+	value_make_plain(copy);
+	return copy;
 }

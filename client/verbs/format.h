@@ -14,7 +14,9 @@
 const char *format_bytes(struct arena *a, uint64_t n);                      // "1.5 GiB"
 const char *format_duration(struct arena *a, uint64_t us);                  // "2 h 13 min", "4.2 s", "85 ms"
 const char *format_percent(struct arena *a, uint64_t part, uint64_t whole); // "81.0 %"; "" if whole is 0
-const char *format_date(struct arena *a, int64_t seconds);                  // local time, "2024-05-01 13:45"
+// One line that does nothing to a terminal: names and words come from anybody's sources.
+const char *format_shown(struct arena *a, const char *text);
+const char *format_date(struct arena *a, int64_t seconds); // local time, "2024-05-01 13:45"
 
 enum style { STYLE_HEADING, STYLE_GOOD, STYLE_BAD, STYLE_COUNT };
 // The escape that begins a style on stdout, and format_plain() the one that ends it; "" unless stdout is a terminal that

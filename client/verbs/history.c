@@ -15,8 +15,7 @@ static int load_file(struct history *h, const char *path, struct err *err)
 	if (file_read(AT_FDCWD, path, JOURNAL_READ_MAX, &text, NULL, &own) < 0) {
 		if (own.code == ERR_NOT_FOUND)
 			return 0;
-		*err = own;
-		return -1;
+		return err_take(err, &own);
 	}
 	char *save = NULL;
 	for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -62,17 +61,19 @@ bool record_is_hit(const json_t *record)
 	return strcmp(outcome, "direct_hit") == 0 || strcmp(outcome, "preprocessed_hit") == 0;
 }
 
+static bool same(const json_t *a, const json_t *b)
+{
+	return (!a && !b) || (a && b && json_equal(a, b));
+}
+
+// A reason with what gave it, or a cause with all that has changed.
 bool record_same_cause(const json_t *x, const json_t *y)
 {
-	const json_t *a = json_object_get(x, "cause"), *b = json_object_get(y, "cause");
 	const char *reason = record_text(x, "reason");
 	if (strcmp(reason, record_text(y, "reason")) != 0)
 		return false;
-	if (reason[0] || !a || !b)
-		return reason[0] != '\0';
-	if (strcmp(record_text(a, "kind"), record_text(b, "kind")) != 0)
-		return false;
-	const json_t *first = json_array_get(json_object_get(a, "changes"), 0);
-	const json_t *other = json_array_get(json_object_get(b, "changes"), 0);
-	return (!first && !other) || (first && other && json_equal(first, other));
+	if (reason[0])
+		return strcmp(record_text(x, "culprit"), record_text(y, "culprit")) == 0;
+	const json_t *a = json_object_get(x, "cause"), *b = json_object_get(y, "cause");
+	return a && b && same(a, b);
 }

@@ -119,17 +119,9 @@ static const char *cause_of(struct report *r, const struct report_group *g)
 			    " before, now ", now[0] ? now : "nothing");
 }
 
-// One line that does nothing to a terminal: names and words come from anybody's sources.
-static const char *plain(struct report *r, const char *text)
-{
-	char *copy = arena_strdup(&r->arena, text);
-	value_make_plain(copy);
-	return copy;
-}
-
 const char *report_cause(struct report *r, const struct report_group *g)
 {
-	return plain(r, cause_of(r, g));
+	return format_shown(&r->arena, cause_of(r, g));
 }
 
 unsigned report_lines(struct report *r, const struct report_group *g, struct line_change **lines)
@@ -164,9 +156,9 @@ void report_print(struct report *r)
 		       report_cause(r, g));
 		for (unsigned k = 0; k < n && k < MOST_LINES; k++)
 			printf("           %s%5u %c %s%s\n", format_style(lines[k].sign == '-' ? STYLE_BAD : STYLE_GOOD),
-			       lines[k].line, lines[k].sign, plain(r, lines[k].text), format_plain());
+			       lines[k].line, lines[k].sign, format_shown(&r->arena, lines[k].text), format_plain());
 		if (g->n_examples)
-			printf("           as %s%s\n", plain(r, g->examples[0]), g->n > 1 ? " …" : "");
+			printf("           as %s%s\n", format_shown(&r->arena, g->examples[0]), g->n > 1 ? " …" : "");
 	}
 	if (r->n_groups > MOST_PRINTED)
 		printf("\n… and %zu more causes (--html FILE or --json has all)\n", r->n_groups - MOST_PRINTED);

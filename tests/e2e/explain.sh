@@ -26,3 +26,91 @@ e2e_explain_a_build() { # gcc
 	"$COFFER" explain --build x 2>/dev/null
 	[ $? = 2 ] || fail "a FILE with --build"
 }
+
+# caused WHAT TEXT CMD...: the compile is no hit, for this cause or reason, and people are told so.
+caused()
+{
+	local what=$1 text=$2
+	shift 2
+	sleep 0.05 # what was written just now may have changed during the compile
+	"$COFFER" "$@" 2>/dev/null
+	"$COFFER" explain last --json >last.json || fail "$what: nothing is explained"
+	[ "$(jq -r '.miss.reason // .miss.cause.kind' last.json)" = "$what" ] ||
+		fail "expected $what, explained as $(jq -c '[.miss.reason, .miss.cause]' last.json): $*"
+	"$COFFER" explain last | grep -qF -e "$text" || fail "$what lacks '$text': $("$COFFER" explain last)"
+}
+
+# Every cause with what brings it about, and what people read.
+e2e_explain_names_each_cause() { # gcc
+	put inc/h.h '#define H 1'
+	put early/.keep
+	put a.c '#include "h.h"' 'int a = H;'
+	caused first 'has not been compiled before' gcc -Iearly -Iinc -c a.c -o a.o
+	caused arguments "-O2 is new" gcc -O2 -Iearly -Iinc -c a.c -o a.o
+	caused order 'the same in another order' gcc -Iearly -Iinc -O2 -c a.c -o a.o
+	caused environment 'CPATH' env CPATH=early "$COFFER" gcc -Iearly -Iinc -O2 -c a.c -o a.o
+	put inc/h.h '#define H 2'
+	caused input 'inc/h.h' gcc -Iearly -Iinc -c a.c -o a.o
+	put early/h.h '#define H 3'
+	caused appeared 'early/h.h' gcc -Iearly -Iinc -c a.c -o a.o
+	rm early/h.h
+	put other/h.h '#define H 4'
+	caused arguments 'other' gcc -Iearly -Iinc -Iother -c a.c -o b.o
+	rm inc/h.h
+	caused vanished 'inc/h.h' gcc -Iearly -Iinc -Iother -c a.c -o b.o
+	put inc/h.h '#define H 1'
+	caused recache "the setting 'recache'" --set recache=on gcc -Iearly -Iinc -c a.c -o a.o
+	caused paranoid "the setting 'paranoid'" --set paranoid=on gcc -Iearly -Iinc -c a.c -o a.o
+	caused settings 'a setting of coffer' --set extra_key=x gcc -Iearly -Iinc -c a.c -o a.o
+	put b.c 'int b;'
+	caused first 'has not been compiled' gcc -c b.c -o b.o
+	find "$COFFER_CACHE_DIR/v1/result" -type f -newer b.c -delete
+	caused evicted 'evicted' gcc -c b.c -o b.o
+	find "$COFFER_CACHE_DIR/v1/result" -type f -newer b.c -exec sh -c 'printf XXXXXXXX | dd of="$1" bs=1 seek=40 conv=notrunc 2>/dev/null' - {} \;
+	caused corrupt 'damaged' gcc -c b.c -o b.o
+	put w.c 'int f(void) { int unused; return 1; }'
+	caused first 'has not been compiled' gcc -Wall -c w.c -o w.o
+	caused messages 'another terminal or language' env GCC_COLORS= "$COFFER" gcc -Wall -c w.c -o w.o
+	put t.c 'const char *t = __DATE__;'
+	caused time_macros '__DATE__' gcc -c t.c -o t.o
+	put p.h 'int p;'
+	gcc -c p.h -o p.h.gch
+	put p.c '#include "p.h"'
+	caused precompiled_header_used 'precompiled header could be used' gcc -c p.c -o p.o
+	caused precompiled_header 'makes a precompiled header' gcc -c p.h -o q.h.gch
+	EXPECT_ERRORS=1
+}
+
+e2e_explain_counts_only_the_same_cause() { # gcc
+	local i
+	for i in 1 2 3; do
+		put "a$i.c" "int a$i;"
+		put "t$i.c" "const char *t = __TIME__;"
+		"$COFFER" gcc -c "a$i.c"
+		"$COFFER" gcc -c "t$i.c"
+		"$COFFER" gcc -c --new-option=x/y "a$i.c" 2>/dev/null
+	done
+	"$COFFER" gcc -O1 -c a1.c
+	"$COFFER" gcc -O1 -c a2.c
+	"$COFFER" gcc -O2 -c a3.c
+	settle
+	[ "$("$COFFER" explain a1.c --json | jq .same_cause)" = 1 ] || fail "-O1 is new in two compiles: $("$COFFER" explain a1.c)"
+	[ "$("$COFFER" explain a3.c --json | jq .same_cause)" = 0 ] || fail "-O2 is new in one compile: $("$COFFER" explain a3.c)"
+	[ "$("$COFFER" explain t1.c --json | jq .same_cause)" = 0 ] || fail "each source uses the time by itself: $("$COFFER" explain t1.c)"
+}
+
+# A terminal obeys what is printed to it.
+e2e_explain_prints_no_escape_sequences() { # gcc
+	local name=$'x\e[31m\x07.c'
+	put "$name" 'int a;'
+	"$COFFER" gcc -c "$name" -o a.o
+	put "$name" $'int a; // \e]0;title\x07'
+	"$COFFER" gcc $'-DX=\e[1m' -c "$name" -o a.o
+	settle
+	"$COFFER" explain "$name" >said || fail "nothing is explained"
+	! grep -q $'[\e\x07]' said || fail "escapes: $(cat -v said)"
+	put "$name" $'int b; // \e]0;title\x07'
+	"$COFFER" gcc $'-DX=\e[1m' -c "$name" -o a.o
+	"$COFFER" explain "$name" >said
+	! grep -q $'[\e\x07]' said || fail "escapes: $(cat -v said)"
+}

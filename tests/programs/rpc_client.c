@@ -87,7 +87,7 @@ static struct rpc_call *start(const char *path)
 	return call;
 }
 
-static int call_once(const char *path, const char *text)
+static int call_one(const char *path, const char *text)
 {
 	struct rpc_call *call;
 	char *p;
@@ -114,7 +114,7 @@ static int call_once(const char *path, const char *text)
 static int run_call(char **words)
 {
 	for (int i = 0; i < set.repeat; i++)
-		if (call_once(words[0], words[1]))
+		if (call_one(words[0], words[1]))
 			return 1;
 	return 0;
 }
