@@ -4,12 +4,16 @@
 #include "base/json.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { STDERR_MS = 100 };
 
 const char *audit_now(struct arena *a)
 {
@@ -86,6 +90,14 @@ static void turn_over(struct audit_events *e)
 	e->bytes = 0;
 }
 
+// Who reads the log and does not keep up holds up no job: then the event is left out.
+static void write_stderr(const struct buf *line)
+{
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	if (line->len <= PIPE_BUF && poll(&room, 1, STDERR_MS) == 1)
+		(void)!write(STDERR_FILENO, line->data, line->len);
+}
+
 void audit_events_add(struct audit_events *e, enum audit_event what, const struct audit_row *row)
 {
 	static const enum audit_column shown[] = {
@@ -108,6 +120,8 @@ void audit_events_add(struct audit_events *e, enum audit_event what, const struc
 	buf_adds(&b, "}\n");
 	if (e->fd != STDERR_FILENO && (e->bytes += b.len) > AUDIT_EVENTS_MAX)
 		turn_over(e);
-	if (e->fd >= 0)
+	if (e->fd == STDERR_FILENO)
+		write_stderr(&b);
+	else if (e->fd >= 0)
 		file_append(e->fd, b.data, b.len, false, "an event", NULL);
 }

@@ -3,10 +3,13 @@
 #include "audit/log.h"
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,7 +32,23 @@ void audit_reader_release(struct audit_reader *r)
 	buf_release(&r->bytes);
 }
 
-// 1, or 0: there is no such file.
+// Old files of rows may be moved to an archive: that is not the log's end.
+static bool has_later_segment(const struct audit_reader *r)
+{
+	int fd = openat(r->dirfd, "rows", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	bool is_there = false;
+	if (!d && fd >= 0)
+		close(fd);
+	for (const struct dirent *e; d && !is_there && (e = readdir(d));)
+		is_there = strspn(e->d_name, "0123456789") == strlen(e->d_name) &&
+			   strtoull(e->d_name, NULL, 10) > r->index / AUDIT_SEGMENT_ROWS;
+	if (d)
+		closedir(d);
+	return is_there;
+}
+
+// 1, or 0: there is no such file, and the log ends here.
 static int open_segment(struct audit_reader *r, struct err *err)
 {
 	char name[32];
@@ -41,6 +60,10 @@ static int open_segment(struct audit_reader *r, struct err *err)
 	r->fd = openat(r->dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (r->fd < 0 && errno != ENOENT)
 		return err_errno(err, "cannot open '%s' of the audit log", name);
+	if (r->fd < 0 && has_later_segment(r))
+		return err_set(err, ERR_NOT_FOUND,
+			       "'%s' of the audit log is not here, and later rows are: where it was archived, bring it back",
+			       name);
 	return r->fd >= 0;
 }
 

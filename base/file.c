@@ -77,6 +77,19 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct s
 	return 0;
 }
 
+int file_read_secret(const char *path, size_t max, struct buf *out, struct err *err)
+{
+	struct stat st;
+	if (file_read(AT_FDCWD, path, max, out, &st, err) < 0)
+		return -1;
+	if ((st.st_mode & (S_IROTH | S_IWOTH)) == 0 && (st.st_uid == geteuid() || st.st_uid == 0))
+		return 0;
+	return err_set(
+		err, ERR_ACCESS,
+		"'%s' is not used: it must belong to you or to root, and others must not read or write it (chmod o-rw)",
+		path);
+}
+
 int file_write_fd(int fd, const void *p, size_t n, struct err *err)
 {
 	for (const char *at = p; n;) {

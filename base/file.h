@@ -24,6 +24,8 @@ int64_t clock_now_ns(void); // CLOCK_REALTIME, comparable with file times
 // Reads a regular file to the end; a directory, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT.
 // `st` (may be NULL) is the state of the very file that was read.
 int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err);
+// The same of a secret: ERR_ACCESS unless it belongs to us or to root, and others can neither read nor write it.
+int file_read_secret(const char *path, size_t max, struct buf *out, struct err *err);
 int file_read_fd(int fd, size_t max, struct buf *out, struct err *err); // from the current position to the end
 int file_write_fd(int fd, const void *p, size_t n, struct err *err);    // all of it
 // One write at the end of a file opened with O_APPEND, which nobody else writes. What a full disk leaves half done is taken back,

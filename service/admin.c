@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { ADMIN_AGAIN_MS = 200 };
+
 struct admin_client {
 	struct admin *admin;
 	struct loop_source source; // fd -1: no client
@@ -31,6 +33,7 @@ struct admin {
 	bool is_of_this_machine; // only this machine reaches the address
 	struct loop *loop;
 	struct loop_source listener;
+	struct timer again; // when descriptors had run out
 	struct loop_resident resident;
 	uint64_t accepted;
 	struct admin_client clients[ADMIN_MAX_CLIENTS];
@@ -240,13 +243,24 @@ static void client_times_out(struct timer *t)
 	client_close(CONTAINER_OF(t, struct admin_client, end));
 }
 
+static void listen_again(struct timer *t)
+{
+	struct admin *a = CONTAINER_OF(t, struct admin, again);
+	loop_watch(a->loop, &a->listener, EPOLLIN, NULL);
+}
+
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct admin *a = CONTAINER_OF(source, struct admin, listener);
 	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		// Without a descriptor the connection stays in the queue, and would wake us again and again.
+		bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+		if (is_short && loop_watch(a->loop, source, 0, NULL) == 0)
+			timer_set(&a->loop->timers, &a->again, clock_ms() + ADMIN_AGAIN_MS);
 		return;
+	}
 	struct admin_client *c = place_for_one(a);
 	if (!c) {
 		close(fd);
@@ -329,7 +343,7 @@ static int read_token(struct admin *a, struct err *err)
 	const char *file = a->config.token_file;
 	if (!file)
 		return 0;
-	if (file_read(AT_FDCWD, file, ADMIN_TOKEN_MAX, &text, NULL, err) < 0)
+	if (file_read_secret(file, ADMIN_TOKEN_MAX, &text, err) < 0)
 		return err_wrap(err, "the operators' token");
 	size_t n = strcspn(text.data ? text.data : "", " \t\r\n");
 	if (n < 16)
@@ -349,6 +363,7 @@ int admin_start(const struct admin_config *config, char bound[ADMIN_ADDRESS_MAX]
 	for (size_t i = 0; i < ADMIN_MAX_CLIENTS; i++)
 		a->clients[i].source.fd = -1;
 	a->listener = (struct loop_source){.fd = -1, .ready = listener_ready};
+	a->again = (struct timer){.fire = listen_again};
 	if (read_token(a, err) == 0)
 		a->listener.fd = listen_at(config->address, bound, err);
 	if (a->listener.fd >= 0 && loop_start(&a->loop, err) == 0)

@@ -16,6 +16,7 @@ struct store {
 	uint64_t random;    // part of the names of this process's temp files
 	atomic_uint serial; // the next temp file
 	_Atomic uint64_t max_bytes, corrupt;
+	int64_t next_room_ms;     // under the lock of eviction: not before then is room made for others
 	atomic_bool disk_is_full; // a blob found no room: something must go, whatever the limit says
 	struct usage *usage;
 };

@@ -1,5 +1,6 @@
 #include "store/disk.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -14,7 +15,8 @@ enum {
 	// Blobs that are compared with each other. Most stores have fewer, and for them eviction is exactly by last use;
 	// larger ones are taken in pieces of some shards each, which are samples of the whole because keys are digests.
 	BATCH = 64 * 1024,
-	ROUNDS = 3 // the first one may find the counts wrong
+	ROUNDS = 3, // the first one may find the counts wrong
+	MAKE_ROOM_MS = 600000,
 };
 
 struct candidate {
@@ -131,9 +133,13 @@ static int evict_locked(struct store *s, uint64_t *removed, struct err *err)
 	if (!usage_is_complete(s->usage) && walk_all(s, keep, NULL, err) < 0)
 		return -1;
 	uint64_t max = s->max_bytes, total = store_bytes(s);
-	// Somebody else has filled the disk: a tenth and some makes room for a while, and the next blob that finds none asks again.
-	if (atomic_exchange(&s->disk_is_full, false) && (max == 0 || max > total - total / 10))
+	// Somebody else has filled the disk: a tenth and some makes room for a while. Not again and again: whoever it is may fill that as
+	// well, and the cache would be gone for nothing.
+	if (atomic_exchange(&s->disk_is_full, false) && clock_ms() >= s->next_room_ms &&
+	    (max == 0 || max > total - total / 10)) {
 		max = total - total / 10;
+		s->next_room_ms = clock_ms() + MAKE_ROOM_MS;
+	}
 	uint64_t goal = max - max / 20;
 	if (max == 0 || total <= max)
 		return 0;

@@ -213,7 +213,8 @@ static int look_up(struct compile *c, enum worker_counter counter, const char *o
 {
 	struct result x;
 	struct err err = ERR_INIT;
-	int found = results_get(c->service->results, c->claims.tenant, &c->key, &c->blob, &x, &err);
+	int found = results_get(c->service->results, c->claims.tenant, &c->key, runtime_isolation(c->service->runtime),
+				&c->blob, &x, &err);
 	if (found < 0)
 		log_event(LOG_LEVEL_WARN, "results not looked at", LOG_TEXT("why", err.text));
 	if (found != 1)
@@ -418,7 +419,8 @@ static int check_compiler(struct compile *c)
 
 static struct result result_of(const struct compile *c)
 {
-	struct result x = {.out = c->out.data,
+	struct result x = {.isolation = runtime_isolation(c->service->runtime),
+			   .out = c->out.data,
 			   .n_out = c->out.len,
 			   .errs = c->errs.data,
 			   .n_err = c->errs.len,

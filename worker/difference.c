@@ -69,9 +69,13 @@ static bool say_section(const struct section *was, const struct section *now, st
 	return false;
 }
 
+// A hostile object could have many sections that all have the same bytes.
+enum { MOST_SECTIONS = 4096, MOST_BYTES = 1 << 30 };
+
 static bool say_sections(const struct object *was, const struct object *now, struct buf *words)
 {
-	for (size_t i = 1;; i++) {
+	size_t bytes = 0;
+	for (size_t i = 1; i < MOST_SECTIONS && bytes < MOST_BYTES; i++) {
 		struct section a = section_of(was, i), b = section_of(now, i);
 		if (!a.name && !b.name)
 			return false;
@@ -81,7 +85,9 @@ static bool say_sections(const struct object *was, const struct object *now, str
 		}
 		if (say_section(&a, &b, words))
 			return true;
+		bytes += a.n;
 	}
+	return false;
 }
 
 void difference_say(const struct buf *was, const struct buf *now, struct buf *words)

@@ -85,8 +85,11 @@ void evidence_run(struct evidence *e, const struct job_result *run)
 
 void evidence_result(struct evidence *e, const struct key *key, const struct result *x)
 {
-	if (e->log)
-		evidence_describe(e, key, x);
+	if (!e->log)
+		return;
+	// Of a known result: what it was made in, which is no less than what it would be made in here.
+	e->row.value[AUDIT_isolation] = isolation_name((int)x->isolation);
+	evidence_describe(e, key, x);
 }
 
 void evidence_describe(struct evidence *e, const struct key *key, const struct result *x)

@@ -161,7 +161,7 @@ static void say_difference(struct rerun *r, const struct result *now, const stru
 	AUTO_BUF struct buf new_bytes = {.max = STORE_MAX_BLOB};
 	struct result was;
 	size_t i = 0;
-	if (results_get(r->service->results, value(r, AUDIT_tenant), key, &blob, &was, NULL) != 1)
+	if (results_get(r->service->results, value(r, AUDIT_tenant), key, ISOLATION_NONE, &blob, &was, NULL) != 1)
 		return;
 	while (i < was.n_outputs && i < now->n_outputs && memcmp(was.outputs[i].sha256, now->outputs[i].sha256, 32) == 0)
 		i++;

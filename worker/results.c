@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { FORMAT = 1, STORE_LEVEL = 1, MAX_STORES = 4096 };
+enum { FORMAT = 2, STORE_LEVEL = 1, MAX_STORES = 4096 };
 
 struct results {
 	char *directory;
@@ -76,6 +76,7 @@ static struct digest name_of(const struct key *key)
 static void encode_head(const struct key *key, const struct result *x, struct buf *b)
 {
 	buf_add_u32(b, FORMAT);
+	buf_add_u32(b, (uint32_t)x->isolation);
 	buf_add(b, key->b, sizeof key->b);
 	buf_add(b, x->source, sizeof x->source);
 	buf_add_strn(b, x->out, x->n_out);
@@ -103,15 +104,22 @@ int result_decode(const void *blob, size_t n, const struct key *key, struct resu
 	*x = (struct result){.out = ""};
 	if (rd_u32(&rd) != FORMAT)
 		return err_set(err, ERR_FORMAT, "a result of another format");
+	uint32_t isolation = rd_u32(&rd);
 	const void *whole = rd_bytes(&rd, sizeof key->b), *source = rd_bytes(&rd, sizeof x->source);
 	x->out = rd_str(&rd, &x->n_out);
 	x->errs = rd_str(&rd, &x->n_err);
 	x->n_outputs = rd_u32(&rd);
-	if (rd.bad || x->n_outputs > HEADER_MAX_OUTPUTS || memcmp(whole, key->b, sizeof key->b) != 0)
+	if (rd.bad || x->n_outputs > HEADER_MAX_OUTPUTS || isolation > ISOLATION_MICROVM ||
+	    memcmp(whole, key->b, sizeof key->b) != 0)
 		return err_set(err, ERR_FORMAT, "not the result of this key");
 	memcpy(x->source, source, sizeof x->source);
-	for (size_t i = 0; i < x->n_outputs; i++)
+	x->isolation = (enum isolation)isolation;
+	uint64_t all = 0;
+	for (size_t i = 0; i < x->n_outputs && !rd.bad; i++) {
 		decode_output(&rd, &x->outputs[i]);
+		rd.bad |= x->outputs[i].size > STORE_MAX_BLOB - all;
+		all += rd.bad ? 0 : x->outputs[i].size;
+	}
 	if (rd.bad)
 		return err_set(err, ERR_FORMAT, "a result that is cut off");
 	x->n_frame = rd_left(&rd);
@@ -130,8 +138,8 @@ struct shared_results *results_shared(struct results *r)
 }
 
 // What another worker has compiled is kept on this disk from now on. A disk that is full keeps nobody from the answer.
-static int get_shared(struct results *r, struct store *s, const char *tenant, const struct key *key, struct buf *blob,
-		      struct result *x)
+static int get_shared(struct results *r, struct store *s, const char *tenant, const struct key *key, enum isolation least,
+		      struct buf *blob, struct result *x)
 {
 	struct digest name = name_of(key);
 	struct err err = ERR_INIT;
@@ -142,23 +150,26 @@ static int get_shared(struct results *r, struct store *s, const char *tenant, co
 		log_event(LOG_LEVEL_WARN, "shared result not taken", LOG_TEXT("tenant", tenant), LOG_TEXT("why", err.text));
 		return 0;
 	}
+	if (x->isolation < least)
+		return 0;
 	struct store_part part = {blob->data, blob->len};
 	store_put(s, STORE_RESULT, &name, &part, 1, NULL);
 	return 1;
 }
 
-int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *x,
-		struct err *err)
+int results_get(struct results *r, const char *tenant, const struct key *key, enum isolation least, struct buf *blob,
+		struct result *x, struct err *err)
 {
 	struct digest name = name_of(key);
 	struct store *s = store_of(r, tenant, err);
 	buf_clear(blob);
 	int rc = s ? store_get(s, STORE_RESULT, &name, blob, err) : -1;
-	if (rc == 1 && result_decode(blob->data, blob->len, key, x, err) == 0)
+	bool is_whole = rc == 1 && result_decode(blob->data, blob->len, key, x, err) == 0;
+	if (is_whole && x->isolation >= least)
 		return 1;
-	if (rc == 1)
+	if (rc == 1 && !is_whole)
 		store_remove(s, STORE_RESULT, &name);
-	return rc >= 0 && r->shared ? get_shared(r, s, tenant, key, blob, x) : rc == 1 ? 0 : rc;
+	return rc >= 0 && r->shared ? get_shared(r, s, tenant, key, least, blob, x) : rc == 1 ? 0 : rc;
 }
 
 static bool are_same(const struct result *a, const struct result *b)
@@ -186,6 +197,21 @@ bool results_has_tenant(struct results *r, const char *tenant)
 {
 	AUTO_FREE char *path = mem_printf("%s/tenant-%s", r->directory, tenant);
 	return access(path, F_OK) == 0;
+}
+
+bool results_has(struct results *r, const char *tenant, const struct key *key)
+{
+	struct digest name = name_of(key);
+	struct store *s = results_has_tenant(r, tenant) ? store_of(r, tenant, NULL) : NULL;
+	return s && store_has(s, STORE_RESULT, &name);
+}
+
+bool results_has_source(struct results *r, const char *tenant, const uint8_t digest[32])
+{
+	struct digest name;
+	struct store *s = results_has_tenant(r, tenant) ? store_of(r, tenant, NULL) : NULL;
+	memcpy(name.b, digest, sizeof name.b);
+	return s && store_has(s, STORE_TEXT, &name);
 }
 
 // Unpacks the whole frame, as the outputs stand one behind the other in it.
@@ -219,12 +245,16 @@ int results_put(struct results *r, const char *tenant, const struct key *key, co
 	if (!s)
 		return -1;
 	struct digest name = name_of(key);
-	if (store_has(s, STORE_RESULT, &name) && results_get(r, tenant, key, &blob, &there, NULL) == 1) {
-		*what = are_same(x, &there) ? RESULT_SAME : RESULT_DIFFERS;
-		if (*what == RESULT_SAME)
-			return 0;
+	if (store_has(s, STORE_RESULT, &name) && results_get(r, tenant, key, ISOLATION_NONE, &blob, &there, NULL) == 1) {
+		// The one that was made behind the stronger boundary has the key; a different other one is kept beside it.
+		bool is_stronger = x->isolation > there.isolation;
 		struct key aside = key_aside(key);
-		return put(s, &aside, x, err);
+		*what = are_same(x, &there) ? RESULT_SAME : RESULT_DIFFERS;
+		if (!is_stronger)
+			return *what == RESULT_SAME ? 0 : put(s, &aside, x, err);
+		if (*what == RESULT_DIFFERS && put(s, &aside, &there, err) < 0)
+			return -1;
+		store_remove(s, STORE_RESULT, &name);
 	}
 	if (r->shared) {
 		AUTO_BUF struct buf head = BUF_INIT;

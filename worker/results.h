@@ -4,7 +4,7 @@
 // Only what ended well is kept, and what is kept stays as it is: when a key gets other bytes a second time, these are kept
 // beside it and the caller is told. The store names a blob by half of its key; the whole key is in the blob, and is
 // compared. A blob:
-//   u32 format, 32 bytes key, 32 bytes source digest, out, err (u32 length and bytes), u32 number of outputs, for each u32
+//   u32 format, u32 isolation, 32 bytes key, 32 bytes source digest, out, err (u32 length and bytes), u32 number of outputs, for each u32
 // kind, 32 bytes
 //   SHA-256, u64 size; and the outputs as one zstd frame
 // Thread: any.
@@ -14,7 +14,8 @@
 #include "worker/key.h"
 #include "worker/output_frame.h"
 
-struct result { // of a run that ended with 0
+struct result {                   // of a run that ended with 0
+	enum isolation isolation; // that it ran in
 	uint8_t source[32];
 	const char *out, *errs;
 	size_t n_out, n_err;
@@ -35,9 +36,13 @@ struct shared_results;
 void results_share(struct results *r, struct shared_results *shared);
 struct shared_results *results_shared(struct results *r);       // or NULL
 bool results_has_tenant(struct results *r, const char *tenant); // has it ever had one? Makes nothing
-// 1: it is there, and points into `blob`; 0; -1.
-int results_get(struct results *r, const char *tenant, const struct key *key, struct buf *blob, struct result *result,
-		struct err *err);
+// Is it on this disk, whole or not? Removes nothing and asks nobody else.
+bool results_has(struct results *r, const char *tenant, const struct key *key);
+bool results_has_source(struct results *r, const char *tenant, const uint8_t digest[32]);
+// 1: it is there, and points into `blob`; 0; -1. What was made in less than `least` is not there: a result counts for no more than
+// the boundary that it ran in, wherever it is given out.
+int results_get(struct results *r, const char *tenant, const struct key *key, enum isolation least, struct buf *blob,
+		struct result *result, struct err *err);
 int results_put(struct results *r, const char *tenant, const struct key *key, const struct result *result,
 		enum result_put *what, struct err *err);
 // Sources by their SHA-256, one zstd frame each, beside the results and within the same bound.

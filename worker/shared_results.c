@@ -27,8 +27,9 @@ void shared_results_free(struct shared_results *r)
 {
 	if (!r)
 		return;
-	shared_store_close(r->store, clock_ms() + CLOSE_MS);
-	free(r);
+	// A task that hangs in the store still uses both.
+	if (shared_store_close(r->store, clock_ms() + CLOSE_MS))
+		free(r);
 }
 
 void shared_results_take_counts(struct shared_results *r, struct shared_counts *counts)

@@ -53,6 +53,8 @@ const struct setting_table worker_options = {
 	.n = WORKER_OPTIONS,
 };
 
+enum { RUNTIME_PROCESS = 1 }; // among the choices of the setting
+
 struct worker_program {
 	struct settings settings;
 	struct arena arena;
@@ -175,7 +177,7 @@ static int start_runtime(struct worker_program *w, struct err *err)
 		.cgroups_required = setting_number(&w->settings, WORKER_cgroups) == 1,
 		.landlock_if_available = setting_number(&w->settings, WORKER_landlock) == 1,
 	};
-	static const enum isolation kinds[] = {ISOLATION_SANDBOX, ISOLATION_PROCESS, ISOLATION_MICROVM};
+	static const enum isolation kinds[] = {ISOLATION_SANDBOX, [RUNTIME_PROCESS] = ISOLATION_PROCESS, ISOLATION_MICROVM};
 	config.vm = (struct vm_config){.monitor = setting_number(&w->settings, WORKER_vm_monitor) == 1 ? VM_FIRECRACKER
 												       : VM_QEMU,
 				       .firecracker = setting_text(&w->settings, WORKER_vm_firecracker),
@@ -224,6 +226,13 @@ static int open_store(struct worker_program *w, struct err *err)
 	struct shared_store *store;
 	if (shared_store_open(&settings, &store, err) < 0)
 		return err_wrap(err, "the store of the fleet");
+	// Its jobs can read what it can: also what makes results trusted in the whole fleet.
+	if (store && setting_number(o, WORKER_runtime) == RUNTIME_PROCESS) {
+		shared_store_close(store, 0);
+		return err_set(err, ERR_USAGE,
+			       "the runtime 'process' and a store of the fleet do not go together: its jobs could read the "
+			       "store's keys");
+	}
 	if (store && seal_is_none(store->seal)) {
 		shared_store_close(store, 0);
 		return err_set(err, ERR_USAGE,

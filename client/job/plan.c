@@ -312,6 +312,9 @@ static void find_cpu(void)
 	char *mhz = text.data ? strstr(text.data, "cpu MHz") : NULL;
 	if (mhz && end && mhz < end)
 		memset(mhz, ' ', strcspn(mhz, "\n"));
+	// Where it can't be told, this machine is like no other, and itself another one with each daemon.
+	if (!text.len)
+		buf_addf(&text, "unknown %lld", (long long)clock_now_ns());
 	cpu = digest_of(text.data ? text.data : "", end ? (size_t)(end - text.data) : text.len);
 }
 

@@ -1,5 +1,6 @@
 #include "client/verbs/audit_provenance.h"
 
+#include "audit/proof.h"
 #include "audit/provenance.h"
 #include "audit/verify.h"
 #include "base/file.h"
@@ -37,9 +38,11 @@ static bool is_run(const struct audit_row *row)
 	return row->value[AUDIT_outcome] && strcmp(row->value[AUDIT_outcome], "run") == 0;
 }
 
-// Calls `fits` for each row that `name` finds; the first, or the last, that does. ERR_NOT_FOUND.
-static int pick(struct audit_source *s, const char *name, bool last, bool (*fits)(const struct audit_row *, const void *),
-		const void *ctx, uint64_t *index, struct err *err)
+typedef bool (*row_fits)(const struct audit_row *row, uint64_t index, const void *ctx);
+
+// The first, or the last, of the rows that `name` finds and that fit. ERR_NOT_FOUND.
+static int pick(struct audit_source *s, const char *name, bool last, row_fits fits, const void *ctx, uint64_t *index,
+		struct err *err)
 {
 	struct audit_rows found;
 	bool is_found = false;
@@ -50,7 +53,7 @@ static int pick(struct audit_source *s, const char *name, bool last, bool (*fits
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
 		rc = audit_source_row(s, found.rows[i], &a, &row, err);
-		if (rc == 0 && fits(&row, ctx)) {
+		if (rc == 0 && fits(&row, found.rows[i], ctx)) {
 			is_found = true;
 			*index = found.rows[i];
 		}
@@ -59,15 +62,23 @@ static int pick(struct audit_source *s, const char *name, bool last, bool (*fits
 	return rc < 0 || is_found ? rc : err_set(err, ERR_NOT_FOUND, "no row is about '%s'", name);
 }
 
-static bool made_it(const struct audit_row *row, const void *name)
+static bool made_it(const struct audit_row *row, uint64_t index, const void *name)
 {
+	(void)index;
 	return is_run(row) && (audit_row_names(row, name) & 1U << AUDIT_NAME_OUTPUT);
 }
 
-static bool is_run_of(const struct audit_row *row, const void *served)
+struct served {
+	const struct audit_row *row;
+	uint64_t index;
+};
+
+// What was given out had been made before.
+static bool is_run_of(const struct audit_row *row, uint64_t index, const void *ctx)
 {
-	return is_run(row) && same(row, served, AUDIT_key) && same(row, served, AUDIT_tenant) &&
-	       same(row, served, AUDIT_output_digest);
+	const struct served *s = ctx;
+	return index < s->index && is_run(row) && same(row, s->row, AUDIT_key) && same(row, s->row, AUDIT_tenant) &&
+	       same(row, s->row, AUDIT_output_digest);
 }
 
 // A row, a job, or the first run that made this object.
@@ -89,35 +100,63 @@ static int find_row(struct audit_source *s, const char *what, uint64_t *index, s
 
 // ---- provenance -----------------------------------------------------------------------------------------------------
 
-int audit_print_provenance(struct audit_source *s, const char *what, const char *key, const char *builder, struct err *err)
+// A row as the log has signed it: under a checkpoint of that key, and not only in a file.
+static int signed_row(struct audit_source *s, uint64_t index, const char *verifier, struct arena *a, struct audit_row *row,
+		      const char **origin, struct err *err)
+{
+	AUTO_BUF struct buf proof = BUF_INIT;
+	struct audit_proven p = {.row = BUF_INIT};
+	int rc = audit_prove_row(s->dirfd, index, &proof, err);
+	if (rc == 0)
+		rc = audit_check_proof(proof.data, proof.len, verifier, &p, err);
+	if (rc == 0)
+		rc = audit_row_read(p.row.data, p.row.len, a, row, err);
+	if (rc == 0)
+		*origin = arena_strdup(a, p.checkpoint.origin);
+	audit_proven_release(&p);
+	return rc < 0 ? err_wrap(err, "row %" PRIu64, index) : 0;
+}
+
+static int make(struct audit_source *s, const char *what, const struct note_signer *signer, const char *builder,
+		struct buf *envelope, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_BUF struct buf statement = BUF_INIT;
-	AUTO_BUF struct buf envelope = BUF_INIT;
-	AUTO_BUF struct buf note = BUF_INIT;
+	const char *verifier = note_signer_verifier(signer);
 	struct audit_row row, run;
-	struct checkpoint c;
-	struct note_signer *signer;
 	struct provenance p = {.run = &row, .builder = builder};
-	if (find_row(s, what, &p.run_index, err) < 0 || audit_source_row(s, p.run_index, &a, &row, err) < 0 ||
-	    audit_read_checkpoint(s->dirfd, NULL, &c, &note, err) < 0)
+	if (find_row(s, what, &p.run_index, err) < 0 || signed_row(s, p.run_index, verifier, &a, &row, &p.origin, err) < 0)
 		return -1;
-	p.origin = c.origin;
 	if (!is_run(&row)) {
+		struct served served = {&row, p.run_index};
 		p.served = &row;
 		p.served_index = p.run_index;
 		p.run = &run;
-		if (!row.value[AUDIT_key] || pick(s, row.value[AUDIT_key], true, is_run_of, &row, &p.run_index, err) < 0)
+		int rc = row.value[AUDIT_key] ? pick(s, row.value[AUDIT_key], true, is_run_of, &served, &p.run_index, err)
+					      : err_set(err, ERR_NOT_FOUND, "it has no result");
+		if (rc < 0 && err->code == ERR_NOT_FOUND)
 			return err_set(err, ERR_NOT_FOUND,
-				       "row %" PRIu64 " is no run, and the run that made its outputs is not in this log",
+				       "row %" PRIu64
+				       " is no run, and the run that made its outputs is not before it in this log",
 				       p.served_index);
-		if (audit_source_row(s, p.run_index, &a, &run, err) < 0)
+		if (rc < 0 || signed_row(s, p.run_index, verifier, &a, &run, &p.origin, err) < 0)
 			return -1;
 	}
-	if (provenance_write(&p, &statement, err) < 0 ||
-	    note_signer_open(key ? key : arena_printf(&a, "%s/key", s->directory), c.origin, false, &signer, err) < 0)
+	return provenance_write(&p, &statement, err) < 0 ? -1
+							 : dsse_sign(signer, PROVENANCE_PAYLOAD, &statement, envelope, err);
+}
+
+int audit_print_provenance(struct audit_source *s, const char *what, const char *key, const char *builder, struct err *err)
+{
+	AUTO_BUF struct buf envelope = BUF_INIT;
+	AUTO_BUF struct buf note = BUF_INIT;
+	AUTO_FREE char *own = mem_printf("%s/key", s->directory);
+	struct checkpoint c;
+	struct note_signer *signer;
+	if (audit_read_checkpoint(s->dirfd, NULL, &c, &note, err) < 0 ||
+	    note_signer_open(key ? key : own, c.origin, false, &signer, err) < 0)
 		return -1;
-	int rc = dsse_sign(signer, PROVENANCE_PAYLOAD, &statement, &envelope, err);
+	int rc = make(s, what, signer, builder, &envelope, err);
 	note_signer_free(signer);
 	if (rc == 0)
 		fwrite(envelope.data, 1, envelope.len, stdout);

@@ -5,6 +5,7 @@
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
 
+#include "auth/token.h"
 #include "base/map.h"
 #include "worker/results.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OPT_LOG = 1, OPT_FOLDER, OPT_LAST, OPT_JSON, MOST_ROWS = 200000, MOST_SHOWN = 20 };
@@ -131,17 +133,12 @@ static void count_row(struct inspection *x, const struct audit_row *row, uint64_
 // Reads each row that the index names. What is another digest with the same beginning is left out of `rows`.
 static int gather(struct inspection *x, struct err *err)
 {
-	struct audit_reader r;
-	const char *line;
-	size_t n, kept = 0;
+	size_t kept = 0;
 	int rc = 0;
-	audit_reader_init(&r, x->source.dirfd);
 	for (size_t i = 0; rc == 0 && i < x->rows.n && i < MOST_ROWS; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
-		rc = audit_index_seek(x->source.index, &r, x->rows.rows[i], err);
-		if (rc == 0 && (rc = audit_reader_next(&r, &line, &n, err)) == 1)
-			rc = audit_row_read(line, n, &a, &row, err);
+		rc = audit_source_row(&x->source, x->rows.rows[i], &a, &row, err);
 		unsigned names = rc == 0 ? audit_row_names(&row, x->what) : 0;
 		if (!names)
 			continue;
@@ -150,7 +147,6 @@ static int gather(struct inspection *x, struct err *err)
 		count_row(x, &row, x->rows.rows[i]);
 	}
 	x->rows.n = kept;
-	audit_reader_release(&r);
 	return rc;
 }
 
@@ -178,23 +174,20 @@ static bool digest_bytes(const char *text, uint8_t out[32])
 	       OPENSSL_hexstr2buf_ex(out, 32, &n, text + 7, '\0') == 1 && n == 32;
 }
 
+// Only as the user whose results they are: opening a store can leave files in it that are another user's then.
 static enum kept kept_of(const struct inspection *x, const struct made *m, enum audit_column which)
 {
-	AUTO_BUF struct buf blob = BUF_INIT;
-	struct key key;
-	struct result result;
-	uint8_t digest[32];
+	struct stat st;
+	struct key key = {{0}};
 	AUTO_FREE char *path = mem_printf("%s/results", x->folder);
-	const char *tenant = strcmp(m->tenant, "-") == 0 ? "" : m->tenant;
-	if (access(path, R_OK | X_OK) < 0 || !digest_bytes(text_of(&m->row, which), digest))
+	if (stat(path, &st) < 0 || st.st_uid != geteuid() || !token_is_name(m->tenant) ||
+	    !digest_bytes(text_of(&m->row, which), key.b))
 		return KEPT_UNKNOWN;
 	struct results *results = results_new(path, UINT64_MAX);
-	memcpy(key.b, digest, sizeof key.b);
-	int rc = !results_has_tenant(results, tenant) ? 0
-		 : which == AUDIT_key                 ? results_get(results, tenant, &key, &blob, &result, NULL)
-						      : results_get_source(results, tenant, digest, &blob, NULL);
+	bool is_kept =
+		which == AUDIT_key ? results_has(results, m->tenant, &key) : results_has_source(results, m->tenant, key.b);
 	results_free(results);
-	return rc == 1 ? KEPT : rc == 0 ? KEPT_NOT : KEPT_UNKNOWN;
+	return is_kept ? KEPT : KEPT_NOT;
 }
 
 // ---- printing -------------------------------------------------------------------------------------------------------
@@ -312,10 +305,14 @@ static int last_rows_of(struct inspection *x, const struct audit_image *image, s
 		size_t n, n_hits = 0;
 		audit_reader_init(&r, x->source.dirfd);
 		int rc = audit_index_seek(x->source.index, &r, from, err);
-		while (rc == 0 && r.index < end && (rc = audit_reader_next(&r, &line, &n, err)) == 1) {
+		while (rc == 0 && r.index < end) {
 			AUTO_ARENA struct arena a = ARENA_INIT;
 			struct audit_row row;
-			rc = audit_row_read(line, n, &a, &row, err);
+			int next = audit_reader_next(&r, &line, &n, err);
+			rc = next == 1   ? audit_row_read(line, n, &a, &row, err)
+			     : next == 0 ? err_set(err, ERR_NOT_FOUND, "row %" PRIu64 " is not in the audit log's files",
+						   r.index)
+					 : -1;
 			if (rc == 0 && strcmp(text_of(&row, AUDIT_image_digest), image->digest) == 0)
 				hits[n_hits++] = r.index - 1;
 		}

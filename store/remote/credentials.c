@@ -89,14 +89,9 @@ int credentials_read(const char *path, struct credentials *c, struct err *err)
 	if (!path || !*path)
 		return 0;
 	struct buf text = {.max = FILE_MAX + 1};
-	struct stat st;
-	int rc = file_read(AT_FDCWD, path, FILE_MAX, &text, &st, err);
-	if (rc == 0 && ((st.st_mode & (S_IROTH | S_IWOTH)) || (st.st_uid != geteuid() && st.st_uid != 0)))
-		rc = err_set(
-			err, ERR_ACCESS,
-			"the credentials '%s' are not used: they must belong to you or to root, and others must not read or "
-			"write them (chmod o-rw)",
-			path);
+	int rc = file_read_secret(path, FILE_MAX, &text, err);
+	if (rc < 0)
+		rc = err_wrap(err, "the credentials");
 	if (rc == 0)
 		rc = credentials_parse(path, text.data ? text.data : "", c, err);
 	if (text.data)

@@ -75,6 +75,12 @@ static redisReply *next_reply(redisContext *c, size_t max, int64_t until_ms, str
 {
 	void *reply = NULL;
 	for (;;) {
+		if (c->reader->ridx < 0 && c->reader->len > c->reader->pos &&
+		    !strchr("+-:$", c->reader->buf[c->reader->pos])) {
+			// No command of ours is answered with a list, whose items hiredis would keep one by one.
+			err_set(err, ERR_PEER, "redis: an answer of another kind");
+			return NULL;
+		}
 		if (redisGetReplyFromReader(c, &reply) != REDIS_OK) {
 			failed(c, err);
 			return NULL;

@@ -32,11 +32,13 @@ int shared_store_open(const struct shared_store_settings *settings, struct share
 	return 0;
 }
 
-void shared_store_close(struct shared_store *s, int64_t until_ms)
+bool shared_store_close(struct shared_store *s, int64_t until_ms)
 {
 	if (!s)
-		return;
-	shared_close(s->shared, until_ms);
+		return true;
+	if (!shared_close(s->shared, until_ms))
+		return false;
 	seal_free(s->seal);
 	free(s);
+	return true;
 }

@@ -23,6 +23,6 @@ struct shared_store {
 // 0 with *out (NULL: the URL is empty), or -1. Asks nobody. ERR_USAGE: it may write, and there is nothing to seal entries with.
 int shared_store_open(const struct shared_store_settings *settings, struct shared_store **out, struct err *err);
 // Writes what waits, until then. NULL is fine.
-void shared_store_close(struct shared_store *s, int64_t until_ms);
+bool shared_store_close(struct shared_store *s, int64_t until_ms);
 
 #endif

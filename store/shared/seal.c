@@ -27,16 +27,9 @@ struct seal {
 
 static int read_key(const char *path, struct buf *key, struct err *err)
 {
-	struct stat st;
 	key->max = FILE_MAX + 1;
-	if (file_read(AT_FDCWD, path, FILE_MAX, key, &st, err) < 0)
-		return -1;
-	if (st.st_mode & (S_IROTH | S_IWOTH) || (st.st_uid != geteuid() && st.st_uid != 0))
-		return err_set(
-			err, ERR_ACCESS,
-			"the key '%s' is not used: it must belong to you or to root, and others must not read or write it "
-			"(chmod o-rw)",
-			path);
+	if (file_read_secret(path, FILE_MAX, key, err) < 0)
+		return err_wrap(err, "the key of the store");
 	while (key->len && isspace((unsigned char)key->data[key->len - 1]))
 		key->data[--key->len] = '\0';
 	if (key->len < SEAL_KEY_MIN)

@@ -1,6 +1,7 @@
 #include "store/shared/shared.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -69,19 +70,9 @@ struct shared {
 	bool is_closing;
 };
 
-static void cond_init(pthread_cond_t *c)
-{
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(c, &attr);
-	pthread_condattr_destroy(&attr);
-}
-
 static bool wait_until(struct shared *s, pthread_cond_t *c, int64_t until_ms)
 {
-	struct timespec t = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-	return pthread_cond_timedwait(c, &s->lock, &t) == 0;
+	return cond_wait_until(c, &s->lock, until_ms);
 }
 
 struct shared *shared_new(const struct shared_config *config)
@@ -457,10 +448,10 @@ static void drop_rest(struct shared *s) // under the lock
 	s->last_work = &s->first_work;
 }
 
-void shared_close(struct shared *s, int64_t until_ms)
+bool shared_close(struct shared *s, int64_t until_ms)
 {
 	if (!s)
-		return;
+		return true;
 	shared_flush(s, until_ms - clock_ms());
 	pthread_mutex_lock(&s->lock);
 	s->is_closing = true;
@@ -472,7 +463,7 @@ void shared_close(struct shared *s, int64_t until_ms)
 	bool is_quiet = !(s->fetchers + s->writers);
 	pthread_mutex_unlock(&s->lock);
 	if (!is_quiet)
-		return; // a thread hangs in the tier: both stay
+		return false;
 	while (s->first_fetch) {
 		struct fetch *f = s->first_fetch;
 		s->first_fetch = f->next;
@@ -486,6 +477,7 @@ void shared_close(struct shared *s, int64_t until_ms)
 	pthread_cond_destroy(&s->is_quiet);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+	return true;
 }
 
 void shared_status(struct shared *s, struct shared_status *out)

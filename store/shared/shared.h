@@ -29,8 +29,9 @@ struct shared_config {
 
 struct shared;
 struct shared *shared_new(const struct shared_config *config);
-// Waits for what is to be written, until then. A thread that hangs in the tier is left to itself, and the tier with it.
-void shared_close(struct shared *s, int64_t until_ms);
+// Waits for what is to be written, until then. False: a thread hangs in the tier; it is left to itself, and the tier with it, and
+// all that tasks use must stay as well.
+bool shared_close(struct shared *s, int64_t until_ms);
 
 // 1 with the bytes added to `out`, 0: it is not there, -1: it could not be told within `most_ms` (0: the configured timeout).
 // ERR_FULL: the store is being left alone, nothing was asked; else as in tier.h.

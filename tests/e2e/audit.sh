@@ -156,6 +156,22 @@ e2e_audit_provenance_of_an_object_is_signed() { # gcc
 	[ "$(jq -r '.predicate.coffer_served.row' <<<"$statement")" = 5 ] || fail "it does not say who was served"
 	[ "$(jq -r '.predicate.coffer_made.row' <<<"$statement")" -lt 4 ] || fail "it does not say which run made it"
 	[ "$(jq -r '.predicate.runDetails.builder.id' <<<"$statement")" = https://example.org/farm/sandbox ] || fail "--builder"
+	# A run that came later has made nothing that was given out before.
+	rm -rf got "$T/w1/results" && "$COFFER" cache clear >/dev/null
+	COFFER_WORKER='' worker_start w1
+	all_away 4 -O2
+	farm_end
+	[ "$("$COFFER" audit ls --log "$log" --where outcome=run | grep -c '^host:')" = 8 ] || fail "nothing ran again"
+	"$COFFER" audit provenance 5 --log "$log" >envelope || fail "no provenance of the hit"
+	[ "$($python "$TESTS/e2e/audit/provenance.py" envelope key | jq -r '.predicate.coffer_made.row')" -lt 4 ] || fail "a later run is said to have made it"
+	# What the log has not signed is not signed for it: a row in the file alone, and one that was changed there.
+	sed -n 1p "$log/rows/00000000" >>"$log/rows/00000000"
+	says 1 'row 12' "$COFFER" audit provenance 12 --log "$log"
+	sed -i '1s/-O2/-O3/' "$log/rows/00000000"
+	says 1 'row 0' "$COFFER" audit provenance 0 --log "$log"
+	# A file of rows that was moved away is not the log's end.
+	mv "$log/rows/00000000" "$log/rows/00000001"
+	says 1 'bring it back' "$COFFER" audit ls --log "$log"
 }
 
 e2e_audit_rows_are_selected() { # gcc

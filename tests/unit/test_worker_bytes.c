@@ -283,7 +283,7 @@ static struct result make_result(const char *object)
 static int get(const char *tenant, const struct key *key, struct result *x)
 {
 	static struct buf blob;
-	return results_get(results, tenant, key, &blob, x, &err);
+	return results_get(results, tenant, key, ISOLATION_NONE, &blob, x, &err);
 }
 
 START_TEST(what_is_put_is_got_by_its_tenant_alone)
@@ -338,8 +338,39 @@ START_TEST(a_directory_that_cannot_be_written_is_an_error_and_no_result)
 	struct results *nowhere = results_new("/proc/nowhere", 1 << 20);
 	static struct buf blob;
 	ck_assert_int_eq(results_put(nowhere, "acme", &key, &x, &what, &err), -1);
-	ck_assert_int_eq(results_get(nowhere, "acme", &key, &blob, &y, &err), -1);
+	ck_assert_int_eq(results_get(nowhere, "acme", &key, ISOLATION_NONE, &blob, &y, &err), -1);
 	results_free(nowhere);
+}
+END_TEST
+
+// A result counts for no more than the boundary that it was made behind.
+START_TEST(a_weaker_boundary_made_nothing_for_a_stronger_one)
+{
+	struct key key = {{7}};
+	struct result x = make_result("object"), other = make_result("OBJECT"), y;
+	enum result_put what;
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	x.isolation = ISOLATION_PROCESS;
+	ck_assert_int_eq(results_put(results, "acme", &key, &x, &what, &err), 0);
+	ck_assert_int_eq(results_get(results, "acme", &key, ISOLATION_PROCESS, &bytes, &y, &err), 1);
+	ck_assert_int_eq((int)y.isolation, ISOLATION_PROCESS);
+	ck_assert_int_eq(results_get(results, "acme", &key, ISOLATION_SANDBOX, &bytes, &y, &err), 0);
+	// The same from behind a stronger one takes its place.
+	x.isolation = ISOLATION_SANDBOX;
+	ck_assert_int_eq(results_put(results, "acme", &key, &x, &what, &err), 0);
+	ck_assert_int_eq(what, RESULT_SAME);
+	ck_assert_int_eq(results_get(results, "acme", &key, ISOLATION_SANDBOX, &bytes, &y, &err), 1);
+	// Another one from behind a weaker one does not, and a stronger one does and is told apart.
+	other.isolation = ISOLATION_PROCESS;
+	ck_assert_int_eq(results_put(results, "acme", &key, &other, &what, &err), 0);
+	ck_assert_int_eq(what, RESULT_DIFFERS);
+	ck_assert_int_eq(results_get(results, "acme", &key, ISOLATION_SANDBOX, &bytes, &y, &err), 1);
+	ck_assert_mem_eq(y.outputs[0].sha256, x.outputs[0].sha256, 32);
+	other.isolation = ISOLATION_MICROVM;
+	ck_assert_int_eq(results_put(results, "acme", &key, &other, &what, &err), 0);
+	ck_assert_int_eq(what, RESULT_DIFFERS);
+	ck_assert_int_eq(results_get(results, "acme", &key, ISOLATION_MICROVM, &bytes, &y, &err), 1);
+	ck_assert_mem_eq(y.outputs[0].sha256, other.outputs[0].sha256, 32);
 }
 END_TEST
 
@@ -362,6 +393,7 @@ int main(void)
 	tcase_add_test(r, what_is_put_is_got_by_its_tenant_alone);
 	tcase_add_test(r, what_is_there_stays_and_a_different_one_is_kept_beside_it);
 	tcase_add_test(r, a_directory_that_cannot_be_written_is_an_error_and_no_result);
+	tcase_add_test(r, a_weaker_boundary_made_nothing_for_a_stronger_one);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, r);
 	return unit_run(s);

@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,7 +64,7 @@ static const char *base_name(const char *path)
 
 // ---- once -----------------------------------------------------------------------------------------------------------
 
-// The jails of workers that were killed: their names are PID-SERIAL.
+// The jails of workers that were killed: their names are PID-SERIAL. When this is called none is ours yet, whoever had our number.
 static void remove_old_jails(const struct runtime *r)
 {
 	AUTO_FREE char *path = mem_printf("%s/vm/jail/%s", r->directory, base_name(r->vm.firecracker));
@@ -72,7 +73,8 @@ static void remove_old_jails(const struct runtime *r)
 		return;
 	for (const struct dirent *e; (e = readdir(d));) {
 		int pid;
-		if (sscanf(e->d_name, "%d-", &pid) == 1 && pid > 0 && pid != getpid() && kill(pid, 0) < 0 && errno == ESRCH)
+		if (sscanf(e->d_name, "%d-", &pid) == 1 && pid > 0 &&
+		    (pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH)))
 			tree_remove(dirfd(d), e->d_name);
 	}
 	closedir(d);
@@ -159,23 +161,12 @@ static int start_jailer(struct firecracker_vm *vm, unsigned serial, struct err *
 	struct runtime *r = vm->runtime;
 	AUTO_OPS struct ops ops = {.n = 0};
 	struct arena *a = &vm->arena;
-	const char *arguments[] = {"jailer",
-				   "--id",
-				   vm->id,
-				   "--exec-file",
-				   r->vm.firecracker,
-				   "--uid",
-				   arena_printf(a, "%u", (unsigned)vm->user.uid),
-				   "--gid",
-				   arena_printf(a, "%u", (unsigned)vm->user.gid),
-				   "--chroot-base-dir",
-				   arena_printf(a, "%s/vm/jail", r->directory),
-				   "--resource-limit",
-				   "no-file=256",
-				   "--",
-				   "--api-sock",
-				   "/api.socket",
-				   NULL};
+	const char *arguments[] = {"jailer", "--id", vm->id, "--exec-file", r->vm.firecracker, "--uid",
+				   arena_printf(a, "%u", (unsigned)vm->user.uid), "--gid",
+				   arena_printf(a, "%u", (unsigned)vm->user.gid), "--chroot-base-dir",
+				   arena_printf(a, "%s/vm/jail", r->directory), "--resource-limit", "no-file=256",
+				   // What it can put on the disk: its log, its metrics.
+				   "--resource-limit", "fsize=16777216", "--", "--api-sock", "/api.socket", NULL};
 	if (cgroup_open(&vm->place->cgroup, &r->cgroups, arena_printf(a, "%u", serial), vm_memory(r) + VM_OVERHEAD,
 			vm->user.uid, vm->user.gid, err) < 0)
 		return err_wrap(err, VM_WHAT);
@@ -283,6 +274,10 @@ static int connect_monitor(const struct firecracker_vm *vm, struct err *err)
 		return err_set(err, ERR_PEER, VM_WHAT ": the monitor's socket is not there");
 	struct sockaddr_un a = address_of(socket_file, NULL);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	// A monitor that takes no connection would keep us waiting in its queue.
+	struct timeval limit = {.tv_sec = CONNECT_MS / 1000};
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
 		return fd;
 	err_errno(err, VM_WHAT ": connect to the monitor");

@@ -9,6 +9,8 @@ import sys
 own, _, rest = ' '.join(sys.argv[1:]).partition(' -- ')
 words = own.split(' ')
 told = dict(zip(words[::2], words[1::2]))
+limits = [value for name, value in zip(words[::2], words[1::2]) if name == '--resource-limit']
+assert sorted(limit.split('=')[0] for limit in limits) == ['fsize', 'no-file'], limits
 assert set(told) == {'--id', '--exec-file', '--uid', '--gid', '--chroot-base-dir', '--resource-limit'}, told
 assert int(told['--uid']) != 0 and int(told['--gid']) != 0, 'it stays root'
 assert os.path.isabs(told['--exec-file'])
