@@ -273,6 +273,10 @@ START_TEST(unknown_options_about_files_are_refused)
 		parse(command);
 		ck_assert_msg(c.reason != REASON_NONE, "%s", command);
 	}
+	expect_reason("gcc -fdiagnostics-format=sarif-stderr -c x.c", REASON_messages_format);
+	expect_reason("clang -fdiagnostics-format=sarif -c x.c", REASON_messages_format);
+	expect_reason("gcc -fdiagnostics-format=sarif-file -c x.c", REASON_side_files);
+	expect_reason("gcc -fdiagnostics-format=json -c x.c", REASON_NONE);
 	expect_reason("gcc -Wnew-coverage -fno-new-profile -c x.c", REASON_NONE);
 	expect_reason("gcc -fprofile-update=atomic -flto-report -c x.c", REASON_NONE);
 }
