@@ -321,7 +321,7 @@ START_TEST(many_options_are_all_known)
 		char *argv[] = {mem_strdup("tester"), mem_printf("--option-%d", i), mem_strdup("7"), NULL};
 		settings_release(&options);
 		ck_assert_msg(flags_load(&options, &all, 3, argv, test_env, NULL, &err) == 0, "%d: %s", i, err.text);
-		ck_assert_int_eq(setting_number(&options, i), 7);
+		ck_assert_int_eq(setting_number(&options, (unsigned)i), 7);
 		for (int k = 0; k < 3; k++)
 			free(argv[k]);
 	}
