@@ -150,11 +150,17 @@ static struct manifest *copy_entry(const struct manifest_entry *e)
 	return manifest_decode(&nobody, bytes.data, bytes.len, NULL);
 }
 
+// False: others would not take it, since it reads from where the command line does not lead (`#include "/x/y.h"`); or its source is
+// not among its inputs.
 static bool copy_names(struct offer *o, const struct plan *p, const struct manifest_entry *e)
 {
+	struct share_places places;
 	bool has_source = false;
+	share_places_make(p, &places);
 	o->paths = arena_alloc(&o->arena, (e->n_inputs + 1) * sizeof *o->paths);
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		if (!share_may_read(&places, e->inputs[i].name))
+			return false;
 		o->paths[i] = path_join(&o->arena, p->cwd, plan_real_path(p, &o->arena, e->inputs[i].name));
 		if (!has_source && strcmp(e->inputs[i].name, p->source) == 0) {
 			o->source = i;
