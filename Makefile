@@ -69,7 +69,7 @@ launcher_archive = $(B)/launcher/$(1)/lib.a
 archives = $(foreach d,$(1),$(call archive,$(d)))
 PROTO_SRC := $(wildcard proto/*.proto)
 SOURCES = $(if $(filter proto,$(1)),$(PROTO_SRC:%.proto=$(B)/%.pb-c.o),$(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c)))
-UNIT_SRC := $(wildcard tests/unit/*.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC := $(wildcard fuzz/*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ_BIN := $(FUZZ_SRC:fuzz/%.c=$(B)/fuzz/%)
@@ -144,7 +144,11 @@ $(B)/%.o: %.c | $(PROTO_H)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS_ALL) $(HARDEN) $(CPPFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/unit/%: $(B)/tests/unit/%.o $(call archives,$(TESTED))
+# In an archive, so that it counts only where a program has no main() of its own.
+$(B)/unit-main.a: $(B)/tests/unit/main.o
+	@rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/unit-main.a $(call archives,$(TESTED))
 	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) -pie $(LDFLAGS) -o $@ $(call grouped,$^) $(shell $(PKG_CONFIG) --libs check libjwt) $(LIB_LIBS)

@@ -242,7 +242,7 @@ START_TEST(an_address_that_others_reach_needs_a_token)
 }
 END_TEST
 
-static Suite *admin_suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("admin");
 	TCase *tc = tcase_create("admin");
@@ -261,9 +261,4 @@ static Suite *admin_suite(void)
 	tcase_add_test(tc, an_address_that_others_reach_needs_a_token);
 	suite_add_tcase(s, tc);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(admin_suite());
 }

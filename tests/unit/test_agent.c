@@ -234,7 +234,7 @@ START_TEST(what_is_left_in_a_slot_is_removed)
 }
 END_TEST
 
-static Suite *make_suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("agent");
 	TCase *requests = tcase_create("requests");
@@ -255,9 +255,4 @@ static Suite *make_suite(void)
 	tcase_add_test(files, what_is_left_in_a_slot_is_removed);
 	suite_add_tcase(s, files);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(make_suite());
 }

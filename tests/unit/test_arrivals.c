@@ -290,7 +290,7 @@ START_TEST(threads_never_see_an_old_stamp)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("arrivals");
 	TCase *tc = tcase_create("arrivals");
@@ -304,5 +304,5 @@ int main(void)
 	tcase_add_test(tc, a_file_system_that_does_not_tell_has_no_stamps);
 	tcase_add_test(tc, it_is_bounded);
 	tcase_add_test(tc, threads_never_see_an_old_stamp);
-	return unit_run(s);
+	return s;
 }

@@ -489,7 +489,7 @@ START_TEST(consistency_is_proven_between_checkpoints)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("audit");
 	TCase *t = tcase_create("audit");
@@ -515,9 +515,4 @@ static Suite *suite(void)
 	tcase_add_test(t, consistency_is_proven_between_checkpoints);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

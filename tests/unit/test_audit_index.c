@@ -206,7 +206,7 @@ START_TEST(a_spoilt_index_is_an_error_that_says_so)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("audit_index");
 	TCase *t = tcase_create("audit_index");
@@ -221,9 +221,4 @@ static Suite *suite(void)
 	tcase_add_test(t, a_spoilt_index_is_an_error_that_says_so);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

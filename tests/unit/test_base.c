@@ -210,7 +210,7 @@ START_TEST(arena_gives_zeroed_memory_of_any_size)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("base");
 	TCase *t = tcase_create("base");
@@ -226,5 +226,5 @@ int main(void)
 	tcase_add_test(t, an_address_is_of_this_machine_by_what_it_is_and_not_by_its_text);
 	tcase_add_test(t, arena_gives_zeroed_memory_of_any_size);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -516,7 +516,7 @@ START_TEST(a_failed_load_leaves_nothing)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("config");
 	TCase *t = tcase_create("config");
@@ -556,9 +556,4 @@ static Suite *suite(void)
 	tcase_add_test(t, a_failed_load_leaves_nothing);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

@@ -388,7 +388,7 @@ START_TEST(names_that_the_assembler_read_are_found)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("depfile");
 	TCase *t = tcase_create("depfile");
@@ -408,5 +408,5 @@ int main(void)
 	tcase_add_test(t, default_targets_and_ignore_lists_are_understood);
 	tcase_add_test(t, names_that_the_assembler_read_are_found);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -88,7 +88,7 @@ START_TEST(broken_objects_do_no_harm)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("difference");
 	TCase *t = tcase_create("difference");
@@ -99,9 +99,4 @@ static Suite *suite(void)
 	tcase_add_test(t, broken_objects_do_no_harm);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

@@ -244,7 +244,7 @@ START_TEST(circles_and_long_names_are_errors)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("findings");
 	TCase *t = tcase_create("findings");
@@ -260,5 +260,5 @@ int main(void)
 	tcase_add_test(t, they_can_be_stored);
 	tcase_add_test(t, circles_and_long_names_are_errors);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -328,7 +328,7 @@ START_TEST(many_options_are_all_known)
 }
 END_TEST
 
-static Suite *options_suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("flags");
 	TCase *tc = tcase_create("options");
@@ -349,9 +349,4 @@ static Suite *options_suite(void)
 	tcase_add_test(tc, many_options_are_all_known);
 	suite_add_tcase(s, tc);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(options_suite());
 }

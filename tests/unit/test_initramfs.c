@@ -99,12 +99,12 @@ START_TEST(a_directory_without_modules_is_an_error)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("initramfs");
 	TCase *t = tcase_create("initramfs");
 	tcase_add_test(t, the_archive_has_agent_filter_and_modules_in_order);
 	tcase_add_test(t, a_directory_without_modules_is_an_error);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

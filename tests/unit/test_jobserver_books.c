@@ -331,7 +331,7 @@ START_TEST(a_random_build_never_runs_more_local_commands_than_the_limit)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("jobserver books");
 	TCase *t = tcase_create("books");
@@ -345,5 +345,5 @@ int main(void)
 	tcase_add_test(t, every_step_keeps_the_sum_within_the_limit);
 	tcase_add_test(t, a_random_build_never_runs_more_local_commands_than_the_limit);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -265,7 +265,7 @@ START_TEST(a_command_that_ends_before_its_launcher_takes_the_loan_with_it)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("jobserver clients");
 	TCase *t = tcase_create("clients");
@@ -283,5 +283,5 @@ int main(void)
 	tcase_add_test(t, a_slot_is_lent_once_and_an_unknown_one_never);
 	tcase_add_test(t, a_command_that_ends_before_its_launcher_takes_the_loan_with_it);
 	suite_add_tcase(suite, t);
-	return unit_run(suite);
+	return suite;
 }

@@ -317,7 +317,7 @@ START_TEST(a_front_end_tells_of_its_idle_slots)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("jobserver lease");
 	TCase *t = tcase_create("lease");
@@ -336,5 +336,5 @@ int main(void)
 	tcase_add_test(t, lending_can_be_turned_off);
 	tcase_add_test(t, a_front_end_tells_of_its_idle_slots);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -215,7 +215,7 @@ START_TEST(the_jobserver_stands_behind_the_letters_and_before_the_rest)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("jobserver makeflags");
 	TCase *t = tcase_create("makeflags");
@@ -229,5 +229,5 @@ int main(void)
 	tcase_add_test(t, jobs_are_found_in_makeflags);
 	tcase_add_test(t, the_jobserver_stands_behind_the_letters_and_before_the_rest);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -434,7 +434,7 @@ START_TEST(a_directory_whose_name_needs_quoting_is_not_used)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("jobserver parts");
 	TCase *t = tcase_create("parts");
@@ -461,5 +461,5 @@ int main(void)
 	tcase_add_test(t, what_a_killed_build_left_is_removed_by_the_next_and_a_living_one_is_not);
 	tcase_add_test(t, a_directory_whose_name_needs_quoting_is_not_used);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

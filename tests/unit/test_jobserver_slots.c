@@ -118,7 +118,7 @@ START_TEST(size_zero_is_no_limit)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("jobserver slots");
 	TCase *t = tcase_create("slots");
@@ -128,5 +128,5 @@ int main(void)
 	tcase_add_test(t, past_the_limit_one_goes_on_without_a_slot);
 	tcase_add_test(t, size_zero_is_no_limit);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -169,7 +169,7 @@ START_TEST(only_what_changes_a_compile_travels)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("launcher");
 	TCase *c = tcase_create("launcher");
@@ -185,9 +185,4 @@ static Suite *suite(void)
 	tcase_add_test(c, only_what_changes_a_compile_travels);
 	suite_add_tcase(s, c);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

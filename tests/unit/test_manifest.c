@@ -283,7 +283,7 @@ START_TEST(linediff_of_large_texts_is_bounded)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("manifest");
 	TCase *t = tcase_create("manifest");
@@ -299,5 +299,5 @@ int main(void)
 	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_directory_changes);
 	tcase_add_test(f, with_a_scanner_includes_are_followed_to_what_they_reach);
 	suite_add_tcase(s, f);
-	return unit_run(s);
+	return s;
 }

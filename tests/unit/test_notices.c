@@ -31,12 +31,12 @@ START_TEST(of_too_many_the_oldest_is_forgotten)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("notices");
 	TCase *t = tcase_create("notices");
 	tcase_add_test(t, a_build_is_told_once_and_the_next_one_again);
 	tcase_add_test(t, of_too_many_the_oldest_is_forgotten);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -232,7 +232,7 @@ START_TEST(it_can_be_observed_here)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("observe");
 	TCase *t = tcase_create("observe");
@@ -250,5 +250,5 @@ int main(void)
 	tcase_add_test(t, children_of_the_caller_are_left_alone);
 	tcase_add_test(t, it_can_be_observed_here);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

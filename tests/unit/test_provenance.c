@@ -182,7 +182,7 @@ START_TEST(what_is_signed_for_something_else_is_refused)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("provenance");
 	TCase *t = tcase_create("provenance");
@@ -195,9 +195,4 @@ static Suite *suite(void)
 	tcase_add_test(t, what_is_signed_for_something_else_is_refused);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

@@ -632,7 +632,7 @@ START_TEST(a_broken_unary_request_is_refused)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote calls");
 	TCase *c = tcase_create("all");
@@ -675,5 +675,5 @@ int main(void)
 	tcase_add_checked_fixture(watching, setup, stop_all);
 	tcase_set_timeout(watching, 60);
 	tcase_add_test(watching, a_deadline_ends_a_call_on_both_sides);
-	return unit_run(s);
+	return s;
 }

@@ -311,7 +311,7 @@ START_TEST(who_has_lied_is_struck_out_under_all_its_addresses)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote client");
 	TCase *t = tcase_create("all");
@@ -329,5 +329,5 @@ int main(void)
 	tcase_add_test(t, a_server_says_when_to_come_again);
 	tcase_add_test(t, who_has_lied_is_struck_out_under_all_its_addresses);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

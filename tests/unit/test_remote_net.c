@@ -468,7 +468,7 @@ START_TEST(threads_share_one_attempt)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote connections");
 	TCase *c = tcase_create("plain");
@@ -496,5 +496,5 @@ int main(void)
 	tcase_set_timeout(watching, 60);
 	tcase_add_test(watching, nobody_there_is_an_error_within_the_time);
 	tcase_add_test(watching, a_target_connects_again_after_a_pause);
-	return unit_run(s);
+	return s;
 }

@@ -455,7 +455,7 @@ START_TEST(what_is_no_address_is_refused)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote parts");
 	TCase *c = tcase_create("all");
@@ -485,5 +485,5 @@ int main(void)
 	tcase_add_test(c, addresses_are_read_and_named);
 	tcase_add_test(c, what_is_no_address_is_refused);
 	suite_add_tcase(s, c);
-	return unit_run(s);
+	return s;
 }

@@ -304,7 +304,7 @@ START_TEST(a_strangers_idle_connection_is_closed_after_seconds_when_room_is_shor
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote shares");
 	TCase *c = tcase_create("rule");
@@ -321,5 +321,5 @@ int main(void)
 	tcase_add_test(c, idle_connections_of_strangers_make_room_and_tenants_stay);
 	tcase_add_test(c, a_strangers_idle_connection_is_closed_after_seconds_when_room_is_short);
 	suite_add_tcase(s, c);
-	return unit_run(s);
+	return s;
 }

@@ -208,7 +208,7 @@ START_TEST(too_much_text_is_refused)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	const TTest *const tests[] = {
 		words_end_at_blanks,
@@ -229,5 +229,5 @@ int main(void)
 	for (size_t i = 0; i < COUNT_OF(tests); i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -410,7 +410,7 @@ START_TEST(system_headers_raise_no_flag)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("scan");
 	TCase *t = tcase_create("scan");
@@ -432,5 +432,5 @@ int main(void)
 	tcase_add_test(t, every_header_that_compilers_read_was_seen_in_its_includer);
 	tcase_add_test(t, system_headers_raise_no_flag);
 	suite_add_tcase(suite, t);
-	return unit_run(suite);
+	return suite;
 }

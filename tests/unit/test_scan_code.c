@@ -277,7 +277,7 @@ START_TEST(edits_in_comments_of_real_headers_do_not_count_and_others_do)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("scan_code");
 	TCase *t = tcase_create("scan_code");
@@ -295,5 +295,5 @@ int main(void)
 	tcase_add_test(t, blanks_after_a_backslash_count);
 	tcase_add_test(t, edits_in_comments_of_real_headers_do_not_count_and_others_do);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

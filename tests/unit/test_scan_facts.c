@@ -264,7 +264,7 @@ START_TEST(a_piece_of_a_time_macro_may_be_the_last_word)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	const TTest *const tests[] = {
 		time_macros_are_whole_words,
@@ -286,5 +286,5 @@ int main(void)
 	for (size_t i = 0; i < COUNT_OF(tests); i++)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(suite, t);
-	return unit_run(suite);
+	return suite;
 }

@@ -575,7 +575,7 @@ START_TEST(no_message_can_carry_payload_keys_or_results)
 }
 END_TEST
 
-static Suite *scheduler_suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("scheduler");
 	TCase *tc = tcase_create("scheduler");
@@ -605,9 +605,4 @@ static Suite *scheduler_suite(void)
 	tcase_add_test(tc, no_message_can_carry_payload_keys_or_results);
 	suite_add_tcase(s, tc);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(scheduler_suite());
 }

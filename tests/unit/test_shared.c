@@ -510,7 +510,7 @@ static void remove_directory(void)
 	free(directory);
 }
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("shared");
 	TCase *t = tcase_create("shared"), *files = tcase_create("files"), *clock = unit_clock_case(suite);
@@ -533,5 +533,5 @@ int main(void)
 	tcase_add_test(clock, a_store_that_hangs_costs_its_timeout_once);
 	tcase_add_test(clock, a_slow_store_is_left_alone_within_its_budget);
 	tcase_add_test(clock, waiting_for_what_comes_is_no_loss);
-	return unit_run(suite);
+	return suite;
 }

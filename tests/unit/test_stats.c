@@ -338,7 +338,7 @@ START_TEST(a_strange_lost_file_is_no_lost_compile)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("stats");
 	TCase *t = tcase_create("stats");
@@ -361,9 +361,4 @@ static Suite *suite(void)
 	tcase_add_test(t, a_strange_lost_file_is_no_lost_compile);
 	suite_add_tcase(s, t);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

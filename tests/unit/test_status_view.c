@@ -106,7 +106,7 @@ START_TEST(without_a_daemon_the_others_are_told)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("status view");
 	TCase *t = tcase_create("status view");
@@ -115,5 +115,5 @@ int main(void)
 	tcase_add_test(t, trouble_has_its_time_and_names_that_are_twice_are_told);
 	tcase_add_test(t, without_a_daemon_the_others_are_told);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -214,7 +214,7 @@ START_TEST(many_words_are_taken_up_to_a_limit)
 }
 END_TEST
 
-static Suite *tenants_suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("tenants");
 	TCase *tc = tcase_create("tenants");
@@ -228,9 +228,4 @@ static Suite *tenants_suite(void)
 	tcase_add_test(tc, many_words_are_taken_up_to_a_limit);
 	suite_add_tcase(s, tc);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(tenants_suite());
 }

@@ -211,7 +211,7 @@ START_TEST(words_that_fail_are_refused)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("view");
 	TCase *t = tcase_create("view");
@@ -225,5 +225,5 @@ int main(void)
 	tcase_add_test(t, without_ptrace_risky_words_are_refused_and_others_are_not);
 	tcase_add_test(t, words_that_fail_are_refused);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -589,7 +589,7 @@ START_TEST(a_path_longer_than_an_address_works)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("wire");
 	TCase *c = tcase_create("wire");
@@ -622,9 +622,4 @@ static Suite *suite(void)
 	tcase_add_test(c, a_path_longer_than_an_address_works);
 	suite_add_tcase(s, c);
 	return s;
-}
-
-int main(void)
-{
-	return unit_run(suite());
 }

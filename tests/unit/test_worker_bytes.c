@@ -374,7 +374,7 @@ START_TEST(a_weaker_boundary_made_nothing_for_a_stronger_one)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("worker bytes");
 	TCase *t = tcase_create("uploads"), *r = tcase_create("results");
@@ -396,5 +396,5 @@ int main(void)
 	tcase_add_test(r, a_weaker_boundary_made_nothing_for_a_stronger_one);
 	suite_add_tcase(s, t);
 	suite_add_tcase(s, r);
-	return unit_run(s);
+	return s;
 }

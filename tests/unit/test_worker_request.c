@@ -417,7 +417,7 @@ START_TEST(the_key_is_the_documented_one)
 }
 END_TEST
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("worker request");
 	TCase *t = tcase_create("all");
@@ -432,5 +432,5 @@ int main(void)
 	tcase_add_test(t, everything_that_matters_is_in_the_key);
 	tcase_add_test(t, the_key_is_the_documented_one);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -494,7 +494,7 @@ static void remove_directory(void)
 	arena_release(&arena);
 }
 
-int main(void)
+Suite *unit_suite(void)
 {
 	Suite *s = suite_create("worker sharing");
 	TCase *q = tcase_create("queue"), *t = tcase_create("tokens");
@@ -517,5 +517,5 @@ int main(void)
 	tcase_add_test(t, keys_are_read_again_when_the_file_changes);
 	suite_add_tcase(s, q);
 	suite_add_tcase(s, t);
-	return unit_run(s);
+	return s;
 }

@@ -1,4 +1,5 @@
-// What every unit program needs: running its suite, a directory of its own, and marking tests that watch the clock.
+// What every unit program needs: main() (tests/unit/main.c), running its suite, a directory of its own, and marking tests that watch
+// the clock.
 #ifndef COFFER_TESTS_UNIT_UNIT_H
 #define COFFER_TESTS_UNIT_UNIT_H
 
@@ -7,6 +8,9 @@
 #include <check.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+// What a program consists of; main() runs it. A program that must prepare something for all its tests has a main() of its own.
+Suite *unit_suite(void);
 
 // Runs the suite and frees it. The exit status of main().
 static inline int unit_run(Suite *suite)
