@@ -14,7 +14,7 @@ _coffer_words_of()
 	case $1 in
 	stats) echo '--tsv --json --zero --help' ;;
 	config) echo 'get set unset --tsv --json --help' ;;
-	doctor) echo '--json --help' ;;
+	doctor) echo 'worker --json --help' ;;
 	explain) echo 'last --build --since --html --json --help' ;;
 	cache) echo 'path gc verify clear --help' ;;
 	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;

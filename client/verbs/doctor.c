@@ -7,13 +7,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static const char usage[] = "usage: coffer doctor [--json]\n"
-			    "\n"
-			    "Looks at folders, daemon, compilers, settings and the machine, and says what is wrong and how\n"
-			    "to mend it. Changes nothing. Ends with 1 if there is a problem; warnings are none.\n"
-			    "\n"
-			    "  --json  the findings as one JSON object\n";
+static const char usage[] =
+	"usage: coffer doctor [worker] [--json]\n"
+	"\n"
+	"Looks at folders, daemon, compilers, settings and the machine, and says what is wrong and how\n"
+	"to mend it. Changes nothing. Ends with 1 if there is a problem; warnings are none.\n"
+	"\n"
+	"  worker  what this machine can do as a worker of a farm, found out by doing it: which labels of\n"
+	"          isolation it can give, and why not the others\n"
+	"  --json  the findings as one JSON object\n";
 
 static const char *const level_names[FINDING_LEVELS] = {
 	[FINDING_OK] = "ok",
@@ -113,12 +117,17 @@ int verb_doctor(int argc, char **argv)
 	};
 	int json = 0;
 	const struct option options[] = {{"json", no_argument, &json, 1}, {0}};
-	struct verb_args args = {.usage = usage, .options = options};
+	struct verb_args args = {.usage = usage, .options = options, .max_words = 1};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
+	bool is_worker = args.n_words && strcmp(args.words[0], "worker") == 0;
+	if (args.n_words && !is_worker)
+		return verb_wrong("doctor", "it takes 'worker' or nothing, not '%s'", args.words[0]);
 	__attribute__((cleanup(doctor_release))) struct doctor d = {.arena = ARENA_INIT};
-	for (size_t i = 0; i < COUNT_OF(checks); i++)
+	for (size_t i = 0; !is_worker && i < COUNT_OF(checks); i++)
 		checks[i](&d);
+	if (is_worker)
+		doctor_check_worker(&d);
 	if (json)
 		put_object(&d);
 	else

@@ -48,5 +48,7 @@ void doctor_check_store(struct doctor *d); // asks a shared store for one entry,
 // doctor_machine.c
 void doctor_check_machine(struct doctor *d); // /proc, /dev/fd, memory files, limits
 void doctor_check_daemon(struct doctor *d);
+// doctor_worker.c: what this machine can do as a worker; opens sessions, runs a guest of a few bytes
+void doctor_check_worker(struct doctor *d);
 
 #endif

@@ -246,3 +246,15 @@ e2e_operator_doctor_looks_at_the_farm() { # once
 	TMPDIR=$T/tmp "$COFFER" farm try -- "$COFFER" doctor >"$T/said" 2>&1
 	grep -q "ok .*the scheduler '.*' answers" "$T/said" && grep -q "ok .*worker 'w[12]' .* answers" "$T/said" || fail "a farm that works: $(<"$T/said")"
 }
+
+# What a machine can do, tried as the user that a worker would be.
+e2e_operator_asks_what_a_machine_can_do() { # once
+	local said
+	said=$("$COFFER" doctor worker --json)
+	[ "$(jq -r '.findings[] | select(.check == "sandbox") | .level' <<<"$said")" = ok ] || fail "sandbox: $said"
+	[ "$(jq -r '.findings[] | select(.check == "process") | .level' <<<"$said")" = ok ] || fail "process: $said"
+	jq -e '.findings[] | select(.check == "kvm") | .text | test("KVM runs guests|no microVM here")' <<<"$said" >/dev/null || fail "kvm: $said"
+	"$COFFER" doctor wroker 2>"$T/said" && fail "any word will do"
+	grep -q "not 'wroker'" "$T/said" || fail "it says: $(<"$T/said")"
+	"$COFFER" doctor --json | jq -e '[.findings[].check] | index("kvm") | not' >/dev/null || fail "everybody's doctor looks at KVM"
+}
