@@ -106,12 +106,14 @@ static int put_all(struct offer *o, const struct shared_result *x, const struct 
 	struct tier_name action = share_name_of(&o->name, &x->inputs[o->source]);
 	__attribute__((cleanup(shared_entry_release))) struct shared_entry there = {.arena = ARENA_INIT};
 	bool has_entry = get_there(o, &action, &there);
-	if (has_entry && shared_entry_has(&there, e, x))
-		return 0;
 	AUTO_BUF struct buf packed = BUF_INIT, entry = BUF_INIT;
 	uint64_t bytes = 0;
-	if (put_blobs(o, x, blobs, &bytes, err) < 0 ||
-	    shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
+	// Also where the entry is there: the store may have lost what it names.
+	if (put_blobs(o, x, blobs, &bytes, err) < 0)
+		return -1;
+	if (has_entry && shared_entry_has(&there, e, x) && !bytes)
+		return 0;
+	if (shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
 	    seal_put(o->store->seal, o->name.scope, &action, &packed, &entry, err) < 0 ||
 	    shared_put(o->store->shared, &action, entry.data, entry.len, err) < 0)
 		return -1;

@@ -285,6 +285,31 @@ e2e_stores_read_only_is_the_default() # once
 	stop_machines
 }
 
+# A store that makes room may remove a blob and keep the entry that names it, or the other way round.
+e2e_stores_that_lose_something() # once
+{
+	local lost
+	mkdir "$T/folder"
+	store=file:$T/folder
+	checkout one 3
+	machine first
+	build one
+	written 3
+	for lost in cas ac; do
+		rm -r one/out "$T/folder/$lost"
+		machine "second-$lost"
+		build one
+		[ "$(counter misses)" = 3 ] && [ "$(counter shared_refused)" = 0 ] || fail "without $lost: $(coffer stats)"
+		written 3
+		rm -r one/out
+		machine "third-$lost"
+		read_counters counters_before
+		build one
+		all_from_store 3
+	done
+	stop_machines
+}
+
 # Whoever can write to the store, but has not the key: each of these is a miss, counted, and the build is right.
 e2e_stores_that_somebody_else_writes_to() # once
 {
