@@ -1,6 +1,6 @@
 // A compiler that sleeps: says of itself what gcc says, preprocesses a source by copying it, and "compiles" for a second
 // without using the processor. What a farm takes with it is the farm's own time. -fsleep=MS is another time.
-// With a nice value of 10 or more it is that of a slow machine, which takes a hundred times as long.
+// With a nice value of 10 or more it is that of a slow machine: -fsleep=MS takes a hundred times as long.
 // The object has the source in it, so that it shows whose it is. A source that begins with "//say WORDS" makes it say them.
 #include <elf.h>
 #include <fcntl.h>
@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 	if (strncmp(source, "//say ", 6) == 0)
 		fprintf(stderr, "%.*s\n", (int)strcspn(source + 6, "\n"), source + 6);
 	int sleep = has(argc, argv, "-fsleep=");
-	long slower = getpriority(PRIO_PROCESS, 0) >= 10 ? 100 : 1, ms = slower * (sleep ? atol(argv[sleep] + 8) : 1000);
+	long slower = getpriority(PRIO_PROCESS, 0) >= 10 ? 100 : 1, ms = sleep ? slower * atol(argv[sleep] + 8) : 1000;
 	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
 	const char *output = value_of(argc, argv, "-o");
 	return output ? write_object(output, source, n) | write_depfile(argc, argv) : 0;
