@@ -314,8 +314,9 @@ e2e_farm_compiler_that_changes_while_a_job_waits() { # once long
 e2e_farm_with_a_scheduler() { # once
 	need perl jq
 	site_start
-	farm_project 12
-	all_away 12 -O2
+	# The one core here is at work as well: of twenty-four at once it gets its part.
+	farm_project 24
+	all_away 24 -O2
 	[ "$(counter remote_compiles)" -ge 8 ] || fail "hardly anything went away: $("$COFFER" status) $(tail -n 3 "$T/w1.log")"
 	"$COFFER" status | grep -q '^ *w1 .* fine$' || fail "status does not name the worker"
 	"$COFFER" status --json >"$T/status" || fail "no status"
