@@ -208,20 +208,29 @@ e2e_audit_events_say_what_became_of_a_job() { # gcc
 	grep -q "instance=$(jq -rs '.[0].instance' <<<"$events")" "$T/w1.log" || fail "the first log lines do not name the instance"
 }
 
-# Whatever dies when: every accepted job has one row.
+# Whatever dies when, the worker or the first process of a session: every accepted job has one row. FULL=1: ten thousand jobs.
 e2e_audit_loses_no_row_in_a_crash() { # gcc long
-	local round started
-	farm_project 40
-	mkdir -p got
+	local round started i rounds=4 jobs=60 clients
+	[ "${FULL:-}" != 1 ] || rounds=50 jobs=200
+	# Large enough that some are always under way.
+	for ((i = 1; i <= jobs; i++)); do
+		seq 3 | awk -v i="$i" '{ printf "int f%d(int *p, int n) { int s = %d; for (int k = 0; k < n; k++) s += p[k] * p[n - k] ^ %d; return s; }\n", $1, i, $1 }' >"u$i.i"
+	done
 	worker_start w1
-	for round in 1 2 3 4; do
-		seq 40 | timeout 120 xargs -P 8 -I{} "$COFFER" "$CC" "-DROUND=$round" -c u{}.c -o got/{}.o >"$T/log" 2>&1 &
-		sleep "0.$((RANDOM % 5))"
+	for ((round = 1; round <= rounds; round++)); do
+		# Each job is asked for again until it is done, by a client that remembers nothing.
+		seq "$jobs" | timeout 300 xargs -P 8 -I{} sh -c "until '$COFFER_BUILD/programs/compile_client' 'unix:$T/w1.sock' u{}.i -O$((round % 4)); do sleep 0.1; done" >"$T/log" 2>&1 &
+		clients=$!
+		sleep "0.$((RANDOM % 9))"
+		if ((round % 2)); then
+			pkill -KILL -P "$(<"$T/w1.pid")"
+			sleep "0.$((RANDOM % 9))"
+		fi
 		worker_kill w1 KILL
-		wait $!
 		wait_until 10 "[ ! -d /proc/$(<"$T/w1.pid") ]"
 		rm -f "$T/w1.sock"
 		COFFER_WORKER='' worker_start w1
+		wait $clients || fail "round $round does not end: $(tail -3 "$T/log")"
 	done
 	farm_end
 	log=$T/w1/audit
@@ -229,7 +238,10 @@ e2e_audit_loses_no_row_in_a_crash() { # gcc long
 	started=$(jq -r 'select(.event == "compile.started") | .job' "$log"/events*.jsonl | sort)
 	[ "$(sort -u <<<"$started")" = "$started" ] || fail "a job started twice"
 	[ "$("$COFFER" audit ls --log "$log" --format json | jq -r .job | sort)" = "$started" ] || fail "jobs and rows differ"
+	[ "$(wc -l <<<"$started")" -ge $((rounds * jobs)) ] || fail "not all jobs got to the worker: $(wc -l <<<"$started") of $((rounds * jobs))"
+	"$COFFER" audit ls --log "$log" --where outcome=interrupted | grep -q '^[^#]' || fail "no job was under way at any death"
 	[ -s "$log/pending" ] && fail "jobs are still pending"
+	"$COFFER" audit ls --log "$log" --format json | jq -r .outcome | sort | uniq -c
 	return 0
 }
 
