@@ -2,6 +2,7 @@
 
 #include "audit/log.h"
 #include "auth/token.h"
+#include "codec/sha/sha256.h"
 #include "store/store.h"
 #include "worker/command.h"
 #include "worker/difference.h"
@@ -90,32 +91,19 @@ static int read_header(struct rerun *r)
 	return 0;
 }
 
-static int parse_digest(const char *text, uint8_t digest[32])
-{
-	if (strncmp(text, "sha256:", 7) != 0 || strlen(text) != 7 + 64)
-		return -1;
-	for (int i = 0; i < 32; i++) {
-		unsigned byte;
-		if (sscanf(text + 7 + 2 * i, "%2x", &byte) != 1)
-			return -1;
-		digest[i] = (uint8_t)byte;
-	}
-	return 0;
-}
-
 // The source by its digest, which is computed once more.
 static int read_source(struct rerun *r)
 {
 	AUTO_BUF struct buf packed = {.max = STORE_MAX_BLOB};
 	struct err err = ERR_INIT;
-	uint8_t digest[32];
-	const char *tenant = value(r, AUDIT_tenant);
-	if (parse_digest(value(r, AUDIT_source_digest), digest) < 0)
+	struct sha256 digest;
+	const char *tenant = value(r, AUDIT_tenant), *named = value(r, AUDIT_source_digest);
+	if (strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
 		return missing(r, "the row has no source");
-	if (!token_is_name(tenant) || results_get_source(r->service->results, tenant, digest, &packed, &err) != 1)
+	if (!token_is_name(tenant) || results_get_source(r->service->results, tenant, digest.b, &packed, &err) != 1)
 		return missing(r, "the source is no longer here");
 	if (upload_take(&r->source, packed.data, packed.len, &err) < 0 || upload_end(&r->source, &err) < 0 ||
-	    memcmp(r->source.digest, digest, sizeof digest) != 0)
+	    memcmp(r->source.digest, digest.b, sizeof digest.b) != 0)
 		return missing(r, "the source that is here is not the row's");
 	return 0;
 }

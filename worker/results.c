@@ -4,10 +4,10 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "codec/sha/sha256.h"
 #include "store/store.h"
 #include "worker/shared_results.h"
 
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,7 +217,6 @@ bool results_has_source(struct results *r, const char *tenant, const uint8_t dig
 // Unpacks the whole frame, as the outputs stand one behind the other in it.
 int result_unpack(const struct result *x, size_t i, struct buf *bytes, struct err *err)
 {
-	uint8_t digest[32];
 	uint64_t before = 0, size = x->outputs[i].size, all = 0;
 	for (size_t k = 0; k < x->n_outputs; k++) {
 		before += k < i ? x->outputs[k].size : 0;
@@ -228,8 +227,8 @@ int result_unpack(const struct result *x, size_t i, struct buf *bytes, struct er
 	size_t n = room ? ZSTD_decompress(room, all, x->frame, x->n_frame) : 0;
 	if (!room || n != all)
 		return err_set(err, ERR_FORMAT, "the outputs of a result are not in it");
-	if (EVP_Digest(room + before, size, digest, NULL, EVP_sha256(), NULL) != 1 ||
-	    memcmp(digest, x->outputs[i].sha256, sizeof digest) != 0)
+	struct sha256 digest = sha256_of(room + before, size);
+	if (memcmp(digest.b, x->outputs[i].sha256, sizeof digest.b) != 0)
 		return err_set(err, ERR_FORMAT, "an output of a result has another digest");
 	buf_add(bytes, room + before, size);
 	return 0;

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +14,12 @@
 
 enum { OBJECT_MOST = 1 << 30 };
 
-int audit_digest_file(const char *file, uint8_t sha256[32], struct err *err)
+int audit_digest_file(const char *file, struct sha256 *digest, struct err *err)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT;
 	if (file_read(AT_FDCWD, file, OBJECT_MOST, &bytes, NULL, err) < 0)
 		return -1;
-	if (EVP_Digest(bytes.data ? bytes.data : "", bytes.len, sha256, NULL, EVP_sha256(), NULL) != 1)
-		return err_set(err, ERR_IO, "cannot hash '%s'", file);
+	*digest = sha256_of(bytes.data, bytes.len);
 	return 0;
 }
 
@@ -84,17 +82,16 @@ static bool is_run_of(const struct audit_row *row, uint64_t index, const void *c
 // A row, a job, or the first run that made this object.
 static int find_row(struct audit_source *s, const char *what, uint64_t *index, struct err *err)
 {
-	uint8_t sha256[32];
-	char hex[65];
+	struct sha256 digest;
+	char hex[SHA256_HEX];
 	struct err no_row = ERR_INIT;
 	if (audit_source_find(s, what, index, &no_row) == 0)
 		return 0;
 	if (no_row.code != ERR_NOT_FOUND || access(what, F_OK) < 0)
 		return err_set(err, no_row.code, "%s, and no file of that name", no_row.text);
-	if (audit_digest_file(what, sha256, err) < 0)
+	if (audit_digest_file(what, &digest, err) < 0)
 		return -1;
-	for (int i = 0; i < 32; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+	sha256_hex(&digest, hex);
 	return pick(s, hex, false, made_it, hex, index, err) < 0 ? err_wrap(err, "'%s'", what) : 0;
 }
 
@@ -167,11 +164,11 @@ int audit_print_provenance(struct audit_source *s, const char *what, const char 
 
 static int is_subject(const struct provenance_said *said, const char *object, struct err *err)
 {
-	uint8_t sha256[32];
-	if (audit_digest_file(object, sha256, err) < 0)
+	struct sha256 digest;
+	if (audit_digest_file(object, &digest, err) < 0)
 		return -1;
 	for (size_t i = 0; i < said->n_subjects; i++)
-		if (memcmp(said->subjects[i].sha256, sha256, 32) == 0) {
+		if (memcmp(said->subjects[i].sha256, digest.b, sizeof digest.b) == 0) {
 			printf("'%s' is its %s\n", object, said->subjects[i].name);
 			return 0;
 		}

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,13 +151,13 @@ static int gather(struct inspection *x, struct err *err)
 
 static int find(struct inspection *x, const char *typed, struct err *err)
 {
-	uint8_t sha256[32];
+	struct sha256 digest;
 	bool is_file = !audit_is_digest(typed) && access(typed, R_OK) == 0;
 	snprintf(x->what, sizeof x->what, "%s", typed);
-	if (is_file && audit_digest_file(typed, sha256, err) < 0)
+	if (is_file && audit_digest_file(typed, &digest, err) < 0)
 		return -1;
-	for (int i = 0; is_file && i < 32; i++)
-		snprintf(x->what + 2 * i, 3, "%02x", sha256[i]);
+	if (is_file)
+		sha256_hex(&digest, x->what);
 	return audit_index_find(x->source.index, x->what, &x->rows, err) < 0 ? -1 : gather(x, err);
 }
 
@@ -167,11 +166,13 @@ static int find(struct inspection *x, const char *typed, struct err *err)
 enum kept { KEPT, KEPT_NOT, KEPT_UNKNOWN }; // unknown: the results can't be read from here
 static const char *const kept_words[] = {"kept", "no longer kept", "unknown"};
 
-static bool digest_bytes(const char *text, uint8_t out[32])
+static bool key_of_text(const char *text, struct key *key)
 {
-	size_t n = 0;
-	return strncmp(text, "sha256:", 7) == 0 && strlen(text) == 7 + 64 &&
-	       OPENSSL_hexstr2buf_ex(out, 32, &n, text + 7, '\0') == 1 && n == 32;
+	struct sha256 digest;
+	if (strncmp(text, "sha256:", 7) != 0 || !sha256_parse(text + 7, &digest))
+		return false;
+	memcpy(key->b, digest.b, sizeof key->b);
+	return true;
 }
 
 // Only as the user whose results they are: opening a store can leave files in it that are another user's then.
@@ -181,7 +182,7 @@ static enum kept kept_of(const struct inspection *x, const struct made *m, enum 
 	struct key key = {{0}};
 	AUTO_FREE char *path = mem_printf("%s/results", x->folder);
 	if (stat(path, &st) < 0 || st.st_uid != geteuid() || !token_is_name(m->tenant) ||
-	    !digest_bytes(text_of(&m->row, which), key.b))
+	    !key_of_text(text_of(&m->row, which), &key))
 		return KEPT_UNKNOWN;
 	struct results *results = results_new(path, UINT64_MAX);
 	bool is_kept =

@@ -134,7 +134,7 @@ unsigned report_lines(struct report *r, const struct report_group *g, struct lin
 						    : 0;
 }
 
-static const char *seconds_text(struct report *r, double seconds)
+const char *report_seconds(struct report *r, double seconds)
 {
 	return format_duration(&r->arena, (uint64_t)(seconds * 1e6));
 }
@@ -142,18 +142,18 @@ static const char *seconds_text(struct report *r, double seconds)
 void report_print(struct report *r)
 {
 	printf("%s%zu compiles%s from %s, %s\n", format_style(STYLE_HEADING), r->compiles, format_plain(),
-	       format_date(&r->arena, r->from_ms / 1000), seconds_text(r, (double)(r->to_ms - r->from_ms) / 1000));
+	       format_date(&r->arena, r->from_ms / 1000), report_seconds(r, (double)(r->to_ms - r->from_ms) / 1000));
 	size_t hits = r->direct_hits + r->preprocessed_hits;
 	printf("  hits        %6zu  %s  %s saved\n", hits, format_percent(&r->arena, hits, r->compiles),
-	       seconds_text(r, r->saved));
+	       report_seconds(r, r->saved));
 	printf("  misses      %6zu\n  not cached  %6zu\n", r->misses, r->not_cached);
 	if (r->n_groups)
-		printf("\n%s in compiles that were no hits, by cause:\n", seconds_text(r, r->lost));
+		printf("\n%s in compiles that were no hits, by cause:\n", report_seconds(r, r->lost));
 	for (size_t i = 0; i < r->n_groups && i < MOST_PRINTED; i++) {
 		const struct report_group *g = &r->groups[i];
 		struct line_change *lines;
 		unsigned n = report_lines(r, g, &lines);
-		printf("\n%9s  %zu compile%s: %s\n", seconds_text(r, g->seconds), g->n, g->n == 1 ? "" : "s",
+		printf("\n%9s  %zu compile%s: %s\n", report_seconds(r, g->seconds), g->n, g->n == 1 ? "" : "s",
 		       report_cause(r, g));
 		for (unsigned k = 0; k < n && k < MOST_LINES; k++)
 			printf("           %s%5u %c %s%s\n", format_style(lines[k].sign == '-' ? STYLE_BAD : STYLE_GOOD),

@@ -38,6 +38,7 @@ void report_release(struct report *r);
 const char *report_cause(struct report *r, const struct report_group *g);
 unsigned report_lines(struct report *r, const struct report_group *g, struct line_change **lines);
 
+const char *report_seconds(struct report *r, double seconds); // "4.2 s"
 void report_print(struct report *r);
 json_t *report_json(struct report *r);
 void report_html(struct report *r, struct buf *page); // one file that needs no other

@@ -67,11 +67,6 @@ static void put(struct buf *b, const char *text)
 		}
 }
 
-static const char *seconds_text(struct report *r, double seconds)
-{
-	return format_duration(&r->arena, (uint64_t)(seconds * 1e6));
-}
-
 static void put_shares(struct report *r, struct buf *b)
 {
 	const struct {
@@ -114,7 +109,7 @@ static void put_group(struct report *r, const struct report_group *g, struct buf
 	buf_addf(b,
 		 "<article>\n<div class=\"cost\"><b>%s</b><span><i style=\"width:%.1f%%\"></i></span>%zu "
 		 "compile%s</div>\n<h2>",
-		 seconds_text(r, g->seconds), r->lost > 0 ? 100 * g->seconds / r->lost : 0, g->n, g->n == 1 ? "" : "s");
+		 report_seconds(r, g->seconds), r->lost > 0 ? 100 * g->seconds / r->lost : 0, g->n, g->n == 1 ? "" : "s");
 	put(b, report_cause(r, g));
 	buf_adds(b, "</h2>\n");
 	put_difference(r, g, b);
@@ -134,8 +129,9 @@ void report_html(struct report *r, struct buf *b)
 {
 	buf_adds(b, head);
 	buf_addf(b, "<h1>%zu compiles: %s saved, %s spent</h1>\n<p class=\"soft\">from %s, in %s; coffer %s</p>\n",
-		 r->compiles, seconds_text(r, r->saved), seconds_text(r, r->lost), format_date(&r->arena, r->from_ms / 1000),
-		 seconds_text(r, (double)(r->to_ms - r->from_ms) / 1000), COFFER_VERSION);
+		 r->compiles, report_seconds(r, r->saved), report_seconds(r, r->lost),
+		 format_date(&r->arena, r->from_ms / 1000), report_seconds(r, (double)(r->to_ms - r->from_ms) / 1000),
+		 COFFER_VERSION);
 	put_shares(r, b);
 	for (size_t i = 0; i < r->n_groups; i++)
 		put_group(r, &r->groups[i], b);
