@@ -294,7 +294,7 @@ static int look_up_by_source(struct compile *c)
 	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
 	if (c->header->no_lookup)
 		return 0;
-	if (single_flight_join(c->service->flights, &c->flight, &c->key) < 0)
+	if (single_flight_join(c->service->flights, &c->flight, c->key.b, sizeof c->key.b) < 0)
 		return fail_cancelled(c);
 	if (c->flight.has_waited)
 		worker_count(c->service, COUNT_shared, 1);

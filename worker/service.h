@@ -4,6 +4,7 @@
 #define COFFER_WORKER_SERVICE_H
 
 #include "base/log_limit.h"
+#include "base/single_flight.h"
 #include "remote/rpc.h"
 #include "worker/access.h"
 #include "worker/images.h"
@@ -11,7 +12,6 @@
 #include "worker/results.h"
 #include "worker/runtime/runtime.h"
 #include "worker/sessions.h"
-#include "worker/single_flight.h"
 #include "worker/space.h"
 #include "worker/tenant_stats.h"
 

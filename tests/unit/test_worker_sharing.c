@@ -1,13 +1,15 @@
 // What jobs share on a worker: slots in turn, places, memory; one run for jobs with the same key; tokens and the keys they
 // are checked by.
 #include "worker/access.h"
+#include "worker/key.h"
 #include "worker/queue.h"
-#include "worker/single_flight.h"
 
 #include "auth/keys.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/single_flight.h"
 #include "base/tree.h"
 #include "tests/unit/unit.h"
 
@@ -324,7 +326,7 @@ struct member {
 static void *fly(void *arg)
 {
 	struct member *m = arg;
-	m->state = single_flight_join(flights, &m->member, &key) == 0 ? 1 : -1;
+	m->state = single_flight_join(flights, &m->member, key.b, sizeof key.b) == 0 ? 1 : -1;
 	while (!m->may_go)
 		usleep(1000);
 	single_flight_leave(flights, &m->member);
@@ -368,11 +370,28 @@ START_TEST(other_keys_do_not_wait)
 	struct flight_member a = {.leads = false}, b = a;
 	struct key other = {{2}};
 	flights = single_flight_new();
-	ck_assert_int_eq(single_flight_join(flights, &a, &key), 0);
-	ck_assert_int_eq(single_flight_join(flights, &b, &other), 0);
+	ck_assert_int_eq(single_flight_join(flights, &a, key.b, sizeof key.b), 0);
+	ck_assert_int_eq(single_flight_join(flights, &b, other.b, sizeof other.b), 0);
 	single_flight_leave(flights, &a);
 	single_flight_leave(flights, &a);
 	single_flight_leave(flights, &b);
+	single_flight_free(flights);
+}
+END_TEST
+
+START_TEST(a_wait_has_a_limit_and_its_end_is_told)
+{
+	struct member leader;
+	struct flight_member m = {.leads = false};
+	flights = single_flight_new();
+	start_member(&leader);
+	ck_assert_int_eq(single_flight_wait(flights, &m, key.b, sizeof key.b, clock_ms() + 20), FLIGHT_FLIES);
+	leader.may_go = true;
+	ck_assert_int_eq(single_flight_wait(flights, &m, key.b, sizeof key.b, clock_ms() + 10000), FLIGHT_ENDED);
+	ck_assert(!m.leads && m.has_waited);
+	pthread_join(leader.thread, NULL);
+	ck_assert_int_eq(single_flight_wait(flights, &m, key.b, sizeof key.b, 0), FLIGHT_LEADS);
+	single_flight_leave(flights, &m);
 	single_flight_free(flights);
 }
 END_TEST
@@ -512,6 +531,7 @@ Suite *unit_suite(void)
 	tcase_add_test(q, memory_is_bounded_for_all_and_for_each);
 	tcase_add_test(q, one_flies_and_the_others_wait);
 	tcase_add_test(q, other_keys_do_not_wait);
+	tcase_add_test(q, a_wait_has_a_limit_and_its_end_is_told);
 	tcase_add_checked_fixture(t, make_directory, remove_directory);
 	tcase_add_test(t, a_token_is_good_for_its_worker_image_and_isolation);
 	tcase_add_test(t, keys_are_read_again_when_the_file_changes);
