@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { EQUAL_TURN_MS = 500, EQUAL_MOST_MS = 10000 };
+
 static int send_text(struct job *j, enum wire_type type, const char *text)
 {
 	AUTO_BUF struct buf b = BUF_INIT;
@@ -295,6 +297,36 @@ static struct refusal understand(struct job *j)
 	return refusal;
 }
 
+// An equal compile is under way: its result is worth waiting for, as both would take the same cores. A build must not hang where that
+// one is stopped or slow, so that the wait has a limit, after which this one compiles, too. True: there may be a result now.
+static bool wait_for_equal(struct job *j)
+{
+	struct services *s = j->plan.services;
+	struct digest key;
+	enum flight_turn turn = FLIGHT_FLIES;
+	if (lookup_text_key(&j->plan, &key) < 0)
+		return false;
+	int64_t until = clock_ms() + EQUAL_MOST_MS;
+	do
+		turn = single_flight_wait(s->flights, &j->flight, key.b, sizeof key.b, clock_ms() + EQUAL_TURN_MS);
+	while (turn == FLIGHT_FLIES && clock_ms() < until && job_tell(j, WIRE_WAIT));
+	if (turn == FLIGHT_ENDED)
+		stats_add(s->stats, STAT_joined, 1);
+	return turn == FLIGHT_ENDED || lookup_has_news(&j->lookup);
+}
+
+// A hit now or, where an equal compile is under way, then. What failed or was not stored there is compiled here without further waits.
+static bool hit_or_join(struct job *j)
+{
+	if (hit(j))
+		return true;
+	if (!job_stores(j) || setting_bool(j->plan.config, SETTING_recache) || !wait_for_equal(j))
+		return false;
+	lookup_release(&j->lookup);
+	j->lookup = (struct lookup){.plan = &j->plan};
+	return hit(j);
+}
+
 static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
@@ -309,11 +341,12 @@ static void serve_compile(struct job *j)
 				 : reason_name(refusal.reason));
 		return;
 	}
-	bool is_hit = hit(j);
+	bool is_hit = hit_or_join(j);
 	stats_add(s->stats, STAT_corrupt, store_take_corrupt(s->store));
 	if (is_hit)
 		return;
 	refusal = compile(j);
+	single_flight_leave(s->flights, &j->flight);
 	if (is_refused(refusal)) {
 		not_cached(j, refusal);
 	} else {

@@ -36,6 +36,7 @@ struct job {
 	struct plan plan;
 	enum keeping keeping;
 	struct lookup lookup;
+	struct flight_member flight; // this job among equal ones of the same moment
 	struct baseline baseline;
 	uint64_t wall_us;     // of the compile, now or when it was stored
 	struct digest result; // zero: none is known

@@ -483,6 +483,14 @@ void lookup_take_manifest(struct lookup *l, struct manifest *m)
 	l->outcome = OUTCOME_DIRECT_HIT;
 }
 
+bool lookup_has_news(const struct lookup *l)
+{
+	struct manifest *m = manifests_get(l->plan->services->manifests, &l->plan->manifest_key);
+	bool is_new = m != l->manifest;
+	manifest_unref(m);
+	return is_new;
+}
+
 void lookup_release(struct lookup *l)
 {
 	manifest_unref(l->manifest);

@@ -18,6 +18,8 @@ struct lookup {
 
 // 1 a hit (the entry, the result's bytes and l->outcome), 0 a miss with l->cause filled in.
 int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *result);
+// Has another job stored something for this plan since lookup_find?
+bool lookup_has_news(const struct lookup *l);
 void lookup_release(struct lookup *l);
 
 // Does an entry of another manifest hold here? The caller has compared its inputs; everything else is looked at.

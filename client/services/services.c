@@ -50,6 +50,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	s->settings = settings_cache_new();
 	s->journal = journal_open(s->cache_dir);
 	s->farms = farms_new();
+	s->flights = single_flight_new();
 	notices_init(&s->notices);
 	int64_t jobs = setting_number(config, SETTING_local_jobs);
 	idle_init(&s->idle);

@@ -2,6 +2,7 @@
 #ifndef COFFER_CLIENT_SERVICES_SERVICES_H
 #define COFFER_CLIENT_SERVICES_SERVICES_H
 
+#include "base/single_flight.h"
 #include "client/config.h"
 #include "client/services/idle.h"
 #include "client/services/manifests.h"
@@ -40,6 +41,7 @@ struct services {
 	struct journal *journal;
 	struct notices notices;
 	struct farms *farms;
+	struct single_flight *flights;         // compiles of the same text with the same arguments
 	struct slots slots;                    // compiles on this machine
 	struct idle idle;                      // and behind front ends
 	uint64_t mount_ns, root_dev, root_ino; // the file system that we see

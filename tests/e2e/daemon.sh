@@ -113,3 +113,38 @@ e2e_daemon_has_no_limits_of_its_launcher() { # once
 	! (ulimit -f 40; "$CC" -DX -c big.c -o big.o 2>"$T/plain") || fail "the plain compiler writes more than it may"
 	! (ulimit -f 40; "$COFFER" "$CC" -DX -c big.c -o big.o 2>"$T/err") || fail "coffer's compiler writes more than it may"
 }
+
+# A unit that takes some seconds.
+slow_unit() { seq "$1" | sed 's/.*/int f&(int a) { return a * & + a % (& + 1); }/'; }
+
+# Equal compiles of one moment are one compile.
+e2e_daemon_joins_equal_compiles() { # once
+	local i pids=()
+	slow_unit 200 >a.c
+	"$CC" -O2 -c a.c -o want.o
+	for i in $(seq 20); do
+		"$COFFER" "$CC" -O2 -c a.c -o "$i.o" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i" || fail "a compile has failed"; done
+	for i in $(seq 20); do cmp "$i.o" want.o || fail "$i.o is another one"; done
+	[ "$(counter misses)" = 1 ] || fail "not one miss: $("$COFFER" stats --tsv | grep -E 'miss|hits|joined')"
+	[ "$(counter joined)" -ge 1 ] || fail "nobody has waited"
+}
+
+e2e_daemon_waits_not_long_for_an_equal_compile() { # once long
+	local first began
+	slow_unit 600 >a.c
+	setsid "$COFFER" "$CC" -O2 -c a.c -o 1.o &
+	first=$!
+	sleep 0.7
+	kill -STOP -- "-$first" || fail "the first compile is not there any more"
+	began=$SECONDS
+	"$COFFER" "$CC" -O2 -c a.c -o 2.o || fail "the second compile has failed"
+	[ $((SECONDS - began)) -lt 60 ] || fail "it waited for $((SECONDS - began)) s"
+	kill -CONT -- "-$first"
+	wait "$first" || fail "the stopped compile has failed"
+	"$CC" -O2 -c a.c -o want.o
+	cmp 1.o want.o && cmp 2.o want.o || fail "another object"
+	[ "$(counter misses)" = 2 ] || fail "both were to compile"
+}
