@@ -336,7 +336,7 @@ static int open_files(struct audit_log *l, const struct audit_log_config *config
 	if (l->dirfd < 0 || (mkdirat(l->dirfd, "rows", 0755) < 0 && errno != EEXIST))
 		return err_errno(err, "cannot open the audit log '%s'", config->directory);
 	if (flock(l->dirfd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(err, ERR_ACCESS, "the audit log '%s' is written by another process", config->directory);
+		return err_set(err, ERR_BUSY, "the audit log '%s' is written by another process", config->directory);
 	if (note_signer_open(config->key ? config->key : key, config->origin, !config->key, &l->signer, err) < 0)
 		return -1;
 	const char *verifier = note_signer_verifier(l->signer);

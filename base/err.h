@@ -17,6 +17,7 @@ enum err_code {
 	ERR_FULL,      // no space, quota, descriptors or read-only: go on without storing
 	ERR_TIMEOUT,   // a bound on time passed
 	ERR_PEER,      // the other side hung up or broke the protocol
+	ERR_BUSY,      // somebody else has it: use another one, or wait
 	ERR_IO,        // any other failed system call
 };
 

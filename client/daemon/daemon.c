@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "client/services/audit_logs.h"
 #include "client/services/shared_stores.h"
 
 #include <errno.h>
@@ -170,6 +171,8 @@ static void wind_up(struct daemon *d)
 		usleep(10000);
 	if (!shared_stores_flush(d->services.shared_stores, SHARE_MS))
 		log_warn("ends before all results were given to the shared store");
+	if (atomic_load(&d->busy) == 0)
+		audit_logs_close(d->services.audit_logs);
 	log_info("ends with %d jobs under way", atomic_load(&d->busy));
 }
 

@@ -40,7 +40,6 @@ struct away {
 	int64_t began_ms, until_ms; // of the call to this worker; of all calls
 	const char *gave_up;        // go_on's reason why it is compiled here after all
 	bool never_began;
-	char worker[65]; // that was asked last
 };
 
 static bool tell_to_wait(void *job)
@@ -212,8 +211,8 @@ static enum remote_outcome call_worker(struct away *w)
 {
 	struct job *j = w->j;
 	struct err err = ERR_INIT;
-	const char *worker = w->worker;
-	snprintf(w->worker, sizeof w->worker, "%s", w->seat.worker);
+	const char *worker = j->worker;
+	snprintf(j->worker, sizeof j->worker, "%s", w->seat.worker);
 	w->began_ms = clock_ms();
 	w->never_began = false;
 	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
@@ -278,10 +277,10 @@ static const char *deliver(struct away *w)
 	const struct wire_done done = {0};
 	if (w->call.exit_status != 0 || w->call.has_messages) {
 		stats_add(j->plan.services->stats, STAT_remote_messages, 1);
-		memcpy(j->doubted, w->worker, sizeof j->doubted); // until the compiler here says the same, or does not
+		memcpy(j->doubted, j->worker, sizeof j->doubted); // until the compiler here says the same, or does not
 		return "the compiler has something to say";
 	}
-	farm_note_words(w->farm, w->worker, true);
+	farm_note_words(w->farm, j->worker, true);
 	// Whoever waits no longer has compiled by itself, and may have changed its files since.
 	if (!job_tell(j, WIRE_REMOTE))
 		return "its launcher has gone";

@@ -134,6 +134,7 @@ static struct refusal compile_in_launcher(struct job *j)
 	int status = (int)result.status;
 	if (WIFSIGNALED(status))
 		return refuse(REASON_compile_killed, NULL);
+	j->exit_status = WEXITSTATUS(status);
 	if (*j->doubted)
 		judge_worker(j, WEXITSTATUS(status) != 0 || result.overflow || has_bytes(answer.fds[0]) ||
 					has_bytes(answer.fds[1]));
@@ -202,6 +203,32 @@ static void record(const struct job *j, enum outcome outcome, struct refusal ref
 	journal_add(p->services->journal, &r);
 }
 
+static enum compile_end end_of(const struct job *j, struct refusal refusal)
+{
+	if (j->is_answered)
+		return END_AWAY;
+	switch (refusal.reason) {
+	case REASON_compile_failed:
+		return END_FAILED;
+	case REASON_compile_killed:
+		return END_CANCELLED;
+	default:
+		return j->wall_us ? END_RUN : END_UNTOUCHED;
+	}
+}
+
+static void give_evidence(struct job *j, enum compile_end end, struct refusal refusal)
+{
+	const char *reason = is_refused(refusal) ? reason_name(refusal.reason) : NULL;
+	const struct compile_said said = {.end = end,
+					  .exit_status = j->exit_status,
+					  .wall_us = j->wall_us,
+					  .reason = reason,
+					  .worker = j->is_answered ? j->worker : NULL,
+					  .result = &j->result};
+	evidence_end_compile(&j->evidence, &j->plan, j->keeping == KEEPING, &said);
+}
+
 // Where the counters have gone with the cache directory, the compile has begun in the new file, too.
 static void count_beginning(struct job *j)
 {
@@ -230,8 +257,8 @@ static const char *notice_of(const struct job *j, struct refusal refusal)
 {
 	struct ucred peer;
 	socklen_t n = sizeof peer;
-	if (refusal.reason != REASON_configuration || !refusal.culprit || !may_be_told(&j->wire) ||
-	    getsockopt(j->sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ||
+	if ((refusal.reason != REASON_configuration && refusal.reason != REASON_audit_log) || !refusal.culprit ||
+	    !may_be_told(&j->wire) || getsockopt(j->sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ||
 	    !notices_is_first(&j->plan.services->notices, getsid(peer.pid), refusal.culprit, clock_ms()))
 		return NULL;
 	char *text = arena_printf(j->plan.arena, "%s; without these settings nothing is cached ('coffer doctor')",
@@ -245,6 +272,7 @@ static void not_cached(struct job *j, struct refusal refusal)
 	count_beginning(j);
 	stats_add_reason(j->plan.services->stats, refusal.reason);
 	record(j, OUTCOME_NOT_CACHED, refusal);
+	give_evidence(j, end_of(j, refusal), refusal);
 }
 
 // ---- the story of one compile ---------------------------------------------------------------------------------------
@@ -274,9 +302,19 @@ static bool hit(struct job *j)
 	stats_add(s->stats, j->lookup.outcome == OUTCOME_DIRECT_HIT ? STAT_direct_hits : STAT_preprocessed_hits, 1);
 	stats_add(s->stats, STAT_time_saved_us, entry.wall_us);
 	stats_add(s->stats, STAT_bytes_read, result.len);
+	give_evidence(j, END_HIT, NO_REFUSAL);
 	job_send_done(j, &done);
 	record(j, j->lookup.outcome, NO_REFUSAL);
 	return true;
+}
+
+// Nothing is given out that could have no row.
+static struct refusal begin_evidence(struct job *j, struct refusal refusal)
+{
+	struct err err = ERR_INIT;
+	if (evidence_begin_compile(&j->evidence, &j->plan, &err) == 0)
+		return refusal;
+	return refuse(REASON_audit_log, arena_printf(&j->arena, "%s", err.text));
 }
 
 // What is not cached is told no more of than it may be either: `keeping` is known before anything is recorded.
@@ -294,7 +332,7 @@ static struct refusal understand(struct job *j)
 	if (setting_bool(p->config, SETTING_paranoid))
 		j->keeping = KEEPING_NOT;
 	away_heed_policy(j, false);
-	return refusal;
+	return begin_evidence(j, refusal);
 }
 
 // An equal compile is under way: its result is worth waiting for, as both would take the same cores. A build must not hang where that
@@ -354,6 +392,7 @@ static void serve_compile(struct job *j)
 		stats_add(s->stats, STAT_misses, 1);
 		stats_add(s->stats, STAT_time_compiling_us, j->wall_us);
 		record(j, OUTCOME_MISS, NO_REFUSAL);
+		give_evidence(j, end_of(j, NO_REFUSAL), NO_REFUSAL);
 	}
 	if (!j->is_answered)
 		wire_send(j->sock, WIRE_RELEASED, NULL, NULL, 0, NULL);

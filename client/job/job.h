@@ -9,6 +9,7 @@
 //   inputs      what went in, and the names that must stay absent
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
+//   evidence    its row in the audit log
 //   variants    earlier plans of the same translation unit, to explain a miss
 //
 // A job belongs to one thread, and what it needs lives in its arena. A step that finds a reason not to cache returns it as a
@@ -17,6 +18,7 @@
 #define COFFER_CLIENT_JOB_JOB_H
 
 #include "client/job/baseline.h"
+#include "client/job/evidence.h"
 #include "client/job/lookup.h"
 #include "client/job/plan.h"
 #include "client/job/publish.h"
@@ -38,10 +40,13 @@ struct job {
 	struct lookup lookup;
 	struct flight_member flight; // this job among equal ones of the same moment
 	struct baseline baseline;
+	struct compile_evidence evidence;
+	int exit_status;      // of the compiler that ran here
 	uint64_t wall_us;     // of the compile, now or when it was stored
 	struct digest result; // zero: none is known
 	bool is_answered;     // the launcher has got its result
 	unsigned counted_in;  // stats_renewed() when the compile was counted
+	char worker[65];      // that was asked last
 	char doubted[65];     // the worker whose compiler had something to say, or failed; "": none
 };
 

@@ -1,6 +1,7 @@
 #include "client/services/services.h"
 
 #include "base/log.h"
+#include "client/services/audit_logs.h"
 #include "client/services/farms.h"
 #include "client/services/journal.h"
 #include "client/services/shared_stores.h"
@@ -49,6 +50,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	s->manifests = manifests_new(s->store);
 	s->settings = settings_cache_new();
 	s->journal = journal_open(s->cache_dir);
+	s->audit_logs = audit_logs_new();
 	s->farms = farms_new();
 	s->flights = single_flight_new();
 	notices_init(&s->notices);

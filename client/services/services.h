@@ -19,6 +19,7 @@
 #include "jobserver/slots.h"
 #include "store/store.h"
 
+struct audit_logs;
 struct farms;
 struct journal;
 struct shared_stores;
@@ -39,6 +40,7 @@ struct services {
 	struct manifests *manifests;
 	struct settings_cache *settings;
 	struct journal *journal;
+	struct audit_logs *audit_logs;
 	struct notices notices;
 	struct farms *farms;
 	struct single_flight *flights;         // compiles of the same text with the same arguments

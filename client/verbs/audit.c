@@ -53,7 +53,8 @@ static const char usage[] =
 	"them\n"
 	"  index    bring the index of the rows up to date (look-ups do so themselves), or make it again from the rows\n"
 	"\n"
-	"  --log DIR       the log; else $COFFER_AUDIT_LOG, else that of this machine's worker\n"
+	"  --log DIR       the log; else $COFFER_AUDIT_LOG, else that of this machine's worker, else "
+	"$COFFER_AUDIT_DIRECTORY\n"
 	"  --key VERIFIER  the verifier key, or the name of a file with it\n";
 
 static const struct option options[] = {

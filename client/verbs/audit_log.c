@@ -22,7 +22,13 @@ static const char *directory_of(struct arena *a, const char *given)
 {
 	const char *usual =
 		geteuid() == 0 ? "/var/lib/coffer-worker/audit" : arena_printf(a, "%s/coffer-worker/audit", cache_home(a));
-	return verb_place(given, "COFFER_AUDIT_LOG", usual);
+	const char *set = verb_place(given, "COFFER_AUDIT_LOG", NULL);
+	AUTO_SETTINGS struct settings config = {0};
+	// A worker's log before that of the compiles here: whoever runs a worker looks after it.
+	if (!set && access(usual, F_OK) < 0 && verb_load_config(&config, NULL) == 0 &&
+	    *setting_text(&config, SETTING_audit_directory))
+		usual = arena_strdup(a, setting_text(&config, SETTING_audit_directory));
+	return set ? set : usual;
 }
 
 int audit_source_open(struct audit_source *s, const char *given, struct arena *a, struct err *err)

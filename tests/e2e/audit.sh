@@ -251,3 +251,55 @@ e2e_audit_columns_are_in_the_manual() { # once
 		grep -q "^| \`$name\` |" "$TESTS/../docs/audit.md" || fail "docs/audit.md lacks $name"
 	done
 }
+
+# The client's own log: hits, compiles, failures and what was left alone, and what came out of each.
+e2e_audit_has_rows_of_the_client() { # once
+	EXPECT_ERRORS=1
+	local log=$T/own object
+	export COFFER_AUDIT_DIRECTORY=$log
+	echo 'int a;' >a.c
+	echo 'int a' >bad.c
+	"$COFFER" "$CC" -c a.c -o a.o
+	rm a.o
+	"$COFFER" "$CC" -c a.c -o a.o || fail "the hit has failed"
+	"$COFFER" "$CC" -c bad.c -o bad.o 2>/dev/null && fail "bad.c compiles"
+	"$COFFER" "$CC" a.o -shared -o a.so || fail "the link has failed"
+	outcomes() { "$COFFER" audit ls --log "$log" --format json | jq -r .outcome | tr '\n' ' '; }
+	wait_until 10 '[ "$(outcomes)" = "run hit failed untouched " ]' || fail "the rows are: $(outcomes)"
+	object=$(sha256sum a.o | cut -d' ' -f1)
+	[ "$("$COFFER" audit ls --log "$log" --where "output_digest=sha256:$object" --format json | jq -r .outcome | tr '\n' ' ')" = "run hit " ] ||
+		fail "the object is not in two rows: $("$COFFER" audit ls --log "$log")"
+	"$COFFER" audit ls --log "$log" --format json --where outcome=run | jq -e --arg s "sha256:$(sha256sum a.c | cut -d' ' -f1)" \
+		'.source_digest == $s and .exit == "0" and .isolation == "none" and (.image_digest | startswith("host:"))' >/dev/null ||
+		fail "the row of the compile is another one: $("$COFFER" audit ls --log "$log" --where outcome=run)"
+	says 0 'sha256:' "$COFFER" inspect a.o --log "$log"
+	"$COFFER" stop
+	says 0 '4 rows of' "$COFFER" audit verify --log "$log"
+	# A paranoid user's rows say nothing of the compile.
+	COFFER_PARANOID=on "$COFFER" "$CC" -c a.c -o a.o
+	"$COFFER" stop
+	"$COFFER" audit ls --log "$log" --last 1 --format json | jq -e '.flags == null and .output_digest == null and .outcome == "run"' >/dev/null ||
+		fail "a paranoid row tells: $("$COFFER" audit ls --log "$log" --last 1)"
+	says 0 '5 rows of' "$COFFER" audit verify --log "$log"
+	# What can't be written ends the cache, and not the build.
+	chmod 755 "$log"
+	echo x >"$log/checkpoint"
+	"$COFFER" "$CC" -c a.c -o a.o 2>said || fail "the compile has failed: $(<said)"
+	grep -q 'coffer: .*audit log' said || fail "it is not told: $(<said)"
+	[ "$(counter not_cached_audit_log)" = 1 ] || fail "it is not counted: $("$COFFER" stats)"
+}
+
+e2e_audit_of_a_client_outlives_its_daemon() { # once
+	local log=$T/own i pid
+	export COFFER_AUDIT_DIRECTORY=$log
+	for i in 1 2 3; do
+		echo "int a$i;" >a.c
+		"$COFFER" "$CC" -c a.c -o a.o
+		pid=$("$COFFER" status --json | jq .pid)
+		kill -KILL "$pid"
+		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+	done
+	"$COFFER" "$CC" -c a.c -o a.o
+	"$COFFER" stop
+	says 0 '4 rows of' "$COFFER" audit verify --log "$log"
+}
