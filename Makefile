@@ -57,7 +57,7 @@ endif
 COMPILE := depscan compiler observe store codec/sha codec base
 SERVICE := store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
-	scheduler worker worker/runtime $(SERVICE) $(COMPILE)
+	scheduler gateway worker worker/runtime reapi $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)
 agent_FOLDERS := agent remote loop proto codec base
 # Static, and without any library: they start once for every compile or command.
@@ -290,7 +290,7 @@ install: all
 	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
 		install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for u in scheduler worker; do sed 's#/usr/local/bin/coffer#$(PREFIX)/bin/coffer#' packaging/systemd/coffer-$$u.service \
+	for u in scheduler worker gateway; do sed 's#/usr/local/bin/coffer#$(PREFIX)/bin/coffer#' packaging/systemd/coffer-$$u.service \
 		>$(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-$$u.service || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 644 completion/coffer.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer
@@ -299,7 +299,8 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/coffer
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
-	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-scheduler.service $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-worker.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-scheduler.service $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-worker.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-gateway.service
 	rm -f $(LINKS:%=$(DESTDIR)$(PREFIX)/lib/coffer/%)
 	rm -f $(foreach m,$(wildcard man/*.[158]),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/coffer $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_coffer

@@ -6,7 +6,7 @@ _coffer_settings='enabled max_size compression reproducible root preprocessed re
 	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid shared_store
 	audit_directory shared_store_access shared_store_credentials shared_store_ca shared_store_key shared_store_signer shared_store_verifiers
 	shared_store_timeout'
-_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker audit inspect image replay token keys help version'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker gateway audit inspect image replay token keys help version'
 
 # Words that may follow a verb.
 _coffer_words_of()
@@ -24,7 +24,7 @@ _coffer_words_of()
 	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
 	farm) echo 'try add --workers --runtime --site --name --dry-run --help' ;;
 	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
-	scheduler | worker) echo '--config --check --help' ;;
+	scheduler | worker | gateway) echo '--config --check --help' ;;
 	help) echo "$_coffer_verbs" ;;
 	status) echo '--json --watch --interval --help' ;;
 	stop | version) echo '--help' ;;
@@ -89,7 +89,7 @@ _coffer()
 		[ "${COMP_WORDS[at]}" != -- ] || at=$((at + 1))
 		_coffer_command "$at"
 		;;
-	stats | config | doctor | cache | help | status | stop | version | explain | audit | image | replay | token | keys | scheduler | worker)
+	stats | config | doctor | cache | help | status | stop | version | explain | audit | image | replay | token | keys | scheduler | worker | gateway)
 		mapfile -t COMPREPLY < <(compgen -W "$(_coffer_words_of "${COMP_WORDS[at]}")" -- "$word")
 		if [ "${COMP_WORDS[at]}" = explain ]; then
 			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")

@@ -1,5 +1,5 @@
 // The operator's file of tenants. What is taken is within its limits, and lets in nobody who shows nothing.
-#include "scheduler/tenants.h"
+#include "auth/tenants.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #ifndef COFFER_SCHEDULER_ORDERS_H
 #define COFFER_SCHEDULER_ORDERS_H
 
+#include "auth/tenants.h"
 #include "scheduler/registry.h"
-#include "scheduler/tenants.h"
 
 enum { ORDERS_MAX = 4096 }; // that are kept; past it all are forgotten and made again
 

@@ -11,10 +11,10 @@
 #ifndef COFFER_SCHEDULER_ROUTE_H
 #define COFFER_SCHEDULER_ROUTE_H
 
+#include "auth/tenants.h"
 #include "scheduler/grants.h"
 #include "scheduler/orders.h"
 #include "scheduler/registry.h"
-#include "scheduler/tenants.h"
 
 enum { ROUTE_MAX_AVOID = 256, ROUTE_MAX_WANTED = 1000000 };
 

@@ -5,9 +5,9 @@
 #ifndef COFFER_SCHEDULER_TRUST_H
 #define COFFER_SCHEDULER_TRUST_H
 
+#include "auth/tenants.h"
 #include "auth/token.h"
 #include "base/err.h"
-#include "scheduler/tenants.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -281,6 +281,18 @@ bool store_has(struct store *s, enum store_kind kind, const struct digest *key)
 	return lstat(path, &st) == 0 && is_blob_file(&st) && (uint64_t)st.st_size >= BLOB_HEADER;
 }
 
+bool store_use(struct store *s, enum store_kind kind, const struct digest *key)
+{
+	char path[PATH_MAX];
+	disk_path(s, kind, key, path);
+	struct stat st;
+	if (lstat(path, &st) < 0 || !is_blob_file(&st) || (uint64_t)st.st_size < BLOB_HEADER)
+		return false;
+	if (disk_wants_touch(&st))
+		utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+	return true;
+}
+
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key)
 {
 	char path[PATH_MAX];

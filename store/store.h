@@ -56,6 +56,8 @@ int store_put(struct store *s, enum store_kind kind, const struct digest *key, c
 int store_get(struct store *s, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err);
 // By the file's presence, not its contents.
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);
+bool store_use(struct store *s, enum store_kind kind,
+	       const struct digest *key); // the same, and what is there counts as used
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key);
 
 uint64_t store_bytes(const struct store *s);  // on disk, by the usage file

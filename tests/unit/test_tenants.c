@@ -1,5 +1,5 @@
 // The operator's file of tenants: what it may say, and whom it lets in.
-#include "scheduler/tenants.h"
+#include "auth/tenants.h"
 
 #include "base/mem.h"
 #include "tests/unit/unit.h"

@@ -1,4 +1,4 @@
-#include "scheduler/tenants.h"
+#include "auth/tenants.h"
 
 #include "base/file.h"
 #include "base/mem.h"

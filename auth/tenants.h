@@ -13,8 +13,8 @@
 //	deny = w3                                but not these, from now on
 //
 // A struct tenants is read-only. Thread: any.
-#ifndef COFFER_SCHEDULER_TENANTS_H
-#define COFFER_SCHEDULER_TENANTS_H
+#ifndef COFFER_AUTH_TENANTS_H
+#define COFFER_AUTH_TENANTS_H
 
 #include "auth/token.h"
 #include "base/err.h"

@@ -1,0 +1,69 @@
+# The gateway: the Remote Execution API, asked by clients that are not ours.
+# shellcheck shell=bash disable=SC2154
+
+python=/usr/bin/python3
+
+# reapi SCRIPT SCENARIO [SECONDS]
+reapi()
+{
+	need $python protoc zstd
+	$python -c 'import grpc' 2>/dev/null || skip "python3-grpcio is not installed"
+	mkdir -p "$T/work"
+	protoc -I "$TESTS/../proto" --python_out="$T" reapi.proto || fail "protoc fails"
+	(cd "$T/work" && PYTHONPATH=$T:$TESTS/e2e:$TESTS/e2e/reapi PYTHONDONTWRITEBYTECODE=1 timeout "${3:-120}" $python "$TESTS/e2e/reapi/$1.py" "$2") ||
+		{ tail -n 20 "$T"/work/log.* 2>/dev/null; fail "scenario $2"; }
+}
+
+e2e_reapi_says_what_it_can() { # once
+	reapi cache capabilities
+}
+
+e2e_reapi_keeps_blobs() { # once
+	reapi cache blobs
+}
+
+e2e_reapi_keeps_no_blob_that_is_not_what_it_says() { # once
+	reapi cache wrong_blobs
+}
+
+e2e_reapi_refuses_words_that_make_no_sense() { # once
+	reapi cache wrong_words
+}
+
+e2e_reapi_goes_on_with_a_broken_upload() { # once
+	reapi cache resume
+}
+
+e2e_reapi_keeps_results() { # once
+	reapi cache results
+}
+
+e2e_reapi_sends_whole_trees() { # once
+	reapi cache trees
+}
+
+e2e_reapi_keeps_tenants_apart() { # once
+	reapi cache tenants
+}
+
+e2e_reapi_serves_a_thousand_streams() { # once
+	reapi cache many
+}
+
+e2e_reapi_has_bounds_for_each_tenant() { # once
+	reapi cache full
+}
+
+e2e_reapi_loses_nothing_but_what_was_cut() { # once
+	reapi cache killed
+}
+
+e2e_reapi_has_a_manual_for_every_setting() { # once
+	local name found=0
+	for name in $(sed -nE 's/^OPTION\(([a-z_]+),.*/\1/p' "$TESTS/../gateway/options.def"); do
+		grep -qE "^\.It Sy (.* )?$name( |\$)" "$TESTS/../man/coffer-gateway.8" || fail "coffer-gateway.8 lacks $name"
+		"$COFFERD" gateway --help | grep -q -e "^  --${name//_/-}[ =\[]" || fail "--help lacks $name"
+		found=$((found + 1))
+	done
+	[ "$found" -gt 10 ] || fail "only $found settings are found"
+}
