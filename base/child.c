@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +45,8 @@ static _Noreturn void become(const struct child *c, const struct pipes *p)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	if (c->nice)
+		setpriority(PRIO_PROCESS, 0, c->nice);
 	int null = open("/dev/null", O_RDONLY);
 	if ((c->cwd_fd < 0 || fchdir(c->cwd_fd) == 0) && null >= 0 && dup2(null, 0) >= 0 && dup2(p->out[1], 1) >= 0 &&
 	    dup2(p->errs[1], 2) >= 0 && dup3(p->failed[1], 3, O_CLOEXEC) >= 0) {

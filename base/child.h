@@ -14,6 +14,7 @@ struct child {
 	int cwd_fd;              // -1: our own working directory
 	int time_limit_ms;       // the child (its process group) is killed after it
 	size_t max_output;       // each stream; more kills the child
+	int nice;                // 0: as we are; else it is this much nicer
 	struct buf out, errs;    // filled in; the caller releases
 	int status;              // as of waitpid
 };

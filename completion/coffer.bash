@@ -1,7 +1,7 @@
 # Completion of coffer(1) for bash. Without a verb, what follows is a command of its own.
 # shellcheck shell=bash
 
-_coffer_settings='enabled max_size compression reproducible root preprocessed read_only recache max_output
+_coffer_settings='enabled max_size compression reproducible root preprocessed text_hits read_only recache max_output
 	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
 	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid shared_store
 	audit_directory shared_store_access shared_store_credentials shared_store_ca shared_store_key shared_store_signer shared_store_verifiers
@@ -36,7 +36,7 @@ _coffer_value()
 {
 	local values=
 	case $1 in
-	enabled | reproducible | preprocessed | read_only | recache | keep_texts) values='on off' ;;
+	enabled | reproducible | preprocessed | text_hits | read_only | recache | keep_texts) values='on off' ;;
 	log_level) values='error warn info debug' ;;
 	root)
 		mapfile -t COMPREPLY < <(compgen -d -- "$2")

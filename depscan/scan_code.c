@@ -210,7 +210,7 @@ static bool read_line_comment(struct code *c, const char *p, struct comment *m)
 {
 	bool odd = false;
 	m->keep = at_text(p, c->end, "//*"); // a division and a comment to old compilers
-	c->facts->complete &= !m->keep;
+	c->facts->complete &= !m->keep || c->facts->line_comments;
 	for (p += 2;; p++) {
 		while (p < c->end && idle[(unsigned char)*p])
 			p++;
@@ -544,10 +544,10 @@ static void finish(struct code *c)
 		c->out[c->n++] = ' ';
 }
 
-void scan_code(struct code_facts *f, const char *text, size_t len)
+char *scan_plain(struct code_facts *f, const char *text, size_t len, bool line_comments, size_t *n_out)
 {
-	*f = (struct code_facts){.complete = true, .view = mem_realloc(NULL, len + 1)};
-	AUTO_FREE char *out = mem_realloc(NULL, len + 1);
+	*f = (struct code_facts){.complete = true, .line_comments = line_comments, .view = mem_realloc(NULL, len + 1)};
+	char *out = mem_realloc(NULL, len + 1);
 	struct code c = {.text = text, .end = text + len, .span = text, .out = out, .viewed = text, .facts = f};
 	const char *p = text;
 	while (p && p < c.end) {
@@ -563,7 +563,15 @@ void scan_code(struct code_facts *f, const char *text, size_t len)
 	} else {
 		f->complete = false;
 	}
-	f->digest = digest_of(out, c.n);
+	*n_out = c.n;
+	return out;
+}
+
+void scan_code(struct code_facts *f, const char *text, size_t len)
+{
+	size_t n;
+	AUTO_FREE char *plain = scan_plain(f, text, len, false, &n);
+	f->digest = digest_of(plain, n);
 }
 
 void scan_code_release(struct code_facts *f)

@@ -73,7 +73,8 @@ struct code_span {
 struct code_facts {
 	struct digest digest;
 	bool complete; // the text was understood to its end, alike under every language version: then the rest can be relied on
-	bool computed; // outside comments and literals stands an include directive whose name can't be read
+	bool line_comments; // asked for: // begins a comment in any case
+	bool computed;      // outside comments and literals stands an include directive whose name can't be read
 	struct {
 		const char *name; // in the text
 		size_t n;
@@ -88,6 +89,8 @@ struct code_facts {
 };
 void scan_code(struct code_facts *f, const char *text, size_t len);
 void scan_code_release(struct code_facts *f);
+// The plainer text of which scan_code() takes the digest: what can't change an object is blank. free() it.
+char *scan_plain(struct code_facts *f, const char *text, size_t len, bool line_comments, size_t *n_out);
 
 // scan_view.c: what the preprocessor can see of a text.
 struct scan_view {

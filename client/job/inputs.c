@@ -133,13 +133,14 @@ static bool parse_fd(const struct plan *p, int fd, struct depfile *d)
 	return ok;
 }
 
-// The user's depfile is taken apart only if we can put it together again, byte for byte.
-static bool parse_users(const struct plan *p, struct depfile *d)
+// The user's depfile is taken apart only if we can put it together again, byte for byte. `fd`: where it is, if not under its name.
+static bool parse_users(const struct plan *p, int fd, struct depfile *d)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
 	AUTO_BUF struct buf again = BUF_INIT;
-	if (file_read(p->cwd_fd, p->line.depfile, DEPFILE_MAX, &text, NULL, NULL) < 0 ||
-	    depfile_parse(d, p->arena, text.data, text.len, NULL) < 0)
+	int read = fd >= 0 ? (lseek(fd, 0, SEEK_SET) < 0 ? -1 : file_read_fd(fd, DEPFILE_MAX, &text, NULL))
+			   : file_read(p->cwd_fd, p->line.depfile, DEPFILE_MAX, &text, NULL, NULL);
+	if (read < 0 || !text.len || depfile_parse(d, p->arena, text.data, text.len, NULL) < 0)
 		return false;
 	struct depfile ours = {.targets = p->line.dep_targets,
 			       .n_targets = p->line.n_dep_targets,
@@ -167,7 +168,7 @@ static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *en
 {
 	struct depfile d = {0};
 	bool users = in->plan->inputs_from != INPUTS_OUR_DEPFILE;
-	if (!(users ? parse_users(in->plan, &d) : parse_fd(in->plan, dep_fd, &d))) {
+	if (!(users ? parse_users(in->plan, dep_fd, &d) : parse_fd(in->plan, dep_fd, &d))) {
 		in->refusal = refuse(REASON_depfile_unparsed, NULL);
 		return;
 	}

@@ -6,7 +6,7 @@
 #include "client/job/plan.h"
 #include "depscan/manifest.h"
 
-// Fills in the entry's inputs and names. dep_fd: the depfile that we have asked for, or -1; asm_dep_fd: what GNU as has
+// Fills in the entry's inputs and names. dep_fd: the depfile that we have asked for, or -1: the user's under its name; asm_dep_fd: what GNU as has
 // listed, or -1.
 struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
 			   struct manifest_entry *entry);

@@ -123,6 +123,8 @@ static struct refusal compile_in_launcher(struct job *j)
 	command_make(&j->plan, &run);
 	baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	wire_put_run(&b, &run);
+	if (job_stores(j))
+		same_text_begin(&j->text, &j->plan, &j->baseline);
 	struct timeval forever = {0};
 	setsockopt(j->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
 	if (wire_send(j->sock, WIRE_RUN, &b, NULL, 0, &err) < 0 || wire_recv(j->sock, &answer, &err) < 0 ||
@@ -146,6 +148,8 @@ static struct refusal compile_in_launcher(struct job *j)
 	struct publication pub = job_publication(j);
 	struct refusal refusal = publish(&pub, &j->baseline, &result, answer.fds);
 	j->result = pub.result;
+	j->stored = pub.is_stored ? pub.entry : (struct manifest_entry){0};
+	j->is_stored = pub.is_stored;
 	return refusal;
 }
 
@@ -198,7 +202,8 @@ static void record(const struct job *j, enum outcome outcome, struct refusal ref
 	}
 	if (is_miss && j->keeping != KEEPING)
 		r.cause = &kept_nothing;
-	else if (j->keeping == KEEPING && j->lookup.cause.kind != CAUSE_NONE && (is_miss || is_not_cached))
+	else if (j->keeping == KEEPING && j->lookup.cause.kind != CAUSE_NONE &&
+		 (is_miss || is_not_cached || outcome == OUTCOME_PREPROCESSED_HIT))
 		r.cause = &j->lookup.cause;
 	journal_add(p->services->journal, &r);
 }
@@ -291,7 +296,8 @@ static bool hit(struct job *j)
 		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
-	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1)
+	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1 &&
+	    same_text_find(&j->text, &j->lookup, &j->baseline, &entry, &result) != 1)
 		return false;
 	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
 		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);
@@ -365,6 +371,11 @@ static bool hit_or_join(struct job *j)
 	return hit(j);
 }
 
+static void end_text(struct job *j)
+{
+	same_text_end(&j->text, &j->plan, j->is_stored ? &j->stored : NULL);
+}
+
 static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
@@ -381,10 +392,14 @@ static void serve_compile(struct job *j)
 	}
 	bool is_hit = hit_or_join(j);
 	stats_add(s->stats, STAT_corrupt, store_take_corrupt(s->store));
-	if (is_hit)
+	if (is_hit) {
+		end_text(j);
 		return;
+	}
 	refusal = compile(j);
 	single_flight_leave(s->flights, &j->flight);
+	if (same_text_is_ready(&j->text))
+		end_text(j);
 	if (is_refused(refusal)) {
 		not_cached(j, refusal);
 	} else {
@@ -396,6 +411,7 @@ static void serve_compile(struct job *j)
 	}
 	if (!j->is_answered)
 		wire_send(j->sock, WIRE_RELEASED, NULL, NULL, 0, NULL);
+	end_text(j);
 }
 
 static int receive(struct job *j, const struct wire_msg *m, struct err *err)

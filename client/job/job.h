@@ -6,6 +6,7 @@
 //   command     the command for the launcher
 //   baseline    the file system as it was before the compiler began
 //   away        a compile on another machine
+//   same_text   a result whose text is the same for the compiler
 //   inputs      what went in, and the names that must stay absent
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
@@ -22,6 +23,7 @@
 #include "client/job/lookup.h"
 #include "client/job/plan.h"
 #include "client/job/publish.h"
+#include "client/job/same_text.h"
 #include "client/services/journal.h"
 
 // Whether anything of a job may stay on this machine when it is done.
@@ -41,7 +43,10 @@ struct job {
 	struct flight_member flight; // this job among equal ones of the same moment
 	struct baseline baseline;
 	struct compile_evidence evidence;
-	int exit_status;      // of the compiler that ran here
+	int exit_status; // of the compiler that ran here
+	struct same_text text;
+	struct manifest_entry stored; // if is_stored
+	bool is_stored;
 	uint64_t wall_us;     // of the compile, now or when it was stored
 	struct digest result; // zero: none is known
 	bool is_answered;     // the launcher has got its result

@@ -11,11 +11,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CLANG_WITH_DIRECTORY = 12 }; // -fdebug-compilation-dir=
+enum {
+	CLANG_WITH_DIRECTORY = 12, // -fdebug-compilation-dir=
+	GCC_WITH_LIVE_TEXT = 11,   // -fdirectives-only that knows literals and comments
+};
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
 const char *plan_canonical_path(const struct plan *p, const char *path)
+{
+	return plan_canonical_in(p, p->arena, path);
+}
+
+const char *plan_canonical_in(const struct plan *p, struct arena *a, const char *path)
 {
 	if (!p->reproducible || path[0] != '/')
 		return path;
@@ -25,7 +33,7 @@ const char *plan_canonical_path(const struct plan *p, const char *path)
 	// "ROOT/." could not be told from "ROOT".
 	if ((!rest && !real) || (n > 2 && strcmp(path + n - 2, "/.") == 0))
 		return path;
-	return arena_printf(p->arena, "%c%s", rest ? PATH_TREE : PATH_TREE_REAL, rest ? rest : real);
+	return arena_printf(a, "%c%s", rest ? PATH_TREE : PATH_TREE_REAL, rest ? rest : real);
 }
 
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical)
@@ -279,25 +287,40 @@ static const char *canonical_map(const struct plan *p, const char *text)
 	return arena_printf(p->arena, "%.*s%s%s", (int)(old + 1 - text), text, plan_canonical_path(p, path), new);
 }
 
+// NULL: it does not count.
+static const char *canonical_argument(const struct plan *p, unsigned i)
+{
+	const struct argument *w = &p->line.arguments[i];
+	if (w->role == ARGUMENT_NOT_KEY || i == p->line.source_argument)
+		return NULL;
+	if (w->role == ARGUMENT_MAP)
+		return canonical_map(p, w->text);
+	if ((w->role != ARGUMENT_KEY_PATH && w->role != ARGUMENT_SEARCH) || w->text[w->prefix] != '/')
+		return w->text;
+	// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
+	const char *canonical = plan_canonical_path(p, w->text + w->prefix);
+	return canonical == w->text + w->prefix ? w->text
+						: arena_printf(p->arena, "%.*s%s", (int)w->prefix, w->text, canonical);
+}
+
 static void find_canonical_arguments(struct plan *p)
 {
-	const struct cmdline *l = &p->line;
-	p->canonical = arena_alloc(p->arena, (l->n_arguments + 1) * sizeof *p->canonical);
-	for (unsigned i = 0; i < l->n_arguments; i++) {
-		const struct argument *w = &l->arguments[i];
-		if (w->role == ARGUMENT_NOT_KEY || i == l->source_argument)
-			continue;
-		const char *text = w->text;
-		if (w->role == ARGUMENT_MAP) {
-			text = canonical_map(p, text);
-		} else if ((w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH) && text[w->prefix] == '/') {
-			// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
-			const char *canonical = plan_canonical_path(p, text + w->prefix);
-			if (canonical != text + w->prefix)
-				text = arena_printf(p->arena, "%.*s%s", (int)w->prefix, text, canonical);
-		}
-		p->canonical[p->n_canonical++] = text;
+	p->canonical = arena_alloc(p->arena, (p->line.n_arguments + 1) * sizeof *p->canonical);
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const char *text = canonical_argument(p, i);
+		if (text)
+			p->canonical[p->n_canonical++] = text;
 	}
+}
+
+// What it does shows in the preprocessed text, and nowhere else.
+static bool is_for_preprocessor(const char *text)
+{
+	static const char *const begun[] = {"-D", "-U", "-I", "-isystem", "-iquote", "-idirafter", "-include", "-imacros"};
+	for (size_t i = 0; i < COUNT_OF(begun); i++)
+		if (text_begins(text, begun[i]))
+			return true;
+	return false;
 }
 
 static struct digest cpu;
@@ -344,7 +367,7 @@ static void add_text(struct buf *b, const char *s)
 	buf_add(b, s, n);
 }
 
-void plan_key_fields(const struct plan *p, struct buf *b)
+static void add_fields(const struct plan *p, const char *const *arguments, unsigned n, struct buf *b)
 {
 	const struct cmdline *l = &p->line;
 	const char *where = p->reproducible && !l->needs_cwd ? plan_canonical_path(p, p->cwd) : p->cwd;
@@ -360,13 +383,35 @@ void plan_key_fields(const struct plan *p, struct buf *b)
 	add_text(b, p->source);
 	add_text(b, l->needs_output ? plan_canonical_path(p, l->output) : NULL);
 	buf_add_u64(b, (uint64_t)l->dep << 1 | l->dep_wp);
-	buf_add_u64(b, p->n_canonical);
-	for (unsigned i = 0; i < p->n_canonical; i++)
-		add_text(b, p->canonical[i]);
+	buf_add_u64(b, n);
+	for (unsigned i = 0; i < n; i++)
+		add_text(b, arguments[i]);
 	for (unsigned i = 0; i < p->n_key_env; i++)
 		add_text(b, p->key_env[i]);
 	add_text(b, setting_text(p->config, SETTING_extra_key));
 	add_native(p, b);
+}
+
+void plan_key_fields(const struct plan *p, struct buf *b)
+{
+	add_fields(p, p->canonical, p->n_canonical, b);
+}
+
+void plan_compile_fields(const struct plan *p, struct buf *b)
+{
+	const struct cmdline *l = &p->line;
+	const char **list = arena_alloc(p->arena, (l->n_arguments + 1) * sizeof *list);
+	unsigned n = 0;
+	for (unsigned i = 0, next; i < l->n_arguments; i = next) {
+		for (next = i + 1; next < l->n_arguments && l->arguments[next].is_value; next++)
+			;
+		for (unsigned k = i; k < next && !is_for_preprocessor(l->arguments[i].text); k++) {
+			const char *text = canonical_argument(p, k);
+			if (text)
+				list[n++] = text;
+		}
+	}
+	add_fields(p, list, n, b);
 }
 
 static void make_keys(struct plan *p)
@@ -398,6 +443,30 @@ static bool comments_are_idle(const struct plan *p)
 	bool c_family = l->lang == LANG_C || l->lang == LANG_CXX || l->lang == LANG_OBJC || l->lang == LANG_OBJCXX;
 	return setting_bool(p->config, SETTING_preprocessed) && c_family && !l->any_comment_matters && !l->coverage_notes &&
 	       !(p->compiler->family == FAMILY_CLANG && l->debug_info);
+}
+
+// All that the result depends on is in the text that the preprocessor prints, or in the arguments that it does not use up: no
+// macros in debug information, no record of the command line, no further files.
+static bool text_tells(const struct plan *p)
+{
+	static const char *const telling[] = {"-frecord-",      "-grecord-",    "-fdebug-macro", "-Weverything",      "-Wp,",
+					      "-Xpreprocessor", "-traditional", "-fplugin",      "-fdirectives-only", "--"};
+	const struct cmdline *l = &p->line;
+	if (!setting_bool(p->config, SETTING_text_hits) || !comments_are_idle(p) || p->lto || l->n_extra_inputs ||
+	    p->compiler->family != FAMILY_GCC || p->compiler->version < GCC_WITH_LIVE_TEXT)
+		return false;
+	for (unsigned i = 0; i < l->n_arguments; i++) {
+		const char *t = l->arguments[i].text;
+		size_t n = strlen(t);
+		if (l->arguments[i].is_value)
+			continue;
+		if (text_begins(t, "-g") && t[n - 1] == '3' && strcmp(t, "-gdwarf-3") != 0)
+			return false;
+		for (size_t k = 0; k < COUNT_OF(telling); k++)
+			if (text_begins(t, telling[k]))
+				return false;
+	}
+	return true;
 }
 
 // The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for
@@ -541,5 +610,6 @@ struct refusal plan_make(struct plan *p)
 	find_time_context(p);
 	make_keys(p);
 	p->code_counts = comments_are_idle(p);
+	p->text_counts = text_tells(p);
 	return NO_REFUSAL;
 }

@@ -56,6 +56,7 @@ struct plan {
 	struct digest messages_context;
 	struct digest time_context; // zero: SOURCE_DATE_EPOCH is not set
 	bool code_counts;           // comments can't change the result: preprocessed hits are possible
+	bool text_counts;           // what the preprocessor prints tells what the result is (same_text.h)
 	enum inputs_from inputs_from;
 };
 
@@ -67,7 +68,11 @@ void plan_release(struct plan *p);
 // All that is in the manifest's key but the toolchain, as bytes: the same for the same compile on any machine.
 void plan_key_fields(const struct plan *p, struct buf *b);
 
+// The same without what only the preprocessor uses (-D, -I, -include…).
+void plan_compile_fields(const struct plan *p, struct buf *b);
+
 const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest
+const char *plan_canonical_in(const struct plan *p, struct arena *a, const char *path); // for another thread than the job's
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back
 
 // Outputs of a compile by their place in the result blob.

@@ -173,6 +173,8 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 		return REASON_store_failed;
 	}
 	variants_remember(p, p->services->store);
+	pub->entry = *e;
+	pub->is_stored = true;
 	share(p, e, o);
 	return REASON_NONE;
 }

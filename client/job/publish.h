@@ -8,9 +8,11 @@
 
 struct publication {
 	const struct plan *plan;
-	bool is_crowded;      // the manifest has many entries (lookup_is_crowded)
-	uint64_t wall_us;     // of the compile
-	struct digest result; // filled in
+	bool is_crowded;             // the manifest has many entries (lookup_is_crowded)
+	uint64_t wall_us;            // of the compile
+	struct digest result;        // filled in
+	struct manifest_entry entry; // the same, as far as it is stored
+	bool is_stored;
 };
 
 // After the compiler has run here. `fds` as in WIRE_RESULT.

@@ -4,7 +4,9 @@
 #include "client/services/audit_logs.h"
 #include "client/services/farms.h"
 #include "client/services/journal.h"
+#include "client/services/oddities.h"
 #include "client/services/shared_stores.h"
+#include "client/services/trials.h"
 #include "jobserver/client/cores.h"
 
 #include <sys/stat.h>
@@ -48,6 +50,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	s->compilers = compilers_new(files_digester(s->files), &keeper);
 	s->searches = searches_new();
 	s->manifests = manifests_new(s->store);
+	s->oddities = oddities_new();
 	s->settings = settings_cache_new();
 	s->journal = journal_open(s->cache_dir);
 	s->audit_logs = audit_logs_new();
@@ -57,5 +60,6 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	int64_t jobs = setting_number(config, SETTING_local_jobs);
 	idle_init(&s->idle);
 	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
+	s->trials = trials_new(cores_available());
 	return 0;
 }

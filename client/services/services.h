@@ -21,6 +21,8 @@
 
 struct audit_logs;
 struct farms;
+struct oddities;
+struct trials;
 struct journal;
 struct shared_stores;
 
@@ -38,6 +40,8 @@ struct services {
 	struct watch *watch;              // NULL: no directory is watched
 	struct directory_watch *arrivals; // NULL: the same
 	struct manifests *manifests;
+	struct oddities *oddities;
+	struct trials *trials;
 	struct settings_cache *settings;
 	struct journal *journal;
 	struct audit_logs *audit_logs;

@@ -213,12 +213,21 @@ static void print_record(struct explanation *x, const json_t *r, const char *wha
 	printf("\n");
 }
 
+// A hit by the text that the compiler sees has the cause for which it was no direct hit.
+static const char *hit_text(struct explanation *x)
+{
+	const char *kind = record_text(json_object_get(x->record, "cause"), "kind");
+	if (strcmp(record_text(x->record, "outcome"), "direct_hit") == 0)
+		return "a hit";
+	return kind[0] ? arena_printf(&x->arena, "a hit by the preprocessed text (%s, and the compiler sees nothing of it)",
+				      explain_cause_text(kind))
+		       : "a hit, but for comments";
+}
+
 static void print_text(struct explanation *x)
 {
 	if (x->record != x->miss)
-		print_record(x, x->record,
-			     strcmp(record_text(x->record, "outcome"), "direct_hit") == 0 ? "a hit"
-											  : "a hit, but for comments");
+		print_record(x, x->record, hit_text(x));
 	if (!x->miss)
 		return;
 	print_record(x, x->miss, record_text(x->miss, "reason")[0] ? "not cached" : "a miss");

@@ -73,7 +73,7 @@ static void put_shares(struct report *r, struct buf *b)
 		const char *kind, *text;
 		size_t n;
 	} shares[] = {{"hit", "hits", r->direct_hits},
-		      {"near", "hits, but for comments", r->preprocessed_hits},
+		      {"near", "hits by their text", r->preprocessed_hits},
 		      {"miss", "misses", r->misses},
 		      {"not", "not cached", r->not_cached}};
 	buf_adds(b, "<div class=\"share\" role=\"img\" aria-label=\"shares of hits and misses\">");

@@ -54,6 +54,12 @@ static void put_compiles(struct stats_view *v)
 	if (hits + misses)
 		printf("  %-32s %s%22s%s\n", "hits of what can be cached", format_style(STYLE_GOOD),
 		       format_percent(&v->arena, hits, hits + misses), format_plain());
+	if (value(v, STAT_text_runs)) {
+		put_count(v, stats_text(STAT_text_hits), value(v, STAT_text_hits), 0);
+		put_line(stats_text(STAT_text_runs),
+			 arena_printf(&v->arena, "%llu, %s", (unsigned long long)value(v, STAT_text_runs),
+				      format_duration(&v->arena, value(v, STAT_text_us))));
+	}
 	put_line("time saved", format_duration(&v->arena, value(v, STAT_time_saved_us)));
 	put_line("time spent on misses", format_duration(&v->arena, value(v, STAT_time_compiling_us)));
 }

@@ -1,0 +1,32 @@
+// Results that are found by what the compiler proper sees of a unit (depscan/live.h), where files or arguments differ in what
+// does not reach it: an unused macro, a dead branch, a further -I.
+//
+// The text of a unit is found out by one run of the preprocessor: beside its compile, with what is left of the processors; and
+// before it, where the direct look-up has failed for a unit that is known. It is never found out for a first compile that waits
+// for it. What can't be read for certain, has messages, or is told by pragmas that the preprocessor hides, has no text here.
+//
+// A job has one `struct same_text`; the run has a thread of its own, which uses nothing of the job's arena. Thread: the job's.
+#ifndef COFFER_CLIENT_JOB_SAME_TEXT_H
+#define COFFER_CLIENT_JOB_SAME_TEXT_H
+
+#include "client/job/baseline.h"
+#include "client/job/lookup.h"
+
+struct text_run;
+struct same_text {
+	struct text_run *run; // NULL: the preprocessor has not run
+	bool is_looked_up;    // it ran for a look-up, and these are the inputs that it had:
+	struct manifest_entry entry;
+};
+
+// 1 a hit, as of lookup_find(), 0 none. Takes the baseline.
+int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, struct manifest_entry *entry,
+		   struct buf *result);
+
+// Beside a compile that begins now, and after its result has been stored under `entry` (NULL: it has not). The first does not
+// wait. same_text_is_ready(): the second would not wait either.
+void same_text_begin(struct same_text *t, const struct plan *p, const struct baseline *b);
+bool same_text_is_ready(const struct same_text *t);
+void same_text_end(struct same_text *t, const struct plan *p, const struct manifest_entry *entry);
+
+#endif

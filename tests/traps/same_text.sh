@@ -1,0 +1,173 @@
+# Traps 24-30 again, where a result is found by what the compiler sees of a unit: unused macros, dead branches, more folders.
+# shellcheck shell=bash
+
+# Waits until as many runs of the preprocessor are over.
+texts_known() { is_clang || wait_until 10 '[ "$(counter text_runs)" -ge '"$1"' ]' || fail "no text is known:$(all_grown)"; }
+
+small_unit()
+{
+	put h.h '#ifndef H' '#define H' '#define VERSION "1"' '#define ADD(x) ((x) + 1)' '#define HALF_ADD 3' \
+		'static inline int h(int x) { return ADD(x); }' '#ifdef NOWHERE' 'int dead(void);' '#endif' '#endif'
+	put a.c '#include "h.h"' 'int g(int);' 'int f(int x)' '{' '  return g(h(x)) + __LINE__;' '}'
+}
+
+trap_24_what_the_compiler_does_not_see()
+{
+	local mode flags
+	is_gcc || return 0
+	for mode in off on; do
+		for flags in '-O2' '-g -O2' '-fsanitize=undefined -MD'; do
+			[ "$mode" = off ] || [ "${flags#-g}" != "$flags" ] || continue
+			small_unit
+			"$COFFER" cache clear >"$T/cleared"
+			"$COFFER" stats --zero >"$T/zeroed"
+			export COFFER_REPRODUCIBLE=$mode
+			# shellcheck disable=SC2086
+			{
+				check miss "$CC" $flags -c a.c -o a.o
+				texts_known 1
+				check preprocessed "$CC" $flags -DUNUSED=1 -c a.c -o a.o
+				check hit "$CC" $flags -DUNUSED=1 -c a.c -o a.o
+				mkdir -p more
+				check preprocessed "$CC" $flags -DUNUSED=2 -Imore -c a.c -o a.o
+				sed -i 's/VERSION "1"/VERSION "2"/' h.h
+				check preprocessed "$CC" $flags -c a.c -o a.o
+				sed -i 's/int dead/long very_dead/' h.h
+				check preprocessed "$CC" $flags -c a.c -o a.o
+				sed -i 's/dead(void)/dead(int) \/* why *\//' h.h
+				check preprocessed "$CC" $flags -c a.c -o a.o
+				check hit "$CC" $flags -c a.c -o a.o
+				sed -i 's/^.define VERSION.*//' h.h
+				check preprocessed "$CC" $flags -c a.c -o a.o
+				"$COFFER" explain a.c >"$T/explained"
+				has_text "$T/explained" 'a hit by the preprocessed text (an input has changed'
+			}
+		done
+	done
+}
+
+# A change that reaches the object, after a unit has become known: each in its own way.
+trap_25_what_reaches_the_compiler() # long
+{
+	local change
+	for change in 's/x) + 1/x) + 2/' 's/return ADD/return  ADD/' '1i int before;' '1i /* a comment */' 's/ADD(x); }/ADD( x); }/' \
+		's/^#ifdef NOWHERE/#ifndef NOWHERE/' 's/int h(int x)/__attribute__((noinline)) int h(int x)/' '2i #line 77' \
+		'2i #pragma GCC optimize("O0")' 's/^#define ADD(x).*/#define ADD(x) (HALF_ADD)/'; do
+		small_unit
+		check any "$CC" -g -O2 -c a.c -o a.o
+		texts_known 1
+		sed -i "$change" h.h
+		check changed "$CC" -g -O2 -c a.c -o a.o
+		small_unit
+		sed -i "$change" a.c
+		check any "$CC" -g -O2 -c a.c -o a.o
+	done
+	small_unit
+	check changed "$CC" -g -O2 -DNOWHERE -c a.c -o a.o
+	# It counts on the line of its use, whatever stands in the definition.
+	check changed "$CC" -g -O2 -Dh=i -c a.c -o a.o
+	check any "$CC" -g3 -O2 -DUNUSED -c a.c -o a.o
+	check changed "$CC" -g3 -O2 -DUNUSED=2 -c a.c -o a.o
+	check any "$CC" -O2 -frecord-gcc-switches -DUNUSED -c a.c -o a.o
+	check changed "$CC" -O2 -frecord-gcc-switches -DUNUSED=2 -c a.c -o a.o
+}
+
+trap_26_macros_that_are_pasted_or_asked_for_by_name()
+{
+	put a.c '#define CAT(a, b) a##b' '#define STR(x) #x' '#define SHOW(x) STR(x)' '#define VALUE_ONE 1' '#define VALUE_TWO 2' \
+		'int one = CAT(VALUE_, ONE);' 'const char *two = SHOW(VALUE_TWO);'
+	check any "$CC" -c a.c -o a.o
+	texts_known 1
+	sed -i 's/VALUE_ONE 1/VALUE_ONE 3/' a.c
+	check changed "$CC" -c a.c -o a.o
+	sed -i 's/VALUE_TWO 2/VALUE_TWO 4/' a.c
+	check changed "$CC" -c a.c -o a.o
+	put a.c '#define X 1' '#pragma push_macro("X")' '#undef X' '#define X 2' '#pragma pop_macro("X")' 'int x = X;'
+	check any "$CC" -c a.c -o a.o
+	texts_known 2
+	put a.c '#define X 1' '' '#undef X' '#define X 2' '#pragma pop_macro("X")' 'int x = X;'
+	check any "$CC" -c a.c -o a.o
+	# A word that continues on the next line.
+	put a.c '#define LONG_NAME 1' 'int x = LONG_\' 'NAME;'
+	check any "$CC" -c a.c -o a.o
+	sed -i 's/NAME 1/NAME 2/' a.c
+	check changed "$CC" -c a.c -o a.o
+	# A line that looks like a definition and is part of a string.
+	put a.c '#define STR(x) #x' 'const char *s = STR( \' '#define UNUSED 1 \' ');'
+	check any "$CC" -c a.c -o a.o
+	sed -i 's/UNUSED 1/UNUSED 2/' a.c
+	check any "$CC" -c a.c -o a.o
+}
+
+# The stored compile was silent; the new one is not, though the live text is the same.
+trap_26_messages_about_what_is_not_seen() # long
+{
+	local line
+	put a.c '#ifdef NOWHERE' '' '#endif' 'int a;'
+	check any "$CC" -Wall -Wextra -Wundef -c a.c -o a.o
+	texts_known 1
+	for line in "don't" '/* /* */' '// \' '/* ??/ */' '"open' '#else x' '#warning "w"' '#pragma GCC warning "w"' '#pragma GCC poison a'; do
+		put a.c '#ifdef NOWHERE' "$line" '#endif' 'int a;'
+		check any "$CC" -Wall -Wextra -Wundef -c a.c -o a.o
+		put a.c '' "$line" '' 'int a;'
+		check any "$CC" -Wall -Wextra -Wundef -c a.c -o a.o
+	done
+	printf '#ifdef NOWHERE\n/* \xe2\x80\xae */\n#endif\nint a;\n' >a.c
+	check any "$CC" -Wall -c a.c -o a.o
+	put a.c '#if NOT_DEFINED' '' '#endif' 'int a;'
+	check any "$CC" -Wall -Wundef -c a.c -o a.o
+	put a.c '' '' '' 'int a;' '#pragma GCC poison b'
+	check any "$CC" -Wall -c a.c -o a.o
+	put a.c '#pragma GCC poison a' '' '' 'int a;'
+	check any "$CC" -Wall -c a.c -o a.o
+	put a.c '#define UNUSED 1' '' '' 'int a;'
+	check any "$CC" -Wunused-macros -c a.c -o a.o
+	check any "$CC" -Wall -DA=1 -DA=2 -c a.c -o a.o
+	check any "$CC" -Wmissing-include-dirs -Inowhere -c a.c -o a.o
+}
+
+# A macro of a system header is silent where another one is not.
+trap_26_macros_that_hide_warnings()
+{
+	put sys/s.h '#define NOTHING(x) if (x) ;' 'int s;'
+	put a.c '#include "s.h"' 'void f(int x) { NOTHING(x) }'
+	check any "$CC" -Wall -Wextra -Wempty-body -isystem sys -c a.c -o a.o
+	texts_known 1
+	check any "$CC" -Wall -Wextra -Wempty-body -Isys -c a.c -o a.o
+	put a.c '#define ONE 1' 'int f(int x) { return x == ONE || x == ONE; }'
+	check any "$CC" -Wall -Wextra -Wlogical-op -c a.c -o a.o
+	put a.c '#define ONE 1' 'int f(int x) { return x == 1 || x == 1; }'
+	check any "$CC" -Wall -Wextra -Wlogical-op -c a.c -o a.o
+}
+
+trap_10_depfiles_of_hits_by_text()
+{
+	mkdir -p one two
+	put one/i.h 'int i;'
+	cp one/i.h two/i.h
+	put unused.h '#define NOTHING_MUCH 1'
+	put a.c '#include "i.h"' 'int a;'
+	check any "$CC" -MD -MP -Ione -c a.c -o a.o
+	texts_known 1
+	check any "$CC" -MD -MP -Itwo -c a.c -o a.o
+	check any "$CC" -MD -MP -Ione -include unused.h -c a.c -o a.o
+	check any "$CC" -MMD -MT 'some target' -Ione -include unused.h -c a.c -o a.o
+	check any "$CC" -MMD -MT 'some target' -Ione -include unused.h -DNOT_USED -c a.c -o a.o
+	check any "$CC" -MD -MF x/y.d -Ione -c a.c -o a.o
+}
+
+trap_24_texts_are_no_longer_compared_where_it_never_pays()
+{
+	local i runs
+	is_gcc || return 0
+	for ((i = 0; i < 12; i++)); do
+		put a.c "int a = $i;"
+		check miss "$CC" -c a.c -o a.o
+	done
+	wait_until 10 '[ "$(counter misses)" -ge 12 ]'
+	runs=$(counter text_runs)
+	[ "$runs" -le 18 ] || fail "$runs runs for 12 texts that were never found"
+	COFFER_TEXT_HITS=off check changed "$CC" -DUNUSED -c a.c -o a.o
+	[ "$(counter text_hits)" = 0 ] || fail "found by text, though that is off"
+	[ "$(counter text_us)" -gt 0 ] || fail "no time was counted"
+}
