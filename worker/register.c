@@ -168,7 +168,7 @@ static void *registration_main(void *arg)
 		r->wants_renewal = false;
 		// Before the call: compilers that were never asked take their time, and the scheduler does not wait for
 		// long.
-		images_refresh(r->config.service->images);
+		service_look_at_images(r->config.service);
 		images_list(r->config.service->images, &images);
 		int rc = hold_session(r, images, &was_up, &err);
 		images_list_free(images);

@@ -25,6 +25,16 @@ void worker_service_release(struct worker_service *s)
 	pthread_mutex_destroy(&s->refusals.lock);
 }
 
+void service_look_at_images(struct worker_service *s)
+{
+	char **names;
+	images_refresh(s->images);
+	size_t n = images_list(s->images, &names);
+	for (size_t i = 0; i < n; i++)
+		runtime_expect(s->runtime, names[i]);
+	images_list_free(names);
+}
+
 void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_counter c, enum rpc_code code,
 		   const char *fmt, ...)
 {

@@ -57,6 +57,7 @@ struct worker_service {
 
 void worker_service_init(struct worker_service *s);
 void worker_service_release(struct worker_service *s);
+void service_look_at_images(struct worker_service *s); // which there are; guests are booted ahead for them
 static inline void worker_count(struct worker_service *s, enum worker_counter c, uint64_t n)
 {
 	atomic_fetch_add_explicit(&s->counters[c], n, memory_order_relaxed);

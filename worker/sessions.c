@@ -7,83 +7,99 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum session_state { SESSION_OPENING, SESSION_OPEN, SESSION_FAILED };
+// ---- the life of a session ------------------------------------------------------------------------------------------
+
+enum state { OPENING, OPEN, SAVING, SAVED, RESUMING, ENDED, STATES };
+enum event {
+	DONE,   // what was under way has gone well
+	FAILED, // or has not
+	IDLE,   // nobody has it, and it is to take no memory any more
+	WANTED, // a job needs it
+	DIED,   // its agent has gone
+	CLOSED, // nobody is to find it any more
+	EVENTS
+};
+
+#define NEVER STATES
+// Only a session that nobody has becomes IDLE. Of OPENING, SAVING and RESUMING one thread sees to it, and others wait.
+// clang-format off
+static const enum state next[STATES][EVENTS] = {
+	/*              DONE   FAILED IDLE    WANTED    DIED   CLOSED */
+	[OPENING]  = { OPEN,  ENDED, NEVER,  OPENING,  NEVER, NEVER },
+	[OPEN]     = { NEVER, NEVER, SAVING, OPEN,     ENDED, ENDED },
+	[SAVING]   = { SAVED, ENDED, NEVER,  SAVING,   NEVER, NEVER },
+	[SAVED]    = { NEVER, NEVER, NEVER,  RESUMING, NEVER, ENDED },
+	[RESUMING] = { OPEN,  ENDED, NEVER,  RESUMING, NEVER, NEVER },
+	[ENDED]    = { NEVER, NEVER, NEVER,  NEVER,    ENDED, ENDED },
+};
+// clang-format on
 
 struct pooled_session {
 	char *tenant, *image;
 	struct runtime_session *session;
-	enum session_state state;
-	struct err err; // why it failed
+	enum state state;
+	struct err err; // why it has ended
 	unsigned users; // with those that wait until it is open
-	bool is_listed;
 	int64_t used_at;
 	struct pooled_session *next;
 };
 
 struct sessions {
 	struct runtime *runtime;
-	unsigned most;
-	int64_t idle_ms;
+	struct sessions_config config;
 	pthread_mutex_t lock;
-	pthread_cond_t change; // one is open, or has failed
+	pthread_cond_t change; // nothing is under way any more
 	struct pooled_session *list;
-	unsigned n; // with those that are not listed any more and not yet closed
+	unsigned n_open; // all but those that are saved or have ended; an ended one counts until it is closed
+	unsigned n_saved;
 };
 
-struct sessions *sessions_new(struct runtime *runtime, unsigned most, int64_t idle_ms)
+// ---- the books; all with the lock -----------------------------------------------------------------------------------
+
+static void happen(struct sessions *s, struct pooled_session *x, enum event event)
 {
-	struct sessions *s = mem_alloc(sizeof *s);
-	s->runtime = runtime;
-	s->most = most;
-	s->idle_ms = idle_ms;
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->change, NULL);
-	return s;
+	enum state to = next[x->state][event];
+	if (to == NEVER) {
+		log_error("a session in state %d can't take the event %d", (int)x->state, (int)event);
+		abort();
+	}
+	if (to == SAVED && x->state != SAVED) {
+		s->n_saved++;
+		s->n_open--;
+	} else if (to != SAVED && x->state == SAVED) {
+		s->n_saved--;
+		s->n_open++;
+	}
+	x->state = to;
+	pthread_cond_broadcast(&s->change);
 }
 
-static bool is_good(const struct pooled_session *x)
+static bool is_under_way(const struct pooled_session *x)
 {
-	return x->state == SESSION_OPENING || (x->state == SESSION_OPEN && runtime_session_is_alive(x->session));
+	return x->state == OPENING || x->state == SAVING || x->state == RESUMING;
 }
 
-static void unlist(struct sessions *s, struct pooled_session *x)
+static void look_alive(struct sessions *s, struct pooled_session *x)
 {
-	if (!x->is_listed)
-		return;
-	struct pooled_session **at = &s->list;
-	while (*at != x)
-		at = &(*at)->next;
-	*at = x->next;
-	x->is_listed = false;
-}
-
-// Nobody has it, and nobody finds it any more. Without the lock, as closing may take its time.
-static void close_session(struct sessions *s, struct pooled_session *x)
-{
-	if (x->state == SESSION_OPEN)
-		log_event(LOG_LEVEL_INFO, "session closed", LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image));
-	runtime_session_close(x->session);
-	free(x->tenant);
-	free(x->image);
-	free(x);
-	pthread_mutex_lock(&s->lock);
-	s->n--;
-	pthread_mutex_unlock(&s->lock);
+	if (x->state == OPEN && !runtime_session_is_alive(x->session))
+		happen(s, x, DIED);
 }
 
 static struct pooled_session *find(struct sessions *s, const char *tenant, const char *image)
 {
-	for (struct pooled_session *x = s->list; x; x = x->next)
-		if (strcmp(x->tenant, tenant) == 0 && strcmp(x->image, image) == 0 && is_good(x))
+	for (struct pooled_session *x = s->list; x; x = x->next) {
+		look_alive(s, x);
+		if (x->state != ENDED && strcmp(x->tenant, tenant) == 0 && strcmp(x->image, image) == 0)
 			return x;
+	}
 	return NULL;
 }
 
-static struct pooled_session *longest_idle(struct sessions *s)
+static struct pooled_session *longest_unused(struct sessions *s, enum state state)
 {
 	struct pooled_session *best = NULL;
 	for (struct pooled_session *x = s->list; x; x = x->next)
-		if (x->users == 0 && (!best || x->used_at < best->used_at))
+		if (x->users == 0 && x->state == state && (!best || x->used_at < best->used_at))
 			best = x;
 	return best;
 }
@@ -93,61 +109,164 @@ static struct pooled_session *add(struct sessions *s, const char *tenant, const 
 	struct pooled_session *x = mem_alloc(sizeof *x);
 	x->tenant = mem_strdup(tenant);
 	x->image = mem_strdup(image);
-	x->state = SESSION_OPENING;
-	x->is_listed = true;
+	x->state = OPENING;
 	x->next = s->list;
 	s->list = x;
-	s->n++;
+	s->n_open++;
 	return x;
 }
 
-static void open_session(struct sessions *s, struct pooled_session *x)
+// ---- what takes its time; with the lock, which is let go meanwhile ---------------------------------------------------
+
+// It has ended and nobody has it.
+static void close_session(struct sessions *s, struct pooled_session *x)
 {
-	struct runtime_session *session = NULL;
-	struct err err = ERR_INIT;
-	int rc = runtime_session_open(s->runtime, x->tenant, x->image, NULL, &session, &err);
-	if (rc == 0)
-		log_event(LOG_LEVEL_INFO, "session opened", LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image),
-			  LOG_TEXT("limits", runtime_session_cgroups(session)));
-	pthread_mutex_lock(&s->lock);
-	x->session = session;
-	x->err = err;
-	x->state = rc == 0 ? SESSION_OPEN : SESSION_FAILED;
-	pthread_cond_broadcast(&s->change);
+	struct pooled_session **at = &s->list;
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
 	pthread_mutex_unlock(&s->lock);
+	if (x->session)
+		log_event(LOG_LEVEL_INFO, "session closed", LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image));
+	runtime_session_close(x->session);
+	free(x->tenant);
+	free(x->image);
+	free(x);
+	pthread_mutex_lock(&s->lock);
+	s->n_open--;
+	pthread_cond_broadcast(&s->change);
+}
+
+static void carry_out(struct sessions *s, struct pooled_session *x)
+{
+	struct err err = ERR_INIT;
+	int rc = -1;
+	x->users++;
+	pthread_mutex_unlock(&s->lock);
+	int64_t from = clock_ms();
+	switch (x->state) {
+	case OPENING:
+		rc = runtime_session_open(s->runtime, x->tenant, x->image, NULL, &x->session, &err);
+		break;
+	case SAVING:
+		rc = runtime_session_save(x->session, &err);
+		break;
+	case RESUMING:
+		rc = runtime_session_resume(x->session, &err);
+		break;
+	default:
+		err_set(&err, ERR_USAGE, "nothing is to be done with the session");
+	}
+	static const char *const done[STATES] = {
+		[OPENING] = "session opened", [SAVING] = "session saved", [RESUMING] = "session resumed"};
+	if (rc == 0)
+		log_event(LOG_LEVEL_INFO, done[x->state], LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image),
+			  LOG_TEXT("limits", runtime_session_cgroups(x->session)), LOG_NUMBER("ms", clock_ms() - from));
+	else if (x->state != OPENING)
+		log_event(LOG_LEVEL_WARN, x->state == SAVING ? "session not saved" : "session not resumed",
+			  LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image), LOG_TEXT("why", err.text));
+	pthread_mutex_lock(&s->lock);
+	x->users--;
+	x->err = err;
+	happen(s, x, rc == 0 ? DONE : FAILED);
+}
+
+static void trim_saved(struct sessions *s)
+{
+	for (struct pooled_session *x; s->n_saved > s->config.most_saved && (x = longest_unused(s, SAVED));) {
+		happen(s, x, CLOSED);
+		close_session(s, x);
+	}
+}
+
+// Nobody has it and nothing is under way: it takes no memory any more, or nothing at all.
+static void put_away(struct sessions *s, struct pooled_session *x)
+{
+	look_alive(s, x);
+	if (x->state == OPEN && s->config.most_saved && runtime_can_save(s->runtime)) {
+		happen(s, x, IDLE);
+		carry_out(s, x);
+	} else if (x->state != ENDED) {
+		happen(s, x, CLOSED);
+	}
+	if (x->state == ENDED && x->users == 0)
+		close_session(s, x);
+	trim_saved(s);
+}
+
+static bool make_room(struct sessions *s)
+{
+	struct pooled_session *x = longest_unused(s, ENDED);
+	if (!x)
+		x = longest_unused(s, OPEN);
+	if (x)
+		put_away(s, x);
+	return x;
+}
+
+// ---- taking and giving ----------------------------------------------------------------------------------------------
+
+// For one more that is open. The lock may have been let go.
+static int wait_for_room(struct sessions *s, struct err *err)
+{
+	while (s->n_open >= s->config.most)
+		if (!make_room(s))
+			return err_set(err, ERR_LIMIT, "all %u sessions are in use", s->config.most);
+	return 0;
+}
+
+// Begins what it needs to be open, or waits for who has begun. 1: it is open; 0: look again; -1: it can't be opened.
+static int bring_up(struct sessions *s, struct pooled_session *x, bool is_new, struct err *err)
+{
+	bool is_ours = is_new || x->state == SAVED;
+	bool was_saved = x->state == SAVED || x->state == SAVING || x->state == RESUMING;
+	if (!is_new)
+		happen(s, x, WANTED);
+	x->users++;
+	if (is_ours)
+		carry_out(s, x);
+	while (is_under_way(x))
+		pthread_cond_wait(&s->change, &s->lock);
+	if (x->state == OPEN)
+		return 1;
+	struct err why = x->err;
+	bool is_asleep = x->state == SAVED;
+	if (--x->users == 0 && x->state == ENDED)
+		close_session(s, x);
+	if (is_asleep || was_saved)
+		return 0; // a new one takes its place
+	if (err)
+		*err = why;
+	return -1;
 }
 
 int sessions_take(struct sessions *s, const char *tenant, const char *image, struct pooled_session **session,
 		  struct err *err)
 {
-	struct pooled_session *evicted = NULL;
+	struct err why = ERR_INIT;
+	int rc = 0;
 	pthread_mutex_lock(&s->lock);
-	struct pooled_session *x = find(s, tenant, image);
-	bool is_new = !x;
-	if (!x && s->n >= s->most && (evicted = longest_idle(s)))
-		unlist(s, evicted);
-	if (!x && s->n >= s->most && !evicted) {
-		pthread_mutex_unlock(&s->lock);
-		return err_set(err, ERR_LIMIT, "all %u sessions are in use", s->most);
+	while (rc == 0) {
+		struct pooled_session *x = find(s, tenant, image);
+		bool needs_room = !x || x->state == SAVED;
+		if (needs_room && s->n_open >= s->config.most) {
+			rc = wait_for_room(s, &why);
+			continue; // with another look
+		}
+		bool is_new = !x;
+		if (is_new)
+			x = add(s, tenant, image);
+		rc = bring_up(s, x, is_new, &why);
+		if (rc == 1)
+			*session = x;
+		// Too little memory, not too many: one that is idle makes room.
+		if (rc < 0 && why.code == ERR_LIMIT && make_room(s))
+			rc = 0;
 	}
-	if (!x)
-		x = add(s, tenant, image);
-	x->users++;
-	while (!is_new && x->state == SESSION_OPENING)
-		pthread_cond_wait(&s->change, &s->lock);
 	pthread_mutex_unlock(&s->lock);
-	if (evicted)
-		close_session(s, evicted);
-	if (is_new)
-		open_session(s, x);
-	if (x->state == SESSION_OPEN) {
-		*session = x;
-		return 0;
-	}
-	if (err)
-		*err = x->err;
-	sessions_give(s, x);
-	return -1;
+	if (rc < 0 && err)
+		*err = why;
+	return rc < 0 ? -1 : 0;
 }
 
 struct runtime_session *pooled_session(struct pooled_session *session)
@@ -159,36 +278,46 @@ void sessions_give(struct sessions *s, struct pooled_session *x)
 {
 	pthread_mutex_lock(&s->lock);
 	x->used_at = clock_ms();
-	if (!is_good(x))
-		unlist(s, x);
-	bool is_last = --x->users == 0 && !x->is_listed;
-	pthread_mutex_unlock(&s->lock);
-	if (is_last)
+	look_alive(s, x);
+	if (--x->users == 0 && x->state == ENDED)
 		close_session(s, x);
+	pthread_mutex_unlock(&s->lock);
 }
 
-static struct pooled_session *take_stale(struct sessions *s, int64_t before)
+// One that is to be put away now.
+static struct pooled_session *find_stale(struct sessions *s, int64_t now)
 {
-	pthread_mutex_lock(&s->lock);
-	struct pooled_session *x = s->list;
-	while (x && (x->users || (x->used_at > before && is_good(x))))
-		x = x->next;
-	if (x)
-		unlist(s, x);
-	pthread_mutex_unlock(&s->lock);
-	return x;
+	for (struct pooled_session *x = s->list; x; x = x->next) {
+		look_alive(s, x);
+		if (x->users || is_under_way(x))
+			continue;
+		int64_t most = x->state == SAVED ? s->config.saved_ms : s->config.idle_ms;
+		if (x->state == ENDED || now - x->used_at > most)
+			return x;
+	}
+	return NULL;
 }
 
 void sessions_tidy(struct sessions *s)
 {
-	for (struct pooled_session *x; (x = take_stale(s, clock_ms() - s->idle_ms));)
-		close_session(s, x);
+	pthread_mutex_lock(&s->lock);
+	for (struct pooled_session *x; (x = find_stale(s, clock_ms()));)
+		put_away(s, x);
+	pthread_mutex_unlock(&s->lock);
 }
 
 unsigned sessions_count(struct sessions *s)
 {
 	pthread_mutex_lock(&s->lock);
-	unsigned n = s->n;
+	unsigned n = s->n_open;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+unsigned sessions_count_saved(struct sessions *s)
+{
+	pthread_mutex_lock(&s->lock);
+	unsigned n = s->n_saved;
 	pthread_mutex_unlock(&s->lock);
 	return n;
 }
@@ -207,9 +336,22 @@ void sessions_free(struct sessions *s)
 {
 	if (!s)
 		return;
-	for (struct pooled_session *x; (x = take_stale(s, INT64_MAX));)
-		close_session(s, x);
+	pthread_mutex_lock(&s->lock);
+	s->config.most_saved = 0;
+	while (s->list)
+		put_away(s, s->list);
+	pthread_mutex_unlock(&s->lock);
 	pthread_cond_destroy(&s->change);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+struct sessions *sessions_new(struct runtime *runtime, const struct sessions_config *config)
+{
+	struct sessions *s = mem_alloc(sizeof *s);
+	s->runtime = runtime;
+	s->config = *config;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->change, NULL);
+	return s;
 }

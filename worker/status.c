@@ -86,6 +86,8 @@ static int write_status(void *ctx, struct buf *b)
 	add_number(b, "running", load.running);
 	add_number(b, "waiting", load.waiting);
 	add_number(b, "sessions", sessions_count(s->sessions));
+	add_number(b, "sessions_saved", sessions_count_saved(s->sessions));
+	add_number(b, "guests_ahead", runtime_ahead(s->runtime));
 	add_number(b, "source_memory", load.memory_bytes);
 	add_number(b, "results_bytes", results_bytes(s->results));
 	add_number(b, "connections", server.connections);
@@ -148,6 +150,8 @@ static void write_gauges(struct worker_status *w, struct buf *b)
 		{"waiting", "jobs that wait for a slot", load.waiting},
 		{"tenants", "tenants with calls", load.tenants},
 		{"sessions", "open runtimes of tenants", sessions_count(s->sessions)},
+		{"sessions_saved", "microVMs of tenants that sleep on disk", sessions_count_saved(s->sessions)},
+		{"guests_ahead", "microVMs that are booted and nobody's", runtime_ahead(s->runtime)},
 		{"source_memory_bytes", "memory of sources that wait", load.memory_bytes},
 		{"results_bytes", "results on disk", results_bytes(s->results)},
 		{"connections", "connections of clients", server.connections},

@@ -187,7 +187,11 @@ static int start_runtime(struct worker_program *w, struct err *err)
 				       .kernel = setting_text(&w->settings, WORKER_vm_kernel),
 				       .modules = setting_text(&w->settings, WORKER_vm_modules),
 				       .accel = setting_number(&w->settings, WORKER_vm_accel) == 1 ? VM_TCG : VM_KVM,
-				       .boot_ms = (uint32_t)setting_number(&w->settings, WORKER_vm_boot_time)};
+				       .boot_ms = (uint32_t)setting_number(&w->settings, WORKER_vm_boot_time),
+				       .watch_ms = (uint32_t)setting_number(&w->settings, WORKER_vm_watch),
+				       .memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_vm_memory),
+				       .ahead = (unsigned)setting_number(&w->settings, WORKER_vm_ahead),
+				       .has_snapshots = setting_number(&w->settings, WORKER_vm_saved) > 0};
 	return runtime_new(kinds[setting_number(&w->settings, WORKER_runtime)], &config, &w->service.runtime, err);
 }
 
@@ -281,8 +285,11 @@ static int start_service(struct worker_program *w, struct err *err)
 				      ? arena_printf(&w->arena, "%s/scratch", w->directory)
 				      : NULL);
 	s->tally = tenant_stats_new();
-	s->sessions = sessions_new(s->runtime, (unsigned)setting_number(&w->settings, WORKER_sessions),
-				   setting_number(&w->settings, WORKER_session_idle));
+	struct sessions_config sessions = {.most = (unsigned)setting_number(&w->settings, WORKER_sessions),
+					   .idle_ms = setting_number(&w->settings, WORKER_session_idle),
+					   .most_saved = (unsigned)setting_number(&w->settings, WORKER_vm_saved),
+					   .saved_ms = setting_number(&w->settings, WORKER_vm_saved_time)};
+	s->sessions = sessions_new(s->runtime, &sessions);
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
 				 (uint64_t)setting_number(&w->settings, WORKER_results_size));
 	return open_store(w, err);
@@ -437,7 +444,7 @@ static void serve(struct worker_program *w, const sigset_t *signals)
 {
 	const struct timespec turn = {.tv_sec = TIDY_S};
 	if (!w->registration) // which looks by itself
-		images_refresh(w->service.images);
+		service_look_at_images(&w->service);
 	for (;;) {
 		int number = sigtimedwait(signals, NULL, &turn);
 		if (number == SIGHUP) {

@@ -4,18 +4,23 @@
 
 image=sha256:$(printf 'c%.0s' {1..64})
 
-vm_needs()
+vm_needs_no_image()
 {
 	[ "$(uname -m)" = x86_64 ] || skip "only tried on x86-64"
 	[ "$(id -u)" = 0 ] || skip "images need root"
 	need qemu-system-x86_64 mkfs.erofs apt-get
 	read -r kernel modules < <("$TESTS/../tools/vm-kernel" 2>"$T/kernel.log") || skip "there is no kernel for guests: $(tail -1 "$T/kernel.log")"
+}
+
+vm_needs()
+{
+	vm_needs_no_image
 	gcc_rootfs "$T/images/${image/:/-}/rootfs"
 }
 
 vm_start() # NAME [FLAG...]
 {
-	worker_start "$1" --runtime microvm --vm-accel tcg --vm-kernel "$kernel" --vm-modules "$modules" --images "$T/images" "${@:2}"
+	worker_start "$1" --runtime microvm --vm-accel tcg --vm-kernel "$kernel" --vm-modules "$modules" --vm-ahead 0 --images "$T/images" "${@:2}"
 }
 
 job() # WORKER OUTPUT [FLAG...]: compiles x.i there
@@ -51,6 +56,55 @@ e2e_microvm_makes_what_the_sandbox_makes() { # once clock
 	farm_end
 	pgrep -f "name=coffer.*$T" >/dev/null && fail "a monitor is left"
 	return 0
+}
+
+# vm_probe_image: an image with the program of microvm/probe.c and nothing else.
+vm_probe_image()
+{
+	local root=$T/images/${image/:/-}/rootfs
+	mkdir -p "$root/usr/bin" "$root/usr/lib" "$T/scratch"
+	gcc -static -O1 -o "$root/usr/bin/probe" "$TESTS/e2e/microvm/probe.c" || fail "no probe"
+	ln -s usr/bin "$root/bin"
+	ln -s usr/lib "$root/lib"
+}
+
+vm_session() # COMMAND...: a session by hand (programs/vm_session.c), its words in $T/session.log
+{
+	timeout 240 "$COFFER_BUILD/programs/vm_session" --kernel "$kernel" --modules "$modules" --images "$T/images" --image "$image" --directory "$T/scratch" \
+		--agent "$COFFER_BUILD/coffer-agent" --memory 256 "$@" >"$T/session.log" 2>&1
+}
+
+# A session that nobody uses is saved and goes on later, as itself, with a new clock and new random numbers; nobody else's ever.
+e2e_microvm_sleeps_and_wakes() { # once clock
+	vm_needs_no_image
+	vm_probe_image
+	local before after numbers
+	vm_session open run probe clock ';' save sleep 2500 resume run probe clock ';' save resume twins probe random ';' run probe random ';' ||
+		fail "it does not: $(<"$T/session.log")"
+	[ -z "$(ls "$T/scratch/vm" | grep -E 'memory|state' | grep -v copy)" ] || fail "files are left: $(ls "$T/scratch/vm")"
+	mapfile -t numbers < <(sed -nE 's/^(first|second|run) .*: 0 ([0-9a-f]{32})$/\2/p' "$T/session.log" | sort -u)
+	[ "${#numbers[@]}" = 3 ] || fail "random numbers come again: $(<"$T/session.log")"
+	read -r before after < <(sed -nE 's/^run .*: 0 ([0-9]{10})$/\1/p' "$T/session.log" | xargs)
+	[ $((after - before)) -ge 2 ] && [ $((after - $(date +%s))) -ge -200 ] && [ $((after - $(date +%s))) -le 1 ] || fail "its clock is wrong: $before $after"
+	# Changed on the disk, another tenant's, or twice: refused.
+	vm_session open save spoil resume && fail "a changed memory is resumed"
+	grep -q 'resume: the saved session was changed' "$T/session.log" || fail "it says: $(<"$T/session.log")"
+	vm_session open save stranger resume && fail "another tenant's session is resumed"
+	grep -q 'resume: the saved session was changed' "$T/session.log" || fail "it says: $(<"$T/session.log")"
+}
+
+# The same by a worker: idle, saved, resumed for the next job; guests that are booted ahead; no more memory than is given.
+e2e_microvm_worker_saves_what_is_idle() { # once clock
+	vm_needs
+	put x.i 'int f(void) { return 1; }'
+	vm_start vm --session-idle 1s --session-memory 512M --vm-ahead 1
+	job vm one.o -O2 || fail "no object: $(cat "$T/job.log" "$T/vm.log")"
+	wait_until 60 "grep -q 'session saved' $T/vm.log" || fail "nothing is saved: $(<"$T/vm.log")"
+	job vm again.o -O1 || fail "no object from the resumed one: $(cat "$T/job.log" "$T/vm.log")"
+	grep -q 'session resumed' "$T/vm.log" || fail "nothing is resumed: $(<"$T/vm.log")"
+	[ "$(grep -c 'session opened' "$T/vm.log")" = 1 ] || fail "there was another session: $(<"$T/vm.log")"
+	farm_end
+	[ -z "$(ls "$T/vm/scratch/vm" | grep -E 'memory|state')" ] || fail "files are left: $(ls "$T/vm/scratch/vm")"
 }
 
 e2e_microvm_says_what_is_wrong() { # once long
@@ -102,7 +156,7 @@ firecracker_needs()
 firecracker_start() # NAME [FLAG...]
 {
 	worker_start "$1" --runtime microvm --vm-monitor firecracker --vm-firecracker "$T/stub/firecracker" --vm-jailer "$T/stub/jailer" \
-		--vm-kernel "$T/stub/vmlinux" --images "$T/images" "${@:2}"
+		--vm-kernel "$T/stub/vmlinux" --vm-ahead 0 --images "$T/images" "${@:2}"
 }
 
 e2e_microvm_firecracker_is_told_what_it_knows() { # once
@@ -122,6 +176,29 @@ e2e_microvm_firecracker_is_told_what_it_knows() { # once
 	[ -z "$(ls "$T/fc/scratch/vm/jail/firecracker")" ] || fail "jails are left: $(ls "$T/fc/scratch/vm/jail/firecracker")"
 	pgrep -f "$T/stub/firecracker" >/dev/null && fail "a monitor is left"
 	return 0
+}
+
+# Paused, saved and loaded as its reference has it; each time in a new one; guests ahead.
+e2e_microvm_firecracker_saves_and_loads() { # once
+	firecracker_needs
+	firecracker_start fc --session-idle 1s --session-memory 64M
+	job fc one.o -O2 || fail "no object: $(cat "$T/job.log" "$T/fc.log")"
+	local i
+	for i in 1 2; do
+		wait_until 60 "[ \$(grep -c 'session saved' $T/fc.log) = $i ]" || fail "nothing is saved: $(<"$T/fc.log")"
+		[ -z "$(ls "$T/fc/scratch/vm/jail/firecracker")" ] || fail "a jail is left"
+		[ "$(stat -c '%a %u' "$T"/fc/scratch/vm/*.memory)" = '600 0' ] || fail "the memory is not the worker's: $(ls -l "$T/fc/scratch/vm")"
+		job fc "again$i.o" "-O$((2 * i - 1))" || fail "no object from the resumed one: $(cat "$T/job.log" "$T/fc.log")"
+		[ "$(grep -c 'session resumed' "$T/fc.log")" = "$i" ] || fail "nothing is resumed: $(<"$T/fc.log")"
+	done
+	[ "$(grep -c 'session opened' "$T/fc.log")" = 1 ] || fail "there was another session: $(<"$T/fc.log")"
+	farm_end
+	ls "$T/fc/scratch/vm" | grep -E 'memory|state' && fail "files are left"
+	firecracker_start ahead --vm-ahead 2
+	job ahead two.o -O2 || fail "no object: $(cat "$T/job.log" "$T/ahead.log")"
+	wait_until 30 "[ \$(ls $T/ahead/scratch/vm/jail/firecracker | wc -l) = 3 ]" || fail "not two ahead: $(ls "$T/ahead/scratch/vm/jail/firecracker")"
+	farm_end
+	[ -z "$(ls "$T/ahead/scratch/vm/jail/firecracker")" ] || fail "jails are left"
 }
 
 # Each thing that can be wrong with it: the job is refused in time, in words, and nothing is left.

@@ -108,4 +108,4 @@ static int process_open(struct runtime *r, const struct toolchain *toolchain, un
 	return place_start(r, p, &ops, 0, -1, err);
 }
 
-const struct runtime_kind runtime_process = {process_prepare, process_open};
+const struct runtime_kind runtime_process = {.prepare = process_prepare, .open = process_open};

@@ -27,18 +27,6 @@
 enum { DEFAULT_JOBS = 1024, PIECE = 64 * 1024, GRACE_MS = 30000, VM_WATCH_MS = 20000 };
 #define EXEC_PATH "/coffer.v1.Agent/Exec"
 
-struct runtime_session {
-	struct runtime *runtime;
-	struct toolchain *toolchain;
-	struct place place;
-	struct limits limits;
-	struct rpc_channel *channel;
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	struct running *running; // calls of runtime_session_exec that are under way
-	bool is_closing;
-};
-
 struct running {
 	struct rpc_call *call;
 	struct running *next, **link; // `link`: what points to it
@@ -112,6 +100,8 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	errno = 0;
 	r->has_landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 	copy_vm(&r->vm, &c->vm);
+	if (!r->vm.watch_ms)
+		r->vm.watch_ms = VM_WATCH_MS;
 	if (check(r, c, err) < 0 || (r->kind->prepare && r->kind->prepare(r, err) < 0)) {
 		runtime_free(r);
 		return -1;
@@ -151,6 +141,8 @@ void runtime_free(struct runtime *r)
 {
 	if (!r)
 		return;
+	if (r->kind && r->kind->end)
+		r->kind->end(r);
 	mem_close_cleanup(&r->agent);
 	free(r->directory);
 	free_vm(&r->vm);
@@ -159,20 +151,27 @@ void runtime_free(struct runtime *r)
 
 // ---- sessions -------------------------------------------------------------------------------------------------------
 
-static void place_close(struct place *p)
+void place_close(struct runtime *r, struct place *p)
 {
 	mem_close_cleanup(&p->fd);
 	// In a sandbox it is the first process of its namespace, and all others die with it. Under `process` it ends its
 	// jobs by itself when the connection is closed.
 	if (p->pid > 0 && child_wait(p->pid, p->directory ? GRACE_MS : 0, NULL) < 0)
 		log_warn("the process %d of a session does not die", (int)p->pid);
+	p->pid = 0;
 	cgroup_close(&p->cgroup);
+	p->cgroup = (struct cgroup)CGROUP_INIT;
 	if (p->directory)
 		tree_remove(AT_FDCWD, p->directory);
-	if (p->jail)
-		tree_remove(AT_FDCWD, p->jail);
 	free(TAKE(p->directory));
-	free(TAKE(p->jail));
+	if (r->kind->close)
+		r->kind->close(r, p);
+}
+
+unsigned place_serial(void)
+{
+	static atomic_uint serial;
+	return atomic_fetch_add(&serial, 1);
 }
 
 static int connect_agent(struct runtime_session *s, struct err *err)
@@ -181,7 +180,7 @@ static int connect_agent(struct runtime_session *s, struct err *err)
 		.authority = "agent",
 		.limits = {.streams = s->runtime->jobs},
 		// A guest that is stuck closes no connection. A process that is gone does.
-		.keepalive_ms = s->runtime->isolation == ISOLATION_MICROVM ? VM_WATCH_MS : 0,
+		.keepalive_ms = s->runtime->isolation == ISOLATION_MICROVM ? s->runtime->vm.watch_ms : 0,
 	};
 	return rpc_channel_adopt(s->runtime->loop, TAKE_FD(s->place.fd), &config, &s->channel, err);
 }
@@ -190,8 +189,10 @@ static void session_free(struct runtime_session *s)
 {
 	if (s->channel)
 		rpc_channel_release(s->channel);
-	place_close(&s->place);
+	place_close(s->runtime, &s->place);
 	toolchain_free(s->toolchain);
+	free(s->tenant);
+	free(s->image);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
@@ -200,15 +201,16 @@ static void session_free(struct runtime_session *s)
 int runtime_session_open(struct runtime *r, const char *tenant, const char *image, const struct limits *most,
 			 struct runtime_session **session, struct err *err)
 {
-	static atomic_uint serial;
 	struct runtime_session *s = mem_alloc(sizeof *s);
 	s->runtime = r;
-	s->place = (struct place){.fd = -1, .cgroup = CGROUP_INIT};
+	s->place = (struct place)PLACE_INIT;
+	s->tenant = mem_strdup(tenant);
+	s->image = mem_strdup(image);
 	s->limits = most ? limits_lower(&r->limits, most) : r->limits;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	if (limits_check(&s->limits, err) < 0 || toolchain_open(image, r->toolchain, &s->toolchain, err) < 0 ||
-	    r->kind->open(r, s->toolchain, atomic_fetch_add(&serial, 1), &s->place, err) < 0 || connect_agent(s, err) < 0) {
+	    r->kind->open(r, s->toolchain, place_serial(), &s->place, err) < 0 || connect_agent(s, err) < 0) {
 		session_free(s);
 		return err_wrap(err, "no session for tenant '%s'", tenant);
 	}
@@ -218,7 +220,7 @@ int runtime_session_open(struct runtime *r, const char *tenant, const char *imag
 
 bool runtime_session_is_alive(const struct runtime_session *s)
 {
-	return rpc_channel_is_usable(s->channel);
+	return !s->channel || rpc_channel_is_usable(s->channel);
 }
 
 const struct limits *runtime_session_limits(const struct runtime_session *s)
@@ -249,6 +251,32 @@ void runtime_session_close(struct runtime_session *s)
 		pthread_cond_wait(&s->idle, &s->lock);
 	pthread_mutex_unlock(&s->lock);
 	session_free(s);
+}
+
+bool runtime_can_save(const struct runtime *r)
+{
+	return r->kind->save && r->vm.has_snapshots;
+}
+
+int runtime_session_save(struct runtime_session *s, struct err *err)
+{
+	struct snapshot_owner owner = {s->tenant, s->image};
+	pthread_mutex_lock(&s->lock);
+	bool is_idle = runtime_can_save(s->runtime) && s->channel && !s->running && !s->is_closing;
+	if (is_idle)
+		rpc_channel_release(TAKE(s->channel));
+	pthread_mutex_unlock(&s->lock);
+	if (!is_idle)
+		return err_set(err, ERR_USAGE, "the session can't be saved");
+	return s->runtime->kind->save(s->runtime, &owner, &s->place, err);
+}
+
+int runtime_session_resume(struct runtime_session *s, struct err *err)
+{
+	struct snapshot_owner owner = {s->tenant, s->image};
+	if (!runtime_can_save(s->runtime) || s->channel)
+		return err_set(err, ERR_USAGE, "the session is not saved");
+	return s->runtime->kind->resume(s->runtime, &owner, place_serial(), &s->place, err) < 0 ? -1 : connect_agent(s, err);
 }
 
 // ---- sinks and sources ----------------------------------------------------------------------------------------------
@@ -443,8 +471,8 @@ static int talk(struct rpc_call *call, const struct runtime_job *job, const stru
 static int enter(struct runtime_session *s, struct running *r, struct err *err)
 {
 	pthread_mutex_lock(&s->lock);
-	int rc = s->is_closing ? err_set(err, ERR_PEER, "the session is closed")
-			       : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
+	int rc = s->is_closing || !s->channel ? err_set(err, ERR_PEER, "the session is closed")
+					      : rpc_call_start(s->channel, EXEC_PATH, NULL, &r->call, err);
 	if (rc >= 0) {
 		r->next = s->running;
 		r->link = &s->running;

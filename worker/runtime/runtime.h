@@ -55,7 +55,11 @@ struct vm_config {
 	const char *kernel;  // a bzImage or an ELF kernel with PVH
 	const char *modules; // its directory of /lib/modules; NULL: it has built in what a VM needs
 	enum vm_accel accel;
-	uint32_t boot_ms; // a guest that is not ready by then is given up
+	uint32_t boot_ms;      // a guest that is not ready by then is given up
+	uint32_t watch_ms;     // and one that does not answer for so long, while jobs run in it; 0: 20 s
+	uint64_t memory_bytes; // of all guests and their monitors together; 0: three quarters of the machine's
+	unsigned ahead;        // clean guests of each image that are booted ahead; at most 8
+	bool has_snapshots;    // idle sessions may be saved; the memory of guests is in files of `directory` then
 };
 
 struct runtime_config {
@@ -93,6 +97,16 @@ int runtime_session_pid(
 	const struct runtime_session *session); // of its first process; killing it ends everything in the session
 // Kills what runs, waits until every runtime_session_exec has returned, and frees. NULL is fine.
 void runtime_session_close(struct runtime_session *session);
+
+// An idle session can be put to sleep: it takes no memory then but on disk, and is resumed as it was, for the same tenant and once.
+bool runtime_can_save(const struct runtime *runtime);
+// Nothing may run in it. Afterwards nothing can be executed until it is resumed. After an error close it.
+int runtime_session_save(struct runtime_session *session, struct err *err);
+int runtime_session_resume(struct runtime_session *session, struct err *err);
+
+// `microvm`: sessions of that image will be wanted. Guests are booted ahead for it.
+void runtime_expect(struct runtime *runtime, const char *image);
+unsigned runtime_ahead(struct runtime *runtime); // guests that are ready and nobody's
 
 // ---- jobs -----------------------------------------------------------------------------------------------------------
 

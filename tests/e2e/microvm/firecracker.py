@@ -101,6 +101,49 @@ class Vm:
         self.socket.listen(64)
         self.config['vsock'] = body
 
+    # ---- pause, save, load ----
+
+    def vm_state(self, body):
+        fields(body, {'state': str}, {})
+        if body['state'] not in ('Paused', 'Resumed'):
+            raise Refused('An error occurred when deserializing the json body of a request: unknown variant')
+        if self.state == 'Not started':
+            raise Refused(NOT_STARTED)
+        if body['state'] == 'Resumed' and self.state == 'Paused':
+            threading.Thread(target=run_guest, args=(self, True), daemon=True).start()
+        self.state = 'Running' if body['state'] == 'Resumed' else 'Paused'
+
+    def save(self, body):
+        fields(body, {'snapshot_path': str, 'mem_file_path': str}, {'snapshot_type': str})
+        if self.state == 'Not started':
+            raise Refused(NOT_STARTED)
+        if self.state != 'Paused':
+            raise Refused('Create snapshot error: Cannot perform snapshot on a running microVM')  # it must be paused
+        open(self.path(body['snapshot_path']), 'w').write(json.dumps(self.config))
+        with open(self.path(body['mem_file_path']), 'wb') as f:
+            f.truncate(self.config['machine-config']['mem_size_mib'] << 20)
+            f.seek(123 << 12)
+            f.write(os.urandom(10000))
+
+    def load(self, body):
+        fields(body, {'snapshot_path': str}, {'mem_backend': dict, 'mem_file_path': str, 'resume_vm': bool, 'network_overrides': list, 'track_dirty_pages': bool,
+                                             'vsock_override': dict, 'clock_realtime': bool})
+        if ('mem_backend' in body) == ('mem_file_path' in body):
+            raise Refused('Load snapshot error: exactly one of mem_backend and mem_file_path')
+        if self.state != 'Not started' or self.done - {'logger', 'metrics'}:
+            raise Refused('Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources.')
+        fields(body['mem_backend'], {'backend_type': str, 'backend_path': str}, {})
+        self.config = json.load(open(self.path(body['snapshot_path'])))
+        if os.stat(self.path(body['mem_backend']['backend_path'])).st_size != self.config['machine-config']['mem_size_mib'] << 20:
+            raise Refused('Load snapshot error: the memory file has another size')
+        for drive in self.config['drives']:
+            self.exists(drive['path_on_host'], 'Load snapshot error: the drive')
+        vsock = self.config.pop('vsock')
+        self.vsock({name: vsock[name] for name in ('guest_cid', 'uds_path')}, None)
+        self.state = 'Paused'
+        if body.get('resume_vm'):
+            self.vm_state({'state': 'Resumed'})
+
     def entropy(self, body, _):
         fields(body, {}, {'rate_limiter': dict})
         self.config['entropy'] = body
@@ -139,6 +182,10 @@ class Vm:
         parts = path[1:].split('/')
         if path == '/actions':
             return self.action(body, None)
+        if path == '/snapshot/create':
+            return self.save(body)
+        if path == '/snapshot/load':
+            return self.load(body)
         if len(parts) == 2 and parts[0] == 'drives':
             if not NAME.match(parts[1]):
                 raise Refused('API Resource IDs can only contain alphanumeric characters and underscores.')
@@ -162,37 +209,64 @@ def carry(a, b):
         b.sendall(data)
 
 
-def serve_host(vm, host):
-    line = b''
-    line = host.recv(32)  # one read: a split line is not waited for
-    if not re.fullmatch(rb'(?i)CONNECT \d+\n', line) or int(line.split()[1]) != 5000:
-        return host.close()
+def start_agent(vm):
     ours, theirs = socket.socketpair()
     scratch = os.path.join(vm.root, 'scratch')
     os.makedirs(scratch, exist_ok=True)
     agent = subprocess.Popen([os.environ['STUB_AGENT'], '--runtime', 'process', '--socket', str(theirs.fileno()), '--scratch', scratch, '--cgroups', 'none',
                               '--jobs', vm.config['boot-source']['boot_args'].split('coffer.jobs=')[1].split()[0]], pass_fds=[theirs.fileno()])
     theirs.close()
-    host.sendall(b'OK 1073741824\n')
-    threading.Thread(target=carry, args=(host, ours), daemon=True).start()
+    return ours, agent
+
+
+def serve_control(vm, host):
+    """What the guest's first process says (agent/vm_channel.c)."""
+    vm.begun.clear()
+    vm.control = host
+    host.sendall(b'coffer ready 2\n')
+    line = host.makefile('rb').readline()
+    if not line:
+        return
+    if not re.fullmatch(rb'begin \d{19} [0-9a-f]{64}\n', line) or HOW['guest'] == 'deaf':
+        os._exit(0)
+    host.sendall(b'begun\n')
+    vm.begun.set()
+
+
+def serve_data(vm, host):
+    vm.begun.wait()
+    ours, agent = start_agent(vm)
+    threading.Thread(target=carry, args=(ours, host), daemon=True).start()
     try:
-        carry(ours, host)
+        carry(host, ours)
     except OSError:
         pass
-    host.close()
+    ours.close()
+    agent.kill()
     agent.wait()
-    os._exit(0)
+    vm.control.sendall(b'coffer ready 2\n')
 
 
-def run_guest(vm):
+def serve_host(vm, host):
+    line = host.recv(32)  # one read: a split line is not waited for
+    served = {5000: serve_data, 5002: serve_control}
+    if not re.fullmatch(rb'(?i)CONNECT \d+\n', line) or int(line.split()[1]) not in served:
+        return host.close()
+    host.sendall(b'OK 1073741824\n')
+    threading.Thread(target=served[int(line.split()[1])], args=(vm, host), daemon=True).start()
+
+
+def run_guest(vm, is_resumed=False):
     if HOW['die'] == 'boot':
         os._exit(1)
     if HOW['guest'] == 'silent':
         return
-    call = socket.socket(socket.AF_UNIX)
-    call.connect(vm.path(vm.config['vsock']['uds_path']) + '_5001')
-    call.sendall(b'coffer ready 1\n' if HOW['guest'] == 'agent' else b'coffer failed: mount the image: Invalid argument\n')
-    call.close()
+    vm.begun = threading.Event()
+    if not is_resumed:
+        call = socket.socket(socket.AF_UNIX)
+        call.connect(vm.path(vm.config['vsock']['uds_path']) + '_5001')
+        call.sendall(b'coffer ready 2\n' if HOW['guest'] in ('agent', 'deaf') else b'coffer failed: mount the image: Invalid argument\n')
+        call.close()
     while True:
         serve_host(vm, vm.socket.accept()[0])
 
@@ -226,6 +300,8 @@ def answer(vm, method, path, body):
         if body:
             raise Refused('GET request cannot have a body.')
         return 200, vm.get(path)
+    if method == 'PATCH' and path == '/vm':
+        return 204, vm.vm_state(json.loads(body))
     if method != 'PUT':
         raise Refused(f'Invalid request method and/or path: {method} {path[1:]}.')
     if not body:

@@ -17,9 +17,13 @@ assert os.path.isabs(told['--exec-file'])
 interfaces = open('/proc/net/dev').read().splitlines()[2:]
 assert [i.split(':')[0].strip() for i in interfaces] == ['lo'], f'the network namespace is not empty: {interfaces}'
 root = os.path.join(told['--chroot-base-dir'], os.path.basename(told['--exec-file']), told['--id'], 'root')
-assert sorted(os.listdir(root)) == ['disk', 'initramfs', 'kernel', 'vsock_5001'], os.listdir(root)
+files = sorted(os.listdir(root))
+assert [f for f in files if f not in ('memory', 'state')] == ['disk', 'initramfs', 'kernel', 'vsock_5001'], files
 for name in ('disk', 'initramfs', 'kernel'):
     assert os.stat(os.path.join(root, name)).st_mode & 0o777 == 0o444 or name == 'initramfs'
+for name in [f for f in files if f in ('memory', 'state')]:
+    seen = os.stat(os.path.join(root, name))
+    assert seen.st_mode & 0o777 == 0o600 and seen.st_uid == int(told['--uid']), f'{name} is not its own'
 assert len(os.listdir('/proc/self/fd')) <= 4, 'it has inherited descriptors: ' + str([os.readlink('/proc/self/fd/' + f) for f in os.listdir('/proc/self/fd')])
 os.chown(root, int(told['--uid']), int(told['--gid']))
 os.chdir(root)
