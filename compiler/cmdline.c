@@ -268,6 +268,27 @@ enum lang language_of(const struct parser *p, const char *file, enum reason *rea
 	return lang;
 }
 
+// Of a header that is to be precompiled: as -x says, or by its suffix.
+static enum lang header_language(const struct parser *p, const char *file)
+{
+	const char *name = p->source_language ? p->source_language : "";
+	size_t n = strcspn(name, "-");
+	for (size_t i = 0; i < COUNT_OF(languages); i++) {
+		const struct language *l = &languages[i];
+		n = text_begins(name, "objective-") ? strlen(name) - strlen("-header") : n;
+		if (name[0] && l->lang != LANG_NONE && strlen(l->name) == n && strncmp(l->name, name, n) == 0)
+			return l->lang;
+	}
+	const char *dot = strrchr(file, '.');
+	return dot && strcmp(dot, ".h") == 0 && !p->is_cxx ? LANG_C : LANG_CXX;
+}
+
+static bool is_header(const struct parser *p)
+{
+	enum reason reason;
+	return p->n_inputs == 1 && language_of(p, p->c->source, &reason) == LANG_NONE && reason == REASON_precompiled_header;
+}
+
 static bool is_device(const char *path)
 {
 	return text_begins(path, "/dev/") || text_begins(path, "/proc/");
@@ -284,9 +305,15 @@ static enum reason check_source(struct parser *p, const char **culprit)
 		return REASON_stdin_source;
 	if (is_device(c->source))
 		return REASON_source_type;
-	c->lang = language_of(p, c->source, &reason);
+	bool header = is_header(p);
+	c->lang = header ? header_language(p, c->source) : language_of(p, c->source, &reason);
 	if (c->lang == LANG_NONE)
 		return reason;
+	c->makes_pch = header || p->cc1_pch;
+	// What clang's driver includes may be a precompiled header of its own.
+	bool chained = p->family == FAMILY_CLANG && (c->n_extra_inputs || c->n_forced > p->cc1_forced);
+	if (c->makes_pch && (!c->output_given || p->to_assembly || p->llvm_output || chained || !lang_is_of_c(c->lang)))
+		return REASON_precompiled_header;
 	// With -S the compilers do nothing to .s, and print .S preprocessed.
 	bool assembler = c->lang == LANG_ASM || c->lang == LANG_ASM_CPP;
 	return assembler && p->to_assembly ? REASON_no_output : REASON_NONE;
@@ -321,12 +348,8 @@ static enum reason decide(struct parser *p, const char **culprit)
 		return p->mode;
 	if (p->n_inputs == 0)
 		return REASON_no_source;
-	if (!p->to_object && !p->to_assembly) {
-		// Headers need no -c.
-		bool header = p->n_inputs == 1 && language_of(p, c->source, &reason) == LANG_NONE &&
-			      reason == REASON_precompiled_header;
-		return header ? REASON_precompiled_header : REASON_link;
-	}
+	if (!p->to_object && !p->to_assembly && !is_header(p)) // headers need no -c
+		return REASON_link;
 	*culprit = p->refusal_word;
 	if (p->refusal != REASON_NONE)
 		return p->refusal;
@@ -340,6 +363,8 @@ static enum reason decide(struct parser *p, const char **culprit)
 	c->assembles = !p->to_assembly; // -S wins over -c
 	outputs_name(p);
 	*culprit = p->refusal_word;
+	if (c->makes_pch && (c->dwo || c->gcno || c->su))
+		return REASON_precompiled_header;
 	return p->refusal != REASON_NONE ? p->refusal : check_outputs(p, culprit);
 }
 

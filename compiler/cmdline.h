@@ -79,6 +79,7 @@ struct cmdline {
 	bool split_dwarf;         // a .dwo beside the object, its name inside the object
 	bool coverage_notes;      // a .gcno beside the object; absolute names inside the object
 	bool stack_usage;         // a .su beside the object
+	bool makes_pch;           // the output is a precompiled header
 	bool needs_cwd;           // absolute working directory is in the object whatever prefix maps say
 	bool needs_output;        // the output's name is in the object
 	bool any_comment_matters; // -Wimplicit-fallthrough=1, -Wdocumentation, -gembed-source…: every comment counts

@@ -182,6 +182,7 @@ enum cc1_kind {
 	CC1_FORCED_VALUE,
 	CC1_EXTRA_VALUE,
 	CC1_LLVM_VALUE,
+	CC1_PCH,
 	CC1_REFUSE,
 };
 
@@ -193,8 +194,9 @@ static const struct cc1_option {
 	// As CMake uses precompiled headers
 	{"-include-pch", CC1_EXTRA_VALUE, REASON_NONE},
 	{"-include", CC1_FORCED_VALUE, REASON_NONE},
-	{"-emit-pch", CC1_REFUSE, REASON_precompiled_header},
+	{"-emit-pch", CC1_PCH, REASON_NONE},
 	{"-fno-validate-pch", CC1_KEEP, REASON_NONE},
+	{"-fno-pch-timestamp", CC1_KEEP, REASON_NONE},
 	{"-load", CC1_REFUSE, REASON_plugin},
 	{"-plugin", CC1_REFUSE, REASON_plugin},
 	{"-add-plugin", CC1_REFUSE, REASON_plugin},
@@ -292,6 +294,7 @@ static void take_cc1_value(struct parser *p, const struct use *u, enum cc1_kind 
 	case CC1_FORCED_VALUE:
 		set_pair_role(p, u, ARGUMENT_KEY_PATH);
 		parser_add_forced(p, u->value);
+		p->cc1_forced++;
 		break;
 	case CC1_EXTRA_VALUE:
 		set_pair_role(p, u, ARGUMENT_KEY_PATH);
@@ -320,6 +323,8 @@ void apply_cc1(struct parser *p, const struct use *u)
 		parser_refuse(p, o->reason, u->value);
 	} else if (o && o->kind == CC1_DEBUG) {
 		p->cc1_debug = true;
+	} else if (o && o->kind == CC1_PCH) {
+		p->cc1_pch = true;
 	} else if (o && o->kind != CC1_KEEP) {
 		p->cc1_pending = o->name;
 		p->cc1_word = u->value_word;

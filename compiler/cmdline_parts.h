@@ -55,6 +55,8 @@ struct parser {
 	const char *cc1_pending; // the -Xclang word whose value the next -Xclang brings
 	unsigned cc1_word;       // where that word stands
 	bool cc1_debug;          // -Xclang -debug-info-kind=
+	bool cc1_pch;            // -Xclang -emit-pch
+	unsigned cc1_forced;     // of the forced includes: by -Xclang
 };
 
 // One option as it stands on the command line.

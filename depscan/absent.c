@@ -263,7 +263,7 @@ static void follow(struct finder *f, struct way *w, const struct include *inc, c
 		if (place->presence == PLACE_ABSENT) {
 			note_absent(f, place);
 		} else if (w->steps[i].precompiled) {
-			if (!is_any(place))
+			if (!is_any(place) && place->input_job != f->p->job)
 				f->doubtful = place->path;
 		} else if (place->presence == PLACE_DIRECTORY) {
 			note_no_file(f, place);

@@ -29,6 +29,7 @@ struct watched;
 enum {
 	INPUT_IN_DEPFILE = 1, // the user's depfile names it
 	INPUT_NO_CODE = 2,    // a change in its comments counts (not a C-family text)
+	INPUT_BINARY = 4,     // a precompiled header: it is never read as a text
 };
 struct manifest_input {
 	const char *name;

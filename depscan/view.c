@@ -382,6 +382,8 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 	argv[n++] = q->argv0;
 	for (unsigned i = 0; i < n_arguments; i++)
 		argv[n++] = words[i];
+	if (q->line->makes_pch)
+		argv[n++] = "-c";
 	argv[n++] = "-o";
 	argv[n++] = s.output;
 	argv[n++] = "-x";

@@ -88,8 +88,8 @@ static const char *farm_arguments(struct away *w)
 	w->farm = farms_find(j->plan.services->farms, j->plan.config);
 	if (!w->farm)
 		return "there is no farm";
-	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto)
-		return "it is preprocessed, or compiled when it is linked";
+	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto || j->plan.line.makes_pch)
+		return "it is preprocessed, compiled when it is linked, or precompiled";
 	travel_arguments(&w->arguments, &j->arena, &j->plan.line, j->plan.compiler);
 	if (w->arguments.refused)
 		return w->arguments.refused;
@@ -140,6 +140,9 @@ static const char *preprocess(struct away *w)
 	if (w->text.has_columns)
 		return "its text asks for its columns";
 	w->not_stored = inputs_find(&j->plan, &j->baseline, ours ? dep_fd : -1, -1, &w->entry);
+	for (uint32_t i = 0; i < w->entry.n_inputs; i++)
+		if (w->entry.inputs[i].flags & INPUT_BINARY)
+			return "it takes a precompiled header";
 	return w->not_stored.reason == REASON_embed ? "its assembler may read files" : NULL;
 }
 

@@ -7,17 +7,26 @@
 #include <sys/stat.h>
 #include <time.h>
 
+static int64_t later(const struct plan *p, const char *name, int64_t newest)
+{
+	struct stat st;
+	if (fstatat(p->cwd_fd, name, &st, 0) < 0)
+		return newest;
+	struct file_id id = file_id_of(&st);
+	return id.ctime_ns > newest ? id.ctime_ns : newest;
+}
+
 static int64_t newest_date(const struct plan *p, int64_t newest)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	const char *const names[] = {p->line.source, path_dir(&a, p->line.source), "."};
-	for (size_t i = 0; i < COUNT_OF(names); i++) {
-		struct stat st;
-		if (fstatat(p->cwd_fd, names[i], &st, 0) < 0)
-			continue;
-		struct file_id id = file_id_of(&st);
-		newest = id.ctime_ns > newest ? id.ctime_ns : newest;
-	}
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		newest = later(p, names[i], newest);
+	// A precompiled header has just been made.
+	for (unsigned i = 0; i < p->line.n_extra_inputs; i++)
+		newest = later(p, p->line.extra_inputs[i], newest);
+	for (unsigned i = 0; i < p->line.n_forced; i++)
+		newest = later(p, arena_printf(&a, "%s.gch", p->line.forced[i]), newest);
 	return newest;
 }
 

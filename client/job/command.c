@@ -80,12 +80,16 @@ const char *command_seed(const struct plan *p)
 void command_make(const struct plan *p, struct wire_run *run)
 {
 	uint32_t n = 0;
-	run->argv = arena_alloc(p->arena, (p->wire->n_argv + COMMAND_MAX_MAPS + 10) * sizeof *run->argv);
+	run->argv = arena_alloc(p->arena, (p->wire->n_argv + COMMAND_MAX_MAPS + 12) * sizeof *run->argv);
 	run->argv[n++] = p->wire->argv[0];
 	if (p->reproducible)
 		command_prefix_maps(p, run->argv, &n);
 	if (p->seed)
 		run->argv[n++] = command_seed(p);
+	if (plan_adds_no_timestamp(p)) {
+		run->argv[n++] = "-Xclang";
+		run->argv[n++] = "-fno-pch-timestamp";
+	}
 	if (p->inputs_from == INPUTS_OUR_DEPFILE) {
 		run->argv[n++] = "-MD";
 		run->argv[n++] = "-MF";
@@ -95,7 +99,7 @@ void command_make(const struct plan *p, struct wire_run *run)
 	}
 	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would
 	// keep our words in the object and use them again when it links.
-	if (p->compiler->gnu_as && p->line.assembles && !p->lto) {
+	if (p->compiler->gnu_as && p->line.assembles && !p->lto && !p->line.makes_pch) {
 		run->asm_depfile_word = n;
 		run->argv[n++] = "-Wa,--MD,";
 		run->flags |= RUN_ASM_DEPFILE;

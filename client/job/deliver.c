@@ -24,6 +24,8 @@ static enum manner manner_of(const struct plan *p, enum part part)
 	bool clang = p->compiler->family == FAMILY_CLANG;
 	if (part == PART_OBJECT && clang)
 		return REPLACED;
+	if (part == PART_OBJECT && p->line.makes_pch)
+		return IN_PLACE;
 	if ((part == PART_OBJECT && p->line.assembles) || (part == PART_DWO && !clang))
 		return REPLACED_IF_FULL;
 	return IN_PLACE;

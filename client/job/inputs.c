@@ -1,5 +1,6 @@
 #include "client/job/inputs.h"
 #include "client/job/macros.h"
+#include "client/job/precompiled.h"
 #include "client/job/search_snapshot.h"
 
 #include "base/path.h"
@@ -27,6 +28,17 @@ static struct input *append(struct inputs *in)
 	return &in->list[in->n];
 }
 
+static int read_facts(const struct plan *p, const char *path, uint32_t flags, struct file_facts *facts, struct err *err)
+{
+	struct stat st;
+	if (!(flags & INPUT_BINARY))
+		return files_facts(p->services->files, p->cwd_fd, path, p->arena, facts, err);
+	if (files_digest(p->services->files, p->cwd_fd, path, &facts->digest, &st, err) < 0)
+		return -1;
+	facts->id = file_id_of(&st);
+	return 0;
+}
+
 // Adds a file once, with what it is now. A file that may have changed since the compile began spoils the result: the
 // compiler may have read something else.
 static const struct scan *add(struct inputs *in, const char *path, uint32_t flags)
@@ -38,7 +50,7 @@ static const struct scan *add(struct inputs *in, const char *path, uint32_t flag
 	struct err err = ERR_INIT;
 	*i = (struct input){.path = path, .flags = flags};
 	enum reason reason = REASON_NONE;
-	if (files_facts(p->services->files, p->cwd_fd, path, p->arena, &i->facts, &err) < 0)
+	if (read_facts(p, path, flags, &i->facts, &err) < 0)
 		reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
 			 : err.code == ERR_LIMIT ? REASON_input_too_large
 						 : REASON_input_changed;
@@ -55,6 +67,19 @@ static const struct scan *add(struct inputs *in, const char *path, uint32_t flag
 	struct scan *scan = arena_alloc(p->arena, sizeof *scan);
 	*scan = i->facts.scan;
 	return scan;
+}
+
+void inputs_add(struct inputs *in, const char *path, uint32_t flags)
+{
+	add(in, path, flags);
+}
+
+const struct input *inputs_find_one(const struct inputs *in, const char *path)
+{
+	for (uint32_t i = 0; i < in->n; i++)
+		if (strcmp(in->list[i].path, path) == 0)
+			return &in->list[i];
+	return NULL;
 }
 
 static const struct input *same_file(const struct inputs *in, const struct file_id *id)
@@ -331,9 +356,7 @@ static void fill_links(const struct inputs *in, const struct search *search, str
 
 static void refuse_doubtful(struct inputs *in, const char *path)
 {
-	const char *suffix = path_ext(path);
-	bool precompiled = strcmp(suffix, ".gch") == 0 || strcmp(suffix, ".pch") == 0;
-	in->refusal = refuse(precompiled ? REASON_precompiled_header_used : REASON_input_changed, path);
+	in->refusal = refuse(precompiled_by_name(path) ? REASON_precompiled_header_used : REASON_input_changed, path);
 }
 
 // Adds what one answer shows to be missing: files behind computed includes, further names of inputs, names that macros ask
@@ -350,6 +373,8 @@ static bool add_missing(struct inputs *in, struct absent_query *q, const struct 
 		q->read = NULL;
 		return true;
 	}
+	if (answer->doubtful && precompiled_by_name(answer->doubtful) && !inputs_find_one(in, answer->doubtful))
+		return precompiled_add(in, answer->doubtful);
 	if (answer->doubtful)
 		refuse_doubtful(in, answer->doubtful);
 	for (uint32_t i = 0; i < answer->n_further && !is_refused(in->refusal); i++)
@@ -373,8 +398,8 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 	const struct search *search = search_snapshot_search(in->baseline->search);
 	struct absent_query q = {.cwd_fd = p->cwd_fd,
 				 .search = search,
-				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
-				 .pch = p->compiler->family == FAMILY_CLANG && p->line.n_forced,
+				 .gch = !p->line.makes_pch && (p->compiler->family == FAMILY_GCC || p->line.n_forced),
+				 .pch = !p->line.makes_pch && p->compiler->family == FAMILY_CLANG && p->line.n_forced,
 				 .loose = in->loose,
 				 .n_loose = in->n_loose,
 				 .n_forced = forced_includes(p, &forced),
@@ -524,7 +549,7 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 		in->refusal = refuse(refusal_of(found), culprit);
 	if (is_refused(in->refusal) || !(found & FACTS_DATE))
 		return;
-	if (digest_is_zero(&p->time_context))
+	if (digest_is_zero(&p->time_context) || p->line.makes_pch)
 		in->refusal = refuse(REASON_time_macros, culprit);
 	else
 		entry->time_context = p->time_context;
@@ -589,6 +614,9 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 		add_depfile(&in, dep_fd, entry);
 	if (!is_refused(in.refusal) && asm_dep_fd >= 0)
 		add_assembler_inputs(&in, asm_dep_fd);
+	for (unsigned i = 0; i < p->line.n_extra_inputs && !is_refused(in.refusal); i++)
+		if (precompiled_by_name(p->line.extra_inputs[i]))
+			precompiled_add(&in, p->line.extra_inputs[i]);
 	if (!is_refused(in.refusal) && (p->inputs_from != INPUTS_SOURCE_ONLY || in.n_loose))
 		follow_includes(&in, &answer, entry);
 	for (unsigned i = 0; i < p->line.n_extra_inputs && !is_refused(in.refusal); i++)
@@ -601,7 +629,7 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 	if (!is_refused(in.refusal)) {
 		fill_inputs(&in, entry);
 		fill_names(p, &answer, entry);
-		if (p->inputs_from != INPUTS_SOURCE_ONLY && p->compiler->family == FAMILY_GCC)
+		if (p->inputs_from != INPUTS_SOURCE_ONLY && p->compiler->family == FAMILY_GCC && !p->line.makes_pch)
 			in.refusal = forbid_own_precompiled(p, entry);
 	}
 	map_release(&in.known);

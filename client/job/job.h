@@ -8,6 +8,7 @@
 //   away        a compile on another machine
 //   same_text   a result whose text is the same for the compiler
 //   inputs      what went in, and the names that must stay absent
+//   precompiled headers among the inputs
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
 //   evidence    its row in the audit log

@@ -31,6 +31,10 @@ struct inputs {
 	struct refusal refusal;
 };
 
+// Adds a file as it is now, once (INPUT_* of depscan/manifest.h); or sets a refusal.
+void inputs_add(struct inputs *in, const char *path, uint32_t flags);
+const struct input *inputs_find_one(const struct inputs *in, const char *path); // NULL: it is none
+
 // Runs the compiler with the plan's arguments, without its source and its outputs, and with `more`. The caller releases `c`.
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c);
 

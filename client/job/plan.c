@@ -1,5 +1,7 @@
 #include "client/job/plan.h"
 
+#include "client/job/comparable.h"
+
 #include "base/path.h"
 #include "base/text.h"
 #include "compiler/options.h"
@@ -11,10 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-	CLANG_WITH_DIRECTORY = 12, // -fdebug-compilation-dir=
-	GCC_WITH_LIVE_TEXT = 11,   // -fdirectives-only that knows literals and comments
-};
+enum { CLANG_WITH_DIRECTORY = 12 }; // -fdebug-compilation-dir=
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
@@ -58,6 +57,11 @@ const char *plan_output_name(const struct plan *p, enum part part)
 	default:
 		return NULL;
 	}
+}
+
+bool plan_adds_no_timestamp(const struct plan *p)
+{
+	return p->line.makes_pch && p->compiler->family == FAMILY_CLANG;
 }
 
 static struct refusal find_names(struct plan *p)
@@ -435,40 +439,6 @@ static void make_keys(struct plan *p)
 
 // ---- what the command line allows -----------------------------------------------------------------------------------
 
-// Comments can't change the result, as long as nothing reads them: no warning about them, no checksum of the source in the
-// debug information (clang), no source text in the output, and "//" is a comment at all (compiler/options.def).
-static bool comments_are_idle(const struct plan *p)
-{
-	const struct cmdline *l = &p->line;
-	bool c_family = l->lang == LANG_C || l->lang == LANG_CXX || l->lang == LANG_OBJC || l->lang == LANG_OBJCXX;
-	return setting_bool(p->config, SETTING_preprocessed) && c_family && !l->any_comment_matters && !l->coverage_notes &&
-	       !(p->compiler->family == FAMILY_CLANG && l->debug_info);
-}
-
-// All that the result depends on is in the text that the preprocessor prints, or in the arguments that it does not use up: no
-// macros in debug information, no record of the command line, no further files.
-static bool text_tells(const struct plan *p)
-{
-	static const char *const telling[] = {"-frecord-",      "-grecord-",    "-fdebug-macro", "-Weverything",      "-Wp,",
-					      "-Xpreprocessor", "-traditional", "-fplugin",      "-fdirectives-only", "--"};
-	const struct cmdline *l = &p->line;
-	if (!setting_bool(p->config, SETTING_text_hits) || !comments_are_idle(p) || p->lto || l->n_extra_inputs ||
-	    p->compiler->family != FAMILY_GCC || p->compiler->version < GCC_WITH_LIVE_TEXT)
-		return false;
-	for (unsigned i = 0; i < l->n_arguments; i++) {
-		const char *t = l->arguments[i].text;
-		size_t n = strlen(t);
-		if (l->arguments[i].is_value)
-			continue;
-		if (text_begins(t, "-g") && t[n - 1] == '3' && strcmp(t, "-gdwarf-3") != 0)
-			return false;
-		for (size_t k = 0; k < COUNT_OF(telling); k++)
-			if (text_begins(t, telling[k]))
-				return false;
-	}
-	return true;
-}
-
 // The scanner reads bytes as ASCII and UTF-8. The launcher's own descriptors are not ours. Names that __has_include asks for
 // on the command line are not looked at.
 static struct refusal check_arguments(const struct plan *p)
@@ -601,6 +571,8 @@ struct refusal plan_make(struct plan *p)
 		return refusal;
 	find_lto(p);
 	decide_reproducible(p);
+	if (plan_adds_no_timestamp(p) && !p->reproducible)
+		return refuse(REASON_precompiled_header, p->line.source);
 	if (is_refused(refusal = find_toolchain(p)))
 		return refusal;
 	p->source = plan_canonical_path(p, p->line.source);
@@ -609,7 +581,7 @@ struct refusal plan_make(struct plan *p)
 	find_messages_context(p);
 	find_time_context(p);
 	make_keys(p);
-	p->code_counts = comments_are_idle(p);
-	p->text_counts = text_tells(p);
+	p->code_counts = comparable_without_comments(p);
+	p->text_counts = comparable_preprocessed(p);
 	return NO_REFUSAL;
 }

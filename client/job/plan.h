@@ -75,6 +75,9 @@ const char *plan_canonical_path(const struct plan *p, const char *path); // belo
 const char *plan_canonical_in(const struct plan *p, struct arena *a, const char *path); // for another thread than the job's
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back
 
+// clang's precompiled headers hold the times of their files, and are refused by it once these change: ours hold none.
+bool plan_adds_no_timestamp(const struct plan *p);
+
 // Outputs of a compile by their place in the result blob.
 enum part { PART_OBJECT, PART_DWO, PART_GCNO, PART_SU, PART_STDOUT, PART_STDERR, PART_COUNT };
 const char *plan_output_name(const struct plan *p, enum part part); // NULL: this compile has no such output

@@ -1,6 +1,7 @@
 #include "client/job/publish.h"
 #include "client/job/inputs.h"
 #include "client/job/lookup.h"
+#include "client/job/precompiled.h"
 #include "client/job/quoted.h"
 #include "client/job/share.h"
 #include "client/job/texts.h"
@@ -172,10 +173,13 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 		log_warn("cannot store a result: %s", err.text);
 		return REASON_store_failed;
 	}
+	if (p->line.makes_pch)
+		precompiled_keep(p, e, &o->parts[PART_OBJECT]);
 	variants_remember(p, p->services->store);
 	pub->entry = *e;
 	pub->is_stored = true;
-	share(p, e, o);
+	if (!p->line.makes_pch)
+		share(p, e, o);
 	return REASON_NONE;
 }
 
@@ -191,7 +195,8 @@ static struct refusal publish_outputs(struct publication *pub, struct manifest_e
 	if (p->reproducible && names_the_tree(p, o))
 		entry->place_context = digest_of(p->root, strlen(p->root));
 	for (uint32_t i = 0; i < entry->n_inputs; i++)
-		texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest);
+		if (!(entry->inputs[i].flags & INPUT_BINARY))
+			texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest);
 	return refuse(store_all(pub, entry, o), NULL);
 }
 

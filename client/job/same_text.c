@@ -140,6 +140,9 @@ static int make_key(const struct text_run *r, const struct manifest_entry *e, st
 	for (uint32_t i = 0; i < e->n_inputs; i++) {
 		struct live_oddities o;
 		const struct manifest_input *in = &e->inputs[i];
+		// The preprocessor reads the headers, where the compiler takes what was made of them earlier.
+		if (in->flags & INPUT_BINARY)
+			return 0;
 		if (oddities_find(p->services->oddities, p->cwd_fd, plan_real_path(p, p->arena, in->name), &in->digest, &o) <
 			    0 ||
 		    o.hidden_pragmas)

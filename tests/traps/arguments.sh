@@ -37,10 +37,10 @@ trap_41_a_header_and_a_source_with_one_text()
 	put a.h 'static int x;' 'int y;'
 	cp a.h a.c
 	same "$CC" -c a.c -o a.o
-	untouched precompiled_header "$CC" -c a.h -o a.gch
+	right "$CC" -c a.h -o a.gch
 	right "$CC" -x c -c a.h -o a.o
-	untouched precompiled_header "$CC" -x c-header -c a.c -o a.gch
-	untouched precompiled_header "$CC" -x c++-header a.c -o a.gch
+	right "$CC" -x c-header -c a.c -o a.gch
+	right "$CC" -x c++-header a.c -o a.gch
 	same "$CC" -Wall -x c -c a.h -o a.o
 	check any "$CC" -Wall -c a.c -o a.o
 }

@@ -272,12 +272,13 @@ trap_57_precompiled_headers_of_gcc() # gcc
 	put h.h 'static inline int h(void) { return 1; }' '#define H 1'
 	cp h.h h.hpp
 	put a.c '#include "h.h"' 'int f(void) { return h() + H; }'
-	untouched precompiled_header gcc -x c-header h.h -o h.h.gch
+	twice any any gcc -x c-header h.h -o h.h.gch
+	again hit gcc -x c-header h.h -o h.h.gch
 	[ -s h.h.gch ] || fail "no h.h.gch"
 	rm h.h.gch
 	untouched precompiled_header gcc h.h
 	rm h.h.gch
-	untouched precompiled_header gcc -c h.h -o h.h.gch
+	check any gcc -c h.h -o h.h.gch
 	untouched precompiled_header g++ h.hpp
 	rm h.hpp.gch
 	right gcc -Winvalid-pch -c a.c -o a.o
@@ -317,6 +318,83 @@ trap_57_precompiled_headers_of_clang() # clang
 	right clang -Xclang -include-pch -Xclang x.pch -c a.c -o a.o
 	right clang -fpch-instantiate-templates -x c++-header h.h -o y.pch
 	right clang -x c-header -fno-pch-timestamp h.h -o z.pch
+}
+
+# Who uses a precompiled header that was made here hits for as long as it and all that went into it are the same.
+trap_57_users_of_precompiled_headers()
+{
+	local pch use mode=on
+	put v.h '#define V 1'
+	put h.h '#include "v.h"' 'static inline int h(void) { return V; }'
+	put a.c 'int f(void) { return h() + V; }'
+	if is_gcc; then
+		pch='-x c-header h.h -o h.h.gch' use='-include h.h'
+	else
+		pch='-x c-header h.h -o h.h.pch' use='-include-pch h.h.pch'
+	fi
+	export COFFER_REPRODUCIBLE=$mode
+	# shellcheck disable=SC2086
+	{
+		"$COFFER" "$CC" $pch
+		check miss "$CC" -Winvalid-pch $use -MD -c a.c -o a.o
+		again hit "$CC" -Winvalid-pch $use -MD -c a.c -o a.o
+		put v.h '#define V 2'
+		"$COFFER" "$CC" $pch
+		check changed "$CC" -Winvalid-pch $use -MD -c a.c -o a.o
+		put v.h '#define V 1'
+		counted hit "$COFFER" "$CC" $pch
+		check hit "$CC" -Winvalid-pch $use -MD -c a.c -o a.o
+		# It is stale: what the compiler makes of it is not stored.
+		put v.h '#define V 33'
+		check any "$CC" $use -c a.c -o a.o
+		[ "$(grown stored)" = 0 ] || fail "what came of a stale header was stored"
+		# One that nobody here has made.
+		put v.h '#define V 1'
+		rm h.h.?ch
+		"$CC" $pch
+		check precompiled_header_used "$CC" $use -c a.c -o a.o
+		# Time in what it brings along.
+		put v.h '#define V __LINE__' 'static const char *when(void) { return __TIME__; }'
+		counted time_macros "$COFFER" "$CC" $pch
+		counted precompiled_header_used "$COFFER" "$CC" $use -c a.c -o a.o
+		put a.c 'int f(void) { return 1; }'
+		counted precompiled_header_used "$COFFER" "$CC" $use -c a.c -o a.o
+	}
+}
+
+# shellcheck disable=SC2016
+trap_57_cmake_with_precompiled_headers()
+{
+	export COFFER_REPRODUCIBLE=on # for clang
+	local v launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=$COFFER" cxx=g++ n
+	command -v cmake >"$T/which" || skip "there is no cmake"
+	is_gcc || cxx=clang++
+	put CMakeLists.txt 'cmake_minimum_required(VERSION 3.16)' 'project(p CXX)' 'add_executable(p a.cpp b.cpp)' \
+		'target_precompile_headers(p PRIVATE h.h <cstdio>)'
+	put h.h '#include "v.h"' '#define ADD 0'
+	put a.cpp 'int b(); int main() { return V + b(); }'
+	put b.cpp 'int b() { return ADD + std::printf("%s", ""); }'
+	cmake -S . -B o -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_COMPILER=$cxx" "$launcher" >"$T/log" || fail "$(tail "$T/log")"
+	"$COFFER" stats --zero >"$T/log"
+	for v in 1 2 1; do
+		sleep 1.01 # make looks at whole seconds in places
+		put v.h '#pragma once' "#define V $v"
+		cmake --build o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+		o/p
+		n=$?
+		[ $n = $v ] || fail "the program says $n, not $v"
+	done
+	[ "$(counter misses) $(counter direct_hits) $(counter not_cached)" = '6 3 0' ] || fail "$("$COFFER" stats)"
+	rm -r o
+	cmake -S . -B o -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_CXX_COMPILER=$cxx" "$launcher" >"$T/log"
+	"$COFFER" stats --zero >"$T/log"
+	cmake --build o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+	[ "$(counter direct_hits) $(counter not_cached)" = '3 0' ] || fail "a second build: $("$COFFER" stats)"
+	# The plain compiler takes what came from the cache.
+	cmake -S . -B o -DCMAKE_CXX_COMPILER_LAUNCHER= >"$T/log"
+	echo >>a.cpp
+	cmake --build o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+	! grep -qi warning "$T/log" || fail "$(cat "$T/log")"
 }
 
 trap_58_link_time_optimisation()

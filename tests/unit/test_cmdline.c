@@ -427,14 +427,26 @@ START_TEST(profiles_without_a_file_name_are_refused) // 54
 }
 END_TEST
 
-START_TEST(precompiled_headers_are_inputs_but_not_made) // 57
+START_TEST(precompiled_headers_are_made_and_are_inputs) // 57
 {
 	static const char *const sources[] = {
 		"x.h", "x.hh", "x.hpp", "x.H", "-x c-header x.c", "-x c++-header x.hpp", "-x objective-c-header x"};
-	for (size_t i = 0; i < COUNT_OF(sources); i++)
-		expect_for_both(arena_printf(&arena, "-c %s -o x.gch", sources[i]), REASON_precompiled_header);
-	expect_for_both("x.h -o x.gch", REASON_precompiled_header); // without -c too
+	static const enum lang langs[] = {LANG_C, LANG_CXX, LANG_CXX, LANG_CXX, LANG_C, LANG_CXX, LANG_OBJC};
+	for (size_t i = 0; i < COUNT_OF(sources); i++) {
+		expect_for_both(arena_printf(&arena, "-c %s -o x.gch", sources[i]), REASON_NONE);
+		ck_assert(c.makes_pch);
+		ck_assert_int_eq(c.lang, langs[i]);
+		expect_for_both(arena_printf(&arena, "-c %s", sources[i]), REASON_precompiled_header);
+	}
+	expect_for_both("x.h -o x.gch", REASON_NONE); // without -c too
+	expect_for_both("-S x.h -o x.gch", REASON_precompiled_header);
+	expect_reason("gcc -c --coverage x.h -o x.gch", REASON_precompiled_header);
 	expect_reason("clang -Xclang -emit-pch -c x.c", REASON_precompiled_header);
+	expect_reason("clang -Xclang -emit-pch -c x.c -o x.pch", REASON_NONE);
+	ck_assert(c.makes_pch);
+	// The driver may take a precompiled one for it.
+	expect_reason("clang -include y.h -c x.h -o x.pch", REASON_precompiled_header);
+	expect_reason("clang -Xclang -include -Xclang y.h -c x.h -o x.pch", REASON_NONE);
 	expect_path("clang -include-pch /a/x.pch -c x.c", "/a/x.pch", ARGUMENT_KEY_PATH, "/a/x.pch");
 	ck_assert_str_eq(c.extra_inputs[0], "/a/x.pch");
 	expect_path("clang -Xclang -include-pch -Xclang /a/x.pch -c x.c", "/a/x.pch", ARGUMENT_KEY_PATH, "/a/x.pch");
@@ -587,7 +599,7 @@ int main(void)
 		another_compiler_is_refused,
 		files_that_options_name_are_inputs,
 		profiles_without_a_file_name_are_refused,
-		precompiled_headers_are_inputs_but_not_made,
+		precompiled_headers_are_made_and_are_inputs,
 		modules_are_refused,
 		prefix_maps_have_a_role_of_their_own,
 		recorded_command_lines_are_refused,
