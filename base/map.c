@@ -135,7 +135,8 @@ bool map_next(const struct map *m, size_t *at, const char **key, size_t *len, vo
 			*key = s->key;
 		if (len)
 			*len = s->key_len;
-		*value = s->value;
+		if (value)
+			*value = s->value;
 		++*at;
 		return true;
 	}

@@ -28,7 +28,7 @@ void *map_put(struct map *m, const void *key, size_t len, void *value); // retur
 void *map_del(struct map *m, const void *key, size_t len);              // returns the value that was there, or NULL
 void *map_gets(const struct map *m, const char *key);
 void *map_puts(struct map *m, const char *key, void *value);
-// Visits every entry; *at starts as 0. Returns false at the end. Deleting the visited entry is allowed, putting is not.
+// Visits every entry; *at starts as 0; what is NULL is not told. Returns false at the end. Deleting the visited entry is allowed, putting is not.
 bool map_next(const struct map *m, size_t *at, const char **key, size_t *len, void **value);
 void map_release(struct map *m); // frees keys and table, not the values
 

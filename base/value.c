@@ -121,6 +121,19 @@ static bool parse_address(const char *s, int64_t *out)
 	return is_address;
 }
 
+static bool parse_addresses(const char *s, int64_t *out)
+{
+	static const char between[] = " \t,";
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	for (size_t n; *(s += strspn(s, between)); s += n, ++*out) {
+		int64_t port;
+		n = strcspn(s, between);
+		if (!parse_address(arena_strndup(&a, s, n), &port))
+			return false;
+	}
+	return true;
+}
+
 const char *value_parse(enum value_type type, const char *choices, const char *text, int64_t *number)
 {
 	*number = 0;
@@ -135,6 +148,8 @@ const char *value_parse(enum value_type type, const char *choices, const char *t
 		return parse_integer(text, number) ? NULL : "a whole number";
 	case VALUE_ADDRESS:
 		return parse_address(text, number) ? NULL : "HOST:PORT";
+	case VALUE_ADDRESSES:
+		return parse_addresses(text, number) ? NULL : "HOST:PORT, or several with blanks between them";
 	case VALUE_CHOICE:
 		return parse_choice(choices, text, number) ? NULL : choices;
 	case VALUE_ABSOLUTE:
@@ -174,6 +189,7 @@ const char *value_type_word(enum value_type type)
 		[VALUE_INTEGER] = "N",
 		[VALUE_PATH] = "FILE",
 		[VALUE_ADDRESS] = "HOST:PORT",
+		[VALUE_ADDRESSES] = "HOST:PORT…",
 		[VALUE_CHOICE] = "CHOICE",
 		[VALUE_TEXT] = "TEXT",
 		[VALUE_LIST] = "WORD...",

@@ -16,6 +16,8 @@ struct registry {
 	uint64_t last_session, generation;
 	struct map sessions; // number -> worker
 	struct map images;   // name -> struct image_workers
+	void (*on_change)(void *ctx, const char *worker);
+	void *on_change_ctx;
 };
 
 struct registry *registry_new(int64_t heartbeat_ms, size_t most_workers)
@@ -159,8 +161,21 @@ static void index_remove(struct registry *r, struct worker *w)
 	r->generation++;
 }
 
+void registry_on_change(struct registry *r, void (*fn)(void *ctx, const char *worker), void *ctx)
+{
+	r->on_change = fn;
+	r->on_change_ctx = ctx;
+}
+
+static void tell_change(const struct registry *r, const struct worker *w)
+{
+	if (r->on_change && !w->is_elsewhere)
+		r->on_change(r->on_change_ctx, w->name);
+}
+
 static void remove_at(struct registry *r, size_t at)
 {
+	tell_change(r, r->all[at]);
 	index_remove(r, r->all[at]);
 	worker_free(r->all[at]);
 	memmove(&r->all[at], &r->all[at + 1], (--r->n - at) * sizeof *r->all);
@@ -187,21 +202,23 @@ static void note_namesake(const struct registry *r, struct worker *w, const stru
 	w->namesake_until_ms = now_ms + NAMESAKE_MS;
 }
 
-int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64_t now_ms, uint64_t *session,
-		 struct err *err)
+// Puts it in the place of its name, where there is room. NULL: there is none.
+static struct worker *add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64_t now_ms, struct err *err)
 {
 	bool is_there;
 	if (registry_check_hello(hello, err) < 0)
-		return -1;
+		return NULL;
 	size_t at = place_of(r, hello->worker, &is_there);
 	if (!is_there && r->n == r->most) {
 		forget_dead(r, now_ms);
 		at = place_of(r, hello->worker, &is_there);
 	}
-	if (!is_there && r->n == r->most)
-		return err_set(err, ERR_LIMIT, "there are %zu workers, and there is no place for more", r->most);
+	if (!is_there && r->n == r->most) {
+		err_set(err, ERR_LIMIT, "there are %zu workers, and there is no place for more", r->most);
+		return NULL;
+	}
 	struct worker *w = worker_new(hello);
-	w->session = *session = ++r->last_session;
+	w->session = ++r->last_session;
 	w->reported_ms = now_ms;
 	if (is_there) {
 		note_namesake(r, w, r->all[at], now_ms);
@@ -213,7 +230,39 @@ int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64
 	}
 	r->all[at] = w;
 	index_add(r, w);
+	return w;
+}
+
+int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64_t now_ms, uint64_t *session,
+		 struct err *err)
+{
+	const struct worker *w = add(r, hello, now_ms, err);
+	if (!w)
+		return -1;
+	*session = w->session;
+	tell_change(r, w);
 	return 0;
+}
+
+int registry_add_elsewhere(struct registry *r, const Coffer__V1__WorkerHello *hello, bool draining, int64_t now_ms,
+			   struct err *err)
+{
+	struct worker *w = add(r, hello, now_ms, err);
+	if (!w)
+		return -1;
+	w->is_elsewhere = true;
+	w->draining = draining;
+	return 0;
+}
+
+bool registry_remove_elsewhere(struct registry *r, const char *name)
+{
+	bool is_there;
+	size_t at = place_of(r, name, &is_there);
+	if (!is_there || !r->all[at]->is_elsewhere)
+		return false;
+	remove_at(r, at);
+	return true;
 }
 
 static size_t session_at(const struct registry *r, uint64_t session)
@@ -236,8 +285,12 @@ bool registry_report(struct registry *r, uint64_t session, const Coffer__V1__Wor
 	w->running = load->running;
 	w->waiting = load->waiting;
 	w->sessions = load->sessions;
-	r->generation += w->draining != (bool)load->draining;
+	bool was_draining = w->draining;
 	w->draining = load->draining;
+	if (w->draining != was_draining) {
+		r->generation++;
+		tell_change(r, w);
+	}
 	w->jobs = load->jobs;
 	w->hits = load->hits;
 	return true;
@@ -288,7 +341,7 @@ bool registry_find(const struct registry *r, const char *name, size_t *at)
 
 bool registry_is_alive(const struct registry *r, const struct worker *w, int64_t now_ms)
 {
-	return now_ms - w->reported_ms < REGISTRY_DEAD_AFTER * r->heartbeat_ms;
+	return w->is_elsewhere || now_ms - w->reported_ms < REGISTRY_DEAD_AFTER * r->heartbeat_ms;
 }
 
 bool worker_has_image(const struct worker *w, const char *image)

@@ -1,7 +1,7 @@
 // The workers that are there: what each said of itself and when it last reported.
 //
 // A worker is in routes from its hello until its session ends, until it says that it drains, or until it has not reported
-// for two heartbeats. A hello under a name that is there already takes its place: it has shown that it is that worker, and
+// for two heartbeats. One whose session another scheduler has (scheduler/fleet.h) is in until that one says otherwise. A hello under a name that is there already takes its place: it has shown that it is that worker, and
 // the other session is one whose end has not been seen yet. Times are milliseconds of a clock that only goes forward.
 // Thread: guard it yourself; a pointer to a worker is good until the next call that changes anything.
 #ifndef COFFER_SCHEDULER_REGISTRY_H
@@ -35,6 +35,7 @@ struct worker {
 	uint8_t certificate_sha256[32];
 	bool has_certificate;
 	bool draining;
+	bool is_elsewhere; // another scheduler has its session
 	uint32_t running, waiting, sessions;
 	uint64_t jobs, hits;
 	uint64_t session;
@@ -65,6 +66,13 @@ int registry_add(struct registry *r, const Coffer__V1__WorkerHello *hello, int64
 bool registry_report(struct registry *r, uint64_t session, const Coffer__V1__WorkerLoad *load, int64_t now_ms);
 // False: it was not there any more.
 bool registry_remove(struct registry *r, uint64_t session);
+
+// The same of a worker whose session another scheduler has; it takes the place of one that is here.
+int registry_add_elsewhere(struct registry *r, const Coffer__V1__WorkerHello *hello, bool draining, int64_t now_ms,
+			   struct err *err);
+bool registry_remove_elsewhere(struct registry *r, const char *name); // false: it was not there, or its session is here
+// Calls fn for each worker with a session here that has come, has gone, or has begun or ceased to drain. It must change nothing.
+void registry_on_change(struct registry *r, void (*fn)(void *ctx, const char *worker), void *ctx);
 
 size_t registry_count(const struct registry *r);
 const struct worker *registry_at(const struct registry *r, size_t i); // ordered by name

@@ -3,6 +3,7 @@
 #include "auth/keys.h"
 #include "base/log.h"
 #include "remote/net/tls.h"
+#include "scheduler/fleet.h"
 #include "scheduler/service.h"
 #include "scheduler/status.h"
 #include "service/admin.h"
@@ -31,18 +32,39 @@ const struct setting_table scheduler_options = {
 	.n = SCHEDULER_OPTIONS,
 };
 
+enum { ETCD_PREFIX_MAX = 100, ETCD_LEASE_MIN_MS = 5000 };
+
 struct scheduler {
 	struct settings settings;
 	struct trust_files files;
-	struct rpc_tls *tls;
+	struct rpc_tls *tls, *etcd_tls;
 	struct loop *loop;
 	struct rpc_server *server;
 	struct admin *admin;
+	struct fleet *fleet; // NULL: this scheduler is the only one
 	struct service service;
 	bool has_service;
 };
 
 // ---- starting -----------------------------------------------------------------------------------------------------
+
+// What is written there decides who gets the users' sources: over a network it must be known who answers.
+static int check_etcd(const struct scheduler *s, struct err *err)
+{
+	const struct settings *c = &s->settings;
+	AUTO_FREE char *all = mem_strdup(setting_text(c, SCHEDULER_etcd));
+	const char *prefix = setting_text(c, SCHEDULER_etcd_prefix);
+	size_t n = strlen(prefix);
+	char *save = NULL;
+	for (char *w = strtok_r(all, " \t,", &save); w; w = strtok_r(NULL, " \t,", &save))
+		if (!*setting_text(c, SCHEDULER_etcd_ca) && !value_is_of_this_machine(w))
+			return err_set(err, ERR_USAGE, "'etcd' names another machine, '%s': that needs 'etcd_ca'", w);
+	if (!n || n > ETCD_PREFIX_MAX || prefix[n - 1] != '/')
+		return err_set(err, ERR_USAGE, "'etcd_prefix' has 1 to %d characters and ends with '/'", ETCD_PREFIX_MAX);
+	if (!*setting_text(c, SCHEDULER_etcd_user) != !*setting_text(c, SCHEDULER_etcd_password_file))
+		return err_set(err, ERR_USAGE, "'etcd_user' and 'etcd_password_file' need each other");
+	return 0;
+}
 
 static int check_options(const struct scheduler *s, struct err *err)
 {
@@ -60,6 +82,8 @@ static int check_options(const struct scheduler *s, struct err *err)
 			       "'users_jwks' needs 'users_issuer' and 'users_audience': else tokens for others would do");
 	if (!token_is_name(setting_text(&s->settings, SCHEDULER_name)))
 		return err_set(err, ERR_USAGE, "'name' has 1 to %d of A-Z a-z 0-9 . _ -", TOKEN_NAME_MAX);
+	if (check_etcd(s, err) < 0)
+		return -1;
 	if (setting_number(&s->settings, SCHEDULER_token_lifetime) < setting_number(&s->settings, SCHEDULER_route_lifetime))
 		return err_set(err, ERR_USAGE, "'token_lifetime' is less than 'route_lifetime'");
 	return 0;
@@ -100,6 +124,30 @@ static int start_service(struct scheduler *s, struct err *err)
 	};
 	service_init(&s->service, &config, trust);
 	s->has_service = true;
+	return 0;
+}
+
+// A dead scheduler's workers are gone for the others as late as a dead worker is.
+static int start_fleet(struct scheduler *s, struct err *err)
+{
+	const struct settings *c = &s->settings;
+	int64_t lease_ms = REGISTRY_DEAD_AFTER * setting_number(c, SCHEDULER_heartbeat);
+	struct rpc_tls_config tls = {.certificate = setting_text_or_null(c, SCHEDULER_etcd_certificate),
+				     .key = setting_text_or_null(c, SCHEDULER_etcd_key),
+				     .ca = setting_text_or_null(c, SCHEDULER_etcd_ca)};
+	if (!setting_number(c, SCHEDULER_etcd))
+		return 0;
+	if (tls.ca && rpc_tls_client(&tls, &s->etcd_tls, err) < 0)
+		return -1;
+	struct fleet_config config = {.loop = s->loop,
+				      .endpoints = setting_text(c, SCHEDULER_etcd),
+				      .tls = s->etcd_tls,
+				      .prefix = setting_text(c, SCHEDULER_etcd_prefix),
+				      .user = setting_text(c, SCHEDULER_etcd_user),
+				      .password_file = setting_text(c, SCHEDULER_etcd_password_file),
+				      .lease_s = lease_ms > ETCD_LEASE_MIN_MS ? (int)(lease_ms / 1000)
+									      : ETCD_LEASE_MIN_MS / 1000};
+	s->service.fleet = s->fleet = fleet_start(&config, &s->service);
 	return 0;
 }
 
@@ -145,7 +193,7 @@ static int start(struct scheduler *s, struct err *err)
 	if (check_options(s, err) < 0)
 		return -1;
 	raise_file_limit(s);
-	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0)
+	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0 || start_fleet(s, err) < 0)
 		return -1;
 	struct admin_config operators = {.address = setting_text(&s->settings, SCHEDULER_admin),
 					 .token_file = setting_text_or_null(&s->settings, SCHEDULER_admin_token_file),
@@ -165,9 +213,11 @@ static void stop(struct scheduler *s)
 	admin_stop(s->admin);
 	if (s->server)
 		rpc_server_free(s->server);
+	fleet_stop(s->fleet);
 	if (s->loop)
 		loop_stop(s->loop);
 	rpc_tls_free(s->tls);
+	rpc_tls_free(s->etcd_tls);
 	if (s->has_service)
 		service_release(&s->service);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "scheduler/fleet.h"
 #include "scheduler/service.h"
 #include "service/metrics.h"
 
@@ -93,6 +94,7 @@ static void add_worker(struct buf *b, const struct worker *w, int64_t now)
 	json_add_field(b, "version", w->version);
 	json_add_field(b, "isolation", isolation_name(w->isolation));
 	add_flag(b, "draining", w->draining);
+	add_flag(b, "elsewhere", w->is_elsewhere);
 	add_number(b, "reported_ms_ago", (uint64_t)(now - w->reported_ms));
 	add_load(b, &(struct totals){1, w->slots, w->running, w->waiting, w->sessions, w->jobs, w->hits});
 	json_add_name(b, "images");
@@ -117,6 +119,23 @@ static void add_tenant(struct buf *b, const struct service *s, const struct tena
 	buf_addc(b, '}');
 }
 
+// null: this is the only scheduler.
+static void add_etcd(struct buf *b, const struct service *s, int64_t now)
+{
+	struct fleet_state state;
+	json_add_name(b, "etcd");
+	if (!s->fleet) {
+		buf_adds(b, "null");
+		return;
+	}
+	fleet_state(s->fleet, &state);
+	buf_addc(b, '{');
+	add_flag(b, "connected", state.is_connected);
+	add_number(b, "for_ms", (uint64_t)(now - state.since_ms));
+	json_add_field(b, "why", state.why);
+	buf_addc(b, '}');
+}
+
 static int write_status(void *ctx, struct buf *b)
 {
 	struct service *s = ctx;
@@ -128,6 +147,7 @@ static int write_status(void *ctx, struct buf *b)
 	json_add_field(b, "version", COFFER_VERSION);
 	add_flag(b, "draining", s->draining);
 	add_number(b, "heartbeat_ms", (uint64_t)s->config.heartbeat_ms);
+	add_etcd(b, s, now);
 	json_add_name(b, "totals");
 	buf_addc(b, '{');
 	add_number(b, "workers", t.workers);
@@ -199,7 +219,8 @@ static void write_workers(const struct service *s, struct buf *b, int64_t now)
 		for (size_t i = 0; i < registry_count(s->registry); i++) {
 			const struct worker *w = registry_at(s->registry, i);
 			struct metrics_label label = {"worker", w->name};
-			if (registry_is_alive(s->registry, w, now))
+			// Whoever has the session tells its figures.
+			if (!w->is_elsewhere && registry_is_alive(s->registry, w, now))
 				metrics_value(b, worker_families[f].name, &label, 1, worker_families[f].value(w));
 		}
 	}
@@ -219,6 +240,15 @@ static void write_tenants(const struct service *s, struct buf *b)
 		metrics_value(b, "coffer_tenant_granted_slots", &(struct metrics_label){"tenant", t->name}, 1,
 			      grants_slots_of(s->grants, t->name));
 	}
+}
+
+static void write_etcd(const struct service *s, struct buf *b)
+{
+	struct fleet_state state;
+	if (!s->fleet)
+		return;
+	fleet_state(s->fleet, &state);
+	metrics_single(b, "coffer_scheduler_etcd_connected", "gauge", "1 while etcd answers", state.is_connected);
 }
 
 static void write_outcomes(const struct service *s, struct buf *b)
@@ -270,6 +300,7 @@ static int write_metrics(void *ctx, struct buf *b)
 	write_workers(s, b, now);
 	write_tenants(s, b);
 	pthread_mutex_unlock(&s->lock);
+	write_etcd(s, b);
 	write_outcomes(s, b);
 	write_server(s, b);
 	return 200;

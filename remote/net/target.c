@@ -15,6 +15,9 @@
 struct rpc_target {
 	struct loop *loop;
 	char *address, *server_name, *authority;
+	char **each; // of the address, NULL-terminated; they live in `words`
+	char *words;
+	size_t n, at; // which one is used, or is tried next
 	uint8_t pin[32];
 	struct rpc_channel_config config;
 	pthread_mutex_t lock;
@@ -30,11 +33,33 @@ static char *copy(const char *s)
 	return s ? mem_strdup(s) : NULL;
 }
 
+static uint32_t by_chance(uint32_t below)
+{
+	uint32_t r = 0;
+	if (getrandom(&r, sizeof r, GRND_NONBLOCK) < 0)
+		r = 0;
+	return r % below;
+}
+
+static void split(struct rpc_target *t)
+{
+	static const char blanks[] = " \t,";
+	char *save = NULL;
+	t->words = mem_strdup(t->address);
+	t->each = mem_alloc((strlen(t->address) / 2 + 2) * sizeof *t->each);
+	for (char *w = strtok_r(t->words, blanks, &save); w; w = strtok_r(NULL, blanks, &save))
+		t->each[t->n++] = w;
+	if (!t->n)
+		t->each[t->n++] = t->address; // which is none: connecting says so
+	t->at = by_chance((uint32_t)t->n);
+}
+
 struct rpc_target *rpc_target_new(struct loop *loop, const char *address, const struct rpc_channel_config *config)
 {
 	struct rpc_target *t = mem_alloc(sizeof *t);
 	t->loop = loop;
 	t->address = mem_strdup(address);
+	split(t);
 	if (config) {
 		t->config = *config;
 		t->config.server_name = t->server_name = copy(config->server_name);
@@ -49,10 +74,22 @@ struct rpc_target *rpc_target_new(struct loop *loop, const char *address, const 
 
 static int64_t jittered(int64_t ms)
 {
-	uint32_t r = 0;
-	if (getrandom(&r, sizeof r, GRND_NONBLOCK) < 0)
-		r = 0;
-	return ms * 3 / 4 + (int64_t)(r % (uint32_t)(ms / 2 + 1));
+	return ms * 3 / 4 + by_chance((uint32_t)(ms / 2 + 1));
+}
+
+// Each of them once, in what is left of the time.
+static int connect_to_any(struct rpc_target *t, const struct rpc_channel_config *config, int timeout_ms,
+			  struct rpc_channel **fresh, struct err *err)
+{
+	int64_t until = clock_ms() + timeout_ms;
+	int rc = -1;
+	for (size_t left = t->n; left && rc < 0; left--) {
+		int64_t part = (until - clock_ms()) / (int64_t)left;
+		rc = rpc_connect(t->loop, t->each[t->at], config, part > 0 ? (int)part : 1, fresh, err);
+		if (rc < 0)
+			t->at = (t->at + 1) % t->n;
+	}
+	return rc;
 }
 
 // The attempt itself; the lock is given up meanwhile.
@@ -66,7 +103,7 @@ static void connect_for_all(struct rpc_target *t, int timeout_ms)
 	struct rpc_channel_config config = t->config;
 	pthread_mutex_unlock(&t->lock);
 	rpc_channel_release(old);
-	int rc = rpc_connect(t->loop, t->address, &config, timeout_ms, &fresh, &err);
+	int rc = connect_to_any(t, &config, timeout_ms, &fresh, &err);
 	pthread_mutex_lock(&t->lock);
 	t->is_connecting = false;
 	t->channel = fresh;
@@ -121,6 +158,8 @@ void rpc_target_free(struct rpc_target *t)
 	rpc_channel_release(t->channel);
 	pthread_cond_destroy(&t->change);
 	pthread_mutex_destroy(&t->lock);
+	free(t->each);
+	free(t->words);
 	free(t->address);
 	free(t->server_name);
 	free(t->authority);
