@@ -33,6 +33,19 @@ static void say_hello(struct world *w, const uint8_t *p, size_t n)
 		coffer__v1__worker_hello__free_unpacked(hello, NULL);
 }
 
+// A record of another scheduler's, as it comes by etcd.
+static void hear_of(struct world *w, const uint8_t *p, size_t n)
+{
+	Coffer__V1__WorkerRecord *record = coffer__v1__worker_record__unpack(NULL, n, p);
+	if (record && record->hello && registry_check_hello(record->hello, NULL) == 0) {
+		registry_add_elsewhere(w->registry, record->hello, record->draining, w->now, NULL);
+		if (n % 3 == 0)
+			registry_remove_elsewhere(w->registry, record->hello->worker);
+	}
+	if (record)
+		coffer__v1__worker_record__free_unpacked(record, NULL);
+}
+
 static void report(struct world *w, const uint8_t *p, size_t n)
 {
 	Coffer__V1__WorkerLoad *load = coffer__v1__worker_load__unpack(NULL, n, p);
@@ -93,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size >= 2) {
 		size_t n = data[1] < size - 2 ? data[1] : size - 2;
 		const uint8_t *p = data + 2;
-		switch (data[0] % 5) {
+		switch (data[0] % 6) {
 		case 0:
 			say_hello(&w, p, n);
 			break;
@@ -102,6 +115,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 2:
 			registry_remove(w.registry, w.sessions[n % 4]);
+			break;
+		case 4:
+			hear_of(&w, p, n);
 			break;
 		case 3:
 			w.now += 100 * (int64_t)n;

@@ -112,11 +112,11 @@ static void ask_for_routes(struct doctor *d, struct loop *loop, struct rpc_chann
 	coffer__v1__route_reply__free_unpacked(reply, NULL);
 }
 
-static void ask_scheduler(struct doctor *d, struct loop *loop, struct rpc_tls *tls, struct rpc_tls *pinned)
+static void ask_scheduler(struct doctor *d, const char *address, struct loop *loop, struct rpc_tls *tls,
+			  struct rpc_tls *pinned)
 {
 	struct err err = ERR_INIT;
 	struct rpc_channel *channel = NULL;
-	const char *address = text_of(d, SETTING_scheduler);
 	if (rpc_connect(loop, address, &(struct rpc_channel_config){.tls = tls}, CONNECT_MS, &channel, &err) < 0) {
 		found_problem(d, "farm", "see that it runs and that this machine may connect to it",
 			      "the scheduler '%s': %s", address, err.text);
@@ -134,9 +134,12 @@ void doctor_check_farm(struct doctor *d)
 	struct rpc_tls *tls = NULL, *pinned = NULL;
 	if (!d->has_config || !*text_of(d, SETTING_scheduler))
 		return;
+	AUTO_FREE char *all = mem_strdup(text_of(d, SETTING_scheduler));
+	char *save = NULL;
 	if (check_what_is_set(d) && (tls = check_certificates(d))) {
 		if (rpc_tls_client(NULL, &pinned, &err) == 0 && loop_start(&loop, &err) == 0)
-			ask_scheduler(d, loop, tls, pinned);
+			for (char *w = strtok_r(all, " \t,", &save); w; w = strtok_r(NULL, " \t,", &save))
+				ask_scheduler(d, w, loop, tls, pinned);
 		else
 			found_problem(d, "farm", "see docs/operator.md", "%s", err.text);
 	}

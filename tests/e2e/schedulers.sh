@@ -122,6 +122,38 @@ e2e_schedulers_outlive_one_of_them_and_etcd() { # gcc long
 	farm_end
 }
 
+# With TLS on both sides, and users.
+e2e_schedulers_show_etcd_who_they_are() { # once
+	local ctl
+	need etcd etcdctl
+	site_keys w1
+	declare -ga port=() admin=()
+	endpoints=127.0.0.1:$(free_port)
+	(exec etcd --data-dir "$T/etcd" --log-level error --listen-client-urls "https://$endpoints" --advertise-client-urls "https://$endpoints" \
+		--listen-peer-urls "http://127.0.0.1:$(free_port)" --cert-file "$T/site/scheduler.pem" --key-file "$T/site/scheduler-key.pem" \
+		--trusted-ca-file "$T/site/ca.pem" --client-cert-auth >>"$T/etcd.log" 2>&1 &
+	echo $! >"$T/etcd.pid")
+	ctl="etcdctl --endpoints=https://$endpoints --cacert=$T/site/ca.pem --cert=$T/site/worker-w1.pem --key=$T/site/worker-w1-key.pem"
+	export ETCDCTL_API=3
+	wait_until 20 "$ctl endpoint health >/dev/null 2>&1" || fail "no etcd: $(<"$T/etcd.log")"
+	$ctl user add root:r >/dev/null && $ctl user add farm:sesame >/dev/null && $ctl role add farm >/dev/null &&
+		$ctl role grant-permission farm readwrite --prefix=true /coffer/ >/dev/null && $ctl user grant-role farm farm >/dev/null &&
+		$ctl user grant-role root root >/dev/null && $ctl auth enable >/dev/null || fail "etcd takes no users"
+	echo sesame >"$T/password"
+	SCHEDULER_FLAGS=(--etcd-ca "$T/site/ca.pem" --etcd-certificate "$T/site/worker-w1.pem" --etcd-key "$T/site/worker-w1-key.pem"
+		--etcd-user farm --etcd-password-file "$T/password")
+	sibling_start 1
+	sibling_start 2
+	sibling_worker w1 1
+	expect_knows 2 w1 40
+	# Whoever is not known there goes on alone, and says so.
+	echo wrong >"$T/password"
+	sibling_start 3
+	wait_until 20 "sibling_status 3 | jq -e '.etcd.why | contains(\"does not let\")' >/dev/null" || fail "it says: $(sibling_status 3)"
+	! grep -rqs sesame "$T"/scheduler.*.log || fail "the password is in a log"
+	farm_end
+}
+
 e2e_schedulers_do_not_trust_any_etcd() { # once
 	local text
 	site_keys w1

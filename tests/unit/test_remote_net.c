@@ -438,6 +438,24 @@ START_TEST(a_target_connects_again_after_a_pause)
 }
 END_TEST
 
+START_TEST(a_target_of_several_addresses_takes_the_one_that_answers)
+{
+	char all[2 * RPC_ADDRESS_MAX + 32];
+	listen_on("127.0.0.1:0");
+	snprintf(all, sizeof all, "127.0.0.1:1, %s 127.0.0.1:1", bound);
+	for (int i = 0; i < 5; i++) { // whichever is first
+		struct rpc_target *t = rpc_target_new(loop, all, NULL);
+		ck_assert_msg(rpc_target_channel(t, 3000, &channel, &err) == 0, "%s", err.text);
+		echo_once("there");
+		rpc_channel_release(TAKE(channel));
+		rpc_target_free(t);
+	}
+	struct rpc_target *none = rpc_target_new(loop, " , ", NULL);
+	ck_assert_int_eq(rpc_target_channel(none, 100, &channel, &err), -1);
+	rpc_target_free(none);
+}
+END_TEST
+
 static struct rpc_target *shared;
 
 static void *use_target(void *out)
@@ -496,5 +514,6 @@ Suite *unit_suite(void)
 	tcase_set_timeout(watching, 60);
 	tcase_add_test(watching, nobody_there_is_an_error_within_the_time);
 	tcase_add_test(watching, a_target_connects_again_after_a_pause);
+	tcase_add_test(watching, a_target_of_several_addresses_takes_the_one_that_answers);
 	return s;
 }

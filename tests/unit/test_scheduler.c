@@ -180,6 +180,37 @@ START_TEST(a_second_hello_takes_the_name_over)
 }
 END_TEST
 
+static char told[64];
+
+static void tell(void *ctx, const char *worker)
+{
+	(void)ctx;
+	strncat(told, worker, sizeof told - strlen(told) - 1);
+}
+
+START_TEST(a_worker_of_another_scheduler_is_there_until_that_one_says_otherwise)
+{
+	Coffer__V1__WorkerHello far = hello_of("far", 4), near = hello_of("near", 4);
+	registry_on_change(registry, tell, NULL);
+	ck_assert_int_eq(registry_add_elsewhere(registry, &far, true, now, &err), 0);
+	now += 1000 * HEARTBEAT;
+	ck_assert(registry_is_alive(registry, registry_worker(registry, "far"), now));
+	ck_assert(registry_worker(registry, "far")->draining);
+	ck_assert_str_eq(told, ""); // nobody has to hear of it again
+	uint64_t session = add("near", 4);
+	ck_assert_str_eq(told, "near");
+	ck_assert(report(session, 1, true) && report(session, 1, true));
+	ck_assert_str_eq(told, "nearnear");
+	ck_assert(!registry_remove_elsewhere(registry, "near") && !registry_remove_elsewhere(registry, "nobody"));
+	// It has gone to the other one.
+	ck_assert_int_eq(registry_add_elsewhere(registry, &near, false, now, &err), 0);
+	ck_assert(!report(session, 1, false) && !registry_remove(registry, session));
+	ck_assert(registry_remove_elsewhere(registry, "near") && registry_remove_elsewhere(registry, "far"));
+	ck_assert_uint_eq(registry_count(registry), 0);
+	ck_assert_str_eq(told, "nearnear");
+}
+END_TEST
+
 START_TEST(a_full_registry_makes_room_only_of_the_dead)
 {
 	char name[16];
@@ -584,6 +615,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, a_silent_worker_is_dead_after_two_heartbeats);
 	tcase_add_test(tc, reports_keep_a_worker_alive);
 	tcase_add_test(tc, a_second_hello_takes_the_name_over);
+	tcase_add_test(tc, a_worker_of_another_scheduler_is_there_until_that_one_says_otherwise);
 	tcase_add_test(tc, a_full_registry_makes_room_only_of_the_dead);
 	tcase_add_test(tc, a_hello_is_checked);
 	tcase_add_test(tc, who_is_alone_gets_what_it_asks_for);
