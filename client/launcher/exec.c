@@ -100,6 +100,13 @@ static void settings_to_environment(struct launch *l)
 	}
 }
 
+int launcher_exec_prefix(struct launch *l, char *const *argv)
+{
+	settings_to_environment(l);
+	execve(l->program, argv, environ);
+	return exec_failed(l->program);
+}
+
 int launcher_exec_verb(struct launch *l)
 {
 	const char *cofferd = launcher_find_cofferd(&l->arena);

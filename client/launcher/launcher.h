@@ -59,6 +59,15 @@ bool launcher_is_too_deep(void); // a compiler that starts coffer that starts th
 // Ends as a process with this status (of waitpid) ended: the same exit code, or death by the same signal.
 _Noreturn void launcher_end_as(int status);
 
+// Becomes a program that is none of coffer's affair: our environment, with the --set words as variables.
+int launcher_exec_prefix(struct launch *l, char *const *argv);
+
+// ---- prefix.c: `coffer env CPATH= gcc …` ----
+// A program that runs a command: env, nice, timeout … (by its name).
+bool launcher_is_prefix(const char *word);
+// The words with coffer in front of the compiler, which stands behind one or more of these. NULL: no compiler is there.
+char **launcher_prefix_words(struct launch *l);
+
 // ---- start.c: the connection ----
 // A connected socket, if need be to a daemon that was started for it; -1 if there is none.
 int launcher_daemon_connect(struct launch *l);

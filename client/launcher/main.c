@@ -110,6 +110,9 @@ int main(int argc, char **argv)
 	bool behind_coffer;
 	if (!find_program(&l, &behind_coffer))
 		return not_found(&l, behind_coffer);
+	char **words = !l.masquerade && launcher_is_prefix(l.argv[0]) ? launcher_prefix_words(&l) : NULL;
+	if (words)
+		return launcher_exec_prefix(&l, words);
 	if (launcher_is_too_deep()) {
 		launcher_say("'%s' starts coffer, which starts '%s', and so on", l.program, l.program);
 		launcher_say("let the script that calls coffer name the compiler by its full path");
