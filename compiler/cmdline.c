@@ -303,13 +303,13 @@ static enum reason check_source(struct parser *p, const char **culprit)
 		return REASON_several_sources;
 	if (strcmp(c->source, "-") == 0 || strcmp(c->source, "/dev/stdin") == 0 || text_begins(c->source, "/dev/fd/"))
 		return REASON_stdin_source;
-	if (is_device(c->source))
+	if (is_device(c->source) && strcmp(c->source, "/dev/null") != 0)
 		return REASON_source_type;
 	bool header = is_header(p);
 	c->lang = header ? header_language(p, c->source) : language_of(p, c->source, &reason);
 	if (c->lang == LANG_NONE)
 		return reason;
-	c->makes_pch = header || p->cc1_pch;
+	c->makes_pch = (header || p->cc1_pch) && !p->syntax_only;
 	// What clang's driver includes may be a precompiled header of its own.
 	bool chained = p->family == FAMILY_CLANG && (c->n_extra_inputs || c->n_forced > p->cc1_forced);
 	if (c->makes_pch && (!c->output_given || p->to_assembly || p->llvm_output || chained || !lang_is_of_c(c->lang)))
@@ -326,8 +326,13 @@ static enum reason check_outputs(const struct parser *p, const char **culprit)
 	const struct cmdline *c = p->c;
 	size_t len = strlen(c->output);
 	*culprit = c->output;
-	if (len == 0 || strcmp(c->output, "-") == 0 || c->output[len - 1] == '/' || is_device(c->output))
+	bool is_none = strcmp(c->output, CMDLINE_NO_OUTPUT) == 0;
+	if (len == 0 || strcmp(c->output, "-") == 0 || c->output[len - 1] == '/' || (is_device(c->output) && !is_none))
 		return REASON_output_not_a_file;
+	// What stands beside it, and what the depfile says of it, depends on the compiler.
+	if (is_none &&
+	    (c->dwo || c->gcno || c->su || c->makes_pch || (c->dep != DEP_NONE && (!p->dep_file || !p->n_targets))))
+		return REASON_no_output;
 	if (c->dep == DEP_NONE)
 		return REASON_NONE;
 	len = strlen(c->depfile);
@@ -348,7 +353,7 @@ static enum reason decide(struct parser *p, const char **culprit)
 		return p->mode;
 	if (p->n_inputs == 0)
 		return REASON_no_source;
-	if (!p->to_object && !p->to_assembly && !is_header(p)) // headers need no -c
+	if (!p->to_object && !p->to_assembly && !p->syntax_only && !is_header(p)) // headers need no -c
 		return REASON_link;
 	*culprit = p->refusal_word;
 	if (p->refusal != REASON_NONE)
@@ -360,7 +365,11 @@ static enum reason decide(struct parser *p, const char **culprit)
 		return REASON_records_command_line;
 	}
 	c->arguments[c->source_argument].role = ARGUMENT_NOT_KEY;
-	c->assembles = !p->to_assembly; // -S wins over -c
+	c->assembles = !p->to_assembly && !p->syntax_only; // -S wins over -c
+	if (p->syntax_only) {
+		c->output = CMDLINE_NO_OUTPUT;
+		c->output_given = true;
+	}
 	outputs_name(p);
 	*culprit = p->refusal_word;
 	if (c->makes_pch && (c->dwo || c->gcno || c->su))

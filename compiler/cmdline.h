@@ -59,8 +59,9 @@ struct cmdline {
 	enum lang lang;
 	bool assembles;     // -c (an object); false: -S (assembler text)
 	const char *source; // as given
-	const char *output; // as given by -o, or the compiler's default name
-	bool output_given;  // -o was there
+	const char
+		*output;   // as given by -o, or the compiler's default name; CMDLINE_NO_OUTPUT: nothing is made but messages
+	bool output_given; // -o was there
 
 	struct argument *arguments; // argv[1..] with response files expanded (unchanged words where there were none)
 	unsigned n_arguments;
@@ -96,6 +97,7 @@ struct cmdline {
 	unsigned n_forced;
 };
 
+#define CMDLINE_NO_OUTPUT "/dev/null"
 #define CMDLINE_MAX_WORDS 65536u
 #define CMDLINE_MAX_RESPONSE ((size_t)16 << 20) // bytes of all response files together
 #define CMDLINE_MAX_NESTING 16u

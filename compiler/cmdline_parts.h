@@ -29,6 +29,7 @@ struct parser {
 	const char *mode_word, *refusal_word;
 
 	bool to_object, to_assembly, llvm_output; // -c, -S, -emit-llvm
+	bool syntax_only;                         // -fsyntax-only
 	unsigned output_word, output_value;       // where -o stands
 	const char *arch;                         // -arch
 

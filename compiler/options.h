@@ -22,6 +22,7 @@
 	X(refuse)      /* run it untouched, with the reason in the table */                                 \
 	X(object)      /* -c */                                                                             \
 	X(assembly)    /* -S */                                                                             \
+	X(syntax)      /* -fsyntax-only */                                                                  \
 	X(llvm_output) /* -emit-llvm: other default suffixes */                                             \
 	X(output)      /* -o */                                                                             \
 	X(language)    /* -x */                                                                             \

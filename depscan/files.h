@@ -26,7 +26,7 @@ struct file_facts {
 	struct scan scan; // includes: in the caller's arena
 };
 
-// The digest of a file as it is now. `st`, if not NULL, is filled in. 0, or -1: ERR_NOT_FOUND, ERR_FORMAT (not a regular
+// The digest of a file as it is now; /dev/null is an empty one. `st`, if not NULL, is filled in. 0, or -1: ERR_NOT_FOUND, ERR_FORMAT (not a regular
 // file), ERR_LIMIT, ...
 int files_digest(struct files *f, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err);
 struct digester files_digester(struct files *f); // for who knows of no files (compiler/compiler.h)

@@ -544,9 +544,10 @@ static struct view *find_by_key(struct views *vs, const struct view_query *q, co
 // Words and variables that are known to make the driver look elsewhere.
 static bool is_risky(const struct view_query *q, const char *const *words, unsigned n)
 {
-	static const char *const begun[] = {"--target", "-target",  "--sysroot", "-isysroot", "-F",        "-iframework",
-					    "-stdlib",  "--stdlib", "-specs",    "--specs",   "-m",        "-arch",
-					    "-iprefix", "-iwith",   "-imulti",   "-fuse-ld",  "-fsanitize"};
+	static const char *const begun[] = {"--target", "-target",  "--sysroot", "-isysroot",    "-F",         "-iframework",
+					    "-stdlib",  "--stdlib", "-specs",    "--specs",      "-m",         "-arch",
+					    "-iprefix", "-iwith",   "-imulti",   "-fuse-ld",     "-fsanitize", "-B",
+					    "--prefix", "--gcc-",   "-gcc-",     "-resource-dir"};
 	static const char *const variables[] = {"COMPILER_PATH",
 						"GCC_EXEC_PREFIX",
 						"GCC_ROOT",

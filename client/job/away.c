@@ -88,7 +88,7 @@ static const char *farm_arguments(struct away *w)
 	w->farm = farms_find(j->plan.services->farms, j->plan.config);
 	if (!w->farm)
 		return "there is no farm";
-	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto || j->plan.line.makes_pch)
+	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto || j->plan.line.makes_pch || !plan_has_object(&j->plan))
 		return "it is preprocessed, compiled when it is linked, or precompiled";
 	travel_arguments(&w->arguments, &j->arena, &j->plan.line, j->plan.compiler);
 	if (w->arguments.refused)

@@ -1,6 +1,7 @@
 #include "client/job/command.h"
 
 #include "base/path.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -77,6 +78,17 @@ const char *command_seed(const struct plan *p)
 			    p->source + (p->source[0] == PATH_TREE || p->source[0] == PATH_TREE_REAL));
 }
 
+// Another assembler may not know the option.
+static bool has_own_tools(const struct plan *p)
+{
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const char *t = p->line.arguments[i].text;
+		if (!p->line.arguments[i].is_value && (text_begins(t, "-B") || text_begins(t, "--prefix")))
+			return true;
+	}
+	return false;
+}
+
 void command_make(const struct plan *p, struct wire_run *run)
 {
 	uint32_t n = 0;
@@ -99,7 +111,7 @@ void command_make(const struct plan *p, struct wire_run *run)
 	}
 	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would
 	// keep our words in the object and use them again when it links.
-	if (p->compiler->gnu_as && p->line.assembles && !p->lto && !p->line.makes_pch) {
+	if (p->compiler->gnu_as && p->line.assembles && !p->lto && !p->line.makes_pch && !has_own_tools(p)) {
 		run->asm_depfile_word = n;
 		run->argv[n++] = "-Wa,--MD,";
 		run->flags |= RUN_ASM_DEPFILE;

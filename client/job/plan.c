@@ -43,11 +43,16 @@ const char *plan_real_path(const struct plan *p, struct arena *a, const char *ca
 	return strcmp(canonical + 1, ".") == 0 ? root : arena_printf(a, "%s/%s", root, canonical + 1);
 }
 
+bool plan_has_object(const struct plan *p)
+{
+	return strcmp(p->line.output, CMDLINE_NO_OUTPUT) != 0;
+}
+
 const char *plan_output_name(const struct plan *p, enum part part)
 {
 	switch (part) {
 	case PART_OBJECT:
-		return p->line.output;
+		return plan_has_object(p) ? p->line.output : NULL;
 	case PART_DWO:
 		return p->line.dwo;
 	case PART_GCNO:
@@ -255,6 +260,16 @@ static void find_key_environment(struct plan *p)
 	p->key_env[p->n_key_env++] = arena_printf(p->arena, "LC_CTYPE=%s", locale_of(p, "LC_CTYPE"));
 }
 
+static bool is_about_colors(const char *text)
+{
+	static const char *const begun[] = {"-fdiagnostics-color", "-fno-diagnostics-color", "-fcolor-diagnostics",
+					    "-fno-color-diagnostics"};
+	for (size_t i = 0; i < COUNT_OF(begun); i++)
+		if (text_begins(text, begun[i]))
+			return true;
+	return false;
+}
+
 // Messages depend on the terminal and the language; the object does not.
 static void find_messages_context(struct plan *p)
 {
@@ -267,6 +282,9 @@ static void find_messages_context(struct plan *p)
 	for (size_t i = 0; i < COUNT_OF(variables); i++)
 		if (variables[i].role == VARIABLE_MESSAGES || (terminal && variables[i].role == VARIABLE_TERMINAL))
 			hasher_str(&h, env_value(p->env, variables[i].name));
+	for (unsigned i = 0; i < p->line.n_arguments; i++)
+		if (!p->line.arguments[i].is_value && is_about_colors(p->line.arguments[i].text))
+			hasher_str(&h, p->line.arguments[i].text);
 	p->messages_context = hasher_end(&h);
 }
 
@@ -295,7 +313,9 @@ static const char *canonical_map(const struct plan *p, const char *text)
 static const char *canonical_argument(const struct plan *p, unsigned i)
 {
 	const struct argument *w = &p->line.arguments[i];
-	if (w->role == ARGUMENT_NOT_KEY || i == p->line.source_argument)
+	// Where -c stands makes no difference, and colours are about messages.
+	if (w->role == ARGUMENT_NOT_KEY || i == p->line.source_argument ||
+	    (!w->is_value && (strcmp(w->text, "-c") == 0 || is_about_colors(w->text))))
 		return NULL;
 	if (w->role == ARGUMENT_MAP)
 		return canonical_map(p, w->text);
@@ -394,6 +414,8 @@ static void add_fields(const struct plan *p, const char *const *arguments, unsig
 		add_text(b, p->key_env[i]);
 	add_text(b, setting_text(p->config, SETTING_extra_key));
 	add_native(p, b);
+	if (!plan_has_object(p))
+		add_text(b, "no object");
 }
 
 void plan_key_fields(const struct plan *p, struct buf *b)
@@ -464,7 +486,7 @@ static struct refusal check_arguments(const struct plan *p)
 static struct refusal check_distinct(const struct plan *p)
 {
 	const struct cmdline *l = &p->line;
-	const char *const outputs[] = {l->output, l->depfile, l->dwo, l->gcno, l->su};
+	const char *const outputs[] = {plan_output_name(p, PART_OBJECT), l->depfile, l->dwo, l->gcno, l->su};
 	unsigned n = 0, most = COUNT_OF(outputs) + 1 + l->n_extra_inputs;
 	const char **names = arena_alloc(p->arena, most * sizeof *names);
 	struct stat *states = arena_alloc(p->arena, most * sizeof *states), none = {0};
@@ -492,7 +514,7 @@ static struct refusal check_distinct(const struct plan *p)
 static struct refusal check_outputs(const struct plan *p)
 {
 	struct stat st;
-	if (fstatat(p->cwd_fd, p->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode))
+	if (plan_has_object(p) && fstatat(p->cwd_fd, p->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode))
 		return refuse(REASON_output_not_a_file, p->line.output);
 	if (p->line.dep != DEP_NONE && (strcmp(p->line.depfile, "/dev/null") == 0 ||
 					(fstatat(p->cwd_fd, p->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))))

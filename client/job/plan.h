@@ -78,6 +78,8 @@ const char *plan_real_path(const struct plan *p, struct arena *a, const char *ca
 // clang's precompiled headers hold the times of their files, and are refused by it once these change: ours hold none.
 bool plan_adds_no_timestamp(const struct plan *p);
 
+bool plan_has_object(const struct plan *p); // false: messages are all that comes of it
+
 // Outputs of a compile by their place in the result blob.
 enum part { PART_OBJECT, PART_DWO, PART_GCNO, PART_SU, PART_STDOUT, PART_STDERR, PART_COUNT };
 const char *plan_output_name(const struct plan *p, enum part part); // NULL: this compile has no such output

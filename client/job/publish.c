@@ -178,7 +178,7 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 	variants_remember(p, p->services->store);
 	pub->entry = *e;
 	pub->is_stored = true;
-	if (!p->line.makes_pch)
+	if (!p->line.makes_pch && plan_has_object(p))
 		share(p, e, o);
 	return REASON_NONE;
 }

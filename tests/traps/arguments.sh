@@ -178,8 +178,22 @@ trap_43_outputs_that_are_inputs_or_other_outputs()
 trap_43_outputs_that_are_no_files()
 {
 	put a.c 'int a;'
-	untouched output_not_a_file "$CC" -c a.c -o /dev/null
+	same "$CC" -c a.c -o /dev/null
 	[ -c /dev/null ] || fail "/dev/null was replaced"
+	# An object is none to that, and the other way round.
+	same "$CC" -c a.c -o a.o
+	# What configure scripts and the kernel ask.
+	same "$CC" -Wall -Werror -c -x c /dev/null -o .tmp.o
+	same "$CC" -Werror -S -x c /dev/null -o /dev/null
+	same "$CC" -c -x assembler-with-cpp /dev/null -o /dev/null
+	same "$CC" -fsyntax-only -x c /dev/null
+	put warns.c 'int f(void) { int unused; return 1; }'
+	same "$CC" -Wall -fsyntax-only warns.c
+	put wrong.c 'int f(void) { return }'
+	right "$CC" -fsyntax-only wrong.c
+	right "$CC" -Wall -c -x c /dev/null -o /dev/null -MD
+	right "$CC" -g -gsplit-dwarf -c a.c -o /dev/null
+	COFFER_REPRODUCIBLE=off expect_hit "$CC" -c a.c -o b.o
 	right "$CC" -S a.c -o -
 	right "$CC" -c a.c -o -
 	right "$CC" -S a.c -o /dev/stdout
@@ -318,8 +332,8 @@ trap_45_what_makes_no_object() # long
 	untouched preprocess_only "$CC" -E -dM a.c
 	untouched preprocess_only "$CC" -c -E a.c
 	untouched preprocess_only "$CC" -M -c a.c -o a.o
-	untouched no_output "$CC" -Wall -fsyntax-only a.c
-	untouched no_output "$CC" -fsyntax-only -c a.c -o a.o
+	same "$CC" -Wall -fsyntax-only a.c
+	same "$CC" -fsyntax-only -c a.c -o a.o
 	MODES=off NORMALIZE="s,/tmp/[^ \"]*,TEMP,g" twice 'no_output|information' any "$CC" '-###' -c a.c
 	same "$CC" -S a.c
 	same "$CC" -S -c a.c
@@ -534,4 +548,21 @@ trap_43_macros_may_name_descriptors()
 	put a.c "const char *name = NAME;"
 	same "$CC" -DNAME=\"/proc/self/exe\" -c a.c -o a.o
 	same "$CC" -D NAME=\"/dev/stdin\" -c a.c -o a.o
+}
+
+trap_41_where_c_and_colours_stand()
+{
+	put a.c 'int a;'
+	put w.c 'int f(void) { int unused; return 1; }'
+	COFFER_REPRODUCIBLE=off check miss "$CC" -g -O2 -c a.c -o a.o
+	COFFER_REPRODUCIBLE=off check hit "$CC" -c -g -O2 a.c -o a.o
+	COFFER_REPRODUCIBLE=off check hit "$CC" -g -O2 a.c -o a.o -c
+	COFFER_REPRODUCIBLE=off check hit "$CC" -fdiagnostics-color=always -g -O2 -c a.c -o a.o
+	COFFER_REPRODUCIBLE=off check hit "$CC" -fno-diagnostics-color -g -O2 -c a.c -o a.o
+	# With messages each kind has its own.
+	same "$CC" -Wall -c w.c -o w.o
+	same "$CC" -Wall -fdiagnostics-color=always -c w.c -o w.o
+	same "$CC" -Wall -fdiagnostics-color=never -c w.c -o w.o
+	check hit "$CC" -Wall -c w.c -o w.o
+	check hit "$CC" -Wall -fdiagnostics-color=always -c w.c -o w.o
 }

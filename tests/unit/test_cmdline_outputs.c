@@ -55,7 +55,8 @@ START_TEST(outputs_are_given_joined_and_separate) // 43
 	}
 	expect_for_both("-c x.c -o missing/y.o", REASON_NONE);
 	expect_for_both("-c x.c -o -", REASON_output_not_a_file);
-	expect_for_both("-c x.c -o /dev/null", REASON_output_not_a_file);
+	expect_for_both("-c x.c -o /dev/null", REASON_NONE);
+	expect_for_both("-c x.c -o /dev/full", REASON_output_not_a_file);
 	expect_for_both("-c x.c -o /dev/fd/1", REASON_output_not_a_file);
 	expect_for_both("-c x.c -o d/", REASON_output_not_a_file);
 	expect_for_both("-c x.c -o y.o -o z.o", REASON_option_dangerous);
