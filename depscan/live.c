@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "depscan/live_lines.h"
 #include "depscan/scan_parts.h"
 
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct event {
 };
 
 struct live_place { // what a line marker says
-	const char *name;
+	const char *name, *file;
 	bool of_system;
 };
 
@@ -86,6 +87,7 @@ static bool take_marker(struct live *l, const char *p, const char *eol)
 	struct live_place place = {.of_system = memchr(p, '3', (size_t)(eol - p)) != NULL};
 	const struct live_place *last = l->n_places ? &l->places[l->n_places - 1] : NULL;
 	place.name = arena_strdup(&l->arena, l->names->canonical(l->names->ctx, name));
+	place.file = arena_strdup(&l->arena, name);
 	l->line = line - 1; // of the next line
 	if (last && last->of_system == place.of_system && strcmp(last->name, place.name) == 0)
 		return true;
@@ -316,6 +318,36 @@ static void follow_macros(struct live *l)
 	} while (l->waiting);
 }
 
+// The line of the file behind a line of the text. False: there should be one, and it can't be read.
+static bool line_of(const struct live *l, const struct event *e, const char **text, size_t *n)
+{
+	const char *file = l->places[e->place].file;
+	*n = 0;
+	return !l->names->lines || file[0] == '<' || live_lines_get(l->names->lines, file, e->line, text, n);
+}
+
+// A text whose tokens know their columns is another one for each spelling.
+static bool asks_for_columns(const char *text, size_t len)
+{
+	return memmem(text, len, "__builtin_COLUMN", 16) || memmem(text, len, "__builtin_source_location", 25);
+}
+
+static bool read_words(struct live *l)
+{
+	for (size_t i = 0; i < l->n_events; i++) {
+		const struct event *e = &l->events[i];
+		const char *text = "";
+		size_t n;
+		if (e->kind != EVENT_LINE)
+			continue;
+		if (!line_of(l, e, &text, &n))
+			return false;
+		add_words(l, e->text, e->text + e->n);
+		add_words(l, text, text + n);
+	}
+	return true;
+}
+
 // ---- the digest -------------------------------------------------------------------------------------------------------
 
 static struct digest digest_events(const struct live *l)
@@ -337,6 +369,10 @@ static struct digest digest_events(const struct live *l)
 		}
 		hasher_raw(&h, head, sizeof head);
 		hasher_raw(&h, e->text, e->n);
+		const char *text = "";
+		size_t n;
+		if (is_line && l->names->lines && line_of(l, e, &text, &n))
+			hasher_bytes(&h, text, n);
 	}
 	return hasher_end(&h);
 }
@@ -358,11 +394,12 @@ bool live_digest(const char *text, size_t len, const struct live_names *names, s
 	struct live l = {.p = plain, .end = plain + n, .names = names};
 	bool read = facts.complete && read_events(&l);
 	scan_code_release(&facts);
+	read = read && !(names->lines && asks_for_columns(text, len));
 	if (read) {
 		note_macros(&l);
-		for (size_t i = 0; i < l.n_events; i++)
-			if (l.events[i].kind == EVENT_LINE)
-				add_words(&l, l.events[i].text, l.events[i].text + l.events[i].n);
+		read = read_words(&l);
+	}
+	if (read) {
 		follow_macros(&l);
 		*out = digest_events(&l);
 	}

@@ -16,7 +16,7 @@ static const char *as_it_is(void *ctx, const char *name)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct live_names names = {as_it_is, NULL};
+	static const struct live_names names = {as_it_is, NULL, NULL};
 	static const char head[] = "# 1 \"a\"\n#define Zq_unused_qZ 1\n# 1 \"a.c\"\n";
 	static const char bare[] = "# 1 \"a\"\n\n# 1 \"a.c\"\n";
 	struct digest with, without;

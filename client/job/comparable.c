@@ -22,9 +22,13 @@ bool comparable_preprocessed(const struct plan *p)
 {
 	static const char *const telling[] = {"-frecord-",      "-grecord-",    "-fdebug-macro", "-Weverything",      "-Wp,",
 					      "-Xpreprocessor", "-traditional", "-fplugin",      "-fdirectives-only", "--"};
+	// With clang the text has macros expanded, and columns are not what they were.
+	static const char *const columns[] = {"-fsanitize", "-fprofile", "-fcoverage", "-fcs-profile",
+					      "-fxray",     "-R",        "-fsave-",    "-fmodules"};
 	const struct cmdline *l = &p->line;
+	bool is_gcc = p->compiler->family == FAMILY_GCC;
 	if (!setting_bool(p->config, SETTING_text_hits) || !comparable_without_comments(p) || p->lto || l->n_extra_inputs ||
-	    p->compiler->family != FAMILY_GCC || p->compiler->version < GCC_WITH_LIVE_TEXT)
+	    (is_gcc && p->compiler->version < GCC_WITH_LIVE_TEXT))
 		return false;
 	for (unsigned i = 0; i < l->n_arguments; i++) {
 		const char *t = l->arguments[i].text;
@@ -33,6 +37,9 @@ bool comparable_preprocessed(const struct plan *p)
 			continue;
 		if (text_begins(t, "-g") && t[n - 1] == '3' && strcmp(t, "-gdwarf-3") != 0)
 			return false;
+		for (size_t k = 0; k < COUNT_OF(columns) && !is_gcc; k++)
+			if (text_begins(t, columns[k]))
+				return false;
 		for (size_t k = 0; k < COUNT_OF(telling); k++)
 			if (text_begins(t, telling[k]))
 				return false;

@@ -10,6 +10,7 @@
 #include "client/services/trials.h"
 #include "depscan/depfile.h"
 #include "depscan/live.h"
+#include "depscan/live_lines.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -60,7 +61,7 @@ static void make_command(struct text_run *r)
 	r->argv = arena_alloc(&r->arena, (l->n_arguments + 2 * l->n_dep_targets + 8) * sizeof *r->argv);
 	r->argv[n++] = p->compiler->path;
 	r->argv[n++] = "-E";
-	r->argv[n++] = "-fdirectives-only";
+	r->argv[n++] = p->compiler->family == FAMILY_CLANG ? "-dD" : "-fdirectives-only";
 	add_depfile(p, r, &n);
 	for (unsigned i = 0; i < l->n_arguments; i++) {
 		const char *t = l->arguments[i].text;
@@ -98,7 +99,9 @@ static void *run_it(void *run)
 	struct text_run *r = run;
 	int64_t began = clock_ns();
 	struct err err = ERR_INIT;
-	struct live_names names = {canonical_name, r};
+	bool expands = r->plan->compiler->family == FAMILY_CLANG;
+	struct live_lines lines = {.dirfd = r->plan->cwd_fd};
+	struct live_names names = {canonical_name, r, expands ? &lines : NULL};
 	struct child c = {.argv = r->argv,
 			  .envp = r->plan->env,
 			  .cwd_fd = r->plan->cwd_fd,
@@ -111,6 +114,7 @@ static void *run_it(void *run)
 		r->is_known = c.status == 0 && c.errs.len == 0 && c.out.len &&
 			      live_digest(c.out.data, c.out.len, &names, &r->live);
 	child_release(&c);
+	live_lines_release(&lines);
 	r->us = (clock_ns() - began) / 1000;
 	atomic_store(&r->is_done, true);
 	return NULL;
@@ -145,7 +149,7 @@ static int make_key(const struct text_run *r, const struct manifest_entry *e, st
 			return 0;
 		if (oddities_find(p->services->oddities, p->cwd_fd, plan_real_path(p, p->arena, in->name), &in->digest, &o) <
 			    0 ||
-		    o.hidden_pragmas)
+		    (o.hidden_pragmas && p->compiler->family == FAMILY_GCC))
 			return 0;
 		if (digest_is_zero(&o.digest))
 			continue;

@@ -60,6 +60,6 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	int64_t jobs = setting_number(config, SETTING_local_jobs);
 	idle_init(&s->idle);
 	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
-	s->trials = trials_new(cores_available());
+	s->trials = trials_new(2 * cores_available());
 	return 0;
 }

@@ -15,7 +15,7 @@ static const char *as_it_is(void *ctx, const char *name)
 
 static bool find_digest(const char *text, struct digest *d)
 {
-	static const struct live_names names = {as_it_is, NULL};
+	static const struct live_names names = {as_it_is, NULL, NULL};
 	return live_digest(text, strlen(text), &names, d);
 }
 
