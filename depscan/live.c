@@ -439,9 +439,32 @@ static bool is_odd_line(const char *p, const char *eol, bool *in_comment)
 	return odd;
 }
 
+static bool says(const char *p, size_t n, const char *word)
+{
+	return memmem(p, n, word, strlen(word)) != NULL;
+}
+
+// "poison" is a word of comments, too.
+static bool hides_pragmas(const char *text, size_t len)
+{
+	if (says(text, len, "push_macro") || says(text, len, "pop_macro"))
+		return true;
+	if (!says(text, len, "poison"))
+		return false;
+	if (says(text, len, "_Pragma"))
+		return true;
+	for (const char *p = text, *end = text + len, *eol; p < end; p = eol + 1) {
+		eol = memchr(p, '\n', (size_t)(end - p));
+		eol = eol ? eol : end;
+		size_t n = (size_t)(eol - p);
+		if (says(p, n, "pragma") && (says(p, n, "poison") || ends_with_splice(p, eol)))
+			return true;
+	}
+	return false;
+}
+
 void live_oddities(const char *text, size_t len, struct live_oddities *out)
 {
-	static const char *const hidden[] = {"poison", "push_macro", "pop_macro"};
 	AUTO_HASHER struct hasher h;
 	bool in_comment = false, any = false;
 	*out = (struct live_oddities){0};
@@ -455,8 +478,7 @@ void live_oddities(const char *text, size_t len, struct live_oddities *out)
 			hasher_bytes(&h, p, (size_t)(eol - p));
 		}
 	}
-	for (size_t i = 0; i < COUNT_OF(hidden); i++)
-		out->hidden_pragmas |= memmem(text, len, hidden[i], strlen(hidden[i])) != NULL;
+	out->hidden_pragmas = hides_pragmas(text, len);
 	if (any)
 		out->digest = hasher_end(&h);
 }

@@ -266,22 +266,24 @@ static bool named_the_same(const struct text_run *r, const struct manifest_entry
 	const struct plan *p = r->plan;
 	AUTO_BUF struct buf text = BUF_INIT;
 	struct depfile d = {0};
-	struct map known = MAP_INIT;
+	struct map known = MAP_INIT, met = MAP_INIT;
 	if (lseek(r->dep_fd, 0, SEEK_SET) < 0 || file_read_fd(r->dep_fd, DEPFILE_MAX, &text, NULL) < 0 || !text.len ||
 	    depfile_parse(&d, p->arena, text.data, text.len, NULL) < 0)
 		return false;
 	for (unsigned i = 0; i < d.n_deps; i++)
 		map_puts(&known, plan_canonical_path(p, d.deps[i]), &d);
-	size_t missing = known.n;
 	bool same = true;
 	for (uint32_t i = 0; i < e->n_inputs && same; i++) {
-		bool in_depfile = e->inputs[i].flags & INPUT_IN_DEPFILE;
-		void *named = map_del(&known, e->inputs[i].name, strlen(e->inputs[i].name));
-		missing -= named != NULL;
-		same = !in_depfile || named || (i && strcmp(e->inputs[i].name, e->inputs[i - 1].name) == 0);
+		const char *name = e->inputs[i].name;
+		bool named = map_gets(&known, name) != NULL;
+		same = named || !(e->inputs[i].flags & INPUT_IN_DEPFILE);
+		if (named)
+			map_puts(&met, name, &d);
 	}
+	same = same && met.n == known.n;
+	map_release(&met);
 	map_release(&known);
-	return same && missing == 0;
+	return same;
 }
 
 // Are they still what they were when the compile began?

@@ -171,3 +171,16 @@ trap_24_texts_are_no_longer_compared_where_it_never_pays()
 	[ "$(counter text_hits)" = 0 ] || fail "found by text, though that is off"
 	[ "$(counter text_us)" -gt 0 ] || fail "no time was counted"
 }
+
+# The headers of C++ have names twice in depfiles, raw strings, and words like "poison".
+trap_24_what_a_compiler_of_cxx_does_not_see()
+{
+	local cxx=g++
+	is_gcc || cxx=clang++
+	put a.cpp '#include <map>' '#include <string>' '#include <vector>' '#include <algorithm>' \
+		'int f() { std::map<std::string, std::vector<int>> m; m["a"].push_back(1); return (int)m.size(); }'
+	COFFER_REPRODUCIBLE=off check miss $cxx -c a.cpp -o a.o
+	texts_known 1
+	COFFER_REPRODUCIBLE=off check preprocessed $cxx -DUNUSED=1 -c a.cpp -o a.o
+	COFFER_REPRODUCIBLE=off check changed $cxx -Df=g -c a.cpp -o a.o
+}

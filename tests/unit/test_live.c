@@ -97,6 +97,10 @@ START_TEST(oddities_are_what_may_lead_to_messages)
 	struct live_oddities none = odd("#define A \\\n 1\n/* a */ int a; // b\n/*\n * c\n */\n");
 	ck_assert(digest_is_zero(&none.digest) && !none.hidden_pragmas);
 	ck_assert(odd("#pragma GCC poison x\n").hidden_pragmas);
+	ck_assert(odd("#pragma GCC \\\n poison x\n").hidden_pragmas);
+	ck_assert(odd("#  pragma push_macro(\"x\")\n").hidden_pragmas);
+	ck_assert(odd("// poison\n_Pragma(\"x\")\n").hidden_pragmas);
+	ck_assert(!odd("// a poison pill\n#pragma once\n").hidden_pragmas);
 }
 END_TEST
 
