@@ -155,9 +155,9 @@ e2e_checkouts_with_untidy_names()
 		two_trees -g $option -MD -MF x.d -c src/a.c
 		[ "$(sed "s,$P/one,TREE," one/x.d)" = "$(sed "s,$P/two,TREE," two/x.d)" ] || fail "depfiles with '$option'"
 	done
-	# The tree itself and "TREE/." are two names.
-	in_dir one check miss "$CC" "-I$P/one/." -Iinc -MD -MF x.d -c src/a.c -o x.o
-	in_dir one check miss "$CC" "-I$P/one" -Iinc -MD -MF x.d -c src/a.c -o x.o
+	# The tree itself and "TREE/." are two names, though the compiler may see the same text.
+	in_dir one check changed "$CC" "-I$P/one/." -Iinc -MD -MF x.d -c src/a.c -o x.o
+	in_dir one check changed "$CC" "-I$P/one" -Iinc -MD -MF x.d -c src/a.c -o x.o
 }
 
 e2e_checkouts_share_what_does_not_hold_the_place()
