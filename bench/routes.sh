@@ -2,6 +2,7 @@
 # How many routes a scheduler gives on one core: bench/routes.sh [SECONDS [WORKERS...]]. Needs `make all build/release/bin-routes`.
 # The scheduler has the first core and the clients have the others; with two cores it is often these that are slower, so that
 # "a CPU second" (of the scheduler's own) tells more than the rate. bench/routes.md has figures.
+# With BENCH_ETCD=1 the scheduler tells an etcd of its workers (Debian's etcd-server).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 bin=$here/build/release
@@ -10,7 +11,9 @@ seconds=${1:-5}
 [ $# -gt 0 ] || set -- 1 100 1000 2000
 T=$(mktemp -d)
 pid=
+etcd_pid=
 end() {
+	[ -z "$etcd_pid" ] || kill "$etcd_pid" 2>/dev/null || :
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null || :
 	rm -rf "$T"
 }
@@ -18,10 +21,18 @@ trap end EXIT
 export HOME=$T
 "$bin/cofferd" keys init "$T/site" --scheduler 127.0.0.1 --worker w1=127.0.0.1 --tenant bench >"$T/keys.log"
 sed -i 's/^slots *=.*/slots = 1000000/' "$T/site/tenants.conf"
+etcd=()
+if [ -n "${BENCH_ETCD:-}" ]; then
+	etcd --data-dir "$T/etcd" --log-level error --listen-client-urls http://127.0.0.1:42379 \
+		--advertise-client-urls http://127.0.0.1:42379 --listen-peer-urls http://127.0.0.1:42380 2>"$T/etcd.log" &
+	etcd_pid=$!
+	etcd=(--etcd 127.0.0.1:42379)
+	sleep 2
+fi
 for n; do
 	: >"$T/log"
 	taskset -c 0 "$bin/cofferd" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin '' --heartbeat 1m \
-		--tenant-routes 1000000 2>>"$T/log" &
+		--tenant-routes 1000000 "${etcd[@]}" 2>>"$T/log" &
 	pid=$!
 	for _ in $(seq 100); do
 		port=$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$T/log")
