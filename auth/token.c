@@ -23,7 +23,8 @@ static const char *const isolation_names[] = {"none", "process", "sandbox", "mic
 
 bool token_is_name(const char *text)
 {
-	return value_is_name(text, TOKEN_NAME_MAX, "._-");
+	return *text != '.' &&
+	       value_is_name(text, TOKEN_NAME_MAX, "._-"); // names are also directories: neither "." nor ".."
 }
 
 bool token_is_image(const char *text)

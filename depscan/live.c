@@ -24,6 +24,7 @@ struct event {
 struct live_place { // what a line marker says
 	const char *name, *file;
 	bool of_system;
+	uint32_t depth; // of includes: __INCLUDE_LEVEL__ may be asked for
 };
 
 struct live {
@@ -36,6 +37,7 @@ struct live {
 	struct map words;  // that live lines and macros that count consist of
 	struct map macros; // name -> struct macro
 	struct macro *waiting;
+	uint32_t depth; // of includes, at the last marker
 	bool pastes;
 	bool in_comment; // one of several lines, that counts
 	uint32_t line;
@@ -84,12 +86,16 @@ static bool take_marker(struct live *l, const char *p, const char *eol)
 	if (p == eol || *p != '"')
 		return false;
 	name[n] = '\0';
-	struct live_place place = {.of_system = memchr(p, '3', (size_t)(eol - p)) != NULL};
+	if (memchr(p, '1', (size_t)(eol - p)))
+		l->depth++;
+	else if (memchr(p, '2', (size_t)(eol - p)) && l->depth)
+		l->depth--;
+	struct live_place place = {.of_system = memchr(p, '3', (size_t)(eol - p)) != NULL, .depth = l->depth};
 	const struct live_place *last = l->n_places ? &l->places[l->n_places - 1] : NULL;
 	place.name = arena_strdup(&l->arena, l->names->canonical(l->names->ctx, name));
 	place.file = arena_strdup(&l->arena, name);
 	l->line = line - 1; // of the next line
-	if (last && last->of_system == place.of_system && strcmp(last->name, place.name) == 0)
+	if (last && last->of_system == place.of_system && last->depth == place.depth && strcmp(last->name, place.name) == 0)
 		return true;
 	if ((l->n_places & (l->n_places - 1)) == 0)
 		l->places = mem_realloc(l->places, (l->n_places ? 2 * l->n_places : 1) * sizeof *l->places);
@@ -355,14 +361,15 @@ static struct digest digest_events(const struct live *l)
 	AUTO_HASHER struct hasher h;
 	uint32_t place = UINT32_MAX;
 	hasher_init(&h);
-	hasher_str(&h, "coffer live 1");
+	hasher_str(&h, "coffer live 2");
 	for (size_t i = 0; i < l->n_events; i++) {
 		const struct event *e = &l->events[i];
 		bool is_line = e->kind == EVENT_LINE;
 		const struct macro *m = is_line ? NULL : map_get(&l->macros, e->text, e->n_name);
 		if (m && !m->counts)
 			continue;
-		uint32_t head[4] = {e->kind, is_line ? e->line : 0, e->n, l->places[e->place].of_system};
+		uint32_t head[5] = {e->kind, is_line ? e->line : 0, e->n, l->places[e->place].of_system,
+				    is_line ? l->places[e->place].depth : 0};
 		if (is_line && (place == UINT32_MAX || strcmp(l->places[place].name, l->places[e->place].name) != 0)) {
 			place = e->place;
 			hasher_str(&h, l->places[place].name);

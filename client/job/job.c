@@ -296,9 +296,13 @@ static bool hit(struct job *j)
 		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
-	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1 &&
-	    same_text_find(&j->text, &j->lookup, &j->baseline, &entry, &result) != 1)
-		return false;
+	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1) {
+		if (same_text_find(&j->text, &j->lookup, &j->baseline, &entry, &result) != 1)
+			return false;
+		// That takes a while: whoever waits no longer compiles by itself, and what it makes of its outputs is not to be overwritten.
+		if (!job_tell(j, WIRE_WAIT))
+			return false;
+	}
 	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
 		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);
 		return false;
@@ -435,6 +439,7 @@ void job_serve(struct services *services, int sock, const struct wire_msg *m)
 		serve_compile(&j);
 	else
 		log_warn("a message was not understood: %s", err.text);
+	single_flight_leave(services->flights, &j.flight);
 	lookup_release(&j.lookup);
 	baseline_release(&j.baseline);
 	plan_release(&j.plan);

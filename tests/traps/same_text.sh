@@ -184,3 +184,14 @@ trap_24_what_a_compiler_of_cxx_does_not_see()
 	COFFER_REPRODUCIBLE=off check preprocessed $cxx -DUNUSED=1 -c a.cpp -o a.o
 	COFFER_REPRODUCIBLE=off check changed $cxx -Df=g -c a.cpp -o a.o
 }
+
+trap_26_how_deep_an_include_is()
+{
+	put b.h 'int x = __INCLUDE_LEVEL__;'
+	put a.h '#include "b.h"'
+	put a.c '#include "a.h"' 'int y;'
+	check miss "$CC" -O2 -c a.c -o a.o
+	texts_known 1
+	put a.c '#include "b.h"' 'int y;'
+	check miss "$CC" -O2 -c a.c -o a.o
+}
