@@ -1,7 +1,7 @@
 // The workers that are there: what each said of itself and when it last reported.
 //
 // A worker is in routes from its hello until its session ends, until it says that it drains, or until it has not reported
-// for two heartbeats. One whose session another scheduler has (scheduler/fleet.h) is in until that one says otherwise. A hello under a name that is there already takes its place: it has shown that it is that worker, and
+// for two heartbeats. One whose session another scheduler has (scheduler/siblings.h) is in until that one says otherwise. A hello under a name that is there already takes its place: it has shown that it is that worker, and
 // the other session is one whose end has not been seen yet. Times are milliseconds of a clock that only goes forward.
 // Thread: guard it yourself; a pointer to a worker is good until the next call that changes anything.
 #ifndef COFFER_SCHEDULER_REGISTRY_H

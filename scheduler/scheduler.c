@@ -3,8 +3,8 @@
 #include "auth/keys.h"
 #include "base/log.h"
 #include "remote/net/tls.h"
-#include "scheduler/fleet.h"
 #include "scheduler/service.h"
+#include "scheduler/siblings.h"
 #include "scheduler/status.h"
 #include "service/admin.h"
 #include "service/program.h"
@@ -41,7 +41,7 @@ struct scheduler {
 	struct loop *loop;
 	struct rpc_server *server;
 	struct admin *admin;
-	struct fleet *fleet; // NULL: this scheduler is the only one
+	struct siblings *siblings; // NULL: this scheduler is the only one
 	struct service service;
 	bool has_service;
 };
@@ -128,7 +128,7 @@ static int start_service(struct scheduler *s, struct err *err)
 }
 
 // A dead scheduler's workers are gone for the others as late as a dead worker is.
-static int start_fleet(struct scheduler *s, struct err *err)
+static int start_siblings(struct scheduler *s, struct err *err)
 {
 	const struct settings *c = &s->settings;
 	int64_t lease_ms = REGISTRY_DEAD_AFTER * setting_number(c, SCHEDULER_heartbeat);
@@ -139,15 +139,15 @@ static int start_fleet(struct scheduler *s, struct err *err)
 		return 0;
 	if (tls.ca && rpc_tls_client(&tls, &s->etcd_tls, err) < 0)
 		return -1;
-	struct fleet_config config = {.loop = s->loop,
-				      .endpoints = setting_text(c, SCHEDULER_etcd),
-				      .tls = s->etcd_tls,
-				      .prefix = setting_text(c, SCHEDULER_etcd_prefix),
-				      .user = setting_text(c, SCHEDULER_etcd_user),
-				      .password_file = setting_text(c, SCHEDULER_etcd_password_file),
-				      .lease_s = lease_ms > ETCD_LEASE_MIN_MS ? (int)(lease_ms / 1000)
-									      : ETCD_LEASE_MIN_MS / 1000};
-	s->service.fleet = s->fleet = fleet_start(&config, &s->service);
+	struct siblings_config config = {.loop = s->loop,
+					 .endpoints = setting_text(c, SCHEDULER_etcd),
+					 .tls = s->etcd_tls,
+					 .prefix = setting_text(c, SCHEDULER_etcd_prefix),
+					 .user = setting_text(c, SCHEDULER_etcd_user),
+					 .password_file = setting_text(c, SCHEDULER_etcd_password_file),
+					 .lease_s = lease_ms > ETCD_LEASE_MIN_MS ? (int)(lease_ms / 1000)
+										 : ETCD_LEASE_MIN_MS / 1000};
+	s->service.siblings = s->siblings = siblings_start(&config, &s->service);
 	return 0;
 }
 
@@ -193,7 +193,7 @@ static int start(struct scheduler *s, struct err *err)
 	if (check_options(s, err) < 0)
 		return -1;
 	raise_file_limit(s);
-	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0 || start_fleet(s, err) < 0)
+	if (start_service(s, err) < 0 || start_server(s, bound, err) < 0 || start_siblings(s, err) < 0)
 		return -1;
 	struct admin_config operators = {.address = setting_text(&s->settings, SCHEDULER_admin),
 					 .token_file = setting_text_or_null(&s->settings, SCHEDULER_admin_token_file),
@@ -213,7 +213,7 @@ static void stop(struct scheduler *s)
 	admin_stop(s->admin);
 	if (s->server)
 		rpc_server_free(s->server);
-	fleet_stop(s->fleet);
+	siblings_stop(s->siblings);
 	if (s->loop)
 		loop_stop(s->loop);
 	rpc_tls_free(s->tls);

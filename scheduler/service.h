@@ -37,14 +37,14 @@ enum service_outcome {
 	SERVICE_OUTCOMES
 };
 
-struct session; // a worker's
-struct fleet;   // scheduler/fleet.h
+struct session;  // a worker's
+struct siblings; // scheduler/siblings.h
 struct service {
 	struct service_config config; // read-only
 	atomic_uint_fast64_t outcomes[SERVICE_OUTCOMES];
 	pthread_mutex_t lock;            // over all below
 	const struct rpc_server *server; // for its figures; NULL in tests
-	const struct fleet *fleet;       // the same; NULL: there are no other schedulers
+	const struct siblings *siblings; // the same; NULL: there are no other schedulers
 	struct trust *trust;
 	struct registry *registry;
 	struct grants *grants;

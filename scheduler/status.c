@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "scheduler/fleet.h"
 #include "scheduler/service.h"
+#include "scheduler/siblings.h"
 #include "service/metrics.h"
 
 #include <stdio.h>
@@ -122,13 +122,13 @@ static void add_tenant(struct buf *b, const struct service *s, const struct tena
 // null: this is the only scheduler.
 static void add_etcd(struct buf *b, const struct service *s, int64_t now)
 {
-	struct fleet_state state;
+	struct siblings_state state;
 	json_add_name(b, "etcd");
-	if (!s->fleet) {
+	if (!s->siblings) {
 		buf_adds(b, "null");
 		return;
 	}
-	fleet_state(s->fleet, &state);
+	siblings_state(s->siblings, &state);
 	buf_addc(b, '{');
 	add_flag(b, "connected", state.is_connected);
 	add_number(b, "for_ms", (uint64_t)(now - state.since_ms));
@@ -244,10 +244,10 @@ static void write_tenants(const struct service *s, struct buf *b)
 
 static void write_etcd(const struct service *s, struct buf *b)
 {
-	struct fleet_state state;
-	if (!s->fleet)
+	struct siblings_state state;
+	if (!s->siblings)
 		return;
-	fleet_state(s->fleet, &state);
+	siblings_state(s->siblings, &state);
 	metrics_single(b, "coffer_scheduler_etcd_connected", "gauge", "1 while etcd answers", state.is_connected);
 }
 

@@ -1,4 +1,4 @@
-#include "scheduler/fleet.h"
+#include "scheduler/siblings.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,8 +20,8 @@ enum {
 };
 #define WORKERS "workers/"
 
-struct fleet {
-	struct fleet_config config;
+struct siblings {
+	struct siblings_config config;
 	struct service *service;
 	struct rpc_target *target;
 	struct etcd *etcd;
@@ -32,20 +32,20 @@ struct fleet {
 	struct map seen;      // names in what was read
 	pthread_mutex_t lock; // over what follows; after the service's, where both are needed
 	struct map changed;   // names of workers here, of which etcd has to be told
-	struct fleet_state state;
+	struct siblings_state state;
 };
 
 // ---- what others are told -------------------------------------------------------------------------------------------
 
-static void note_changed(void *fleet, const char *worker)
+static void note_changed(void *siblings, const char *worker)
 {
-	struct fleet *f = fleet;
+	struct siblings *f = siblings;
 	pthread_mutex_lock(&f->lock);
 	map_puts(&f->changed, worker, f);
 	pthread_mutex_unlock(&f->lock);
 }
 
-static void write_record(const struct fleet *f, const struct worker *w, struct buf *out)
+static void write_record(const struct siblings *f, const struct worker *w, struct buf *out)
 {
 	Coffer__V1__WorkerHello hello = COFFER__V1__WORKER_HELLO__INIT;
 	Coffer__V1__WorkerRecord record = COFFER__V1__WORKER_RECORD__INIT;
@@ -67,7 +67,7 @@ static void write_record(const struct fleet *f, const struct worker *w, struct b
 }
 
 // Whatever is so now: changes may have followed each other.
-static int tell_worker(struct fleet *f, const char *name, struct err *err)
+static int tell_worker(struct siblings *f, const char *name, struct err *err)
 {
 	AUTO_BUF struct buf value = BUF_INIT;
 	AUTO_FREE char *key = mem_printf(WORKERS "%s", name);
@@ -81,7 +81,7 @@ static int tell_worker(struct fleet *f, const char *name, struct err *err)
 }
 
 // Takes one name out of what is to be told. NULL: there is none.
-static char *next_changed(struct fleet *f)
+static char *next_changed(struct siblings *f)
 {
 	char *name = NULL;
 	const char *key;
@@ -95,7 +95,7 @@ static char *next_changed(struct fleet *f)
 	return name;
 }
 
-static int tell_changes(struct fleet *f, struct err *err)
+static int tell_changes(struct siblings *f, struct err *err)
 {
 	char *name;
 	while (!f->is_stopping && (name = next_changed(f))) {
@@ -112,7 +112,7 @@ static int tell_changes(struct fleet *f, struct err *err)
 // ---- what others tell -----------------------------------------------------------------------------------------------
 
 // Under the service's lock.
-static void take_record(struct fleet *f, const char *name, const Coffer__V1__WorkerRecord *record)
+static void take_record(struct siblings *f, const char *name, const Coffer__V1__WorkerRecord *record)
 {
 	struct service *s = f->service;
 	struct err err = ERR_INIT;
@@ -127,7 +127,7 @@ static void take_record(struct fleet *f, const char *name, const Coffer__V1__Wor
 			  LOG_TEXT("why", err.text));
 }
 
-static void take_loss(struct fleet *f, const char *name)
+static void take_loss(struct siblings *f, const char *name)
 {
 	struct service *s = f->service;
 	const struct worker *known = registry_worker(s->registry, name);
@@ -138,9 +138,9 @@ static void take_loss(struct fleet *f, const char *name)
 }
 
 // etcd's bytes are checked like a worker's.
-static void take_news(void *fleet, const char *key, size_t n_key, const void *value, size_t n_value)
+static void take_news(void *siblings, const char *key, size_t n_key, const void *value, size_t n_value)
 {
-	struct fleet *f = fleet;
+	struct siblings *f = siblings;
 	char name[TOKEN_NAME_MAX + 1];
 	size_t n = sizeof WORKERS - 1;
 	if (n_key <= n || n_key - n > TOKEN_NAME_MAX || memcmp(key, WORKERS, n) != 0)
@@ -164,7 +164,7 @@ static void take_news(void *fleet, const char *key, size_t n_key, const void *va
 }
 
 // Workers of others that are no longer there; and of those here, all have to be told.
-static void compare_with_read(struct fleet *f)
+static void compare_with_read(struct siblings *f)
 {
 	struct service *s = f->service;
 	pthread_mutex_lock(&s->lock);
@@ -178,7 +178,7 @@ static void compare_with_read(struct fleet *f)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int read_all(struct fleet *f, struct err *err)
+static int read_all(struct siblings *f, struct err *err)
 {
 	f->is_reading = true;
 	int rc = etcd_read(f->etcd, take_news, f, err);
@@ -192,7 +192,7 @@ static int read_all(struct fleet *f, struct err *err)
 
 // ---- the thread -----------------------------------------------------------------------------------------------------
 
-static void set_state(struct fleet *f, bool is_connected, const char *why)
+static void set_state(struct siblings *f, bool is_connected, const char *why)
 {
 	pthread_mutex_lock(&f->lock);
 	bool is_news = f->state.is_connected != is_connected || strcmp(f->state.why, why) != 0;
@@ -207,7 +207,7 @@ static void set_state(struct fleet *f, bool is_connected, const char *why)
 }
 
 // Until something fails, or it is to stop.
-static int follow(struct fleet *f, struct err *err)
+static int follow(struct siblings *f, struct err *err)
 {
 	int64_t lease_ms = (int64_t)f->config.lease_s * 1000, kept_ms = clock_ms();
 	while (!f->is_stopping) {
@@ -222,9 +222,9 @@ static int follow(struct fleet *f, struct err *err)
 	return 0;
 }
 
-static void *fleet_main(void *arg)
+static void *siblings_main(void *arg)
 {
-	struct fleet *f = arg;
+	struct siblings *f = arg;
 	const struct etcd_config config = {.target = f->target,
 					   .prefix = f->config.prefix,
 					   .user = f->config.user,
@@ -251,9 +251,9 @@ static void *fleet_main(void *arg)
 	return NULL;
 }
 
-struct fleet *fleet_start(const struct fleet_config *config, struct service *service)
+struct siblings *siblings_start(const struct siblings_config *config, struct service *service)
 {
-	struct fleet *f = mem_alloc(sizeof *f);
+	struct siblings *f = mem_alloc(sizeof *f);
 	struct rpc_channel_config channel = {.tls = config->tls};
 	uint64_t random = 0;
 	f->config = *config;
@@ -267,12 +267,12 @@ struct fleet *fleet_start(const struct fleet_config *config, struct service *ser
 	pthread_mutex_lock(&service->lock);
 	registry_on_change(service->registry, note_changed, f);
 	pthread_mutex_unlock(&service->lock);
-	if (pthread_create(&f->thread, NULL, fleet_main, f) != 0)
+	if (pthread_create(&f->thread, NULL, siblings_main, f) != 0)
 		abort();
 	return f;
 }
 
-void fleet_stop(struct fleet *f)
+void siblings_stop(struct siblings *f)
 {
 	if (!f)
 		return;
@@ -287,9 +287,9 @@ void fleet_stop(struct fleet *f)
 	free(f);
 }
 
-void fleet_state(const struct fleet *f, struct fleet_state *state)
+void siblings_state(const struct siblings *f, struct siblings_state *state)
 {
-	struct fleet *mutable = (struct fleet *)(uintptr_t)f;
+	struct siblings *mutable = (struct siblings *)(uintptr_t)f;
 	pthread_mutex_lock(&mutable->lock);
 	*state = f->state;
 	pthread_mutex_unlock(&mutable->lock);

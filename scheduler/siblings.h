@@ -4,14 +4,14 @@
 // When a scheduler dies its lease ends, and its workers are gone until they have found another one. When etcd can't be reached every
 // scheduler goes on with what it knows, and with its own workers as they come and go; what has changed meanwhile is made good
 // afterwards. Keys: PREFIXworkers/NAME, values: WorkerRecord. Who may write there names workers and their certificates, so
-// etcd is trusted as the scheduler's own files are. A thread of its own does all that. Thread: main, but for fleet_state.
-#ifndef COFFER_SCHEDULER_FLEET_H
-#define COFFER_SCHEDULER_FLEET_H
+// etcd is trusted as the scheduler's own files are. A thread of its own does all that. Thread: main, but for siblings_state.
+#ifndef COFFER_SCHEDULER_SIBLINGS_H
+#define COFFER_SCHEDULER_SIBLINGS_H
 
 #include "scheduler/etcd.h"
 #include "scheduler/service.h"
 
-struct fleet_config {
+struct siblings_config {
 	struct loop *loop;
 	const char *endpoints; // HOST:PORT, with blanks between several
 	struct rpc_tls *tls;   // NULL: plain text
@@ -19,16 +19,16 @@ struct fleet_config {
 	const char *user, *password_file;
 	int lease_s;
 };
-struct fleet;
-// The service must live until fleet_stop.
-struct fleet *fleet_start(const struct fleet_config *config, struct service *service);
-void fleet_stop(struct fleet *f); // its workers are gone for the others at once. NULL is fine
+struct siblings;
+// The service must live until siblings_stop.
+struct siblings *siblings_start(const struct siblings_config *config, struct service *service);
+void siblings_stop(struct siblings *f); // its workers are gone for the others at once. NULL is fine
 
-struct fleet_state {
+struct siblings_state {
 	bool is_connected;
 	int64_t since_ms; // of clock_ms()
 	char why[256];    // it is not connected
 };
-void fleet_state(const struct fleet *f, struct fleet_state *state); // any thread
+void siblings_state(const struct siblings *f, struct siblings_state *state); // any thread
 
 #endif
