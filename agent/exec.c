@@ -3,11 +3,13 @@
 #include "agent/agent.h"
 #include "agent/cgroups.h"
 #include "agent/init.h"
+#include "agent/leavings.h"
 #include "agent/request.h"
 #include "agent/scratch.h"
 #include "agent/slots.h"
 #include "agent/source.h"
 #include "agent/spawner.h"
+#include "agent/tree.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proto/coffer.pb-c.h"
@@ -46,6 +48,7 @@ struct exec {
 	size_t n_tail;
 	const char *limit; // that ended it, or ""
 	int exit_status;
+	uint64_t output_room;    // of an action: bytes that its outputs may still have
 	uint64_t wall_ns, kills; // `kills`: in its cgroup, before it
 	struct rusage usage;
 	enum rpc_code code; // of a failure
@@ -79,6 +82,13 @@ static int receive_header(struct exec *x)
 	return request_check(x->header, &x->err) < 0 ? fail(x, RPC_INVALID_ARGUMENT) : 0;
 }
 
+static int make_directory(struct exec *x, const char *name)
+{
+	char inside[REQUEST_MAX_NAME + 3];
+	snprintf(inside, sizeof inside, "%s/.", name);
+	return scratch_make_parents(&x->scratch, inside, &x->err);
+}
+
 static int make_scratch(struct exec *x)
 {
 	const Coffer__V1__ExecHeader *h = x->header;
@@ -87,9 +97,11 @@ static int make_scratch(struct exec *x)
 		err_set(&x->err, ERR_FULL, "more than %u jobs at once", x->agent->jobs);
 		return fail(x, RPC_RESOURCE_EXHAUSTED);
 	}
-	if (scratch_open(&x->scratch, x->agent, x->slot, h->limits->scratch_bytes, &x->err) < 0)
+	if (scratch_open(&x->scratch, x->agent, x->slot, h->limits->scratch_bytes, h->tree, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
 	if (h->source_name[0] && scratch_make_parents(&x->scratch, h->source_name, &x->err) < 0)
+		return fail(x, RPC_INTERNAL);
+	if (h->tree && h->tree->directory[0] && make_directory(x, h->tree->directory) < 0)
 		return fail(x, RPC_INTERNAL);
 	for (size_t i = 0; i < h->n_outputs; i++)
 		if (scratch_make_parents(&x->scratch, h->outputs[i], &x->err) < 0)
@@ -135,8 +147,41 @@ static int receive_pieces(struct exec *x, struct source *source)
 	return rc;
 }
 
+static int receive_tree_pieces(struct exec *x, struct tree_in *tree)
+{
+	Coffer__V1__ExecRequest *m;
+	int rc;
+	while ((rc = receive(x, &m)) > 0) {
+		if (m->kind_case != COFFER__V1__EXEC_REQUEST__KIND_SOURCE)
+			rc = err_set(&x->err, ERR_FORMAT, "a message that is no piece of the tree");
+		else
+			rc = tree_in_take(tree, m->source.data, m->source.len, &x->err);
+		coffer__v1__exec_request__free_unpacked(m, NULL);
+		if (rc < 0)
+			return fail_source(x);
+	}
+	return rc == 0 && tree_in_end(tree, &x->err) < 0 ? fail_source(x) : rc;
+}
+
+static int receive_tree(struct exec *x)
+{
+	struct tree_in tree;
+	int top = openat(x->scratch.root, GUEST_WORK, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (top < 0) {
+		err_errno(&x->err, "cannot open the work directory");
+		return fail(x, RPC_INTERNAL);
+	}
+	tree_in_init(&tree, top, x->scratch.room);
+	int rc = receive_tree_pieces(x, &tree);
+	tree_in_release(&tree);
+	return rc;
+}
+
 static int receive_source(struct exec *x)
 {
+	if (x->header->tree)
+		return receive_tree(x);
+
 	AUTO_CLOSE int fd = -1;
 	struct source source;
 	if (x->header->source_name[0]) {
@@ -177,9 +222,16 @@ static int start(struct exec *x)
 		.file_bytes = h->limits->file_bytes,
 	};
 	snprintf(request.scratch, sizeof request.scratch, "%s", x->scratch.path);
+	const char *const *environment = NULL;
+	if (h->tree) {
+		request.is_tree = true;
+		request.n_environment = (unsigned)h->tree->n_environment;
+		environment = (const char *const *)h->tree->environment;
+		snprintf(request.directory, sizeof request.directory, "%s", h->tree->directory);
+	}
 	struct spawned spawned;
-	if (spawner_run(x->agent->spawner, &request, (const char *const *)h->arguments, x->scratch.root, &spawned, &x->err) <
-	    0)
+	if (spawner_run(x->agent->spawner, &request, (const char *const *)h->arguments, environment, x->scratch.root,
+			&spawned, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
 	x->init = spawned.pid;
 	x->out.fd = spawned.out;
@@ -340,8 +392,45 @@ static int send_pieces(struct exec *x, int fd, uint64_t size)
 	return 0;
 }
 
+// One entry of an action's outputs.
+static int send_entry(void *exec, const Coffer__V1__ExecOutput *entry, int fd, struct err *err)
+{
+	struct exec *x = exec;
+	Coffer__V1__ExecReply m;
+	(void)err; // ours
+	if (entry->size > x->output_room || entry->size > x->header->limits->file_bytes) {
+		err_set(&x->err, ERR_LIMIT, "the outputs have more bytes than a job may write");
+		return fail(x, RPC_RESOURCE_EXHAUSTED);
+	}
+	x->output_room -= entry->size;
+	coffer__v1__exec_reply__init(&m);
+	m.kind_case = COFFER__V1__EXEC_REPLY__KIND_OUTPUT;
+	m.output = (Coffer__V1__ExecOutput *)(uintptr_t)entry;
+	if (rpc_send(x->call, &m.base, &x->err) < 0)
+		return fail(x, RPC_CANCELLED);
+	return fd < 0 ? 0 : send_pieces(x, fd, entry->size);
+}
+
+static int send_leavings(struct exec *x)
+{
+	struct leavings l = {.scratch = &x->scratch, .tell = send_entry, .ctx = x};
+	x->output_room = x->header->limits->scratch_bytes;
+	for (size_t i = 0; i < x->header->n_outputs; i++)
+		if (leavings_walk(&l, (uint32_t)i, x->header->outputs[i], &x->err) < 0) {
+			if (x->code == RPC_OK)
+				x->code = x->err.code == ERR_FORMAT  ? RPC_ABORTED
+					  : x->err.code == ERR_LIMIT ? RPC_RESOURCE_EXHAUSTED
+								     : RPC_INTERNAL;
+			return -1;
+		}
+	return 0;
+}
+
 static int send_outputs(struct exec *x)
 {
+	if (x->header->tree)
+		return send_leavings(x);
+
 	uint64_t left = x->header->limits->scratch_bytes; // a sparse file can be larger than that
 	for (size_t i = 0; i < x->header->n_outputs; i++) {
 		AUTO_CLOSE int fd = -1;

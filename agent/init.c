@@ -40,19 +40,24 @@ static int join_cgroup(struct init *in)
 	return cgroups_join(in->agent, in->request->slot);
 }
 
+static int enter_directory(const struct spawn_request *r)
+{
+	return *r->directory ? chdir(r->directory) : 0;
+}
+
 // The agent has made the file system and written the source; here it gets its place, which only this job sees.
 static int mount_scratch(struct init *in)
 {
 	if (syscall(SYS_move_mount, in->fds[SPAWN_SCRATCH], "", AT_FDCWD, GUEST_SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -1;
-	return chdir(GUEST_SCRATCH "/" GUEST_WORK);
+	return chdir(GUEST_SCRATCH "/" GUEST_WORK) < 0 ? -1 : enter_directory(in->request);
 }
 
 static int enter_scratch(struct init *in)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	return fchdir(in->fds[SPAWN_SCRATCH]) < 0 ? -1 : chdir(GUEST_WORK);
+	return fchdir(in->fds[SPAWN_SCRATCH]) < 0 || chdir(GUEST_WORK) < 0 ? -1 : enter_directory(in->request);
 }
 
 // A user namespace without any mapping: nothing that the job does has power over the session's namespaces, and the
@@ -143,7 +148,7 @@ static int drop_capabilities(struct init *in)
 
 static int restrict_files(struct init *in)
 {
-	return landlock_apply(in->agent->landlock_abi);
+	return landlock_apply(in->agent->landlock_abi, in->request->is_tree);
 }
 
 static int filter_calls(struct init *in)
@@ -172,6 +177,7 @@ static const struct step process_steps[] = {
 struct environment {
 	char tmpdir[300], pwd[310];
 	char *words[8];
+	const char *path; // where programs are looked up
 };
 
 // The same for every job everywhere, so that results depend on the job alone. In UTF-8, as most people's terminals are.
@@ -183,14 +189,41 @@ static void fill_environment(struct environment *e, const struct spawn_request *
 	snprintf(e->pwd, sizeof e->pwd, "PWD=%s/" GUEST_WORK, r->scratch);
 	char *words[] = {path, locale, zone, home, e->tmpdir, e->pwd, NULL};
 	memcpy(e->words, words, sizeof words);
+	e->path = GUEST_PATH;
+}
+
+static bool is_variable(const char *word, const char *other)
+{
+	size_t n = strcspn(word, "=") + 1;
+	return strncmp(word, other, n) == 0;
+}
+
+// An action's own variables count before ours. NULL-terminated, to free().
+static char **join_environment(struct environment *e, char *const *own, unsigned n)
+{
+	char **all = mem_alloc((n + COUNT_OF(e->words)) * sizeof *all);
+	unsigned used = 0;
+	for (; used < n; used++) {
+		all[used] = own[used];
+		if (is_variable("PATH=", own[used]))
+			e->path = own[used] + strlen("PATH=");
+	}
+	for (char **word = e->words; *word; word++) {
+		bool is_there = false;
+		for (unsigned i = 0; i < n && !is_there; i++)
+			is_there = is_variable(*word, own[i]);
+		if (!is_there)
+			all[used++] = *word;
+	}
+	return all;
 }
 
 // The program's file, as PATH says; the name itself if it is in none of its directories.
-static const char *find_program(const char *name, char *file, size_t room)
+static const char *find_program(const char *name, const char *path, char *file, size_t room)
 {
 	if (strchr(name, '/'))
 		return name;
-	for (const char *at = GUEST_PATH; *at;) {
+	for (const char *at = path; *at;) {
 		int n = (int)strcspn(at, ":");
 		if (snprintf(file, room, "%.*s/%s", n, at, name) < (int)room && access(file, X_OK) == 0)
 			return file;
@@ -207,6 +240,7 @@ static pid_t start_program(struct init *in)
 	posix_spawnattr_t attr;
 	pid_t pid = -1;
 	fill_environment(&e, in->request);
+	char **words = join_environment(&e, in->environment, in->request->n_environment);
 	sigemptyset(&none);
 	sigfillset(&all);
 	in->slot->stage = STAGE_PROGRAM;
@@ -221,8 +255,8 @@ static pid_t start_program(struct init *in)
 	if (error == 0)
 		error = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
 	if (error == 0)
-		error = posix_spawn(&pid, find_program(in->arguments[0], file, sizeof file), NULL, &attr, in->arguments,
-				    e.words);
+		error = posix_spawn(&pid, find_program(in->arguments[0], e.path, file, sizeof file), NULL, &attr,
+				    in->arguments, words);
 	in->slot->error = error;
 	if (error == 0)
 		in->slot->stage = STAGE_RUNNING;

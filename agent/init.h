@@ -10,6 +10,7 @@ struct init {
 	const struct agent *agent;
 	const struct spawn_request *request;
 	char *const *arguments; // NULL-terminated
+	char *const *environment;
 	int fds[SPAWN_FDS];
 	volatile struct agent_slot *slot;
 };

@@ -47,7 +47,7 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 	return fd < 0 ? -1 : (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-int landlock_apply(int abi)
+int landlock_apply(int abi, bool may_execute)
 {
 	if (abi <= 0)
 		return 0;
@@ -57,10 +57,12 @@ int landlock_apply(int abi)
 		.net = NET_BIND_TCP | NET_CONNECT_TCP,
 		.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL,
 	};
+	uint64_t scratch = wanted.fs & ~(uint64_t)NEVER_RIGHTS;
+	if (may_execute)
+		scratch |= LANDLOCK_ACCESS_FS_EXECUTE;
 	size_t size = abi >= 6 ? sizeof wanted : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
 	AUTO_CLOSE int ruleset = (int)syscall(SYS_landlock_create_ruleset, &wanted, size, 0);
-	if (ruleset < 0 || allow(ruleset, "/", READ_RIGHTS) < 0 ||
-	    allow(ruleset, GUEST_SCRATCH, wanted.fs & ~(uint64_t)NEVER_RIGHTS) < 0 ||
+	if (ruleset < 0 || allow(ruleset, "/", READ_RIGHTS) < 0 || allow(ruleset, GUEST_SCRATCH, scratch) < 0 ||
 	    allow(ruleset, "/dev", wanted.fs & DEVICE_RIGHTS) < 0)
 		return -1;
 	return (int)syscall(SYS_landlock_restrict_self, ruleset, 0);

@@ -3,8 +3,11 @@
 #ifndef COFFER_AGENT_LANDLOCK_H
 #define COFFER_AGENT_LANDLOCK_H
 
+#include <stdbool.h>
+
 int landlock_abi(
 	void); // the kernel's version of it; -1 with errno: it has none (ENOSYS, EOPNOTSUPP), or it may not be used here
-int landlock_apply(int abi); // needs no_new_privs; 0 for `abi` 0; -1 with errno
+// may_execute: also what is in the scratch directory. Needs no_new_privs; 0 for `abi` 0; -1 with errno
+int landlock_apply(int abi, bool may_execute);
 
 #endif

@@ -30,6 +30,12 @@ static int check_arguments(const Coffer__V1__ExecHeader *h, struct err *err)
 		if (total > REQUEST_ARGUMENT_BYTES)
 			return err_set(err, ERR_USAGE, "more than %d bytes of arguments", REQUEST_ARGUMENT_BYTES);
 	}
+	for (size_t i = 0; h->tree && i < h->tree->n_environment; i++) {
+		const char *word = h->tree->environment[i];
+		total += strlen(word) + 1;
+		if (*word == '=' || !strchr(word, '=') || total > REQUEST_ARGUMENT_BYTES)
+			return err_set(err, ERR_USAGE, "an environment that is too long, or has a variable without a name");
+	}
 	return 0;
 }
 
@@ -39,8 +45,11 @@ int request_check(const Coffer__V1__ExecHeader *h, struct err *err)
 		return -1;
 	if (h->source_name[0] && request_check_name(h->source_name, err) < 0)
 		return -1;
-	if (h->n_outputs > REQUEST_MAX_OUTPUTS)
-		return err_set(err, ERR_USAGE, "more than %d outputs", REQUEST_MAX_OUTPUTS);
+	size_t most = h->tree ? REQUEST_TREE_OUTPUTS : REQUEST_MAX_OUTPUTS;
+	if (h->n_outputs > most)
+		return err_set(err, ERR_USAGE, "more than %zu outputs", most);
+	if (h->tree && h->tree->directory[0] && request_check_name(h->tree->directory, err) < 0)
+		return -1;
 	for (size_t i = 0; i < h->n_outputs; i++)
 		if (request_check_name(h->outputs[i], err) < 0)
 			return -1;

@@ -14,18 +14,19 @@
 #include <unistd.h>
 
 // A tmpfs that is mounted nowhere: the job's first process attaches it in its own mount namespace.
-static int make_tmpfs(uint64_t bytes, struct err *err)
+static int make_tmpfs(uint64_t bytes, bool is_tree, struct err *err)
 {
 	char size[32], files[32];
 	snprintf(size, sizeof size, "%llu", (unsigned long long)bytes);
-	snprintf(files, sizeof files, "%d", GUEST_SCRATCH_FILES);
+	snprintf(files, sizeof files, "%d", is_tree ? GUEST_TREE_FILES : GUEST_SCRATCH_FILES);
 	AUTO_CLOSE int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", files, 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_errno(err, "cannot set up the sandbox: a tmpfs for the scratch folder");
-	int root = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (is_tree ? 0 : MOUNT_ATTR_NOEXEC);
+	int root = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
 	return root < 0 ? err_errno(err, "cannot set up the sandbox: the scratch folder") : root;
 }
 
@@ -43,7 +44,7 @@ static int make_directory(struct scratch *s, struct err *err)
 	return root < 0 ? err_errno(err, "cannot open '%s'", s->path) : root;
 }
 
-int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, struct err *err)
+int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, bool is_tree, struct err *err)
 {
 	s->agent = agent;
 	s->slot = slot;
@@ -52,7 +53,7 @@ int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_
 		snprintf(s->path, sizeof s->path, "%s", GUEST_SCRATCH);
 	else
 		snprintf(s->path, sizeof s->path, "%s/%d", agent->scratch, slot);
-	s->root = agent->is_sandbox ? make_tmpfs(bytes, err) : make_directory(s, err);
+	s->root = agent->is_sandbox ? make_tmpfs(bytes, is_tree, err) : make_directory(s, err);
 	if (s->root < 0)
 		return -1;
 	if (mkdirat(s->root, GUEST_WORK, 0755) < 0)
@@ -99,7 +100,7 @@ static int step(int directory, const char *part, dev_t dev)
 
 // As openat2() with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS. That one is not to be had where systemd makes the user
 // (DynamicUser takes it away together with set-user-ID bits).
-static int open_beneath(int root, char *path)
+static int open_beneath(int root, char *path, int flags)
 {
 	struct stat st;
 	AUTO_CLOSE int directory = fcntl(root, F_DUPFD_CLOEXEC, 0);
@@ -113,7 +114,7 @@ static int open_beneath(int root, char *path)
 		close(directory);
 		directory = next;
 	}
-	int fd = openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(directory, path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat last;
 	if (fd >= 0 && fstat(fd, &last) == 0 && last.st_dev != st.st_dev) {
 		close(fd);
@@ -128,7 +129,7 @@ int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *s
 	char path[2048];
 	in_work(path, sizeof path, name);
 	// Not even a symbolic link within the directory: no compiler answers with one.
-	AUTO_CLOSE int opened = open_beneath(s->root, path);
+	AUTO_CLOSE int opened = open_beneath(s->root, path, O_RDONLY);
 	if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (opened < 0 && (errno == ELOOP || errno == EXDEV || errno == ENXIO))
@@ -140,6 +141,22 @@ int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *s
 		return err_set(err, ERR_FORMAT, "output '%.200s' is not a regular file", name);
 	*size = (uint64_t)st.st_size;
 	*fd = TAKE_FD(opened);
+	return 1;
+}
+
+int scratch_find_any(const struct scratch *s, const char *name, int *fd, struct err *err)
+{
+	char path[2048];
+	in_work(path, sizeof path, name);
+	*fd = open_beneath(s->root, path, O_RDONLY);
+	if (*fd < 0 && errno == ELOOP) {
+		in_work(path, sizeof path, name);
+		*fd = open_beneath(s->root, path, O_PATH);
+	}
+	if (*fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (*fd < 0)
+		return err_set(err, ERR_FORMAT, "output '%.200s' leads through a symbolic link", name);
 	return 1;
 }
 

@@ -19,7 +19,8 @@ struct scratch {
 		NULL, -1, -1, "", 0 \
 	}
 
-int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, struct err *err);
+// `is_tree`: for an action, which brings programs of its own and many files.
+int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, bool is_tree, struct err *err);
 // Directories that `name` (checked) needs.
 int scratch_make_parents(const struct scratch *s, const char *name, struct err *err);
 // A new file to write, or -1.
@@ -27,6 +28,8 @@ int scratch_create(const struct scratch *s, const char *name, struct err *err);
 // An output: 1 with *fd and its size; 0: the job has not written it; -1, ERR_FORMAT: it is a symbolic link, leads through
 // one or is no regular file.
 int scratch_find(const struct scratch *s, const char *name, int *fd, uint64_t *size, struct err *err);
+// An output of an action, whatever it is: as scratch_find, but a symbolic link is opened itself, and so is a directory.
+int scratch_find_any(const struct scratch *s, const char *name, int *fd, struct err *err);
 bool scratch_is_full(const struct scratch *s); // no bytes or no files are left (sandbox only)
 void scratch_close(struct scratch *s);         // and everything in it is gone
 

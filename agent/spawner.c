@@ -68,6 +68,16 @@ static pid_t clone_init(const struct agent *agent, int slot)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
+static char **take_words(char **at, const char *end, unsigned n)
+{
+	char **words = mem_alloc((n + 1) * sizeof *words);
+	for (unsigned i = 0; i < n && *at < end; i++) {
+		words[i] = *at;
+		*at += strlen(*at) + 1;
+	}
+	return words;
+}
+
 static struct answer start(const struct agent *agent, char *message, size_t n, const int fds[SPAWN_FDS])
 {
 	struct spawn_request request;
@@ -75,13 +85,11 @@ static struct answer start(const struct agent *agent, char *message, size_t n, c
 	pid_t pid = clone_init(agent, request.slot);
 	if (pid != 0)
 		return (struct answer){pid, pid < 0 ? errno : 0};
-	char **arguments = mem_alloc((request.n_arguments + 1) * sizeof *arguments);
 	char *at = message + sizeof request;
-	for (unsigned i = 0; i < request.n_arguments && at < message + n; i++) {
-		arguments[i] = at;
-		at += strlen(at) + 1;
-	}
-	struct init init = {agent, &request, arguments, {fds[0], fds[1], fds[2]}, slots_at(agent->slots, request.slot)};
+	char **arguments = take_words(&at, message + n, request.n_arguments);
+	char **environment = take_words(&at, message + n, request.n_environment);
+	struct init init = {
+		agent, &request, arguments, environment, {fds[0], fds[1], fds[2]}, slots_at(agent->slots, request.slot)};
 	init_run(&init);
 }
 
@@ -175,12 +183,14 @@ static int send_request(struct spawner *s, const struct spawn_request *request, 
 	return 0;
 }
 
-int spawner_run(struct spawner *s, const struct spawn_request *request, const char *const *arguments, int scratch,
-		struct spawned *spawned, struct err *err)
+int spawner_run(struct spawner *s, const struct spawn_request *request, const char *const *arguments,
+		const char *const *environment, int scratch, struct spawned *spawned, struct err *err)
 {
 	AUTO_BUF struct buf words = BUF_INIT;
 	for (unsigned i = 0; i < request->n_arguments; i++)
 		buf_add(&words, arguments[i], strlen(arguments[i]) + 1);
+	for (unsigned i = 0; i < request->n_environment; i++)
+		buf_add(&words, environment[i], strlen(environment[i]) + 1);
 	int out[2] = {-1, -1}, errs[2] = {-1, -1};
 	pthread_mutex_lock(&s->lock);
 	int rc = pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0 ? err_errno(err, "cannot make a pipe") : 0;

@@ -10,13 +10,15 @@
 
 #include <stddef.h>
 
-// Followed by the words of the command, each with its '\0'.
+// Followed by the words of the command and of the environment, each with its '\0'.
 struct spawn_request {
 	int slot;
-	unsigned n_arguments;
+	unsigned n_arguments, n_environment;
+	bool is_tree; // an action
 	uint32_t wall_ms, cpu_s, files, processes;
 	uint64_t memory_bytes, file_bytes;
-	char scratch[256]; // the scratch directory's name, as the job sees it
+	char scratch[256];    // the scratch directory's name, as the job sees it
+	char directory[1025]; // where it starts, below the work directory; or ""
 };
 // Descriptors of a job: the scratch directory (in a sandbox: a mount that is nowhere yet), stdout, stderr.
 enum { SPAWN_SCRATCH, SPAWN_OUT, SPAWN_ERR, SPAWN_FDS };
@@ -32,7 +34,7 @@ struct spawned {
 };
 // `scratch`: the directory, or in a sandbox the mount. Thread: any. Of those that call at the same time one after the other
 // opens descriptors, so that each job needs three and not five.
-int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments, int scratch,
-		struct spawned *spawned, struct err *err);
+int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments,
+		const char *const *environment, int scratch, struct spawned *spawned, struct err *err);
 
 #endif

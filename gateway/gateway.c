@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/value.h"
+#include "gateway/execution.h"
 #include "gateway/service.h"
 #include "gateway/status.h"
 #include "gateway/uploads.h"
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,10 +53,11 @@ struct gateway_program {
 	struct arena arena;
 	const char *directory;
 	bool is_open; // insecure_loopback
-	struct rpc_tls *tls;
+	struct rpc_tls *tls, *scheduler_tls, *worker_tls;
 	struct loop *loop;
 	struct rpc_server *server;
 	struct gateway gateway;
+	struct executor executor;
 	struct gateway_status status;
 	struct admin *admin;
 };
@@ -87,6 +90,13 @@ static int check_options(struct gateway_program *g, struct err *err)
 	if (!g->is_open && !*text(g, GATEWAY_client_ca) && !*text(g, GATEWAY_users_jwks))
 		return err_set(err, ERR_USAGE,
 			       "neither 'client_ca' nor 'users_jwks' is set: no client could show who it is");
+	if (*text(g, GATEWAY_scheduler) && *setting_words(&g->settings, GATEWAY_workers))
+		return err_set(err, ERR_USAGE, "'workers' and 'scheduler' do not go together");
+	for (const char *const *w = setting_words(&g->settings, GATEWAY_workers); *w; w++)
+		if (strncmp(*w, "unix:", 5) != 0 && !value_is_of_this_machine(*w))
+			return err_set(err, ERR_USAGE, "'workers' are of this machine: '%s' needs a scheduler", *w);
+	if (!token_is_image(text(g, GATEWAY_image)))
+		return err_set(err, ERR_USAGE, "'image' is 'sha256:' and 64 hex digits, or 'host:any'");
 	if (*text(g, GATEWAY_users_jwks) && (!*text(g, GATEWAY_users_issuer) || !*text(g, GATEWAY_users_audience)))
 		return err_set(err, ERR_USAGE,
 			       "'users_jwks' needs 'users_issuer' and 'users_audience': else tokens for others would do");
@@ -156,6 +166,33 @@ static int start_service(struct gateway_program *g, struct err *err)
 	return 0;
 }
 
+static int start_executor(struct gateway_program *g, struct err *err)
+{
+	struct executor *x = &g->executor;
+	struct rpc_tls_config client = {.certificate = text(g, GATEWAY_certificate),
+					.key = text(g, GATEWAY_key),
+					.ca = setting_text_or_null(&g->settings, GATEWAY_scheduler_ca)};
+	struct rpc_tls_config pinned = {.ca = NULL};
+	const char *const *workers = setting_words(&g->settings, GATEWAY_workers);
+	if (!*text(g, GATEWAY_scheduler) && !*workers)
+		return 0;
+	if (*text(g, GATEWAY_scheduler) &&
+	    (rpc_tls_client(&client, &g->scheduler_tls, err) < 0 || rpc_tls_client(&pinned, &g->worker_tls, err) < 0))
+		return -1;
+	const struct fleet_config fleet = {.loop = g->loop,
+					   .workers = workers,
+					   .scheduler = text(g, GATEWAY_scheduler),
+					   .scheduler_tls = g->scheduler_tls,
+					   .worker_tls = g->worker_tls};
+	*x = (struct executor){.gateway = &g->gateway,
+			       .fleet = fleet_new(&fleet),
+			       .operations = operations_new(execution_work, x),
+			       .image = text(g, GATEWAY_image),
+			       .ignored = setting_words(&g->settings, GATEWAY_ignored_properties)};
+	g->gateway.executor = x;
+	return 0;
+}
+
 static int start_server(struct gateway_program *g, char bound[RPC_ADDRESS_MAX], struct err *err)
 {
 	struct rpc_tls_config tls = {.certificate = text(g, GATEWAY_certificate),
@@ -184,7 +221,8 @@ static int start(struct gateway_program *g, struct err *err)
 	if (check_options(g, err) < 0 || make_directory(g, err) < 0)
 		return -1;
 	raise_limits(g);
-	if (loop_start(&g->loop, err) < 0 || start_service(g, err) < 0 || start_server(g, bound, err) < 0)
+	if (loop_start(&g->loop, err) < 0 || start_service(g, err) < 0 || start_executor(g, err) < 0 ||
+	    start_server(g, bound, err) < 0)
 		return -1;
 	g->status.gateway = &g->gateway;
 	g->status.server = g->server;
@@ -209,9 +247,13 @@ static void stop(struct gateway_program *g)
 	admin_stop(g->admin);
 	if (g->server)
 		rpc_server_free(g->server);
+	operations_free(g->executor.operations);
+	fleet_free(g->executor.fleet);
 	if (g->loop)
 		loop_stop(g->loop);
 	rpc_tls_free(g->tls);
+	rpc_tls_free(g->scheduler_tls);
+	rpc_tls_free(g->worker_tls);
 	uploads_free(g->gateway.uploads);
 	blobs_free(g->gateway.blobs);
 	callers_free(g->gateway.callers);
@@ -254,6 +296,8 @@ static void serve(struct gateway_program *g, const sigset_t *signals)
 			return;
 		} else {
 			uploads_tidy(g->gateway.uploads);
+			if (g->gateway.executor)
+				operations_tidy(g->executor.operations);
 			blobs_tidy(g->gateway.blobs);
 		}
 	}

@@ -1,5 +1,7 @@
 #include "gateway/service.h"
 
+#include "gateway/execution.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -116,4 +118,6 @@ const struct rpc_method gateway_methods[GATEWAY_METHODS] = {
 	{.path = "/google.bytestream.ByteStream/QueryWriteStatus", .serve = byte_stream_query},
 	{.path = SERVICE "ActionCache/GetActionResult", .serve = action_cache_get},
 	{.path = SERVICE "ActionCache/UpdateActionResult", .serve = action_cache_update},
+	{.path = SERVICE "Execution/Execute", .serve = execute_serve},
+	{.path = SERVICE "Execution/WaitExecution", .serve = execute_wait},
 };

@@ -14,6 +14,7 @@
 enum {
 	GUEST_MAX_JOBS = 8192,       // at once on one connection
 	GUEST_SCRATCH_FILES = 16384, // files that a job may make
+	GUEST_TREE_FILES = 131072,   // that an action may have, with its inputs
 };
 
 // Whether jobs see a directory of that name from the top of an image: not what a running system would put there itself, and what no

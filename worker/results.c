@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "codec/sha/sha256.h"
+#include "reapi/digest.h"
 #include "store/store.h"
 #include "worker/shared_results.h"
 
@@ -296,6 +297,45 @@ int results_get_source(struct results *r, const char *tenant, const uint8_t dige
 	struct store *s = store_of(r, tenant, err);
 	memcpy(name.b, digest, sizeof name.b);
 	return s ? store_get(s, STORE_TEXT, &name, packed, err) : -1;
+}
+
+static struct digest content_name(const struct reapi_digest *d)
+{
+	struct digest name;
+	memcpy(name.b, d->hash.b, sizeof name.b);
+	return name;
+}
+
+int results_get_content(struct results *r, const char *tenant, const struct reapi_digest *d, struct buf *out,
+			struct err *err)
+{
+	struct digest name = content_name(d);
+	struct store *s = store_of(r, tenant, err);
+	size_t before = out->len;
+	int found = s ? store_get(s, STORE_CONTENT, &name, out, err) : -1;
+	if (found != 1)
+		return found;
+	struct reapi_digest is = reapi_digest_of(out->data + before, out->len - before);
+	if (reapi_digest_equal(&is, d))
+		return 1;
+	out->len = before;
+	out->data[before] = '\0';
+	return 0;
+}
+
+int results_put_content(struct results *r, const char *tenant, const struct reapi_digest *d, const void *p, size_t n,
+			struct err *err)
+{
+	struct digest name = content_name(d);
+	struct store *s = store_of(r, tenant, err);
+	return s ? store_put(s, STORE_CONTENT, &name, &(struct store_part){p, n}, 1, err) : -1;
+}
+
+bool results_has_content(struct results *r, const char *tenant, const struct reapi_digest *d)
+{
+	struct digest name = content_name(d);
+	struct store *s = store_of(r, tenant, NULL);
+	return s && store_use(s, STORE_CONTENT, &name);
 }
 
 uint64_t results_bytes(struct results *r)

@@ -50,6 +50,14 @@ int results_put_source(struct results *r, const char *tenant, const uint8_t dige
 		       struct err *err);
 // 1 with the frame; 0: it is not, or no longer, there; -1. The caller compares what it unpacks with the digest.
 int results_get_source(struct results *r, const char *tenant, const uint8_t digest[32], struct buf *packed, struct err *err);
+// Inputs and outputs of actions by their SHA-256, in the same store and within the same bound. 1 with the bytes, which are what the
+// digest says; 0; -1.
+struct reapi_digest;
+int results_get_content(struct results *r, const char *tenant, const struct reapi_digest *d, struct buf *out,
+			struct err *err);
+int results_put_content(struct results *r, const char *tenant, const struct reapi_digest *d, const void *p, size_t n,
+			struct err *err);
+bool results_has_content(struct results *r, const char *tenant, const struct reapi_digest *d);
 uint64_t results_bytes(struct results *r);        // of all tenants that have been there
 uint64_t results_take_corrupt(struct results *r); // blobs met that were not whole, since it was last asked
 void results_tidy(struct results *r);             // makes stores small enough again; takes its time

@@ -189,6 +189,7 @@ static void serve_status(struct rpc_call *call, void *service)
 
 const struct rpc_method worker_methods[WORKER_METHODS] = {
 	{.path = "/coffer.v1.Worker/Compile", .serve = compile_serve},
+	{.path = "/coffer.v1.Worker/Execute", .serve = action_serve},
 	{.path = "/coffer.v1.Worker/Describe", .serve = serve_describe},
 	{.path = "/coffer.v1.Worker/Status", .serve = serve_status},
 };

@@ -39,6 +39,7 @@ struct worker_service {
 	bool is_paranoid; // clients have to keep nothing
 	struct worker_limits limits;
 	struct runtime *runtime;
+	const struct limits *runtime_limits; // of jobs; NULL: those of the runtime alone
 	struct access *access;
 	struct images *images;
 	struct queue *queue;
@@ -66,8 +67,11 @@ static inline void worker_count(struct worker_service *s, enum worker_counter c,
 __attribute__((format(printf, 5, 6))) void worker_refuse(struct worker_service *s, struct rpc_call *call,
 							 enum worker_counter c, enum rpc_code code, const char *fmt, ...);
 
-#define WORKER_METHODS 3
+#define WORKER_METHODS 4
 extern const struct rpc_method worker_methods[WORKER_METHODS]; // arg is the struct worker_service
+
+// action.c
+void action_serve(struct rpc_call *call, void *service);
 
 // compile.c
 void compile_serve(struct rpc_call *call, void *service);

@@ -66,6 +66,7 @@ struct worker_program {
 	struct loop *loop;
 	struct rpc_server *server;
 	struct worker_service service;
+	struct limits job_limits;
 	struct worker_status status;
 	struct registration *registration;
 	struct admin *admin;
@@ -192,6 +193,8 @@ static int start_runtime(struct worker_program *w, struct err *err)
 				       .memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_vm_memory),
 				       .ahead = (unsigned)setting_number(&w->settings, WORKER_vm_ahead),
 				       .has_snapshots = setting_number(&w->settings, WORKER_vm_saved) > 0};
+	w->job_limits = config.limits;
+	w->service.runtime_limits = &w->job_limits;
 	return runtime_new(kinds[setting_number(&w->settings, WORKER_runtime)], &config, &w->service.runtime, err);
 }
 

@@ -67,3 +67,40 @@ e2e_reapi_has_a_manual_for_every_setting() { # once
 	done
 	[ "$found" -gt 10 ] || fail "only $found settings are found"
 }
+
+# ---- execution
+
+# on_runtime RUNTIME SCENARIO
+on_runtime()
+{
+	[ "$1" = process ] || unshare -Ur true 2>/dev/null || [ "$(id -u)" = 0 ] || skip "there are no namespaces for this user"
+	REAPI_RUNTIME=$1 reapi exec "$2"
+}
+
+e2e_reapi_exec_runs_actions() { # once
+	on_runtime sandbox runs
+}
+
+e2e_reapi_exec_lays_out_and_takes_trees() { # once
+	on_runtime sandbox trees
+}
+
+e2e_reapi_exec_lays_out_and_takes_trees_in_plain_processes() { # once
+	on_runtime process trees
+}
+
+e2e_reapi_exec_refuses_what_makes_no_sense() { # once
+	on_runtime sandbox refused
+}
+
+e2e_reapi_exec_goes_by_time_and_not_by_connection() { # once
+	on_runtime sandbox times
+}
+
+e2e_reapi_exec_goes_on_without_a_worker() { # once
+	on_runtime sandbox killed
+}
+
+e2e_reapi_exec_goes_by_routes_and_tenants() { # once
+	on_runtime sandbox farmed
+}

@@ -1,5 +1,7 @@
 #include "worker/runtime/reply.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +35,33 @@ static int take_output(struct reply *r, const Coffer__V1__ExecOutput *o, struct 
 	return 0;
 }
 
+// What an action has left. Names are judged by whoever takes them.
+static int take_entry(struct reply *r, const Coffer__V1__ExecOutput *o, struct err *err)
+{
+	static const enum job_entry_kind kinds[] = {JOB_FILE, JOB_EXECUTABLE, JOB_DIRECTORY, JOB_SYMLINK};
+	const struct job_tree *tree = r->job->tree;
+	if (r->left || o->index >= r->job->n_outputs || o->index < r->next || (unsigned)o->kind >= COUNT_OF(kinds) ||
+	    r->n_entries++ == REPLY_MAX_ENTRIES)
+		return err_set(err, ERR_PEER, "the agent sends an output that is not due");
+	r->n_outputs += o->size;
+	if (o->size > r->limits->file_bytes || r->n_outputs > r->limits->scratch_bytes)
+		return err_set(err, ERR_PEER, "the agent sends more output than a job may write");
+	r->next = o->index;
+	struct job_entry e = {o->index, o->name, kinds[o->kind], o->target, o->size};
+	if (o->size && e.kind != JOB_FILE && e.kind != JOB_EXECUTABLE)
+		return err_set(err, ERR_PEER, "the agent sends a directory or a link with bytes");
+	r->left = o->size;
+	return tree->entry(tree->ctx, &e, err);
+}
+
+static int take_entry_piece(struct reply *r, const ProtobufCBinaryData *bytes, struct err *err)
+{
+	if (bytes->len > r->left)
+		return err_set(err, ERR_PEER, "the agent sends more of an output than it said");
+	r->left -= bytes->len;
+	return r->job->tree->write(r->job->tree->ctx, bytes->data, bytes->len, err);
+}
+
 static int take_piece(struct reply *r, const ProtobufCBinaryData *bytes, struct err *err)
 {
 	if (!r->output || bytes->len > r->left)
@@ -47,7 +76,7 @@ static int take_piece(struct reply *r, const ProtobufCBinaryData *bytes, struct 
 static int take_exit(struct reply *r, const Coffer__V1__ExecExit *e, struct err *err)
 {
 	size_t n = strlen(e->limit);
-	if (r->output || e->exit_status < 0 || e->exit_status > 255 || n >= sizeof r->result->limit ||
+	if (r->output || r->left || e->exit_status < 0 || e->exit_status > 255 || n >= sizeof r->result->limit ||
 	    strspn(e->limit, "abcdefghijklmnopqrstuvwxyz") != n)
 		return err_set(err, ERR_PEER, "the agent ends a job in a way that makes no sense");
 	r->is_ended = true;
@@ -69,9 +98,9 @@ int reply_take(struct reply *r, const Coffer__V1__ExecReply *m, struct err *err)
 	case COFFER__V1__EXEC_REPLY__KIND_ERR:
 		return take_message(r, &r->job->errs, &r->n_err, &m->err, err);
 	case COFFER__V1__EXEC_REPLY__KIND_OUTPUT:
-		return take_output(r, m->output, err);
+		return r->job->tree ? take_entry(r, m->output, err) : take_output(r, m->output, err);
 	case COFFER__V1__EXEC_REPLY__KIND_PIECE:
-		return take_piece(r, &m->piece, err);
+		return r->job->tree ? take_entry_piece(r, &m->piece, err) : take_piece(r, &m->piece, err);
 	case COFFER__V1__EXEC_REPLY__KIND_EXIT:
 		return take_exit(r, m->exit, err);
 	default:

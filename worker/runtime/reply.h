@@ -5,12 +5,15 @@
 #include "proto/coffer.pb-c.h"
 #include "worker/runtime/runtime.h"
 
+enum { REPLY_MAX_ENTRIES = 100000 }; // of an action's outputs
+
 struct reply {
 	const struct runtime_job *job;
 	const struct limits *limits; // in force for this job
 	struct job_result *result;
 	uint64_t n_out, n_err, n_outputs; // bytes so far
 	struct job_output *output;        // whose pieces are coming; NULL: none
+	size_t n_entries;                 // of an action's outputs
 	uint64_t left;                    // of it
 	size_t next;                      // outputs come in their order
 	bool is_ended;                    // the exit was there

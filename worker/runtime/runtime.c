@@ -375,6 +375,14 @@ static int send_header(struct rpc_call *call, const struct runtime_job *job, con
 	h.outputs = arena_alloc(&a, (job->n_outputs + 1) * sizeof *h.outputs);
 	for (size_t i = 0; i < job->n_outputs; i++)
 		h.outputs[i] = (char *)(uintptr_t)job->outputs[i].name;
+	Coffer__V1__ExecTree tree;
+	coffer__v1__exec_tree__init(&tree);
+	if (job->tree) {
+		h.tree = &tree;
+		tree.directory = (char *)(uintptr_t)job->tree->directory;
+		tree.environment = (char **)(uintptr_t)job->tree->environment;
+		tree.n_environment = job->tree->n_environment;
+	}
 	Coffer__V1__ExecRequest m;
 	coffer__v1__exec_request__init(&m);
 	m.kind_case = COFFER__V1__EXEC_REQUEST__KIND_HEADER;
@@ -385,7 +393,7 @@ static int send_header(struct rpc_call *call, const struct runtime_job *job, con
 // 1: the agent wants no more of it, and says why.
 static int send_source(struct rpc_call *call, const struct runtime_job *job, struct err *err)
 {
-	if (!job->source_name || !job->read)
+	if ((!job->source_name && !job->tree) || !job->read)
 		return 0;
 	AUTO_FREE uint8_t *piece = mem_realloc(NULL, PIECE);
 	for (;;) {

@@ -146,6 +146,25 @@ struct job_cancel {
 	}
 void job_cancel_fire(struct job_cancel *cancel); // never sleeps
 
+// An action: its source is a tree (agent/tree.h), its outputs may be files, directories and links.
+enum job_entry_kind { JOB_FILE, JOB_EXECUTABLE, JOB_DIRECTORY, JOB_SYMLINK };
+struct job_entry {
+	size_t index;     // of the output
+	const char *name; // below it, where it is a directory; "": itself
+	enum job_entry_kind kind;
+	const char *target;
+	uint64_t size;
+};
+struct job_tree {
+	const char *directory;          // where the program starts, below the top; ""
+	const char *const *environment; // "NAME=value"
+	size_t n_environment;
+	// A directory comes before what is in it; the bytes of a file come after it. 0, or -1 to give up.
+	int (*entry)(void *ctx, const struct job_entry *entry, struct err *err);
+	job_write_fn write;
+	void *ctx;
+};
+
 struct runtime_job {
 	const char *const *arguments; // NULL-terminated: the program (looked up in the toolchain's PATH) and all its words
 	const char *source_name;      // below the scratch directory, where the program starts; NULL: there is no source
@@ -156,6 +175,7 @@ struct runtime_job {
 	struct job_sink out, errs;
 	struct job_output *outputs;
 	size_t n_outputs;
+	struct job_tree *tree;     // or NULL
 	struct job_cancel *cancel; // or NULL
 };
 

@@ -390,4 +390,5 @@ def killed():
     g.stop()
 
 
-globals()[sys.argv[1]]()
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
