@@ -38,7 +38,7 @@ e2e_reapi_keeps_results() { # once
 	reapi cache results
 }
 
-e2e_reapi_sends_whole_trees() { # once
+e2e_reapi_sends_whole_trees() { # once long
 	reapi cache trees
 }
 
@@ -50,7 +50,7 @@ e2e_reapi_serves_a_thousand_streams() { # once
 	reapi cache many
 }
 
-e2e_reapi_has_bounds_for_each_tenant() { # once
+e2e_reapi_has_bounds_for_each_tenant() { # once long
 	reapi cache full
 }
 
@@ -85,7 +85,7 @@ e2e_reapi_exec_lays_out_and_takes_trees() { # once
 	on_runtime sandbox trees
 }
 
-e2e_reapi_exec_lays_out_and_takes_trees_in_plain_processes() { # once
+e2e_reapi_exec_lays_out_and_takes_trees_in_plain_processes() { # once long
 	on_runtime process trees
 }
 
@@ -101,6 +101,6 @@ e2e_reapi_exec_goes_on_without_a_worker() { # once
 	on_runtime sandbox killed
 }
 
-e2e_reapi_exec_goes_by_routes_and_tenants() { # once
+e2e_reapi_exec_goes_by_routes_and_tenants() { # once long
 	on_runtime sandbox farmed
 }
