@@ -206,12 +206,24 @@ static bool make_room(struct sessions *s)
 
 // ---- taking and giving ----------------------------------------------------------------------------------------------
 
+static bool one_is_being_saved(const struct sessions *s)
+{
+	for (const struct pooled_session *x = s->list; x; x = x->next)
+		if (x->state == SAVING)
+			return true;
+	return false;
+}
+
 // For one more that is open. The lock may have been let go.
 static int wait_for_room(struct sessions *s, struct err *err)
 {
-	while (s->n_open >= s->config.most)
-		if (!make_room(s))
+	while (s->n_open >= s->config.most) {
+		if (make_room(s))
+			continue;
+		if (!one_is_being_saved(s))
 			return err_set(err, ERR_LIMIT, "all %u sessions are in use", s->config.most);
+		pthread_cond_wait(&s->change, &s->lock);
+	}
 	return 0;
 }
 
