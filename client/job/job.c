@@ -123,8 +123,6 @@ static struct refusal compile_in_launcher(struct job *j)
 	command_make(&j->plan, &run);
 	baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	wire_put_run(&b, &run);
-	if (job_stores(j))
-		same_text_begin(&j->text, &j->plan, &j->baseline);
 	struct timeval forever = {0};
 	setsockopt(j->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
 	if (wire_send(j->sock, WIRE_RUN, &b, NULL, 0, &err) < 0 || wire_recv(j->sock, &answer, &err) < 0 ||
@@ -150,6 +148,8 @@ static struct refusal compile_in_launcher(struct job *j)
 	j->result = pub.result;
 	j->stored = pub.is_stored ? pub.entry : (struct manifest_entry){0};
 	j->is_stored = pub.is_stored;
+	if (j->is_stored)
+		same_text_begin(&j->text, &j->plan, &j->baseline);
 	return refusal;
 }
 

@@ -18,9 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK_UP_MS = 5000, BESIDE_MS = 60000, BESIDE_NICE = 10 };
+enum { LOOK_UP_MS = 5000, BEHIND_MS = 60000, BEHIND_NICE = 10 };
 
 // One run of the preprocessor.
 struct text_run {
@@ -105,7 +106,7 @@ static void *run_it(void *run)
 	struct child c = {.argv = r->argv,
 			  .envp = r->plan->env,
 			  .cwd_fd = r->plan->cwd_fd,
-			  .time_limit_ms = r->nice ? BESIDE_MS : LOOK_UP_MS,
+			  .time_limit_ms = r->nice ? BEHIND_MS : LOOK_UP_MS,
 			  .max_output = LIVE_MAX,
 			  .nice = r->nice};
 	if (r->dep_fd < 0 || child_run(&c, &err) < 0)
@@ -200,6 +201,18 @@ static int take_entry(struct same_text *t, struct lookup *l, const struct digest
 	return found;
 }
 
+// What an argument names may be readable only once.
+static bool names_only_files(const struct plan *p)
+{
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		struct stat st;
+		if (fstatat(p->cwd_fd, p->line.arguments[i].text, &st, 0) == 0 && !S_ISREG(st.st_mode) &&
+		    !S_ISDIR(st.st_mode) && !S_ISCHR(st.st_mode))
+			return false;
+	}
+	return true;
+}
+
 static int find(struct same_text *t, struct lookup *l, struct baseline *b, struct manifest_entry *entry, struct buf *result)
 {
 	const struct plan *p = l->plan;
@@ -226,7 +239,8 @@ int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, st
 		   struct buf *result)
 {
 	const struct plan *p = l->plan;
-	if (!p->text_counts || t->run || !is_known_unit(l) || !trials_look(p->services->trials, &p->unit_key))
+	if (!p->text_counts || t->run || !is_known_unit(l) || !names_only_files(p) ||
+	    !trials_look(p->services->trials, &p->unit_key))
 		return 0;
 	int found = find(t, l, b, entry, result);
 	trials_note(p->services->trials, &p->unit_key, p->root, found);
@@ -234,13 +248,13 @@ int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, st
 	return found;
 }
 
-// ---- beside a compile -------------------------------------------------------------------------------------------------
+// ---- behind a compile -------------------------------------------------------------------------------------------------
 
 void same_text_begin(struct same_text *t, const struct plan *p, const struct baseline *b)
 {
 	if (!p->text_counts || t->run || !trials_enter(p->services->trials, p->root))
 		return;
-	t->run = run_new(p, b, BESIDE_NICE);
+	t->run = run_new(p, b, BEHIND_NICE);
 	t->run->has_thread = pthread_create(&t->run->thread, NULL, run_it, t->run) == 0;
 	if (!t->run->has_thread)
 		trials_leave(p->services->trials);

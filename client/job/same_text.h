@@ -1,9 +1,9 @@
 // Results that are found by what the compiler proper sees of a unit (depscan/live.h), where files or arguments differ in what
 // does not reach it: an unused macro, a dead branch, a further -I.
 //
-// The text of a unit is found out by one run of the preprocessor: beside its compile, with what is left of the processors; and
-// before it, where the direct look-up has failed for a unit that is known. It is never found out for a first compile that waits
-// for it. What can't be read for certain, has messages, or is told by pragmas that the preprocessor hides, has no text here.
+// The text of a unit is found out by one run of the preprocessor: behind its compile, with what is left of the processors, once its
+// result is stored, as then all that went in are files that can be read twice (a FIFO can't); and before it, where the direct look-up
+// has failed for a unit that is known. No first compile waits for it. What can't be read for certain, has messages, or is told by pragmas that the preprocessor hides, has no text here.
 //
 // A job has one `struct same_text`; the run has a thread of its own, which uses nothing of the job's arena. Thread: the job's.
 #ifndef COFFER_CLIENT_JOB_SAME_TEXT_H
@@ -23,7 +23,7 @@ struct same_text {
 int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, struct manifest_entry *entry,
 		   struct buf *result);
 
-// Beside a compile that begins now, and after its result has been stored under `entry` (NULL: it has not). The first does not
+// Once the result of a compile has been stored; the second then stores its text (`entry` NULL: it was not stored). The first does not
 // wait. same_text_is_ready(): the second would not wait either.
 void same_text_begin(struct same_text *t, const struct plan *p, const struct baseline *b);
 bool same_text_is_ready(const struct same_text *t);

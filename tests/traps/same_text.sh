@@ -195,3 +195,16 @@ trap_26_how_deep_an_include_is()
 	put a.c '#include "b.h"' 'int y;'
 	check miss "$CC" -O2 -c a.c -o a.o
 }
+
+# What can be read once only is left for the compiler, also where the unit is known.
+trap_22_a_fifo_is_not_read_for_its_text()
+{
+	mkfifo "$T/fifo.h"
+	put a.c 'int f(void) { return 1; }'
+	check miss "$CC" -O2 -c a.c -o a.o
+	texts_known 1
+	echo 'int g(void) { return 2; }' >"$T/fifo.h" &
+	counted input_not_a_file timeout 20 "$COFFER" "$CC" -O2 -include "$T/fifo.h" -c a.c -o a.o || fail "the compile failed or hung"
+	wait
+	nm a.o | grep -q ' g$' || fail "the FIFO is not in the object"
+}
