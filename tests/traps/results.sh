@@ -664,15 +664,24 @@ trap_66_ignored_signals_stay_ignored() # once
 }
 
 # Nothing of the build that started a daemon may stay open in it.
+# held_by PID: what of the build it has open.
+held_by()
+{
+	local link to
+	for link in /proc/"$1"/fd/*; do
+		to=$(readlink "$link")
+		case $to in
+		"$P"* | pipe:* | /dev/pts/*) echo "$to ($link)" ;;
+		esac
+	done
+}
+
 daemon_holds_nothing()
 {
-	local pid link
+	local pid
 	for pid in $(daemons); do
-		for link in /proc/"$pid"/fd/*; do
-			case $(readlink "$link") in
-			"$P"* | pipe:* | /dev/pts/*) fail "the daemon holds $(readlink "$link") ($link)" ;;
-			esac
-		done
+		# While it finds out the text of what was compiled, it has its own pipes to the preprocessor, and the folder.
+		wait_until 20 "[ -z \"\$(held_by $pid)\" ]" || fail "the daemon holds $(held_by "$pid")"
 		case $(readlink "/proc/$pid/cwd") in
 		"$P"*) fail "the daemon's working folder is $(readlink "/proc/$pid/cwd")" ;;
 		esac
