@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "client/job/share_name.h"
 #include "client/services/audit_logs.h"
 #include "codec/sha/sha256.h"
 
@@ -49,12 +50,11 @@ static void say_what_went_in(struct compile_evidence *e, const struct plan *p)
 {
 	struct sha256 sha;
 	struct digest ignored;
-	struct named_toolchain t = {.local = &p->toolchain, .compiler = p->compiler, .view = p->view};
 	if (p->wire->n_argv)
 		e->row.value[AUDIT_flags] = audit_flags_join(p->arena, p->wire->argv + 1, p->wire->n_argv - 1);
 	if (!p->compiler || !p->line.source)
 		return;
-	if (toolchain_names_find(p->services->toolchain_names, &t, &sha, NULL) == 0) {
+	if (share_name_toolchain(p, &sha, NULL) == 0) {
 		char hex[SHA256_HEX];
 		sha256_hex(&sha, hex);
 		e->row.value[AUDIT_image_digest] = arena_printf(p->arena, "host:%s", hex);

@@ -4,15 +4,20 @@
 
 #include <ctype.h>
 
-int share_name_make(const struct plan *p, struct share_name *name, struct err *err)
+int share_name_toolchain(const struct plan *p, struct sha256 *name, struct err *err)
 {
 	struct named_toolchain t = {.local = &p->toolchain,
 				    .compiler = p->compiler,
 				    .view = p->view,
 				    .root = p->reproducible ? p->root : NULL,
 				    .root_real = p->reproducible ? p->root_real : NULL};
+	return toolchain_names_find(p->services->toolchain_names, &t, name, err);
+}
+
+int share_name_make(const struct plan *p, struct share_name *name, struct err *err)
+{
 	*name = (struct share_name){.scope = setting_text(p->config, SETTING_tenant), .fields = BUF_INIT};
-	if (toolchain_names_find(p->services->toolchain_names, &t, &name->toolchain, err) < 0)
+	if (share_name_toolchain(p, &name->toolchain, err) < 0)
 		return -1;
 	plan_key_fields(p, &name->fields);
 	return 0;

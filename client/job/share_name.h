@@ -10,6 +10,8 @@ struct share_name {        // without the source's contents
 	struct sha256 toolchain;
 	struct buf fields; // to be released
 };
+// What the plan's toolchain is called on every machine that has the same. -1: it has changed, or can't be read.
+int share_name_toolchain(const struct plan *p, struct sha256 *name, struct err *err);
 // -1: the toolchain has changed, or can't be read.
 void share_name_release(struct share_name *name);
 int share_name_make(const struct plan *p, struct share_name *name, struct err *err);
