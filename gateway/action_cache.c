@@ -2,8 +2,9 @@
 #include "gateway/results.h"
 #include "gateway/service.h"
 
-static void get(struct visit *v, const Reapi__GetActionResultRequest *r)
+static void get(struct visit *v, const void *request)
 {
+	const Reapi__GetActionResultRequest *r = request;
 	struct gateway *g = v->gateway;
 	struct reapi_digest action;
 	struct err err = ERR_INIT;
@@ -28,17 +29,12 @@ static void get(struct visit *v, const Reapi__GetActionResultRequest *r)
 
 void action_cache_get(struct rpc_call *call, void *gateway)
 {
-	Reapi__GetActionResultRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__get_action_result_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		get(&v, r);
-	reapi__get_action_result_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__get_action_result_request__descriptor, get);
 }
 
-static void update(struct visit *v, const Reapi__UpdateActionResultRequest *r)
+static void update(struct visit *v, const void *request)
 {
+	const Reapi__UpdateActionResultRequest *r = request;
 	struct reapi_digest action;
 	struct err err = ERR_INIT;
 	if (!v->caller.may_write_results) {
@@ -60,11 +56,5 @@ static void update(struct visit *v, const Reapi__UpdateActionResultRequest *r)
 
 void action_cache_update(struct rpc_call *call, void *gateway)
 {
-	Reapi__UpdateActionResultRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__update_action_result_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		update(&v, r);
-	reapi__update_action_result_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__update_action_result_request__descriptor, update);
 }

@@ -1,8 +1,9 @@
 // Capabilities: what a client may expect. (Bazel speaks 2.0 and refuses a server whose lowest version is above it.)
 #include "gateway/service.h"
 
-static void reply(const struct visit *v)
+static void reply(struct visit *v, const void *request)
 {
+	(void)request;
 	static int32_t functions[] = {REAPI_SHA256}, compressors[] = {0, 1};
 	Reapi__SemVer low = REAPI__SEM_VER__INIT, high = REAPI__SEM_VER__INIT;
 	Reapi__ActionCacheUpdateCapabilities update = REAPI__ACTION_CACHE_UPDATE_CAPABILITIES__INIT;
@@ -34,11 +35,5 @@ static void reply(const struct visit *v)
 
 void capabilities_serve(struct rpc_call *call, void *gateway)
 {
-	Reapi__GetCapabilitiesRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__get_capabilities_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		reply(&v);
-	reapi__get_capabilities_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__get_capabilities_request__descriptor, reply);
 }

@@ -27,8 +27,9 @@ static int read_digests(Reapi__Digest **messages, size_t n, int function, struct
 
 // ---- FindMissingBlobs -------------------------------------------------------------------------------------------------------
 
-static void find_missing(struct visit *v, const Reapi__FindMissingBlobsRequest *r)
+static void find_missing(struct visit *v, const void *request)
 {
+	const Reapi__FindMissingBlobsRequest *r = request;
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct reapi_digest *wanted;
 	struct err err = ERR_INIT;
@@ -48,13 +49,7 @@ static void find_missing(struct visit *v, const Reapi__FindMissingBlobsRequest *
 
 void cas_find_missing(struct rpc_call *call, void *gateway)
 {
-	Reapi__FindMissingBlobsRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__find_missing_blobs_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		find_missing(&v, r);
-	reapi__find_missing_blobs_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__find_missing_blobs_request__descriptor, find_missing);
 }
 
 // ---- BatchUpdateBlobs -------------------------------------------------------------------------------------------------------
@@ -107,8 +102,9 @@ static void say_status(struct arena *a, Reapi__Status *s, const struct err *err)
 	s->message = arena_strdup(a, err->text);
 }
 
-static void batch_update(struct visit *v, const Reapi__BatchUpdateBlobsRequest *r)
+static void batch_update(struct visit *v, const void *request)
 {
+	const Reapi__BatchUpdateBlobsRequest *r = request;
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	size_t total = 0;
 	struct err err = ERR_INIT;
@@ -139,13 +135,7 @@ static void batch_update(struct visit *v, const Reapi__BatchUpdateBlobsRequest *
 
 void cas_batch_update(struct rpc_call *call, void *gateway)
 {
-	Reapi__BatchUpdateBlobsRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__batch_update_blobs_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		batch_update(&v, r);
-	reapi__batch_update_blobs_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__batch_update_blobs_request__descriptor, batch_update);
 }
 
 // ---- BatchReadBlobs ---------------------------------------------------------------------------------------------------------
@@ -183,8 +173,9 @@ static int check_batch(const struct reapi_digest *d, size_t n, struct err *err)
 	return 0;
 }
 
-static void batch_read(struct visit *v, const Reapi__BatchReadBlobsRequest *r)
+static void batch_read(struct visit *v, const void *request)
 {
+	const Reapi__BatchReadBlobsRequest *r = request;
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct reapi_digest *wanted;
 	struct err err = ERR_INIT;
@@ -207,13 +198,7 @@ static void batch_read(struct visit *v, const Reapi__BatchReadBlobsRequest *r)
 
 void cas_batch_read(struct rpc_call *call, void *gateway)
 {
-	Reapi__BatchReadBlobsRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__batch_read_blobs_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		batch_read(&v, r);
-	reapi__batch_read_blobs_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__batch_read_blobs_request__descriptor, batch_read);
 }
 
 // ---- GetTree ----------------------------------------------------------------------------------------------------------------
@@ -285,8 +270,9 @@ static int tree_visit(struct tree_walk *w, size_t i)
 	return w->n_ready == w->page ? tree_send(w, i + 1) : 0;
 }
 
-static void get_tree(struct visit *v, const Reapi__GetTreeRequest *r)
+static void get_tree(struct visit *v, const void *request)
 {
+	const Reapi__GetTreeRequest *r = request;
 	struct tree_walk w = {.visit = v, .page = TREE_PAGE, .err = ERR_INIT};
 	struct reapi_digest root;
 	if (reapi_digest_read(r->root_digest, &root, &w.err) < 0 || reapi_check_function(r->digest_function, &w.err) < 0) {
@@ -320,11 +306,5 @@ static void get_tree(struct visit *v, const Reapi__GetTreeRequest *r)
 
 void cas_get_tree(struct rpc_call *call, void *gateway)
 {
-	Reapi__GetTreeRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__get_tree_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		get_tree(&v, r);
-	reapi__get_tree_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__get_tree_request__descriptor, get_tree);
 }

@@ -96,8 +96,9 @@ static bool may_share(struct visit *v, const struct reapi_digest *d)
 	return may;
 }
 
-static void execute(struct visit *v, const Reapi__ExecuteRequest *r)
+static void execute(struct visit *v, const void *request)
 {
+	const Reapi__ExecuteRequest *r = request;
 	struct gateway *g = v->gateway;
 	struct reapi_digest action;
 	struct err err = ERR_INIT;
@@ -126,13 +127,7 @@ static void execute(struct visit *v, const Reapi__ExecuteRequest *r)
 
 void execute_serve(struct rpc_call *call, void *gateway)
 {
-	Reapi__ExecuteRequest *r;
-	struct visit v;
-	if (!gateway_receive_one(gateway, call, &reapi__execute_request__descriptor, &r))
-		return;
-	if (visit_begin(&v, gateway, call, r->instance_name))
-		execute(&v, r);
-	reapi__execute_request__free_unpacked(r, NULL);
+	gateway_serve_one(gateway, call, &reapi__execute_request__descriptor, execute);
 }
 
 // ---- WaitExecution --------------------------------------------------------------------------------------------------------------

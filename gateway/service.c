@@ -106,6 +106,25 @@ bool gateway_receive_one(struct gateway *g, struct rpc_call *call, const Protobu
 	return false;
 }
 
+static const char *instance_of(const ProtobufCMessage *message)
+{
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "instance_name");
+	return *(char *const *)(const void *)((const char *)message + f->offset);
+}
+
+void gateway_serve_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+		       void (*serve)(struct visit *v, const void *request))
+{
+	ProtobufCMessage *message;
+	struct visit v;
+	if (!gateway_receive_one(g, call, descriptor, &message))
+		return;
+	if (visit_begin(&v, g, call, instance_of(message)))
+		serve(&v, message);
+	protobuf_c_message_free_unpacked(message, NULL);
+}
+
 #define SERVICE "/build.bazel.remote.execution.v2."
 const struct rpc_method gateway_methods[GATEWAY_METHODS] = {
 	{.path = SERVICE "Capabilities/GetCapabilities", .serve = capabilities_serve},

@@ -55,6 +55,9 @@ bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, cons
 // The one message of a unary call. False: the call is finished.
 bool gateway_receive_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
 			 void *message);
+// A whole unary call whose message names its tenant in the field `instance_name`: `serve` has that message, and ends the call.
+void gateway_serve_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+		       void (*serve)(struct visit *v, const void *request));
 // Counts it, tells the caller, logs it.
 __attribute__((format(printf, 4, 5))) void gateway_refuse(struct gateway *g, struct rpc_call *call, enum rpc_code code,
 							  const char *fmt, ...);
