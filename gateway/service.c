@@ -2,13 +2,11 @@
 
 #include "gateway/execution.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "reapi/message.h"
+#include "remote/refusal.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { MESSAGE_MS = 60000 };
@@ -32,19 +30,12 @@ static enum gateway_counter counter_of(enum rpc_code code)
 
 void gateway_refuse(struct gateway *g, struct rpc_call *call, enum rpc_code code, const char *fmt, ...)
 {
-	AUTO_FREE char *text = NULL;
 	va_list ap;
+	enum gateway_counter c = counter_of(code);
+	gateway_count(g, c, 1);
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();
+	rpc_refuse(call, &g->refusals, c == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, code, fmt, ap);
 	va_end(ap);
-	uint64_t left_out;
-	gateway_count(g, counter_of(code), 1);
-	if (log_limit_take(&g->refusals, clock_ms(), &left_out))
-		log_event(counter_of(code) == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "call refused",
-			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_TEXT("call", rpc_call_path(call)),
-			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text), LOG_NUMBER("left_out", left_out));
-	rpc_finish(call, code, "%s", text);
 }
 
 enum rpc_code gateway_code(const struct err *err)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "remote/refusal.h"
 #include "scheduler/caller.h"
 #include "scheduler/route.h"
 #include "scheduler/tokens.h"
@@ -60,19 +61,11 @@ static struct trust *present_trust(struct service *s)
 __attribute__((format(printf, 5, 6))) static void
 refuse(struct service *s, struct rpc_call *call, enum service_outcome outcome, enum rpc_code code, const char *fmt, ...)
 {
-	AUTO_FREE char *text = NULL;
 	va_list ap;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();
-	va_end(ap);
-	uint64_t left_out;
 	s->outcomes[outcome]++;
-	if (log_limit_take(&s->refused, clock_ms(), &left_out))
-		log_event(LOG_LEVEL_INFO, "call refused", LOG_TEXT("peer", rpc_call_peer(call)->address),
-			  LOG_TEXT("call", rpc_call_path(call)), LOG_TEXT("code", rpc_code_name(code)),
-			  LOG_TEXT("why", text), LOG_NUMBER("left_out", left_out));
-	rpc_finish(call, code, "%s", text);
+	va_start(ap, fmt);
+	rpc_refuse(call, &s->refused, LOG_LEVEL_INFO, code, fmt, ap);
+	va_end(ap);
 }
 
 // ---- Route --------------------------------------------------------------------------------------------------------

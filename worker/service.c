@@ -1,12 +1,9 @@
 #include "worker/service.h"
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/mem.h"
+#include "remote/refusal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -38,24 +35,17 @@ void service_look_at_images(struct worker_service *s)
 void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_counter c, enum rpc_code code,
 		   const char *fmt, ...)
 {
-	AUTO_FREE char *text = NULL;
 	va_list ap;
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();
-	va_end(ap);
-	uint64_t left_out;
 	worker_count(s, c, 1);
-	if (c != COUNT_cancelled && log_limit_take(&s->refusals, clock_ms(), &left_out))
-		log_event(c == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "call refused",
-			  LOG_TEXT("peer", rpc_call_peer(call)->address), LOG_TEXT("call", rpc_call_path(call)),
-			  LOG_TEXT("code", rpc_code_name(code)), LOG_TEXT("why", text), LOG_NUMBER("left_out", left_out));
 	if (code == RPC_RESOURCE_EXHAUSTED) {
 		char ms[16];
 		snprintf(ms, sizeof ms, "%d", c == COUNT_no_space ? SPACE_AGAIN_MS : FULL_AGAIN_MS);
 		rpc_call_add_trailer(call, "grpc-retry-pushback-ms", ms);
 	}
-	rpc_finish(call, code, "%s", text);
+	va_start(ap, fmt);
+	rpc_refuse(call, c == COUNT_cancelled ? NULL : &s->refusals, c == COUNT_broken ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+		   code, fmt, ap);
+	va_end(ap);
 }
 
 // Who calls, and is there room for one more of that tenant's? The call is finished where not.
