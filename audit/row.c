@@ -1,6 +1,7 @@
 #include "audit/row.h"
 
 #include "base/json.h"
+#include "codec/sha/sha256.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -150,6 +151,15 @@ void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row
 // ---- flags ----------------------------------------------------------------------------------------------------------
 
 // In one of the flags a blank or a backslash is "\s" or "\\": the value is escaped once more as a whole.
+const char *audit_digest(struct arena *a, const uint8_t digest[32])
+{
+	char hex[SHA256_HEX];
+	struct sha256 sha256;
+	memcpy(sha256.b, digest, sizeof sha256.b);
+	sha256_hex(&sha256, hex);
+	return arena_printf(a, "sha256:%s", hex);
+}
+
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n)
 {
 	AUTO_BUF struct buf b = BUF_INIT;

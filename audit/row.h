@@ -33,6 +33,9 @@ size_t audit_value_length(const char *value); // as it would be written, whole
 // A JSON object with its number.
 void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row);
 
+// A SHA-256 as a value: "sha256:" and 64 hex digits.
+const char *audit_digest(struct arena *a, const uint8_t digest[32]);
+
 // Flags as one value, and back. NULL-terminated list.
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n);
 const char **audit_flags_split(struct arena *a, const char *joined, size_t *n);

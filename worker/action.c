@@ -161,13 +161,6 @@ static int open_messages(struct action *x)
 	return check_timeout(x) < 0 ? -1 : check_paths(x);
 }
 
-static const char *hex(struct action *x, const struct reapi_digest *d)
-{
-	char text[SHA256_HEX];
-	sha256_hex(&d->hash, text);
-	return arena_printf(&x->evidence.arena, "sha256:%s", text);
-}
-
 // What the row says of it: the action is the key, its command stands in full where it fits.
 static void describe(struct action *x)
 {
@@ -179,15 +172,16 @@ static void describe(struct action *x)
 	const char *flags =
 		audit_flags_join(&x->evidence.arena, (const char *const *)x->command->arguments, x->command->n_arguments);
 	row->value[AUDIT_image_digest] = arena_strdup(&x->evidence.arena, x->header->image);
-	row->value[AUDIT_key] = hex(x, &x->digest);
+	row->value[AUDIT_key] = audit_digest(&x->evidence.arena, x->digest.hash.b);
 	row->value[AUDIT_language] = "action";
 	row->value[AUDIT_compiler] = arena_strdup(&x->evidence.arena, program ? program + 1 : x->command->arguments[0]);
 	if (reapi_digest_read(x->action->input_root_digest, &d, NULL) == 0)
-		row->value[AUDIT_source_digest] = hex(x, &d);
+		row->value[AUDIT_source_digest] = audit_digest(&x->evidence.arena, d.hash.b);
 	reapi_digest_read(x->action->command_digest, &d, NULL);
-	row->value[AUDIT_flags] = audit_value_length(flags) <= AUDIT_FLAGS_MAX
-					  ? flags
-					  : arena_printf(&x->evidence.arena, "command=%s", hex(x, &d));
+	row->value[AUDIT_flags] =
+		audit_value_length(flags) <= AUDIT_FLAGS_MAX
+			? flags
+			: arena_printf(&x->evidence.arena, "command=%s", audit_digest(&x->evidence.arena, d.hash.b));
 }
 
 static int read_header(struct action *x)
@@ -477,7 +471,7 @@ static void end_evidence(struct action *x, const struct buf *result)
 	struct reapi_digest d = reapi_digest_of(result->data ? result->data : "", result->len);
 	evidence_run(&x->evidence, &x->run);
 	if (x->evidence.log)
-		x->evidence.row.value[AUDIT_output_digest] = hex(x, &d);
+		x->evidence.row.value[AUDIT_output_digest] = audit_digest(&x->evidence.arena, d.hash.b);
 }
 
 static void add_text(struct action *x, struct buf *text, ProtobufCBinaryData *raw, Reapi__Digest **digest)

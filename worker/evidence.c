@@ -7,14 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *hex(struct evidence *e, const uint8_t digest[32])
-{
-	char text[65];
-	for (int i = 0; i < 32; i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
-	return arena_printf(&e->arena, "sha256:%s", text);
-}
-
 int evidence_begin(struct evidence *e, struct audit_log *log, const char *worker, const char *tenant,
 		   enum isolation isolation, struct err *err)
 {
@@ -61,7 +53,7 @@ int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, cons
 void evidence_source(struct evidence *e, const uint8_t digest[32])
 {
 	if (e->log)
-		e->row.value[AUDIT_source_digest] = hex(e, digest);
+		e->row.value[AUDIT_source_digest] = audit_digest(&e->arena, digest);
 }
 
 void evidence_session(struct evidence *e, const char *label, int pid, const char *monitor)
@@ -95,13 +87,12 @@ void evidence_result(struct evidence *e, const struct key *key, const struct res
 void evidence_describe(struct evidence *e, const struct key *key, const struct result *x)
 {
 	AUTO_BUF struct buf b = BUF_INIT;
-	char text[KEY_HEX];
-	key_hex(key, text);
-	e->row.value[AUDIT_key] = arena_printf(&e->arena, "sha256:%s", text);
-	e->row.value[AUDIT_source_digest] = hex(e, x->source);
+	e->row.value[AUDIT_key] = audit_digest(&e->arena, key->b);
+	e->row.value[AUDIT_source_digest] = audit_digest(&e->arena, x->source);
 	for (size_t i = 0; i < x->n_outputs; i++) {
 		const char *kind = output_kind_name(x->outputs[i].kind);
-		buf_addf(&b, "%s%s%s%s", i ? "," : "", i ? kind : "", i ? "=" : "", hex(e, x->outputs[i].sha256));
+		buf_addf(&b, "%s%s%s%s", i ? "," : "", i ? kind : "", i ? "=" : "",
+			 audit_digest(&e->arena, x->outputs[i].sha256));
 	}
 	e->row.value[AUDIT_output_digest] = b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
 }

@@ -1,13 +1,11 @@
 #include "client/job/evidence.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "client/job/share_name.h"
 #include "client/services/audit_logs.h"
 #include "codec/sha/sha256.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 
 static const char *const end_names[] = {
@@ -18,13 +16,6 @@ static const char *const end_names[] = {
 	[END_UNTOUCHED] = "untouched",
 	[END_CANCELLED] = "cancelled",
 };
-
-static const char *named(struct arena *a, const struct sha256 *digest)
-{
-	char hex[SHA256_HEX];
-	sha256_hex(digest, hex);
-	return arena_printf(a, "sha256:%s", hex);
-}
 
 int evidence_begin_compile(struct compile_evidence *e, const struct plan *p, struct err *err)
 {
@@ -60,7 +51,7 @@ static void say_what_went_in(struct compile_evidence *e, const struct plan *p)
 		e->row.value[AUDIT_image_digest] = arena_printf(p->arena, "host:%s", hex);
 	}
 	if (contents_find(p->services->contents, p->cwd_fd, p->line.source, &sha, &ignored, NULL) == 0)
-		e->row.value[AUDIT_source_digest] = named(p->arena, &sha);
+		e->row.value[AUDIT_source_digest] = audit_digest(p->arena, sha.b);
 	e->row.value[AUDIT_language] = lang_name(p->line.lang);
 	e->row.value[AUDIT_suffix] = path_ext(p->line.source);
 }
@@ -77,7 +68,7 @@ static void say_what_came_out(struct compile_evidence *e, const struct plan *p)
 		if (!name || contents_find(p->services->contents, p->cwd_fd, name, &sha, &ignored, NULL) < 0)
 			continue;
 		buf_addf(&b, "%s%s%s%s", b.len ? "," : "", part == PART_OBJECT ? "" : kinds[part],
-			 part == PART_OBJECT ? "" : "=", named(p->arena, &sha));
+			 part == PART_OBJECT ? "" : "=", audit_digest(p->arena, sha.b));
 	}
 	e->row.value[AUDIT_output_digest] = b.len ? arena_strndup(p->arena, b.data, b.len) : NULL;
 }
