@@ -237,6 +237,15 @@ static int look_up_by_hint(struct compile *c)
 	return look_up(c, COUNT_early_hits, "early hit");
 }
 
+static int tell_wanted(struct compile *c)
+{
+	Coffer__V1__CompileWanted wanted = COFFER__V1__COMPILE_WANTED__INIT;
+	Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
+	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_WANTED;
+	m.wanted = &wanted;
+	return c->header->asks_first && rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
+}
+
 static int check_room(struct compile *c)
 {
 	if (queue_has_room(c->service->queue, &c->ticket, &c->err) < 0)
@@ -545,6 +554,7 @@ void compile_serve(struct rpc_call *call, void *service)
 		read_header,       // only what a client may say
 		look_up_by_hint,   // known already: the source need not come
 		check_room,        // full: the source need not come either
+		tell_wanted,       // to a client that has asked first
 		take_source,       // unpacked and digested as it comes
 		look_up_by_source, // the key by what really came; waits for another job with the same one
 		take_slot,         // in turn with other tenants

@@ -12,7 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 64 * 1024, ASK_MS = 500, MAX_PIECES = 1 << 20 };
+enum {
+	PIECE = 64 * 1024,
+	ASK_MS = 500,
+	MAX_PIECES = 1 << 20,
+	// A text of more packed bytes than this is not sent before the worker has said that it does not know the result. That is a
+	// round trip; where it takes longer the text goes.
+	ASK_FIRST_BYTES = 4096,
+	ASK_FIRST_MS = 20,
+};
 
 int remote_pause_ms(const char *text)
 {
@@ -50,8 +58,12 @@ static size_t n_wanted(const struct remote_call *c)
 	return c->output_name ? 2 : 1;
 }
 
-// 0: all is sent, or the worker wants no more. -1: the call has failed.
-static int send_text(struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
+static bool asks_first(const struct remote_call *c)
+{
+	return c->text->compressed.len > ASK_FIRST_BYTES;
+}
+
+static int send_header(const struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
 	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
@@ -72,18 +84,25 @@ static int send_text(struct remote_call *c, const struct farm_seat *seat, struct
 	h.source_name = (char *)(uintptr_t)c->source_name;
 	h.identity = (char *)(uintptr_t)seat->identity;
 	h.keeps_nothing = c->keeps_nothing;
+	h.asks_first = asks_first(c);
 	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_HEADER;
 	m.header = &h;
-	int sent = rpc_send(call, &m.base, err);
-	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
+	return rpc_send(call, &m.base, err) < 0 ? -1 : 0;
+}
+
+// 0: all is sent, or the worker wants no more. -1: the call has failed.
+static int send_text(struct remote_call *c, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	const struct buf *text = &c->text->compressed;
+	int sent = 0;
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
 	for (size_t at = 0; sent == 0 && at < text->len && !rpc_call_has_news(call); at += PIECE) {
 		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
 		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
 		sent = rpc_send(call, &m.base, err);
 		c->sent += n;
 	}
-	rpc_send_end(call);
 	return sent < 0 ? -1 : 0;
 }
 
@@ -173,6 +192,8 @@ static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct
 	case COFFER__V1__COMPILE_REPLY__KIND_STARTED:
 		a->started = true;
 		return 0;
+	case COFFER__V1__COMPILE_REPLY__KIND_WANTED: // late: the text is on its way
+		return asks_first(a->c) && !a->result ? 0 : lie(a, err, "it wants a source that it has");
 	case COFFER__V1__COMPILE_REPLY__KIND_RESULT:
 		if (a->result)
 			return lie(a, err, "it answers twice");
@@ -221,6 +242,26 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 		ask_at = clock_ms() + ASK_MS;
 	}
 	return lie(a, err, "it sends without end");
+}
+
+// The header, and the text where it is wanted. 0: all that the worker needs is on its way; -1: the call has failed.
+static int ask(struct answer *a, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileReply *reply = NULL;
+	int got = 1, taken = 0;
+	if (send_header(a->c, seat, call, err) < 0)
+		return -1;
+	if (asks_first(a->c))
+		got = receive(call, clock_ms() + ASK_FIRST_MS, &reply, err);
+	bool is_known = reply && reply->kind_case != COFFER__V1__COMPILE_REPLY__KIND_WANTED;
+	if (reply)
+		taken = take_reply(a, &reply, err);
+	if (reply)
+		protobuf_c_message_free_unpacked(&reply->base, NULL);
+	if (got < 0 || taken < 0 || (got > 0 && !is_known && send_text(a->c, call, err) < 0))
+		return -1;
+	rpc_send_end(call);
+	return 0;
 }
 
 static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1__CompileResult *r, struct err *err)
@@ -278,8 +319,7 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 static enum remote_outcome converse(struct answer *a, struct rpc_call *call, struct farm_seat *seat, struct err *err)
 {
 	// A worker may end the call while we still send: what it says counts.
-	bool sent = send_text(a->c, seat, call, err) == 0;
-	int got = sent ? receive_all(a, call, err) : -1;
+	int got = ask(a, seat, call, err) == 0 ? receive_all(a, call, err) : -1;
 	if (got > 0) {
 		return take_rest(a, err) < 0 ? REMOTE_LIED : judge(a, err);
 	}
