@@ -37,7 +37,7 @@ build_with()
 {
 	tell "$1"
 	stop_daemons
-	rm -rf got
+	rm -rf got want
 	read_counters counters_before
 	jobs=$(jobs_of_liar)
 	all_away 6 -O1 "-DLIE=\"$1\""

@@ -35,7 +35,8 @@ farm_project()
 	local i
 	put inc/h.h '#define H 1' 'static inline int twice(int x) { return 2 * x + H; }'
 	for ((i = 1; i <= $1; i++)); do
-		put "u$i.c" '#include <stdio.h>' '#include "inc/h.h"' "int u$i(int x) { printf(\"%s\", __FILE__); return twice(x) * $i; }"
+		put "u$i.c" '#include <stdio.h>' '#include "inc/h.h"' '#ifdef LIE' "const char *lie$i = LIE;" '#endif' \
+			"int u$i(int x) { printf(\"%s\", __FILE__); return twice(x) * $i; }"
 	done
 }
 
