@@ -28,6 +28,16 @@ char *buf_take(struct buf *b)
 	return s;
 }
 
+size_t buf_grown(const struct buf *b, size_t n)
+{
+	size_t cap = b->cap + b->cap / 2;
+	if (b->data && b->cap - b->len >= n + 1)
+		return b->cap;
+	if (cap < b->len + n + 1)
+		cap = b->len + n + 1;
+	return cap < 64 ? 64 : cap;
+}
+
 char *buf_room(struct buf *b, size_t n)
 {
 	size_t max = b->max ? b->max : BUF_DEFAULT_MAX;
@@ -35,12 +45,8 @@ char *buf_room(struct buf *b, size_t n)
 		b->over = true;
 		return NULL;
 	}
-	if (b->cap - b->len < n + 1 || !b->data) {
-		size_t cap = b->cap + b->cap / 2;
-		if (cap < b->len + n + 1)
-			cap = b->len + n + 1;
-		if (cap < 64)
-			cap = 64;
+	size_t cap = buf_grown(b, n);
+	if (cap != b->cap || !b->data) {
 		b->data = mem_realloc(b->data, cap);
 		b->cap = cap;
 	}

@@ -32,6 +32,7 @@ char *buf_take(struct buf *b); // the bytes as a string to free(); the buffer is
 // Room for n more bytes; returns where to write them or NULL past the maximum. Then buf_grew(b, written).
 char *buf_room(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t n);
+size_t buf_grown(const struct buf *b, size_t n); // how much memory it has once n more bytes are in it
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);

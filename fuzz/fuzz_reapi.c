@@ -50,7 +50,7 @@ static void try_blob(const uint8_t *p, size_t n)
 	AUTO_BUF struct buf out = BUF_INIT;
 	struct inflate z;
 	size_t half = n / 2;
-	inflate_begin(&z);
+	inflate_begin(&z, NULL);
 	if (inflate_take(&z, p, half, &out, MOST, NULL) == 0 &&
 	    inflate_take(&z, p + half, n - half, &out, MOST, NULL) == 0 && inflate_end(&z, NULL) == 0 && out.len > MOST)
 		abort();

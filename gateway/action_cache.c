@@ -8,12 +8,16 @@ static void get(struct visit *v, const void *request)
 	struct gateway *g = v->gateway;
 	struct reapi_digest action;
 	struct err err = ERR_INIT;
-	Reapi__ActionResult *result;
+	struct held held;
 	if (reapi_digest_read(r->action_digest, &action, &err) < 0 || reapi_check_function(r->digest_function, &err) < 0) {
 		visit_fail(v, &err);
 		return;
 	}
-	enum results_answer found = results_find(v->blobs, &action, &result);
+	enum results_answer found = results_find(v->blobs, &action, &held, &err);
+	if (found == RESULTS_FAILED) {
+		visit_fail(v, &err);
+		return;
+	}
 	gateway_count(g, COUNT_result_incomplete, found == RESULTS_INCOMPLETE);
 	gateway_count(g, found == RESULTS_FOUND ? COUNT_result_hits : COUNT_result_misses, 1);
 	if (found != RESULTS_FOUND) {
@@ -22,14 +26,14 @@ static void get(struct visit *v, const void *request)
 	}
 	const struct results_wish wish = {r->inline_stdout, r->inline_stderr, r->inline_output_files,
 					  r->n_inline_output_files};
-	results_add_inline(v->blobs, result, &wish, GATEWAY_INLINE_BYTES);
-	rpc_reply(v->call, &result->base);
-	reapi__action_result__free_unpacked(result, NULL);
+	results_add_inline(&held.room, (Reapi__ActionResult *)held.message, &wish, GATEWAY_BATCH_BYTES);
+	rpc_reply(v->call, held.message);
+	held_release(&held);
 }
 
 void action_cache_get(struct rpc_call *call, void *gateway)
 {
-	gateway_serve_one(gateway, call, &reapi__get_action_result_request__descriptor, get);
+	gateway_serve_named(gateway, call, &reapi__get_action_result_request__descriptor, get);
 }
 
 static void update(struct visit *v, const void *request)
@@ -56,5 +60,5 @@ static void update(struct visit *v, const void *request)
 
 void action_cache_update(struct rpc_call *call, void *gateway)
 {
-	gateway_serve_one(gateway, call, &reapi__update_action_result_request__descriptor, update);
+	gateway_serve_named(gateway, call, &reapi__update_action_result_request__descriptor, update);
 }

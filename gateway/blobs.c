@@ -127,33 +127,54 @@ uint64_t blobs_memory(struct blobs *b)
 	return b->memory;
 }
 
-int blobs_hold(struct tenant_blobs *t, uint64_t bytes, struct err *err)
+// ---- rooms --------------------------------------------------------------------------------------------------------------
+
+int room_add(struct room *r, uint64_t bytes, struct err *err)
 {
+	struct tenant_blobs *t = r->blobs;
 	struct blobs *b = t->all;
 	uint64_t most = b->config.memory_bytes;
-	if (bytes > most / 2)
+	if (bytes > most / 2 || r->bytes > most / 2 - bytes)
 		return err_set(err, ERR_LIMIT, "%llu bytes at once are more than one tenant gets here",
 			       (unsigned long long)bytes);
 	uint64_t all = atomic_fetch_add(&b->memory, bytes) + bytes, own = atomic_fetch_add(&t->memory, bytes) + bytes;
+	r->bytes += bytes;
 	if (all <= most && own <= most / 2)
 		return 0;
-	blobs_let_go(t, bytes);
-	return err_set(err, ERR_FULL, "no memory for one more blob now: others come and go");
+	room_shrink(r, r->bytes - bytes);
+	return err_set(err, ERR_FULL, "no memory for one more blob or message now: others come and go");
 }
 
-void blobs_let_go(struct tenant_blobs *t, uint64_t bytes)
+int room_reach(struct room *r, uint64_t bytes, struct err *err)
 {
-	atomic_fetch_sub(&t->all->memory, bytes);
-	atomic_fetch_sub(&t->memory, bytes);
+	return bytes <= r->bytes ? 0 : room_add(r, bytes - r->bytes, err);
+}
+
+void room_shrink(struct room *r, uint64_t bytes)
+{
+	if (bytes >= r->bytes)
+		return;
+	atomic_fetch_sub(&r->blobs->all->memory, r->bytes - bytes);
+	atomic_fetch_sub(&r->blobs->memory, r->bytes - bytes);
+	r->bytes = bytes;
+}
+
+void room_release(struct room *r)
+{
+	room_shrink(r, 0);
 }
 
 // ---- content ------------------------------------------------------------------------------------------------------------
 
-// The store names a blob by half of its name.
+// The store names a blob by half of its hash, with the size in it: a digest with another size names nothing. (What goes in is
+// compared with both, and so is what goes out.)
 static struct digest key_of(const struct reapi_digest *d)
 {
 	struct digest key;
+	uint64_t size = (uint64_t)d->size;
 	memcpy(key.b, d->hash.b, sizeof key.b);
+	for (size_t i = 0; i < sizeof size; i++)
+		key.b[sizeof key.b - 1 - i] ^= (uint8_t)(size >> (8 * i));
 	return key;
 }
 

@@ -7,10 +7,25 @@
 #include "codec/zstd.h"
 #include "reapi/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_PIECE = 512 << 10, NEXT_PIECE_MS = 60000 };
+enum { READ_PIECE = 512 << 10, AHEAD = 2 << 20, NEXT_PIECE_MS = 60000 };
+
+static bool instance_of(const char *name, bool is_upload, char *instance, size_t room, struct err *err)
+{
+	struct reapi_resource r;
+	if (reapi_resource_parse(name, is_upload, &r, err) < 0)
+		return false;
+	snprintf(instance, room, "%s", r.instance);
+	return true;
+}
+
+static bool instance_of_upload(const char *name, char *instance, size_t room, struct err *err)
+{
+	return instance_of(name, true, instance, room, err);
+}
 
 // ---- Read -------------------------------------------------------------------------------------------------------------------
 
@@ -88,16 +103,15 @@ static void read_blob(struct visit *v, const Reapi__ReadRequest *m, const struct
 {
 	struct err err = ERR_INIT;
 	enum rpc_code code;
-	uint64_t held = r->digest.size > blobs_max(v->blobs) ? 0 : (uint64_t)r->digest.size;
+	uint64_t size = r->digest.size > blobs_max(v->blobs) ? 0 : (uint64_t)r->digest.size;
 	int rc = check_range(m, r, &code, &err);
-	if (rc == 0 && blobs_hold(v->blobs, held, &err) < 0) {
+	// The blob, and pieces of it that are on their way.
+	if (rc == 0 && room_add(&v->room, size + (size < AHEAD ? size : AHEAD), &err) < 0) {
 		gateway_refuse(v->gateway, v->call, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
 		return;
 	}
-	if (rc == 0) {
+	if (rc == 0)
 		rc = send_blob(v, m, r, &code, &err);
-		blobs_let_go(v->blobs, held);
-	}
 	if (rc == 0)
 		rpc_finish(v->call, RPC_OK, "%s", "");
 	else if (code == RPC_NOT_FOUND || code == RPC_CANCELLED)
@@ -106,25 +120,30 @@ static void read_blob(struct visit *v, const Reapi__ReadRequest *m, const struct
 		gateway_refuse(v->gateway, v->call, code, "%s", err.text);
 }
 
+static void read_named(struct visit *v, const void *request)
+{
+	const Reapi__ReadRequest *m = request;
+	struct reapi_resource r;
+	if (reapi_resource_parse(m->resource_name, false, &r, NULL) == 0)
+		read_blob(v, m, &r);
+}
+
+static bool instance_of_read(const char *name, char *instance, size_t room, struct err *err)
+{
+	return instance_of(name, false, instance, room, err);
+}
+
 void byte_stream_read(struct rpc_call *call, void *gateway)
 {
-	Reapi__ReadRequest *m;
-	struct reapi_resource r;
-	struct visit v;
-	struct err err = ERR_INIT;
-	if (!gateway_receive_one(gateway, call, &reapi__read_request__descriptor, &m))
-		return;
-	if (reapi_resource_parse(m->resource_name, false, &r, &err) < 0)
-		gateway_refuse(gateway, call, RPC_INVALID_ARGUMENT, "%s", err.text);
-	else if (visit_begin(&v, gateway, call, r.instance))
-		read_blob(&v, m, &r);
-	reapi__read_request__free_unpacked(m, NULL);
+	static const struct request_kind kind = {&reapi__read_request__descriptor, "resource_name", instance_of_read};
+	gateway_serve_one(gateway, call, &kind, read_named);
 }
 
 // ---- Write ------------------------------------------------------------------------------------------------------------------
 
 struct writing {
 	struct visit visit;
+	struct held message; // the one that has come last
 	struct reapi_resource resource;
 	char *name;
 	struct incoming *upload;
@@ -140,16 +159,16 @@ static int fail(struct writing *w, enum rpc_code code)
 }
 
 // 1, or 0 at the end of the stream.
-static int next_message(struct rpc_call *call, Reapi__WriteRequest **m, enum rpc_code *code, struct err *err)
+static int next_message(struct writing *w)
 {
 	AUTO_FREE char *bytes = NULL;
 	size_t n;
-	int rc = rpc_receive_bytes(call, NEXT_PIECE_MS, &bytes, &n, err);
-	*code = err->code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_CANCELLED;
-	if (rc != 1)
+	held_release(&w->message);
+	int rc = rpc_receive_bytes(w->visit.call, NEXT_PIECE_MS, &bytes, &n, &w->err);
+	w->code = w->err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_CANCELLED;
+	if (rc != 1 || held_unpack(&w->message, w->visit.blobs, &reapi__write_request__descriptor, bytes, n, &w->err) == 0)
 		return rc;
-	*code = RPC_INVALID_ARGUMENT;
-	return reapi_unpack(&reapi__write_request__descriptor, bytes, n, m, err) < 0 ? -1 : 1;
+	return fail(w, gateway_code(&w->err));
 }
 
 static int check_place(struct writing *w, const Reapi__WriteRequest *m)
@@ -181,16 +200,14 @@ static int take_all(struct writing *w, const Reapi__WriteRequest *first)
 		incoming_restart(w->upload);
 	int rc = take(w, first);
 	while (rc == 0 && !w->is_done) {
-		Reapi__WriteRequest *m;
-		int got = next_message(w->visit.call, &m, &w->code, &w->err);
+		int got = next_message(w);
 		if (got < 0)
 			return -1;
 		if (got == 0) {
 			err_set(&w->err, ERR_USAGE, "the stream has ended before its blob");
 			return fail(w, RPC_INVALID_ARGUMENT);
 		}
-		rc = take(w, m);
-		reapi__write_request__free_unpacked(m, NULL);
+		rc = take(w, (const Reapi__WriteRequest *)w->message.message);
 	}
 	return rc;
 }
@@ -245,42 +262,35 @@ static void write_blob(struct writing *w, const Reapi__WriteRequest *first)
 
 void byte_stream_write(struct rpc_call *call, void *gateway)
 {
+	static const struct request_kind kind = {&reapi__write_request__descriptor, "resource_name", instance_of_upload};
 	struct writing w = {.err = ERR_INIT};
-	Reapi__WriteRequest *m = NULL;
-	int rc = next_message(call, &m, &w.code, &w.err);
-	if (rc == 0)
-		gateway_refuse(gateway, call, RPC_INVALID_ARGUMENT, "the stream has no message");
-	else if (rc < 0)
-		gateway_refuse(gateway, call, w.code, "%s", w.err.text);
-	else if (reapi_resource_parse(m->resource_name, true, &w.resource, &w.err) < 0)
-		gateway_refuse(gateway, call, RPC_INVALID_ARGUMENT, "%s", w.err.text);
-	else if (visit_begin(&w.visit, gateway, call, w.resource.instance))
-		write_blob(&w, m);
-	if (m)
-		reapi__write_request__free_unpacked(m, NULL);
+	if (!visit_begin(&w.visit, gateway, call, &kind))
+		return;
+	const Reapi__WriteRequest *first = (const Reapi__WriteRequest *)w.visit.request.message;
+	if (reapi_resource_parse(first->resource_name, true, &w.resource, NULL) == 0)
+		write_blob(&w, first);
+	held_release(&w.message);
+	visit_end(&w.visit);
 }
 
 // ---- QueryWriteStatus ---------------------------------------------------------------------------------------------------------
 
-static void query(struct visit *v, const char *name, const struct reapi_resource *r)
+static void query(struct visit *v, const void *request)
 {
+	const Reapi__QueryWriteStatusRequest *q = request;
+	struct reapi_resource r;
 	Reapi__QueryWriteStatusResponse m = REAPI__QUERY_WRITE_STATUS_RESPONSE__INIT;
-	m.complete = blobs_has(v->blobs, &r->digest);
-	m.committed_size = m.complete ? r->digest.size : (int64_t)uploads_committed(v->gateway->uploads, v->blobs, name);
+	if (reapi_resource_parse(q->resource_name, true, &r, NULL) < 0)
+		return;
+	m.complete = blobs_has(v->blobs, &r.digest);
+	m.committed_size =
+		m.complete ? r.digest.size : (int64_t)uploads_committed(v->gateway->uploads, v->blobs, q->resource_name);
 	rpc_reply(v->call, &m.base);
 }
 
 void byte_stream_query(struct rpc_call *call, void *gateway)
 {
-	Reapi__QueryWriteStatusRequest *m;
-	struct reapi_resource r;
-	struct visit v;
-	struct err err = ERR_INIT;
-	if (!gateway_receive_one(gateway, call, &reapi__query_write_status_request__descriptor, &m))
-		return;
-	if (reapi_resource_parse(m->resource_name, true, &r, &err) < 0)
-		gateway_refuse(gateway, call, RPC_INVALID_ARGUMENT, "%s", err.text);
-	else if (visit_begin(&v, gateway, call, r.instance))
-		query(&v, m->resource_name, &r);
-	reapi__query_write_status_request__free_unpacked(m, NULL);
+	static const struct request_kind kind = {&reapi__query_write_status_request__descriptor, "resource_name",
+						 instance_of_upload};
+	gateway_serve_one(gateway, call, &kind, query);
 }

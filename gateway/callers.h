@@ -14,9 +14,12 @@ struct callers_config {
 	const char *tenants;    // the file (coffer-tenants(5))
 	const char *users_jwks; // "": users have no tokens
 	const char *users_issuer, *users_audience, *users_claim;
-	const char *const *result_writers; // names of certificates, values of claims, "*"; NULL-terminated
+	// NULL-terminated: a name of a certificate with its kind ("URI:…", "DNS:…", "email:…", "IP:…", "CN:…"), "claim:" and a value
+	// of the claim, or "*". One kind never stands for another.
+	const char *const *result_writers;
 };
 struct callers;
+struct proof; // of who somebody is: a certificate, a token
 
 struct client_caller {
 	char tenant[TOKEN_NAME_MAX + 1];
@@ -24,11 +27,15 @@ struct client_caller {
 	int isolation; // the least that the tenant's actions run in
 };
 
-int callers_new(const struct callers_config *config, struct callers **out, struct err *err); // texts must live as long
+// Texts must live as long. ERR_USAGE: a result writer of no kind.
+int callers_new(const struct callers_config *config, struct callers **out, struct err *err);
 int callers_reload(struct callers *c, struct err *err); // on failure all stays as it was
 void callers_free(struct callers *c);
-// ERR_ACCESS: it is nobody, with *is_known false, or not this tenant. The text may be told to it.
-int callers_find(struct callers *c, struct rpc_call *call, const char *instance, struct client_caller *caller,
-		 bool *is_known, struct err *err);
+// By the call's headers alone. ERR_ACCESS: it is nobody. The text may be told to it, as that of callers_find.
+int callers_prove(struct callers *c, struct rpc_call *call, struct proof **proof, struct err *err);
+void callers_drop(struct proof *proof);
+// ERR_ACCESS: whoever that is, it is not this tenant.
+int callers_find(struct callers *c, const struct proof *proof, const char *instance, struct client_caller *caller,
+		 struct err *err);
 
 #endif

@@ -35,5 +35,5 @@ static void reply(struct visit *v, const void *request)
 
 void capabilities_serve(struct rpc_call *call, void *gateway)
 {
-	gateway_serve_one(gateway, call, &reapi__get_capabilities_request__descriptor, reply);
+	gateway_serve_named(gateway, call, &reapi__get_capabilities_request__descriptor, reply);
 }

@@ -41,13 +41,18 @@ static int send_operation(struct visit *v, const struct operation *op, enum oper
 
 static void add_inline(struct visit *v, const struct buf *plain, const struct results_wish *wish, struct buf *out)
 {
-	Reapi__ExecuteResponse *m;
-	if (reapi_unpack(&reapi__execute_response__descriptor, plain->data ? plain->data : "", plain->len, &m, NULL) < 0)
+	struct held held;
+	struct err err = ERR_INIT;
+	if (held_unpack(&held, v->blobs, &reapi__execute_response__descriptor, plain->data ? plain->data : "", plain->len,
+			&err) < 0) {
+		buf_add(out, plain->data, plain->len); // there is no memory for more
 		return;
+	}
+	Reapi__ExecuteResponse *m = (Reapi__ExecuteResponse *)held.message;
 	if (m->result)
-		results_add_inline(v->blobs, m->result, wish, GATEWAY_INLINE_BYTES);
+		results_add_inline(&held.room, m->result, wish, GATEWAY_BATCH_BYTES);
 	reapi_pack(&m->base, out);
-	reapi__execute_response__free_unpacked(m, NULL);
+	held_release(&held);
 }
 
 // Until it has ended or nobody listens any more.
@@ -72,13 +77,15 @@ static bool tell_known(struct visit *v, const struct reapi_digest *action, const
 {
 	AUTO_BUF struct buf response = BUF_INIT;
 	struct operation known = {.action = *action, .name = "operations/known"};
-	Reapi__ActionResult *result;
-	if (results_find(v->blobs, action, &result) != RESULTS_FOUND)
+	struct held held;
+	struct err err = ERR_INIT;
+	if (results_find(v->blobs, action, &held, &err) != RESULTS_FOUND)
 		return false;
+	Reapi__ActionResult *result = (Reapi__ActionResult *)held.message;
 	gateway_count(v->gateway, COUNT_executions_cached, 1);
-	results_add_inline(v->blobs, result, wish, GATEWAY_INLINE_BYTES);
+	results_add_inline(&held.room, result, wish, GATEWAY_BATCH_BYTES);
 	execution_pack(result, true, RPC_OK, "", &response);
-	reapi__action_result__free_unpacked(result, NULL);
+	held_release(&held);
 	send_operation(v, &known, OPERATION_COMPLETED, &response);
 	rpc_finish(v->call, RPC_OK, "%s", "");
 	return true;
@@ -86,13 +93,12 @@ static bool tell_known(struct visit *v, const struct reapi_digest *action, const
 
 static bool may_share(struct visit *v, const struct reapi_digest *d)
 {
-	AUTO_BUF struct buf bytes = BUF_INIT;
-	Reapi__Action *action;
-	if (d->size > GATEWAY_BATCH_BYTES || blobs_get(v->blobs, d, &bytes, NULL) != 1 ||
-	    reapi_unpack(&reapi__action__descriptor, bytes.data ? bytes.data : "", bytes.len, &action, NULL) < 0)
+	struct held action;
+	struct err err = ERR_INIT;
+	if (held_load(&action, v->blobs, &reapi__action__descriptor, d, GATEWAY_BATCH_BYTES, &err) != 1)
 		return false;
-	bool may = !action->do_not_cache;
-	reapi__action__free_unpacked(action, NULL);
+	bool may = !((const Reapi__Action *)action.message)->do_not_cache;
+	held_release(&action);
 	return may;
 }
 
@@ -127,42 +133,41 @@ static void execute(struct visit *v, const void *request)
 
 void execute_serve(struct rpc_call *call, void *gateway)
 {
-	gateway_serve_one(gateway, call, &reapi__execute_request__descriptor, execute);
+	gateway_serve_named(gateway, call, &reapi__execute_request__descriptor, execute);
 }
 
 // ---- WaitExecution --------------------------------------------------------------------------------------------------------------
 
 // The instance stands before "operations/".
-static bool instance_of(const char *name, char *instance, size_t room)
+static bool instance_of(const char *name, char *instance, size_t room, struct err *err)
 {
 	const char *at = strncmp(name, "operations/", 11) == 0 ? name : strstr(name, "/operations/");
 	size_t n = at ? (size_t)(at - name) : 0;
-	if (!at || n >= room)
+	if (!at || n >= room) {
+		err_set(err, ERR_FORMAT, "the name is no operation's");
 		return false;
+	}
 	memcpy(instance, name, n);
 	instance[n] = '\0';
 	return true;
 }
 
+static void wait_for(struct visit *v, const void *request)
+{
+	const Reapi__WaitExecutionRequest *r = request;
+	const struct results_wish wish = {.out = false};
+	struct operations *all = v->gateway->executor->operations;
+	struct operation *op = operations_find(all, v->blobs, r->name);
+	if (!op) {
+		rpc_finish(v->call, RPC_NOT_FOUND, "no such operation: it has ended some time ago");
+		return;
+	}
+	tell(v, op, &wish);
+	operation_release(all, op);
+}
+
 void execute_wait(struct rpc_call *call, void *gateway)
 {
-	struct gateway *g = gateway;
-	Reapi__WaitExecutionRequest *r;
-	struct visit v;
-	char instance[128] = "";
-	const struct results_wish wish = {.out = false};
-	if (!gateway_receive_one(gateway, call, &reapi__wait_execution_request__descriptor, &r))
-		return;
-	if (!instance_of(r->name, instance, sizeof instance)) {
-		gateway_refuse(g, call, RPC_INVALID_ARGUMENT, "the name is no operation's");
-	} else if (visit_begin(&v, g, call, instance)) {
-		struct operation *op = operations_find(g->executor->operations, v.blobs, r->name);
-		if (op) {
-			tell(&v, op, &wish);
-			operation_release(g->executor->operations, op);
-		} else {
-			rpc_finish(call, RPC_NOT_FOUND, "no such operation: it has ended some time ago");
-		}
-	}
-	reapi__wait_execution_request__free_unpacked(r, NULL);
+	static const struct request_kind kind = {&reapi__wait_execution_request__descriptor, "name", instance_of};
+	gateway_serve_one(gateway, call, &kind, wait_for);
 }

@@ -20,7 +20,9 @@ enum {
 	QUEUE_MS = 600000,    // for so long an action waits for a worker
 	NO_WORKER_MS = 15000, // or for one to be there at all
 	MAX_FAILURES = 4,
-	ANSWER_MS = 3600000
+	ANSWER_MS = 3600000,
+	ROOM_MS = 20000, // or for memory
+	ROOM_PAUSE_MS = 20
 };
 #define TYPE_URL "type.googleapis.com/"
 
@@ -31,6 +33,7 @@ struct action_job {
 	Reapi__Action *action;
 	Reapi__Command *command;
 	struct input_root root;
+	struct room room; // for all of it
 	struct platform_wish wish;
 	struct buf missing; // packed Violations, one after the other: u32 length and bytes
 	size_t n_missing;
@@ -44,6 +47,26 @@ static int fail(struct action_job *x, enum rpc_code code)
 {
 	x->code = code;
 	return -1;
+}
+
+// There is somebody's thread to wait: memory that others have now comes back.
+static int reach(struct room *r, uint64_t bytes, struct err *err)
+{
+	int64_t until = clock_ms() + ROOM_MS;
+	while (room_reach(r, bytes, err) < 0) {
+		if (err->code != ERR_FULL || clock_ms() >= until)
+			return -1;
+		err_clear(err);
+		usleep(ROOM_PAUSE_MS * 1000);
+	}
+	return 0;
+}
+
+static enum rpc_code code_of(const struct err *err)
+{
+	if (err->code == ERR_FULL)
+		return RPC_RESOURCE_EXHAUSTED;
+	return err->code == ERR_FORMAT || err->code == ERR_LIMIT ? RPC_INVALID_ARGUMENT : RPC_INTERNAL;
 }
 
 // ---- what a client is told ------------------------------------------------------------------------------------------------
@@ -112,20 +135,44 @@ static int load(struct action_job *x, const struct reapi_digest *d, struct buf *
 		err_set(&x->err, ERR_LIMIT, "an action or a command of more than %d bytes", COMMAND_BYTES);
 		return fail(x, RPC_INVALID_ARGUMENT);
 	}
+	if (reach(&x->room, x->room.bytes + (uint64_t)d->size, &x->err) < 0)
+		return fail(x, code_of(&x->err));
 	int found = blobs_get(x->op->blobs, d, out, &x->err);
 	if (found == 0)
 		note_missing(x, d);
 	return found < 0 ? fail(x, RPC_INTERNAL) : 0;
 }
 
+// With room for what input_root.c makes of it.
 static int get_directory(void *ctx, const struct reapi_digest *d, struct buf *out, struct err *err)
 {
-	return blobs_get(((struct action_job *)ctx)->op->blobs, d, out, err);
+	enum { LISTS = 4 }; // of its entries: no more than so many times what they take on the wire
+	struct action_job *x = ctx;
+	uint64_t unpacked;
+	if ((uint64_t)d->size > out->max)
+		return err_set(err, ERR_LIMIT, "a directory of more than %zu bytes", out->max);
+	if (reach(&x->room, x->room.bytes + LISTS * (uint64_t)d->size, err) < 0)
+		return -1;
+	int found = blobs_get(x->op->blobs, d, out, err);
+	if (found == 1 && (reapi_measure(&reapi__directory__descriptor, out->data, out->len, &unpacked, err) < 0 ||
+			   reach(&x->room, x->room.bytes + unpacked, err) < 0))
+		return -1;
+	return found;
 }
 
 static const char *text_of(const struct buf *b)
 {
 	return b->data ? b->data : "";
+}
+
+static int unpack(struct action_job *x, const ProtobufCMessageDescriptor *descriptor, const struct buf *b, void *message)
+{
+	uint64_t unpacked;
+	if (reapi_measure(descriptor, text_of(b), b->len, &unpacked, &x->err) < 0 ||
+	    reach(&x->room, x->room.bytes + unpacked, &x->err) < 0 ||
+	    reapi_unpack_canonical(descriptor, text_of(b), b->len, message, &x->err) < 0)
+		return fail(x, code_of(&x->err));
+	return 0;
 }
 
 static int load_action(struct action_job *x)
@@ -135,16 +182,13 @@ static int load_action(struct action_job *x)
 		return -1;
 	if (x->n_missing)
 		return 0;
-	if (reapi_unpack_canonical(&reapi__action__descriptor, text_of(&x->action_bytes), x->action_bytes.len, &x->action,
-				   &x->err) < 0 ||
-	    reapi_digest_read(x->action->command_digest, &command, &x->err) < 0)
+	if (unpack(x, &reapi__action__descriptor, &x->action_bytes, &x->action) < 0)
+		return -1;
+	if (reapi_digest_read(x->action->command_digest, &command, &x->err) < 0)
 		return fail(x, RPC_INVALID_ARGUMENT);
 	if (load(x, &command, &x->command_bytes) < 0)
 		return -1;
-	if (!x->n_missing && reapi_unpack_canonical(&reapi__command__descriptor, text_of(&x->command_bytes),
-						    x->command_bytes.len, &x->command, &x->err) < 0)
-		return fail(x, RPC_INVALID_ARGUMENT);
-	return 0;
+	return x->n_missing ? 0 : unpack(x, &reapi__command__descriptor, &x->command_bytes, &x->command);
 }
 
 static int load_root(struct action_job *x)
@@ -154,7 +198,7 @@ static int load_root(struct action_job *x)
 		return 0;
 	if (reapi_digest_read(x->action->input_root_digest, &top, &x->err) < 0 ||
 	    input_root_read(&x->root, &top, get_directory, x, &x->err) < 0)
-		return fail(x, x->err.code == ERR_FORMAT || x->err.code == ERR_LIMIT ? RPC_INVALID_ARGUMENT : RPC_INTERNAL);
+		return fail(x, code_of(&x->err));
 	for (size_t i = 0; i < x->root.n_missing; i++)
 		note_missing(x, &x->root.missing[i]);
 	for (size_t i = 0; i < x->root.n_files; i++)
@@ -183,6 +227,7 @@ struct talk {
 	struct rpc_call *call;
 	struct reapi_digest blob; // that is coming
 	struct buf bytes;
+	struct room room; // for it, and for a file that goes out
 	bool is_coming, is_done;
 	char limit[32];
 };
@@ -217,6 +262,8 @@ static int send_head(struct talk *t)
 static int send_file(struct talk *t, const struct reapi_digest *d)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT;
+	if (reach(&t->room, (uint64_t)d->size + PIECE, &t->x->err) < 0)
+		return -1;
 	int found = blobs_get(t->x->op->blobs, d, &bytes, &t->x->err);
 	if (found == 0)
 		err_set(&t->x->err, ERR_NOT_FOUND, "an input has gone meanwhile");
@@ -262,9 +309,12 @@ static int take_blob(struct talk *t, const Coffer__V1__ActionBlob *b)
 		return err_set(&t->x->err, ERR_PEER, "the worker sends an output that makes no sense, or is too large");
 	memcpy(t->blob.hash.b, b->sha256.data, sizeof t->blob.hash);
 	t->blob.size = (int64_t)b->size;
-	buf_clear(&t->bytes);
+	buf_release(&t->bytes);
 	t->bytes.max = (size_t)b->size + PIECE;
 	t->is_coming = true;
+	if (reach(&t->room, b->size + PIECE, &t->x->err) < 0)
+		return -1;
+	buf_room(&t->bytes, (size_t)b->size); // as much as it holds, and not half as much again
 	return b->size == 0 ? keep_blob(t) : 0;
 }
 
@@ -279,12 +329,19 @@ static int take_piece(struct talk *t, const ProtobufCBinaryData *p)
 static int take_done(struct talk *t, const Coffer__V1__ActionDone *d)
 {
 	struct action_job *x = t->x;
-	if (t->is_coming ||
-	    reapi_unpack(&reapi__action_result__descriptor, d->result.data ? (const void *)d->result.data : "",
-			 d->result.len, &x->result, &x->err) < 0)
+	const void *p = d->result.data ? (const void *)d->result.data : "";
+	uint64_t unpacked;
+	if (t->is_coming || reapi_measure(&reapi__action_result__descriptor, p, d->result.len, &unpacked, &x->err) < 0)
 		return err_set(&x->err, ERR_PEER, "the worker's result makes no sense");
-	if (!results_are_there(x->op->blobs, x->result))
-		return err_set(&x->err, ERR_PEER, "the worker's result names what it has not sent");
+	if (d->result.len > RESULTS_MAX_BYTES)
+		return err_set(&x->err, ERR_LIMIT, "the action has so many outputs that their list has more than %d bytes",
+			       RESULTS_MAX_BYTES);
+	if (reach(&x->room, x->room.bytes + unpacked, &x->err) < 0 ||
+	    reapi_unpack(&reapi__action_result__descriptor, p, d->result.len, &x->result, &x->err) < 0)
+		return -1;
+	int rc = results_are_there(x->op->blobs, x->result, &x->err);
+	if (rc != 1)
+		return rc < 0 ? -1 : err_set(&x->err, ERR_PEER, "the worker's result names what it has not sent");
 	snprintf(t->limit, sizeof t->limit, "%s", d->limit);
 	t->is_done = true;
 	return 0;
@@ -327,6 +384,8 @@ static int conclude(struct talk *t, bool is_ours)
 {
 	struct action_job *x = t->x;
 	const struct rpc_status *s = rpc_wait_status(t->call);
+	if (x->err.code == ERR_LIMIT && (is_ours || s->code == RPC_OK))
+		return fail(x, RPC_FAILED_PRECONDITION); // as it will be each time
 	if (is_ours || s->code == RPC_OK)
 		return fail(x, x->err.code == ERR_NOT_FOUND ? RPC_FAILED_PRECONDITION : RPC_UNAVAILABLE);
 	err_set(&x->err, ERR_PEER, "%s", s->text);
@@ -336,7 +395,7 @@ static int conclude(struct talk *t, bool is_ours)
 static int talk(struct action_job *x, const struct fleet_seat *seat)
 {
 	struct rpc_call_options options = {.authorization = seat->authorization};
-	struct talk t = {.x = x};
+	struct talk t = {.x = x, .room = {.blobs = x->op->blobs}};
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Execute", &options, &t.call, &x->err) < 0)
 		return fail(x, RPC_UNAVAILABLE);
 	int rc = send_head(&t);
@@ -349,6 +408,7 @@ static int talk(struct action_job *x, const struct fleet_seat *seat)
 		conclude(&t, is_ours);
 	rpc_call_release(t.call);
 	buf_release(&t.bytes);
+	room_release(&t.room);
 	if (rc == 0 && strcmp(t.limit, "wall") == 0) {
 		err_set(&x->err, ERR_TIMEOUT, "the action was ended: its time is over");
 		x->code = RPC_DEADLINE_EXCEEDED;
@@ -422,6 +482,7 @@ static void release(struct action_job *x)
 	buf_release(&x->missing);
 	buf_release(&x->command_bytes);
 	buf_release(&x->action_bytes);
+	room_release(&x->room);
 }
 
 static void log_execution(const struct action_job *x, int64_t ms)
@@ -432,13 +493,27 @@ static void log_execution(const struct action_job *x, int64_t ms)
 		  LOG_TEXT("why", x->err.text));
 }
 
+static void answer(struct action_job *x, struct buf *response)
+{
+	struct err err = ERR_INIT;
+	if (x->n_missing)
+		pack_missing(x, response);
+	else
+		execution_pack(x->result, false, x->code, x->err.text, response);
+	if (reach(&x->op->room, response->len, &err) == 0)
+		return;
+	buf_clear(response);
+	execution_pack(NULL, false, RPC_RESOURCE_EXHAUSTED, err.text, response);
+}
+
 void execution_work(void *executor, struct operation *op)
 {
 	// Each returns 0 to go on, -1 when there is an answer.
 	static int (*const steps[])(struct action_job *) = {load_action,   load_root, check_missing,
 							    read_platform, run,       store};
 	AUTO_BUF struct buf response = BUF_INIT;
-	struct action_job x = {.executor = executor, .op = op, .code = RPC_OK, .err = ERR_INIT};
+	struct action_job x = {
+		.executor = executor, .op = op, .room = {.blobs = op->blobs}, .code = RPC_OK, .err = ERR_INIT};
 	struct gateway *g = x.executor->gateway;
 	int64_t began = clock_ms();
 	int rc = 0;
@@ -450,10 +525,7 @@ void execution_work(void *executor, struct operation *op)
 				  : COUNT_executions_failed,
 		      1);
 	log_execution(&x, clock_ms() - began);
-	if (x.n_missing)
-		pack_missing(&x, &response);
-	else
-		execution_pack(x.result, false, x.code, x.err.text, &response);
+	answer(&x, &response);
 	operation_complete(x.executor->operations, op, &response);
 	release(&x);
 }

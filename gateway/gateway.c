@@ -23,6 +23,7 @@
 
 enum {
 	TIDY_S = 5,
+	BLOBS_IN_MEMORY = 4, // one that grows, twice, as a tenant has half
 	END_MS = 10000,
 	STRANGER_CALLS = 1024,
 	STREAMS = 1024,
@@ -95,6 +96,10 @@ static int check_options(struct gateway_program *g, struct err *err)
 	for (const char *const *w = setting_words(&g->settings, GATEWAY_workers); *w; w++)
 		if (strncmp(*w, "unix:", 5) != 0 && !value_is_of_this_machine(*w))
 			return err_set(err, ERR_USAGE, "'workers' are of this machine: '%s' needs a scheduler", *w);
+	if (number(g, GATEWAY_memory) / BLOBS_IN_MEMORY < number(g, GATEWAY_blob_size))
+		return err_set(err, ERR_USAGE,
+			       "'memory' must be at least %d times 'blob_size', or no large blob comes through",
+			       BLOBS_IN_MEMORY);
 	if (!token_is_image(text(g, GATEWAY_image)))
 		return err_set(err, ERR_USAGE, "'image' is 'sha256:' and 64 hex digits, or 'host:any'");
 	if (*text(g, GATEWAY_users_jwks) && (!*text(g, GATEWAY_users_issuer) || !*text(g, GATEWAY_users_audience)))
@@ -202,6 +207,8 @@ static int start_server(struct gateway_program *g, char bound[RPC_ADDRESS_MAX], 
 		.methods = gateway_methods,
 		.n_methods = g->gateway.executor ? GATEWAY_METHODS : GATEWAY_CACHE_METHODS,
 		.arg = &g->gateway,
+		.admit = gateway_admit,
+		.leave = gateway_leave,
 		.limits = {.message_bytes = GATEWAY_MESSAGE_BYTES,
 			   .send_bytes = 1 << 20,
 			   .stream_window = 4 << 20,

@@ -2,9 +2,9 @@
 
 #include "codec/zstd.h"
 
-void inflate_begin(struct inflate *z)
+void inflate_begin(struct inflate *z, struct room *room)
 {
-	*z = (struct inflate){.zstd = zstd_take_unpacker()};
+	*z = (struct inflate){.zstd = zstd_take_unpacker(), .room = room};
 	ZSTD_DCtx_setParameter(z->zstd, ZSTD_d_windowLogMax, INFLATE_WINDOW_LOG);
 }
 
@@ -15,6 +15,17 @@ void inflate_release(struct inflate *z)
 	z->zstd = NULL;
 }
 
+// Where to write the next piece of `n` bytes.
+static char *place(struct inflate *z, struct buf *out, size_t n, struct err *err)
+{
+	if (z->room && room_reach(z->room, buf_grown(out, n) + ZSTD_sizeof_DCtx(z->zstd), err) < 0)
+		return NULL;
+	char *to = buf_room(out, n);
+	if (!to)
+		buf_check(out, "a blob", err);
+	return to;
+}
+
 int inflate_take(struct inflate *z, const void *p, size_t n, struct buf *out, uint64_t most, struct err *err)
 {
 	ZSTD_inBuffer in = {p, n, 0};
@@ -22,9 +33,9 @@ int inflate_take(struct inflate *z, const void *p, size_t n, struct buf *out, ui
 	while (in.pos < in.size || !is_flushed) {
 		size_t left = out->len < most ? (size_t)(most - out->len) : 0;
 		size_t room = left < ZSTD_DStreamOutSize() ? left + 1 : ZSTD_DStreamOutSize();
-		char *to = buf_room(out, room);
+		char *to = place(z, out, room, err);
 		if (!to)
-			return buf_check(out, "a blob", err);
+			return -1;
 		ZSTD_outBuffer piece = {to, room, 0};
 		size_t rc = ZSTD_decompressStream(z->zstd, &piece, &in);
 		if (ZSTD_isError(rc)) {

@@ -45,6 +45,7 @@ static void unref(struct operation *op)
 	if (--op->refs)
 		return;
 	buf_release(&op->response);
+	room_release(&op->room);
 	free(op);
 }
 
@@ -134,7 +135,7 @@ static struct operation *make(struct operations *o, const struct operation_plan 
 	int n = snprintf(op->name, sizeof op->name, "%.80s%soperations/", plan->instance, *plan->instance ? "/" : "");
 	for (size_t i = 0; i < sizeof random; i++)
 		n += snprintf(op->name + n, sizeof op->name - (size_t)n, "%02x", random[i]);
-	op->blobs = plan->blobs;
+	op->blobs = op->room.blobs = plan->blobs;
 	op->action = *plan->action;
 	op->isolation = plan->isolation;
 	op->is_shared = plan->is_shared;

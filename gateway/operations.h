@@ -17,6 +17,7 @@ struct operation {
 	// Under the lock of all operations.
 	enum operation_stage stage;
 	struct buf response; // an ExecuteResponse, once it is completed
+	struct room room;    // for it
 	int64_t ended_ms;
 	int refs;
 };

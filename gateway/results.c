@@ -1,5 +1,6 @@
 #include "gateway/results.h"
 
+#include "base/map.h"
 #include "base/mem.h"
 #include "reapi/message.h"
 
@@ -26,6 +27,22 @@ static bool each_digest(const Reapi__ActionResult *r, digest_fn fn, void *ctx)
 	return (!r->stdout_digest || fn(ctx, r->stdout_digest)) && (!r->stderr_digest || fn(ctx, r->stderr_digest));
 }
 
+// A result may name one tree many times: what counts is how much there is to read.
+static int trees_are_small(const Reapi__ActionResult *r, struct err *err)
+{
+	int64_t bytes = 0;
+	for (size_t i = 0; i < r->n_output_directories; i++) {
+		const Reapi__Digest *d = r->output_directories[i]->tree_digest;
+		if (!d)
+			continue;
+		if (d->size_bytes < 0 || d->size_bytes > RESULTS_TREE_BYTES - bytes)
+			return err_set(err, ERR_LIMIT, "a result whose directories' trees have more than %d bytes",
+				       RESULTS_TREE_BYTES);
+		bytes += d->size_bytes;
+	}
+	return 0;
+}
+
 static bool is_there(void *tenant, const Reapi__Digest *m)
 {
 	struct reapi_digest d;
@@ -40,42 +57,51 @@ static bool files_are_there(struct tenant_blobs *t, const Reapi__Directory *d)
 	return true;
 }
 
-static bool tree_is_there(struct tenant_blobs *t, const Reapi__Digest *m)
+static int tree_is_there(struct tenant_blobs *t, const Reapi__Digest *m, struct err *err)
 {
-	AUTO_BUF struct buf bytes = BUF_INIT;
 	struct reapi_digest d;
-	Reapi__Tree *tree;
-	if (reapi_digest_read(m, &d, NULL) < 0 || blobs_get(t, &d, &bytes, NULL) != 1 ||
-	    reapi_unpack(&reapi__tree__descriptor, bytes.data ? bytes.data : "", bytes.len, &tree, NULL) < 0)
-		return false;
-	bool is_whole = files_are_there(t, tree->root);
-	for (size_t i = 0; is_whole && i < tree->n_children; i++)
-		is_whole = files_are_there(t, tree->children[i]);
-	reapi__tree__free_unpacked(tree, NULL);
-	return is_whole;
+	struct held held;
+	if (reapi_digest_read(m, &d, NULL) < 0)
+		return 0;
+	int rc = held_load(&held, t, &reapi__tree__descriptor, &d, RESULTS_TREE_BYTES, err);
+	if (rc < 0 && (err->code == ERR_FORMAT || err->code == ERR_LIMIT)) {
+		err_clear(err); // no tree at all, or one that no result may have
+		rc = 0;
+	}
+	const Reapi__Tree *tree = (const Reapi__Tree *)held.message;
+	if (rc == 1 && !files_are_there(t, tree->root))
+		rc = 0;
+	for (size_t i = 0; rc == 1 && i < tree->n_children; i++)
+		rc = files_are_there(t, tree->children[i]);
+	held_release(&held);
+	return rc;
 }
 
-bool results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *r)
+int results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *r, struct err *err)
 {
-	if (!each_digest(r, is_there, t))
-		return false;
-	for (size_t i = 0; i < r->n_output_directories; i++)
-		if (r->output_directories[i]->tree_digest && !tree_is_there(t, r->output_directories[i]->tree_digest))
-			return false;
-	return true;
+	int rc = each_digest(r, is_there, t) && trees_are_small(r, NULL) == 0;
+	for (size_t i = 0; rc == 1 && i < r->n_output_directories; i++)
+		if (r->output_directories[i]->tree_digest)
+			rc = tree_is_there(t, r->output_directories[i]->tree_digest, err);
+	return rc;
 }
 
-enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, Reapi__ActionResult **result)
+enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
+				 struct err *err)
 {
-	AUTO_BUF struct buf bytes = BUF_INIT;
-	if (blobs_get_result(t, action, &bytes, NULL) != 1 ||
-	    reapi_unpack(&reapi__action_result__descriptor, bytes.data ? bytes.data : "", bytes.len, result, NULL) < 0)
+	AUTO_BUF struct buf bytes = {.max = RESULTS_MAX_BYTES + sizeof action->hash};
+	*result = (struct held){.message = NULL};
+	if (blobs_get_result(t, action, &bytes, NULL) != 1)
 		return RESULTS_NONE;
-	if (results_are_there(t, *result))
+	int rc = held_unpack(result, t, &reapi__action_result__descriptor, bytes.data ? bytes.data : "", bytes.len, err);
+	if (rc == 0)
+		rc = results_are_there(t, (const Reapi__ActionResult *)result->message, err);
+	else if (err->code == ERR_FORMAT)
+		return RESULTS_NONE;
+	if (rc == 1)
 		return RESULTS_FOUND;
-	reapi__action_result__free_unpacked(*result, NULL);
-	*result = NULL;
-	return RESULTS_INCOMPLETE;
+	held_release(result);
+	return rc < 0 ? RESULTS_FAILED : RESULTS_INCOMPLETE;
 }
 
 // ---- what may be stored ---------------------------------------------------------------------------------------------------
@@ -104,7 +130,7 @@ int results_check(const Reapi__ActionResult *r, struct err *err)
 	for (size_t i = 0; i < r->n_output_files; i++)
 		if (check_path(r->output_files[i]->path, err) < 0)
 			return -1;
-	return each_digest(r, is_digest, err) ? 0 : -1;
+	return each_digest(r, is_digest, err) ? trees_are_small(r, err) : -1;
 }
 
 int results_store(struct tenant_blobs *t, const struct reapi_digest *action, const Reapi__ActionResult *result,
@@ -119,33 +145,35 @@ int results_store(struct tenant_blobs *t, const struct reapi_digest *action, con
 
 // ---- what goes with it ----------------------------------------------------------------------------------------------------
 
-static void add_one(struct tenant_blobs *t, const Reapi__Digest *m, ProtobufCBinaryData *to, size_t *left)
+enum { INLINE_MAX = 1 << 20 };
+
+static void add_one(struct room *room, const Reapi__Digest *m, ProtobufCBinaryData *to, size_t *left)
 {
+	enum { FRAME = 16 }; // of the field in its message
 	AUTO_BUF struct buf bytes = BUF_INIT;
 	struct reapi_digest d;
-	if (to->len || reapi_digest_read(m, &d, NULL) < 0 || (uint64_t)d.size > *left || d.size == 0 ||
-	    blobs_get(t, &d, &bytes, NULL) != 1)
+	if (to->len || reapi_digest_read(m, &d, NULL) < 0 || *left < FRAME || (uint64_t)d.size > *left - FRAME ||
+	    d.size == 0 || room_add(room, (uint64_t)d.size, NULL) < 0 || blobs_get(room->blobs, &d, &bytes, NULL) != 1)
 		return;
-	*left -= bytes.len;
+	*left -= bytes.len + FRAME;
 	to->len = bytes.len;
 	to->data = (uint8_t *)buf_take(&bytes);
 }
 
-static bool is_wished(const struct results_wish *wish, const char *path)
+void results_add_inline(struct room *room, Reapi__ActionResult *r, const struct results_wish *wish, size_t most)
 {
-	for (size_t i = 0; i < wish->n_files; i++)
-		if (strcmp(wish->files[i], path) == 0)
-			return true;
-	return false;
-}
-
-void results_add_inline(struct tenant_blobs *t, Reapi__ActionResult *r, const struct results_wish *wish, size_t most)
-{
+	size_t plain = reapi__action_result__get_packed_size(r), left = most > plain ? most - plain : 0;
+	if (left > INLINE_MAX)
+		left = INLINE_MAX;
 	if (wish->out && r->stdout_digest)
-		add_one(t, r->stdout_digest, &r->stdout_raw, &most);
+		add_one(room, r->stdout_digest, &r->stdout_raw, &left);
 	if (wish->errs && r->stderr_digest)
-		add_one(t, r->stderr_digest, &r->stderr_raw, &most);
-	for (size_t i = 0; i < r->n_output_files; i++)
-		if (is_wished(wish, r->output_files[i]->path))
-			add_one(t, r->output_files[i]->digest, &r->output_files[i]->contents, &most);
+		add_one(room, r->stderr_digest, &r->stderr_raw, &left);
+	struct map wished = MAP_INIT;
+	for (size_t i = 0; i < wish->n_files; i++)
+		map_puts(&wished, wish->files[i], r);
+	for (size_t i = 0; wished.n && i < r->n_output_files; i++)
+		if (map_gets(&wished, r->output_files[i]->path))
+			add_one(room, r->output_files[i]->digest, &r->output_files[i]->contents, &left);
+	map_release(&wished);
 }

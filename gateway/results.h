@@ -2,16 +2,21 @@
 #ifndef COFFER_GATEWAY_RESULTS_H
 #define COFFER_GATEWAY_RESULTS_H
 
-#include "gateway/blobs.h"
+#include "gateway/held.h"
+#include "proto/reapi.pb-c.h"
 
-enum { RESULTS_MAX_BYTES = 3 << 20 }; // of one, without what goes inline
+enum {
+	RESULTS_MAX_BYTES = 3 << 20,  // of one, without what goes inline
+	RESULTS_TREE_BYTES = 16 << 20 // of all trees of its directories together
+};
 
-enum results_answer { RESULTS_NONE, RESULTS_INCOMPLETE, RESULTS_FOUND };
-// RESULTS_FOUND with *result, to be freed with reapi__action_result__free_unpacked.
-enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, Reapi__ActionResult **result);
-// Whether all that it names is there.
-bool results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *result);
-// ERR_FORMAT: it says nothing, or a digest or a path of it makes no sense.
+enum results_answer { RESULTS_NONE, RESULTS_INCOMPLETE, RESULTS_FOUND, RESULTS_FAILED };
+// RESULTS_FOUND with a Reapi__ActionResult, to be released. RESULTS_FAILED with `err`: no room to look, or the disk.
+enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
+				 struct err *err);
+// Whether all that it names is there: 1 or 0; -1 as for RESULTS_FAILED.
+int results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *result, struct err *err);
+// ERR_FORMAT: it says nothing, or a digest or a path of it makes no sense; ERR_LIMIT: it is too large.
 int results_check(const Reapi__ActionResult *result, struct err *err);
 int results_store(struct tenant_blobs *t, const struct reapi_digest *action, const Reapi__ActionResult *result,
 		  struct err *err);
@@ -22,6 +27,7 @@ struct results_wish {
 	char *const *files;
 	size_t n_files;
 };
-void results_add_inline(struct tenant_blobs *t, Reapi__ActionResult *result, const struct results_wish *wish, size_t most);
+// As far as there is room in its memory, and in a message that has `most` bytes.
+void results_add_inline(struct room *room, Reapi__ActionResult *result, const struct results_wish *wish, size_t most);
 
 #endif

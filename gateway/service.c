@@ -4,12 +4,13 @@
 
 #include "base/mem.h"
 #include "reapi/message.h"
+#include "reapi/resource.h"
 #include "remote/refusal.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { MESSAGE_MS = 60000 };
+enum { FIRST_MESSAGE_MS = 10000 };
 
 static enum gateway_counter counter_of(enum rpc_code code)
 {
@@ -61,73 +62,130 @@ void visit_fail(struct visit *v, const struct err *err)
 	gateway_refuse(v->gateway, v->call, gateway_code(err), "%s", err->text);
 }
 
-bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, const char *instance)
+// ---- who calls, and what it says ------------------------------------------------------------------------------------------
+
+int gateway_admit(struct rpc_call *call, void *gateway)
 {
+	struct gateway *g = gateway;
+	struct proof *proof;
 	struct err err = ERR_INIT;
-	bool is_known;
-	*v = (struct visit){.gateway = g, .call = call};
-	if (callers_find(g->callers, call, instance, &v->caller, &is_known, &err) < 0)
-		gateway_refuse(g, call, is_known ? RPC_PERMISSION_DENIED : RPC_UNAUTHENTICATED, "%s", err.text);
-	else if (rpc_call_admit(call, v->caller.tenant, false, &err) < 0)
-		gateway_refuse(g, call, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
+	if (callers_prove(g->callers, call, &proof, &err) < 0) {
+		gateway_refuse(g, call, RPC_UNAUTHENTICATED, "%s", err.text);
+		return -1;
+	}
+	rpc_call_set_context(call, proof);
+	return 0;
+}
+
+void gateway_leave(struct rpc_call *call, void *gateway)
+{
+	(void)gateway;
+	callers_drop(rpc_call_context(call));
+}
+
+static bool visit_enter(struct visit *v, const char *instance)
+{
+	struct gateway *g = v->gateway;
+	struct err err = ERR_INIT;
+	if (callers_find(g->callers, rpc_call_context(v->call), instance, &v->caller, &err) < 0)
+		gateway_refuse(g, v->call, RPC_PERMISSION_DENIED, "%s", err.text);
+	else if (rpc_call_admit(v->call, v->caller.tenant, false, &err) < 0)
+		gateway_refuse(g, v->call, RPC_RESOURCE_EXHAUSTED, "%s", err.text);
 	else if (blobs_of(g->blobs, v->caller.tenant, &v->blobs, &err) < 0)
-		gateway_refuse(g, call, RPC_INTERNAL, "%s", err.text);
+		gateway_refuse(g, v->call, RPC_INTERNAL, "%s", err.text);
 	else
 		return true;
 	return false;
 }
 
-bool gateway_receive_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
-			 void *message)
+static bool find_instance(struct visit *v, const struct request_kind *kind, const char *p, size_t n, char *instance,
+			  size_t room)
+{
+	char text[REAPI_RESOURCE_MAX + 1];
+	struct err err = ERR_INIT;
+	bool is_found = reapi_peek_text(kind->descriptor, kind->field, p, n, kind->instance_of ? text : instance,
+					kind->instance_of ? sizeof text : room, &err) == 0 &&
+			(!kind->instance_of || kind->instance_of(text, instance, room, &err));
+	if (!is_found)
+		gateway_refuse(v->gateway, v->call, RPC_INVALID_ARGUMENT, "%s", err.text);
+	return is_found;
+}
+
+bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, const struct request_kind *kind)
 {
 	AUTO_FREE char *bytes = NULL;
-	AUTO_FREE char *more = NULL;
-	size_t n, n_more;
+	char instance[REAPI_INSTANCE_MAX + 1];
+	size_t n;
 	struct err err = ERR_INIT;
-	int rc = rpc_receive_bytes(call, MESSAGE_MS, &bytes, &n, &err);
-	if (rc == 1)
-		rc = rpc_receive_bytes(call, MESSAGE_MS, &more, &n_more, &err) == 0 ? 1 : 0;
-	if (rc != 1)
-		gateway_refuse(g, call, err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_INVALID_ARGUMENT,
-			       "the call must have one message");
-	else if (reapi_unpack(descriptor, bytes, n, message, &err) == 0)
+	*v = (struct visit){.gateway = g, .call = call};
+	int rc = rpc_receive_bytes(call, FIRST_MESSAGE_MS, &bytes, &n, &err);
+	if (rc < 0)
+		gateway_refuse(g, call, err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_CANCELLED, "%s", err.text);
+	else if (rc == 0)
+		gateway_refuse(g, call, RPC_INVALID_ARGUMENT, "the call has no message");
+	if (rc != 1 || !find_instance(v, kind, bytes, n, instance, sizeof instance) || !visit_enter(v, instance))
+		return false;
+	v->room.blobs = v->blobs;
+	if (held_unpack(&v->request, v->blobs, kind->descriptor, bytes, n, &err) == 0)
 		return true;
-	else
-		gateway_refuse(g, call, RPC_INVALID_ARGUMENT, "%s", err.text);
+	visit_fail(v, &err);
 	return false;
 }
 
-static const char *instance_of(const ProtobufCMessage *message)
+void visit_end(struct visit *v)
 {
-	const ProtobufCFieldDescriptor *f =
-		protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "instance_name");
-	return *(char *const *)(const void *)((const char *)message + f->offset);
+	held_release(&v->request);
+	room_release(&v->room);
 }
 
-void gateway_serve_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+// The client has said all.
+static bool is_whole(struct visit *v)
+{
+	AUTO_FREE char *more = NULL;
+	size_t n;
+	struct err err = ERR_INIT;
+	int rc = rpc_receive_bytes(v->call, FIRST_MESSAGE_MS, &more, &n, &err);
+	if (rc != 0)
+		gateway_refuse(v->gateway, v->call, err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_INVALID_ARGUMENT,
+			       "the call must have one message");
+	return rc == 0;
+}
+
+void gateway_serve_one(struct gateway *g, struct rpc_call *call, const struct request_kind *kind,
 		       void (*serve)(struct visit *v, const void *request))
 {
-	ProtobufCMessage *message;
 	struct visit v;
-	if (!gateway_receive_one(g, call, descriptor, &message))
+	if (!visit_begin(&v, g, call, kind))
 		return;
-	if (visit_begin(&v, g, call, instance_of(message)))
-		serve(&v, message);
-	protobuf_c_message_free_unpacked(message, NULL);
+	if (is_whole(&v))
+		serve(&v, v.request.message);
+	visit_end(&v);
+}
+
+void gateway_serve_named(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+			 void (*serve)(struct visit *v, const void *request))
+{
+	const struct request_kind kind = {descriptor, "instance_name", NULL};
+	gateway_serve_one(g, call, &kind, serve);
 }
 
 #define SERVICE "/build.bazel.remote.execution.v2."
+// A call has its thread before its first message, so that strangers are sent away without it.
+#define METHOD(name, function)                                        \
+	{                                                             \
+		.path = name, .serve = function, .speaks_first = true \
+	}
 const struct rpc_method gateway_methods[GATEWAY_METHODS] = {
-	{.path = SERVICE "Capabilities/GetCapabilities", .serve = capabilities_serve},
-	{.path = SERVICE "ContentAddressableStorage/FindMissingBlobs", .serve = cas_find_missing},
-	{.path = SERVICE "ContentAddressableStorage/BatchUpdateBlobs", .serve = cas_batch_update},
-	{.path = SERVICE "ContentAddressableStorage/BatchReadBlobs", .serve = cas_batch_read},
-	{.path = SERVICE "ContentAddressableStorage/GetTree", .serve = cas_get_tree},
-	{.path = "/google.bytestream.ByteStream/Read", .serve = byte_stream_read},
-	{.path = "/google.bytestream.ByteStream/Write", .serve = byte_stream_write},
-	{.path = "/google.bytestream.ByteStream/QueryWriteStatus", .serve = byte_stream_query},
-	{.path = SERVICE "ActionCache/GetActionResult", .serve = action_cache_get},
-	{.path = SERVICE "ActionCache/UpdateActionResult", .serve = action_cache_update},
-	{.path = SERVICE "Execution/Execute", .serve = execute_serve},
-	{.path = SERVICE "Execution/WaitExecution", .serve = execute_wait},
+	METHOD(SERVICE "Capabilities/GetCapabilities", capabilities_serve),
+	METHOD(SERVICE "ContentAddressableStorage/FindMissingBlobs", cas_find_missing),
+	METHOD(SERVICE "ContentAddressableStorage/BatchUpdateBlobs", cas_batch_update),
+	METHOD(SERVICE "ContentAddressableStorage/BatchReadBlobs", cas_batch_read),
+	METHOD(SERVICE "ContentAddressableStorage/GetTree", cas_get_tree),
+	METHOD("/google.bytestream.ByteStream/Read", byte_stream_read),
+	METHOD("/google.bytestream.ByteStream/Write", byte_stream_write),
+	METHOD("/google.bytestream.ByteStream/QueryWriteStatus", byte_stream_query),
+	METHOD(SERVICE "ActionCache/GetActionResult", action_cache_get),
+	METHOD(SERVICE "ActionCache/UpdateActionResult", action_cache_update),
+	METHOD(SERVICE "Execution/Execute", execute_serve),
+	METHOD(SERVICE "Execution/WaitExecution", execute_wait),
 };

@@ -8,6 +8,7 @@
 #include "base/log_limit.h"
 #include "gateway/blobs.h"
 #include "gateway/callers.h"
+#include "gateway/held.h"
 #include "remote/rpc.h"
 
 #include <stdatomic.h>
@@ -15,7 +16,6 @@
 enum {
 	GATEWAY_MESSAGE_BYTES = 4 << 20, // one message, in and out: what gRPC's libraries take without being told
 	GATEWAY_BATCH_BYTES = (4 << 20) - (64 << 10), // of all blobs in one message
-	GATEWAY_INLINE_BYTES = 1 << 20,               // of what goes with a result, if the client asks for it
 };
 
 enum gateway_counter {
@@ -43,21 +43,36 @@ static inline void gateway_count(struct gateway *g, enum gateway_counter c, uint
 	atomic_fetch_add_explicit(&g->counters[c], n, memory_order_relaxed);
 }
 
+// Of the server: nothing that a caller says is read before its headers have shown who it is.
+int gateway_admit(struct rpc_call *call, void *gateway);
+void gateway_leave(struct rpc_call *call, void *gateway);
+
 // One call of one tenant.
 struct visit {
 	struct gateway *gateway;
 	struct rpc_call *call;
 	struct client_caller caller;
 	struct tenant_blobs *blobs;
+	struct held request; // the first message
+	struct room room;    // for what else the call needs
 };
-// Who is it, and is there room for one more call of that tenant's? False: the call is finished.
-bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, const char *instance);
-// The one message of a unary call. False: the call is finished.
-bool gateway_receive_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
-			 void *message);
-// A whole unary call whose message names its tenant in the field `instance_name`: `serve` has that message, and ends the call.
-void gateway_serve_one(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+// A kind of messages that begin calls, and where their tenant stands.
+struct request_kind {
+	const ProtobufCMessageDescriptor *descriptor;
+	const char *field;
+	// From that field's text the instance's name; false: it has none, the caller is told `err`. NULL: it is that name.
+	bool (*instance_of)(const char *text, char *instance, size_t room, struct err *err);
+};
+// The first message, once it is known whose it is, that there is room for one more call of that tenant's, and for the message. False:
+// the call is finished. True: visit_end follows.
+bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, const struct request_kind *kind);
+void visit_end(struct visit *v);
+// A whole unary call: `serve` has its one message, and ends it.
+void gateway_serve_one(struct gateway *g, struct rpc_call *call, const struct request_kind *kind,
 		       void (*serve)(struct visit *v, const void *request));
+// The same for messages with a field `instance_name`.
+void gateway_serve_named(struct gateway *g, struct rpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+			 void (*serve)(struct visit *v, const void *request));
 // Counts it, tells the caller, logs it.
 __attribute__((format(printf, 4, 5))) void gateway_refuse(struct gateway *g, struct rpc_call *call, enum rpc_code code,
 							  const char *fmt, ...);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOLD_STEP = 256 << 10 };
+enum { SPARE = 256 << 10 };
 
 struct uploads {
 	pthread_mutex_t lock;
@@ -49,49 +49,23 @@ void incoming_drop(struct incoming *u)
 
 void incoming_restart(struct incoming *u)
 {
-	blobs_let_go(u->blobs, u->held);
-	u->held = u->committed = 0;
+	u->committed = 0;
 	buf_release(&u->bytes);
-	u->bytes.max = (size_t)u->digest.size + HOLD_STEP;
+	u->bytes.max = (size_t)u->digest.size + SPARE;
 	inflate_release(&u->zstd);
+	room_release(&u->room);
 	if (u->is_zstd)
-		inflate_begin(&u->zstd);
-}
-
-// Room for what may be there after n more bytes have come in.
-static int hold(struct incoming *u, uint64_t bytes, struct err *err)
-{
-	uint64_t most = (uint64_t)u->digest.size + 1;
-	uint64_t want = bytes + HOLD_STEP < most ? bytes + HOLD_STEP : most;
-	if (want <= u->held)
-		return 0;
-	if (blobs_hold(u->blobs, want - u->held, err) < 0)
-		return -1;
-	u->held = want;
-	return 0;
-}
-
-static int add_packed(struct incoming *u, const char *p, size_t n, struct err *err)
-{
-	// A piece may become many times as large, so it is taken in small ones.
-	enum { STEP = 16 << 10 };
-	for (size_t step; n; p += step, n -= step) {
-		step = n < STEP ? n : STEP;
-		if (hold(u, u->bytes.len + HOLD_STEP, err) < 0 ||
-		    inflate_take(&u->zstd, p, step, &u->bytes, (uint64_t)u->digest.size, err) < 0)
-			return -1;
-	}
-	return 0;
+		inflate_begin(&u->zstd, &u->room);
 }
 
 int incoming_add(struct incoming *u, const void *p, size_t n, struct err *err)
 {
 	u->committed += n;
 	if (u->is_zstd)
-		return add_packed(u, p, n, err);
+		return inflate_take(&u->zstd, p, n, &u->bytes, (uint64_t)u->digest.size, err);
 	if (n > (uint64_t)u->digest.size - u->bytes.len)
 		return err_set(err, ERR_FORMAT, "more bytes than the digest says: %lld", (long long)u->digest.size);
-	if (hold(u, u->bytes.len + n, err) < 0)
+	if (room_reach(&u->room, buf_grown(&u->bytes, n), err) < 0)
 		return -1;
 	buf_add(&u->bytes, p, n);
 	return buf_check(&u->bytes, "a blob", err);
@@ -129,7 +103,7 @@ struct incoming *uploads_take(struct uploads *all, struct tenant_blobs *blobs, c
 	u = mem_alloc(sizeof *u);
 	u->key = TAKE(key);
 	u->n_key = n;
-	u->blobs = blobs;
+	u->blobs = u->room.blobs = blobs;
 	u->digest = r->digest;
 	u->is_zstd = r->is_zstd;
 	incoming_restart(u);

@@ -18,7 +18,7 @@ struct incoming {
 	uint64_t committed; // bytes as they came
 	struct buf bytes;   // unpacked
 	struct inflate zstd;
-	uint64_t held;
+	struct room room;
 	int64_t left_ms; // when it was left behind
 };
 

@@ -46,12 +46,21 @@ e2e_reapi_keeps_tenants_apart() { # once
 	reapi cache tenants
 }
 
+e2e_reapi_lets_those_write_whom_it_knows_by_that_kind() { # once
+	$python -c 'import jwt, cryptography' 2>/dev/null || skip "python3-jwt is not installed"
+	reapi cache writers
+}
+
 e2e_reapi_serves_a_thousand_streams() { # once
 	reapi cache many
 }
 
 e2e_reapi_has_bounds_for_each_tenant() { # once long
 	reapi cache full
+}
+
+e2e_reapi_bounds_what_it_reads_and_says() { # once
+	reapi cache bounds
 }
 
 e2e_reapi_loses_nothing_but_what_was_cut() { # once

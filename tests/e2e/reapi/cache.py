@@ -26,6 +26,11 @@ def blob(n, seed=1):
     return random.Random(seed).randbytes(n // 2) + b'x' * (n - n // 2)
 
 
+def file_of(d):
+    key = d.hash[:16] + '%016x' % (int(d.hash[16:32], 16) ^ d.size_bytes)
+    return '%s/gateway/tenants/acme/v1/content/%s/%s' % (HOME, key[:2], key[2:])
+
+
 def nothing_is_stored():
     found = [f for d, _, files in os.walk(HOME + '/gateway') for f in files if '/content/' in d + '/']
     assert not found, found
@@ -61,6 +66,7 @@ def blobs():
     assert c.batch_update(pb.BatchUpdate(digest=digest(small), data=small))[0].status.code == 0
     assert c.write(large) == len(large)
     assert not c.missing(digest(small), digest(large))
+    assert not c.has(pb.Digest(hash=digest(small).hash, size_bytes=6)) and not c.has(pb.Digest(hash=digest(small).hash))
     assert c.batch_read(digest(small))[0].data == small
     assert c.read(digest(large)) == large and expand(c.read(digest(large), zstd=True)) == large
     assert c.read(digest(large), read_offset=100, read_limit=1000) == large[100:1100]
@@ -224,8 +230,7 @@ def results():
     c.update_result(digest(b'dir'), pb.ActionResult(output_directories=[pb.OutputDirectory(path='d', tree_digest=t)]))
     c.get_result(digest(b'dir'))
     for gone, of in ((inner, digest(b'dir')), (log, action)):
-        key = gone.hash[:32]
-        os.unlink('%s/gateway/tenants/acme/v1/content/%s/%s' % (HOME, key[:2], key[2:]))
+        os.unlink(file_of(gone))
         assert status(c.get_result, of) == 'NOT_FOUND'
     assert g.status()['result_incomplete'] == 2
     g.stop()
@@ -289,12 +294,45 @@ def tenants():
     assert status(other.read, d) == 'NOT_FOUND'
     bad = Client(address, 'acme', grpc.ssl_channel_credentials(ca), metadata=(('authorization', 'Bearer x.y.z'),))
     assert status(bad.has, d) == 'UNAUTHENTICATED'
+    # Whoever shows nothing is sent away before it has said anything.
+    began = time.monotonic()
+    writer = client(None, 'acme').channel.stream_unary('/google.bytestream.ByteStream/Write')
+    silent = threading.Event()
+    assert status(lambda: writer((x for x in iter(lambda: silent.wait(30), True)), timeout=40)) == 'UNAUTHENTICATED'
+    assert time.monotonic() - began < 5
+    silent.set()
     # The operator takes the tenant away.
     write(HOME + '/farm/tenants.conf', conf.replace('[tenant other]', '[tenant third]'))
     g.process.send_signal(1)
     g.wait_for_log('tenants and keys read again')
     assert status(other.has, d) == 'PERMISSION_DENIED' and acme.has(d)
     assert g.status()['denied'] > 18 and g.status()['unauthenticated'] > 8
+    g.stop()
+
+
+# A claim that reads like a certificate's name is no certificate.
+def writers():
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import ec
+    run('keys', 'init', HOME + '/farm', '--worker', 'w1', '--tenant', 'acme')
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
+    write(HOME + '/users.json', json.dumps({'keys': [dict(public, kid='u', use='sig', alg='ES256')]}))
+    write(HOME + '/farm/tenants.conf', read(HOME + '/farm/tenants.conf', 'r').replace(
+        '[tenant acme]', '[tenant acme]\nclaim = ci\nclaim = dev\nclaim = URI:coffer://tenant/acme'))
+    g = Gateway('--certificate', HOME + '/farm/scheduler.pem', '--key', HOME + '/farm/scheduler-key.pem', '--client-ca', HOME + '/farm/ca.pem',
+                '--tenants', HOME + '/farm/tenants.conf', '--users-jwks', HOME + '/users.json', '--users-issuer=i', '--users-audience=a',
+                '--result-writers', 'URI:coffer://tenant/acme claim:ci')
+    ca, address = read(HOME + '/farm/ca.pem'), 'localhost:' + g.address.split(':')[1]
+
+    def may_write(**who):
+        pem = [read('%s/farm/tenant-acme%s.pem' % (HOME, k)) for k in ('-key', '')] if 'certificate' in who else (None, None)
+        words = {'iss': 'i', 'aud': 'a', 'exp': int(time.time()) + 600, 'sub': who.get('claim')}
+        token = (('authorization', 'Bearer ' + jwt.encode(words, key, 'ES256', {'kid': 'u'})),) if 'claim' in who else ()
+        return Client(address, 'acme', grpc.ssl_channel_credentials(ca, *pem), token).capabilities().cache_capabilities.action_cache_update_capabilities.update_enabled
+
+    assert may_write(certificate=True) and may_write(claim='ci')
+    assert not may_write(claim='dev') and not may_write(claim='URI:coffer://tenant/acme')
     g.stop()
 
 
@@ -334,8 +372,50 @@ def many():
     g.stop()
 
 
+# What is read, and what is told, has a bound, whatever the words are.
+def bounds():
+    g, c = open_gateway('--memory=64M', '--blob-size=16M')
+    c.channel = grpc.insecure_channel(g.address, [('grpc.use_local_subchannel_pool', 1), ('grpc.max_send_message_length', 8 << 20)])
+    # Answers in one message of at most 4 MiB, which is the limit of this client: texts go first, then it is refused.
+    answers = c.batch_update(*[pb.BatchUpdate(digest=pb.Digest(hash='x' * 64))] * 30000)
+    assert len(answers) == 30000 and {a.status.code for a in answers} == {3}
+    assert answers[0].status.message and not answers[-1].status.message
+    answers = c.batch_read(*[digest(b'%d' % i) for i in range(40000)])
+    assert len(answers) == 40000 and {a.status.code for a in answers} == {5}
+    assert status(c.batch_read, *[digest(b'%d' % i) for i in range(50000)]) == 'INVALID_ARGUMENT'
+    much = blob((1 << 20) - 100)
+    c.put(much)
+    result = pb.ActionResult(output_files=[pb.OutputFile(path='%06d' % i + 'x' * 1000, digest=digest(much)) for i in range(2860)])
+    c.update_result(digest(b'action'), result)
+    got = c.get_result(digest(b'action'), inline_output_files=[result.output_files[7].path])
+    assert got.ByteSize() > 3080000 and not got.output_files[7].contents
+    c.update_result(digest(b'action'), pb.ActionResult(output_files=result.output_files[:2600]))
+    assert c.get_result(digest(b'action'), inline_output_files=[result.output_files[7].path]).output_files[7].contents == much
+    # Trees.
+    tree = b'\x12\x00' * (9 << 17)
+    for i in range(8):
+        c.write(tree + b'\x12\x00' * i)
+    dirs = [pb.OutputDirectory(path='d', tree_digest=digest(tree + b'\x12\x00' * i)) for i in range(8)]
+    assert status(c.update_result, digest(b'dirs'), pb.ActionResult(output_directories=dirs)) == 'RESOURCE_EXHAUSTED'
+    wide = [pb.Directory(directories=[pb.DirectoryNode(name='%d-%d' % (k, i), digest=digest(b'%d-%d' % (k, i))) for i in range(1000)]) for k in range(101)]
+    for i in range(0, 101, 20):
+        c.put(*[w.SerializeToString() for w in wide[i:i + 20]])
+    top = pb.Directory(directories=[pb.DirectoryNode(name='%03d' % i, digest=digest(w.SerializeToString())) for i, w in enumerate(wide)])
+    assert status(c.get_tree, c.put(top.SerializeToString())) == 'RESOURCE_EXHAUSTED'
+    # A window of 32 MiB is half of the memory, and no tenant gets more.
+    data = blob(3 << 20, 7)
+    assert status(c.write_messages, c.pieces(c.upload_name(digest(data), True), squeeze(data, '--long=25'))) == 'RESOURCE_EXHAUSTED'
+    assert c.batch_update(pb.BatchUpdate(digest=digest(data), data=squeeze(data[:2000000], '--long=25'), compressor=1))[0].status.code == 8
+    assert c.write(data, zstd=True) > 0
+    # What came has gone, and nobody else was disturbed.
+    assert Client(g.address, 'other').put(b'x') and g.status()['memory_bytes'] == 0 and g.status()['broken'] == 0
+    g.stop()
+    for words in ('--result-writers=ci', '--result-writers=claim:'), ('--memory=64M', '--blob-size=17M'):
+        assert "coffer: " in run('gateway', '--check', '--insecure-loopback', *words, status=2)
+
+
 def full():
-    g, c = open_gateway('--memory=16M', '--blob-size=8M', '--tenant-size=4M')
+    g, c = open_gateway('--memory=64M', '--blob-size=8M', '--tenant-size=4M')
     # One tenant's uploads that stand still leave room for others.
     stop = threading.Event()
 
@@ -344,7 +424,7 @@ def full():
         stop.wait(20)
 
     writer = c.channel.stream_unary('/google.bytestream.ByteStream/Write', request_serializer=lambda m: m.SerializeToString())
-    calls = [writer.future(slow(i), timeout=60) for i in range(12)]
+    calls = [writer.future(slow(i), timeout=60) for i in range(48)]
     time.sleep(1.5)
     ended = [x.code().name for x in calls if x.done()]
     assert ended and set(ended) == {'RESOURCE_EXHAUSTED'}, ended
