@@ -172,7 +172,7 @@ static int find_with_trees(struct reapi_digest tree, size_t n, enum results_answ
 
 START_TEST(trees_of_a_result_have_a_bound)
 {
-	AUTO_BUF struct buf small = BUF_INIT, large = BUF_INIT;
+	AUTO_BUF struct buf small = BUF_INIT;
 	enum results_answer answer;
 	for (int i = 0; i < 100000; i++)
 		buf_add(&small, "\x12\x00", 2); // children without anything in them
