@@ -321,26 +321,34 @@ static enum reason check_source(struct parser *p, const char **culprit)
 
 // ---- all together ---------------------------------------------------------------------------------------------------
 
+static bool is_file_name(const char *path)
+{
+	size_t len = strlen(path);
+	return len && strcmp(path, "-") != 0 && path[len - 1] != '/' && !is_device(path);
+}
+
 static enum reason check_outputs(const struct parser *p, const char **culprit)
 {
 	const struct cmdline *c = p->c;
-	size_t len = strlen(c->output);
 	*culprit = c->output;
 	bool is_none = strcmp(c->output, CMDLINE_NO_OUTPUT) == 0;
-	if (len == 0 || strcmp(c->output, "-") == 0 || c->output[len - 1] == '/' || (is_device(c->output) && !is_none))
+	if (!is_file_name(c->output) && !is_none)
 		return REASON_output_not_a_file;
 	// What stands beside it, and what the depfile says of it, depends on the compiler.
-	if (is_none &&
-	    (c->dwo || c->gcno || c->su || c->makes_pch || (c->dep != DEP_NONE && (!p->dep_file || !p->n_targets))))
+	if (is_none && (c->dwo || c->gcno || c->su || c->callgraph || c->lists || c->makes_pch ||
+			(c->dep != DEP_NONE && (!p->dep_file || !p->n_targets))))
 		return REASON_no_output;
+	const char *const named[] = {c->serialized, c->remarks, c->listing};
+	for (size_t i = 0; i < COUNT_OF(named); i++)
+		if (named[i] && !is_file_name(named[i])) {
+			*culprit = named[i];
+			return REASON_side_files;
+		}
 	if (c->dep == DEP_NONE)
 		return REASON_NONE;
-	len = strlen(c->depfile);
 	*culprit = c->depfile;
-	if (len == 0 || strcmp(c->depfile, "-") == 0 || c->depfile[len - 1] == '/' ||
-	    (is_device(c->depfile) && strcmp(c->depfile, "/dev/null") != 0))
-		return REASON_depfile_not_a_file;
-	return REASON_NONE;
+	bool fine = is_file_name(c->depfile) || strcmp(c->depfile, "/dev/null") == 0;
+	return fine ? REASON_NONE : REASON_depfile_not_a_file;
 }
 
 static enum reason decide(struct parser *p, const char **culprit)
@@ -360,7 +368,8 @@ static enum reason decide(struct parser *p, const char **culprit)
 		return p->refusal;
 	if ((reason = check_source(p, culprit)) != REASON_NONE)
 		return reason;
-	if (p->record_f || p->record_g) {
+	c->records_options = p->record_f && p->family == FAMILY_GCC;
+	if ((p->record_f && !c->records_options) || p->record_g) {
 		*culprit = p->record_f ? p->record_f : p->record_g;
 		return REASON_records_command_line;
 	}
@@ -372,7 +381,7 @@ static enum reason decide(struct parser *p, const char **culprit)
 	}
 	outputs_name(p);
 	*culprit = p->refusal_word;
-	if (c->makes_pch && (c->dwo || c->gcno || c->su))
+	if (c->makes_pch && (c->dwo || c->gcno || c->su || c->callgraph || c->remarks || c->serialized || c->lists))
 		return REASON_precompiled_header;
 	return p->refusal != REASON_NONE ? p->refusal : check_outputs(p, culprit);
 }

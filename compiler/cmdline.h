@@ -42,6 +42,7 @@ enum argument_role {
 	ARGUMENT_KEY_PATH, // in the key with the build tree's prefix replaced; `prefix` bytes of option, then the path. It names a
 	// file or a directory, but does not change where headers are looked for
 	ARGUMENT_SEARCH, // as ARGUMENT_KEY_PATH, and it changes where headers are looked for (-I, --sysroot, -nostdinc, -m32…)
+	ARGUMENT_WRITES,  // as ARGUMENT_KEY_PATH, and it makes a file: who asks the compiler something leaves it out
 	ARGUMENT_NOT_KEY, // has no effect on the object: outputs, depfile names and targets, the source itself
 	ARGUMENT_MAP,     // a prefix map the user gave (-ffile-prefix-map=…): its effect is in the key, not its text
 };
@@ -85,11 +86,22 @@ struct cmdline {
 	bool needs_output;        // the output's name is in the object
 	bool any_comment_matters; // -Wimplicit-fallthrough=1, -Wdocumentation, -gembed-source…: every comment counts
 	bool has_random_seed;     // -frandom-seed=
-	bool has_prefix_map;      // any -f…-prefix-map=
+	bool records_options; // gcc's -frecord-gcc-switches: since gcc 11 the options that count, before the whole command
+	bool has_prefix_map;  // any -f…-prefix-map=
 
 	const char *dwo; // names of the side outputs, NULL if there is none
 	const char *gcno;
 	const char *su;
+	const char *serialized;   // clang's --serialize-diagnostics
+	const char *remarks;      // -fsave-optimization-record
+	const char *callgraph;    // -fcallgraph-info
+	const char *listing;      // -Wa,-a…=FILE
+	bool lists;               // -Wa,-a…, into a file or not
+	bool lists_sources;       // …with the lines of the source that debug information names
+	bool code_may_come_later; // LTO: with it .su and .ci are left out by some compilers
+
+	// -fprofile-use of gcc: what the data file is called, as long as no directory is given; and the directory. NULL: no profile.
+	const char *profile_data, *profile_directory;
 
 	const char **extra_inputs; // files that options name and the depfile does not (ignore lists, profiles, -include-pch)
 	unsigned n_extra_inputs;

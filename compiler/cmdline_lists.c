@@ -71,7 +71,15 @@ void apply_cpp(struct parser *p, const struct use *u)
 
 // ---- the assembler --------------------------------------------------------------------------------------------------
 
-enum as_kind { AS_FINE, AS_DEBUG, AS_INFORMATION, AS_FILES, AS_VALUE /* the next item is its value */, AS_UNKNOWN };
+enum as_kind {
+	AS_FINE,
+	AS_DEBUG,
+	AS_INFORMATION,
+	AS_FILES,
+	AS_LISTING, // -a[cdghlmns][=FILE]
+	AS_VALUE,   // the next item is its value
+	AS_UNKNOWN,
+};
 
 struct as_option {
 	const char *name;
@@ -126,11 +134,11 @@ static const struct as_option as_options[] = {
 	{"--gen-debug", true, AS_DEBUG},
 	{"--gdwarf", false, AS_DEBUG},
 	{"--gstabs", false, AS_DEBUG},
-	{"-a", false, AS_FILES},
+	{"-a", false, AS_LISTING},
 	{"-MD", false, AS_FILES},
 	{"--MD", false, AS_FILES},
 	{"-o", false, AS_FILES},
-	{"--listing-", false, AS_FILES},
+	{"--listing-", false, AS_FINE},
 	{"-v", true, AS_INFORMATION},
 	{"-version", true, AS_INFORMATION},
 	{"--version", true, AS_INFORMATION},
@@ -149,6 +157,24 @@ static enum as_kind as_kind_of(const char *item)
 	return AS_UNKNOWN;
 }
 
+// Into a file, or with the messages. With `g` it says when it was made. clang makes none.
+static void take_listing(struct parser *p, const struct use *u, const char *item)
+{
+	const char *letters = item + strlen("-a"), *equals = strchr(letters, '=');
+	size_t n = strspn(letters, "cdhlmns");
+	if (p->family != FAMILY_GCC || (letters[n] && letters[n] != '='))
+		parser_refuse(p, REASON_side_files, u->text);
+	for (unsigned w = u->word; w <= u->value_word; w++) {
+		p->c->arguments[w].role = ARGUMENT_WRITES;
+		p->c->arguments[w].prefix = (unsigned)strlen(p->c->arguments[w].text);
+	}
+	p->c->lists = true;
+	p->c->lists_sources |= n == 0 || memchr(letters, 'h', n);
+	p->c->any_comment_matters = true;
+	if (equals)
+		p->c->listing = equals + 1; // the last one counts
+}
+
 static void take_as_items(struct parser *p, const struct use *u, unsigned n, const char *const *items)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -157,6 +183,8 @@ static void take_as_items(struct parser *p, const struct use *u, unsigned n, con
 			p->c->debug_info = true;
 		else if (kind == AS_INFORMATION)
 			parser_refuse(p, REASON_information, u->text);
+		else if (kind == AS_LISTING)
+			take_listing(p, u, items[i]);
 		else if (kind == AS_FILES)
 			parser_refuse(p, REASON_side_files, u->text);
 		else if (kind == AS_UNKNOWN || (kind == AS_VALUE && ++i == n))

@@ -176,6 +176,42 @@ static void name_split_dwarf(struct parser *p, bool compiles)
 		c->dwo = side_name(p, ".dwo");
 }
 
+// gcc names the record by the source's suffix as well: "d/x.c.opt-record.json.gz".
+static void name_remarks(struct parser *p, bool compiles)
+{
+	struct cmdline *c = p->c;
+	bool clang = p->family == FAMILY_CLANG;
+	if (!p->remarks_option || !compiles)
+		return;
+	// Without an object clang leaves none, and gcc's name follows from other things.
+	if (p->syntax_only || strcmp(c->output, CMDLINE_NO_OUTPUT) == 0)
+		parser_refuse(p, REASON_side_files, p->remarks_option);
+	if (clang) {
+		// "x.opt.yaml" for x.y.c: it takes two suffixes from a source.
+		const char *stem = c->output_given ? c->output : replace_suffix(p->arena, base_of(c->source), false, "");
+		c->remarks = p->remarks_file ? p->remarks_file : replace_suffix(p->arena, stem, false, ".opt.yaml");
+		return;
+	}
+	const char *dot = strrchr(base_of(c->source), '.');
+	if (!dot || p->source_language)
+		parser_refuse(p, REASON_side_files, p->remarks_option);
+	c->remarks = side_name(p, arena_printf(p->arena, "%s.opt-record.json.gz", dot ? dot : ""));
+}
+
+// The object of gcc's -fprofile-use depends on what its data file is called.
+static void name_profile_data(struct parser *p, bool compiles)
+{
+	struct cmdline *c = p->c;
+	if (!p->profile_used || !compiles)
+		return;
+	if (p->counters_place || p->syntax_only || c->makes_pch || strcmp(c->output, CMDLINE_NO_OUTPUT) == 0)
+		parser_refuse(p, REASON_profile_use, p->profile_used);
+	c->profile_data = side_name(p, ".gcda");
+	c->profile_directory = p->profile_directory;
+	c->needs_cwd = true;
+	c->needs_output = true;
+}
+
 static void name_side_outputs(struct parser *p)
 {
 	struct cmdline *c = p->c;
@@ -193,11 +229,19 @@ static void name_side_outputs(struct parser *p)
 		c->gcno = side_name(p, ".gcno");
 
 	c->stack_usage = c->stack_usage && compiles;
-	// With LTO the code is made later, and the file with it.
-	if (c->stack_usage && (p->lto || p->llvm_output))
-		parser_refuse(p, REASON_side_files, "-fstack-usage");
+	c->code_may_come_later = p->lto || p->llvm_output;
 	if (c->stack_usage)
 		c->su = side_name(p, ".su");
+	if (p->callgraph && compiles)
+		c->callgraph = side_name(p, ".ci");
+	name_remarks(p, compiles);
+	name_profile_data(p, compiles);
+	if (c->serialized && !compiles)
+		c->serialized = NULL; // clang says that it has no use for it
+	if (!c->assembles)
+		c->listing = NULL, c->lists = false;
+	else if (c->lists && p->lto)
+		parser_refuse(p, REASON_side_files, "-Wa,-a");
 	name_split_dwarf(p, compiles);
 	// The driver, which decides about the .dwo, does not see these.
 	c->debug_info |= p->cc1_debug;

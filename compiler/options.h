@@ -12,58 +12,66 @@
 #include <stdbool.h>
 
 // What cmdline.c does about an option. The value is the rest of the word or the next word.
-#define OPTION_ACTIONS(X)                                                                                   \
-	X(keep)        /* verbatim in the key, with its value */                                            \
-	X(path)        /* the value is a path */                                                            \
-	X(search)      /* it changes where headers are looked for; the value, if any, is a path */          \
-	X(forced)      /* it includes the file that the value names */                                      \
-	X(map)         /* a prefix map */                                                                   \
-	X(extra)       /* the value names a file that the compiler reads and no depfile lists */            \
-	X(refuse)      /* run it untouched, with the reason in the table */                                 \
-	X(object)      /* -c */                                                                             \
-	X(assembly)    /* -S */                                                                             \
-	X(syntax)      /* -fsyntax-only */                                                                  \
-	X(llvm_output) /* -emit-llvm: other default suffixes */                                             \
-	X(output)      /* -o */                                                                             \
-	X(language)    /* -x */                                                                             \
-	X(dep_all)     /* -MD */                                                                            \
-	X(dep_user)    /* -MMD */                                                                           \
-	X(dep_file)    /* -MF */                                                                            \
-	X(dep_target)  /* -MT */                                                                            \
-	X(dep_quoted)  /* -MQ */                                                                            \
-	X(dep_phony)   /* -MP */                                                                            \
-	X(cpp)         /* -Wp,a,b and -Xpreprocessor a */                                                   \
-	X(as)          /* -Wa,a,b and -Xassembler a */                                                      \
-	X(cc1)         /* -Xclang a */                                                                      \
-	X(llvm)        /* -mllvm a */                                                                       \
-	X(xarch)       /* -Xarch_ARCH a */                                                                  \
-	X(specs)       /* gcc's -specs=FILE */                                                              \
-	X(driver_mode) /* clang's --driver-mode=g++ */                                                      \
-	X(arch)        /* -arch */                                                                          \
-	X(debug)       /* -g…: debug information of some level */                                         \
-	X(split_dwarf) /* -gsplit-dwarf, also with =single */                                               \
-	X(no_split_dwarf)                                                                                   \
-	X(compilation_dir) /* -fdebug-compilation-dir */                                                    \
-	X(coverage)        /* --coverage: notes and counters whatever else is said */                       \
-	X(notes)           /* -ftest-coverage */                                                            \
-	X(no_notes)                                                                                         \
-	X(counters)       /* -fprofile-arcs, -fprofile-generate: the object names its data file */          \
-	X(counters_place) /* -fprofile-dir and friends: they change names if there are counters or notes */ \
-	X(cwd)            /* the working directory is in the object */                                      \
-	X(stack_usage)    /* -fstack-usage */                                                               \
-	X(lto)                                                                                              \
-	X(no_lto)                                                                                           \
-	X(fallthrough)  /* -Wimplicit-fallthrough=N */                                                      \
-	X(color)        /* -fdiagnostics-color and its kin */                                               \
-	X(color_choice) /* -fdiagnostics-color=WHEN */                                                      \
-	X(seed)         /* -frandom-seed= */                                                                \
-	X(profile)      /* the value names a profile, or a directory with one */                            \
-	X(sections)     /* -fbasic-block-sections=list=FILE */                                              \
-	X(format)       /* -fdiagnostics-format=: some leave files */                                       \
-	X(opt_info)     /* -fopt-info: leaves a file if there is a '=' */                                   \
-	X(record_f)     /* -frecord-gcc-switches */                                                         \
-	X(no_record_f)                                                                                      \
-	X(record_g) /* -grecord-command-line */                                                             \
+#define OPTION_ACTIONS(X)                                                                                    \
+	X(keep)        /* verbatim in the key, with its value */                                             \
+	X(path)        /* the value is a path */                                                             \
+	X(search)      /* it changes where headers are looked for; the value, if any, is a path */           \
+	X(forced)      /* it includes the file that the value names */                                       \
+	X(map)         /* a prefix map */                                                                    \
+	X(extra)       /* the value names a file that the compiler reads and no depfile lists */             \
+	X(refuse)      /* run it untouched, with the reason in the table */                                  \
+	X(object)      /* -c */                                                                              \
+	X(assembly)    /* -S */                                                                              \
+	X(syntax)      /* -fsyntax-only */                                                                   \
+	X(llvm_output) /* -emit-llvm: other default suffixes */                                              \
+	X(output)      /* -o */                                                                              \
+	X(language)    /* -x */                                                                              \
+	X(dep_all)     /* -MD */                                                                             \
+	X(dep_user)    /* -MMD */                                                                            \
+	X(dep_file)    /* -MF */                                                                             \
+	X(dep_target)  /* -MT */                                                                             \
+	X(dep_quoted)  /* -MQ */                                                                             \
+	X(dep_phony)   /* -MP */                                                                             \
+	X(cpp)         /* -Wp,a,b and -Xpreprocessor a */                                                    \
+	X(as)          /* -Wa,a,b and -Xassembler a */                                                       \
+	X(cc1)         /* -Xclang a */                                                                       \
+	X(llvm)        /* -mllvm a */                                                                        \
+	X(xarch)       /* -Xarch_ARCH a */                                                                   \
+	X(specs)       /* gcc's -specs=FILE */                                                               \
+	X(driver_mode) /* clang's --driver-mode=g++ */                                                       \
+	X(arch)        /* -arch */                                                                           \
+	X(debug)       /* -g…: debug information of some level */                                          \
+	X(split_dwarf) /* -gsplit-dwarf, also with =single */                                                \
+	X(no_split_dwarf)                                                                                    \
+	X(compilation_dir) /* -fdebug-compilation-dir */                                                     \
+	X(coverage)        /* --coverage: notes and counters whatever else is said */                        \
+	X(notes)           /* -ftest-coverage */                                                             \
+	X(no_notes)                                                                                          \
+	X(counters)       /* -fprofile-arcs, -fprofile-generate: the object names its data file */           \
+	X(counters_place) /* -fprofile-note and friends: they change names if there are counters or notes */ \
+	X(cwd)            /* the working directory is in the object */                                       \
+	X(stack_usage)    /* -fstack-usage */                                                                \
+	X(lto)                                                                                               \
+	X(no_lto)                                                                                            \
+	X(fallthrough)  /* -Wimplicit-fallthrough=N */                                                       \
+	X(color)        /* -fdiagnostics-color and its kin */                                                \
+	X(color_choice) /* -fdiagnostics-color=WHEN */                                                       \
+	X(seed)         /* -frandom-seed= */                                                                 \
+	X(profile)      /* clang: the value names a profile, or a directory with one */                      \
+	X(profile_default)                                                                                   \
+	X(profile_file)      /* the value names a profile */                                                 \
+	X(profile_data)      /* gcc: the object's data file is read, from a directory if there is a value */ \
+	X(profile_directory) /* gcc's -fprofile-dir= */                                                      \
+	X(serialized)        /* --serialize-diagnostics: the value names a file that is written */           \
+	X(remarks)           /* -fsave-optimization-record, also with =FORMAT */                             \
+	X(remarks_file)      /* -foptimization-record-file= */                                               \
+	X(callgraph)         /* -fcallgraph-info */                                                          \
+	X(sections)          /* -fbasic-block-sections=list=FILE */                                          \
+	X(format)            /* -fdiagnostics-format=: some leave files */                                   \
+	X(opt_info)          /* -fopt-info: leaves a file if there is a '=' */                               \
+	X(record_f)          /* -frecord-gcc-switches */                                                     \
+	X(no_record_f)                                                                                       \
+	X(record_g) /* -grecord-command-line */                                                              \
 	X(no_record_g)
 
 enum option_action {

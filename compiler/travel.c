@@ -61,11 +61,12 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 	if (!l->assembles)
 		return "it makes assembler text";
 	// -fstack-usage tells columns, which are others in preprocessed text.
-	if (l->coverage_notes || l->stack_usage || (l->split_dwarf && !l->dwo))
+	if (l->coverage_notes || l->stack_usage || l->serialized || l->remarks || l->callgraph || l->lists ||
+	    (l->split_dwarf && !l->dwo))
 		return "it writes further files";
 	if (l->dwo && !travel_output_name(l->output, l->dwo))
 		return "its object names a file whose name can't be the same there";
-	if (l->n_extra_inputs)
+	if (l->n_extra_inputs || l->profile_data)
 		return "its options name files";
 	if (l->has_prefix_map)
 		return "it has prefix maps of its own";

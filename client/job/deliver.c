@@ -22,7 +22,7 @@ enum manner {
 static enum manner manner_of(const struct plan *p, enum part part)
 {
 	bool clang = p->compiler->family == FAMILY_CLANG;
-	if (part == PART_OBJECT && clang)
+	if ((part == PART_OBJECT || part == PART_SERIALIZED) && clang)
 		return REPLACED;
 	if (part == PART_OBJECT && p->line.makes_pch)
 		return IN_PLACE;
@@ -115,14 +115,16 @@ int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const 
 	size_t size[PART_COUNT] = {0};
 	if (read_parts(result, data, size, err) < 0)
 		return -1;
-	for (enum part part = 0; part < PART_STDOUT; part++)
-		if (!plan_output_name(p, part) != !data[part])
-			return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
+	bool has[PART_COUNT];
+	for (enum part part = 0; part < PART_COUNT; part++)
+		has[part] = data[part] != NULL;
+	if (!plan_outputs_fit(p, has))
+		return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
 	// The object last: where another output can't be written, the compiler does not get so far either.
 	if (p->line.dep != DEP_NONE && write_depfile(p, entry, err) < 0)
 		return -1;
-	for (enum part part = PART_STDOUT; part-- > 0;) {
-		const char *name = plan_output_name(p, part);
+	for (enum part part = PART_COUNT; part-- > 0;) {
+		const char *name = data[part] ? plan_output_name(p, part) : NULL;
 		if (name && write_output(p, name, manner_of(p, part), data[part], size[part], err) < 0)
 			return -1;
 	}

@@ -2,6 +2,7 @@
 #include "client/job/macros.h"
 #include "client/job/precompiled.h"
 #include "client/job/search_snapshot.h"
+#include "client/job/wanted.h"
 
 #include "base/path.h"
 #include "depscan/absent.h"
@@ -266,7 +267,8 @@ bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struc
 	argv[n++] = p->compiler->path;
 	for (unsigned i = 0; i < l->n_arguments; i++) {
 		const char *t = l->arguments[i].text;
-		if (l->arguments[i].role != ARGUMENT_NOT_KEY && i != l->source_argument && strcmp(t, "-c") != 0 &&
+		enum argument_role role = l->arguments[i].role;
+		if (role != ARGUMENT_NOT_KEY && role != ARGUMENT_WRITES && i != l->source_argument && strcmp(t, "-c") != 0 &&
 		    strcmp(t, "-S") != 0 && strcmp(t, "--") != 0 && strncmp(t, "-M", 2) != 0)
 			argv[n++] = t;
 	}
@@ -585,24 +587,6 @@ static void fill_names(const struct plan *p, const struct absent_answer *answer,
 		e->present[i] = plan_canonical_path(p, answer->present[i]);
 }
 
-// gcc takes a.c.gch in place of a.c itself, as it does for a header.
-static struct refusal forbid_own_precompiled(const struct plan *p, struct manifest_entry *e)
-{
-	const char *source = p->line.source, *dir = path_dir(p->arena, source);
-	const char **names = arena_alloc(p->arena, sizeof *names);
-	struct absent_group *groups = arena_alloc(p->arena, (e->n_absent + 1) * sizeof *groups);
-	struct stat st;
-	names[0] = arena_printf(p->arena, "%s.gch", path_base(source));
-	if (fstatat(p->cwd_fd, arena_printf(p->arena, "%s.gch", source), &st, 0) == 0)
-		return refuse(REASON_precompiled_header_used, source);
-	if (e->n_absent)
-		memcpy(groups, e->absent, e->n_absent * sizeof *groups);
-	groups[e->n_absent++] = (struct absent_group){
-		.dir = strcmp(dir, ".") == 0 ? "" : plan_canonical_path(p, dir), .names = names, .n_names = 1};
-	e->absent = groups;
-	return NO_REFUSAL;
-}
-
 struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
 			   struct manifest_entry *entry)
 {
@@ -622,6 +606,8 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 	for (unsigned i = 0; i < p->line.n_extra_inputs && !is_refused(in.refusal); i++)
 		add(&in, p->line.extra_inputs[i], INPUT_NO_CODE);
 	if (!is_refused(in.refusal))
+		wanted_by_options(&in);
+	if (!is_refused(in.refusal))
 		check_texts(&in, asm_dep_fd >= 0, entry);
 	for (uint32_t i = 0; i < in.n && !is_refused(in.refusal) && b->search; i++)
 		if (search_snapshot_moved(b->search, in.list[i].path))
@@ -629,8 +615,7 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 	if (!is_refused(in.refusal)) {
 		fill_inputs(&in, entry);
 		fill_names(p, &answer, entry);
-		if (p->inputs_from != INPUTS_SOURCE_ONLY && p->compiler->family == FAMILY_GCC && !p->line.makes_pch)
-			in.refusal = forbid_own_precompiled(p, entry);
+		wanted_forbid(&in, entry);
 	}
 	map_release(&in.known);
 	buf_release(&in.builtin);

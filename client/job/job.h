@@ -9,6 +9,7 @@
 //   same_text   a result whose text is the same for the compiler
 //   inputs      what went in, and the names that must stay absent
 //   precompiled headers among the inputs
+//   wanted      files that are read if they are there
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
 //   evidence    its row in the audit log

@@ -24,6 +24,8 @@ struct inputs {
 	struct map known;   // path -> anything
 	const char **loose; // those that the assembler opened
 	uint32_t n_loose;
+	const char **wanted; // those that were not there and would have been read (wanted.h)
+	uint32_t n_wanted;
 	unsigned n_probes;          // added so, of all
 	struct manifest_link *same; // directories by which one file has two names: what they lead to must stay
 	uint32_t n_same;

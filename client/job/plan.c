@@ -1,6 +1,7 @@
 #include "client/job/plan.h"
 
 #include "client/job/comparable.h"
+#include "client/job/outputs.h"
 
 #include "base/path.h"
 #include "base/text.h"
@@ -13,7 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CLANG_WITH_DIRECTORY = 12 }; // -fdebug-compilation-dir=
+enum {
+	CLANG_WITH_DIRECTORY = 12,  // -fdebug-compilation-dir=
+	GCC_THAT_RECORDS_LESS = 11, // no names of outputs and depfiles
+};
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
@@ -41,27 +45,6 @@ const char *plan_real_path(const struct plan *p, struct arena *a, const char *ca
 		return canonical;
 	const char *root = canonical[0] == PATH_TREE_REAL && p->root_real ? p->root_real : p->root;
 	return strcmp(canonical + 1, ".") == 0 ? root : arena_printf(a, "%s/%s", root, canonical + 1);
-}
-
-bool plan_has_object(const struct plan *p)
-{
-	return strcmp(p->line.output, CMDLINE_NO_OUTPUT) != 0;
-}
-
-const char *plan_output_name(const struct plan *p, enum part part)
-{
-	switch (part) {
-	case PART_OBJECT:
-		return plan_has_object(p) ? p->line.output : NULL;
-	case PART_DWO:
-		return p->line.dwo;
-	case PART_GCNO:
-		return p->line.gcno;
-	case PART_SU:
-		return p->line.su;
-	default:
-		return NULL;
-	}
 }
 
 bool plan_adds_no_timestamp(const struct plan *p)
@@ -104,7 +87,7 @@ static bool is_measured(const struct cmdline *l)
 		for (size_t k = 0; k < COUNT_OF(begun); k++)
 			if (!l->arguments[i].is_value && text_begins(l->arguments[i].text, begun[k]))
 				return true;
-	return l->coverage_notes;
+	return l->coverage_notes || l->profile_data;
 }
 
 // The user's own maps win: ours step back where one is for the tree itself. False: one is for a directory above the tree, so
@@ -183,7 +166,8 @@ static void decide_reproducible(struct plan *p)
 	const struct compiler *c = p->compiler;
 	unsigned since = c->family == FAMILY_GCC ? 8 : 10;
 	p->reproducible = setting_bool(p->config, SETTING_reproducible) && strcmp(p->root, "/") != 0 && p->root[0] == '/' &&
-			  c->version >= since && !strchr(p->root, '=') && !is_measured(&p->line);
+			  c->version >= since && !strchr(p->root, '=') && !is_measured(&p->line) &&
+			  !p->line.lists; // the assembler reads the sources by the names that maps change
 	if (!p->reproducible)
 		return;
 	AUTO_FREE char *real = realpath(p->root, NULL);
@@ -319,7 +303,8 @@ static const char *canonical_argument(const struct plan *p, unsigned i)
 		return NULL;
 	if (w->role == ARGUMENT_MAP)
 		return canonical_map(p, w->text);
-	if ((w->role != ARGUMENT_KEY_PATH && w->role != ARGUMENT_SEARCH) || w->text[w->prefix] != '/')
+	bool is_path = w->role == ARGUMENT_KEY_PATH || w->role == ARGUMENT_SEARCH || w->role == ARGUMENT_WRITES;
+	if (!is_path || w->text[w->prefix] != '/')
 		return w->text;
 	// An untidy path ("/src//inc") shows in depfiles and messages as it stands, so it stands in the key.
 	const char *canonical = plan_canonical_path(p, w->text + w->prefix);
@@ -482,46 +467,6 @@ static struct refusal check_arguments(const struct plan *p)
 	return NO_REFUSAL;
 }
 
-// The compilers refuse some of these and destroy a file in others; what comes last wins.
-static struct refusal check_distinct(const struct plan *p)
-{
-	const struct cmdline *l = &p->line;
-	const char *const outputs[] = {plan_output_name(p, PART_OBJECT), l->depfile, l->dwo, l->gcno, l->su};
-	unsigned n = 0, most = COUNT_OF(outputs) + 1 + l->n_extra_inputs;
-	const char **names = arena_alloc(p->arena, most * sizeof *names);
-	struct stat *states = arena_alloc(p->arena, most * sizeof *states), none = {0};
-	for (size_t i = 0; i < COUNT_OF(outputs); i++)
-		if (outputs[i])
-			names[n++] = outputs[i];
-	unsigned n_outputs = n;
-	names[n++] = l->source;
-	for (unsigned i = 0; i < l->n_extra_inputs; i++)
-		names[n++] = l->extra_inputs[i];
-	for (unsigned i = 0; i < n; i++) {
-		names[i] = path_tidy(p->arena, names[i]);
-		states[i] = fstatat(p->cwd_fd, names[i], &states[i], 0) == 0 ? states[i] : none;
-	}
-	for (unsigned i = 0; i < n_outputs; i++)
-		for (unsigned k = i + 1; k < n; k++) {
-			bool same = states[i].st_ino && states[i].st_ino == states[k].st_ino &&
-				    states[i].st_dev == states[k].st_dev;
-			if (same || strcmp(names[i], names[k]) == 0)
-				return refuse(REASON_output_not_a_file, names[i]);
-		}
-	return NO_REFUSAL;
-}
-
-static struct refusal check_outputs(const struct plan *p)
-{
-	struct stat st;
-	if (plan_has_object(p) && fstatat(p->cwd_fd, p->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode))
-		return refuse(REASON_output_not_a_file, p->line.output);
-	if (p->line.dep != DEP_NONE && (strcmp(p->line.depfile, "/dev/null") == 0 ||
-					(fstatat(p->cwd_fd, p->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))))
-		return refuse(REASON_depfile_not_a_file, p->line.depfile);
-	return check_distinct(p);
-}
-
 static struct refusal choose_inputs(struct plan *p)
 {
 	enum lang lang = p->line.lang;
@@ -588,7 +533,9 @@ struct refusal plan_make(struct plan *p)
 	cmdline_parse(&p->line, p->arena, p->compiler->family, p->compiler->is_cxx, p->cwd_fd, p->wire->argv);
 	if (p->line.reason != REASON_NONE)
 		return refuse(p->line.reason, p->line.culprit);
-	if (is_refused(refusal = check_arguments(p)) || is_refused(refusal = check_outputs(p)) ||
+	if (p->line.records_options && p->compiler->version < GCC_THAT_RECORDS_LESS)
+		return refuse(REASON_records_command_line, NULL);
+	if (is_refused(refusal = check_arguments(p)) || is_refused(refusal = outputs_check(p)) ||
 	    is_refused(refusal = choose_inputs(p)))
 		return refusal;
 	find_lto(p);

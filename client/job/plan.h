@@ -80,8 +80,31 @@ bool plan_adds_no_timestamp(const struct plan *p);
 
 bool plan_has_object(const struct plan *p); // false: messages are all that comes of it
 
-// Outputs of a compile by their place in the result blob.
-enum part { PART_OBJECT, PART_DWO, PART_GCNO, PART_SU, PART_STDOUT, PART_STDERR, PART_COUNT };
-const char *plan_output_name(const struct plan *p, enum part part); // NULL: this compile has no such output
+// What comes of a compile. The numbers are in stored results: new ones come last.
+enum part {
+	PART_OBJECT,
+	PART_DWO,
+	PART_GCNO,
+	PART_SU,
+	PART_STDOUT,
+	PART_STDERR,
+	PART_SERIALIZED,
+	PART_REMARKS,
+	PART_CALLGRAPH,
+	PART_LISTING,
+	PART_COUNT
+};
+static inline bool part_is_message(enum part part)
+{
+	return part == PART_STDOUT || part == PART_STDERR;
+}
+const char *plan_output_name(const struct plan *p, enum part part); // NULL: this compile has no such file
+// Whether the compiler may leave out a file that plan_output_name() names.
+bool plan_output_may_be_missing(const struct plan *p, enum part part);
+// Are these the files of this compile, no more and no fewer?
+bool plan_outputs_fit(const struct plan *p, const bool has[PART_COUNT]);
+
+// The data file that gcc's -fprofile-use reads, whether it is there or not. NULL: there is none.
+const char *plan_profile_data(const struct plan *p);
 
 #endif

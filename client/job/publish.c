@@ -51,13 +51,25 @@ static void outputs_release(struct outputs *o)
 		buf_release(&o->parts[part]);
 }
 
-static enum reason read_outputs(const struct plan *p, const int fds[WIRE_MAX_FDS], struct outputs *o)
+// A file of an earlier compile may stand where this one has left none.
+static bool was_left_out(const struct plan *p, const struct baseline *b, enum part part)
+{
+	struct stat st;
+	if (!plan_output_may_be_missing(p, part))
+		return false;
+	if (fstatat(p->cwd_fd, plan_output_name(p, part), &st, 0) < 0)
+		return true;
+	return file_id_of(&st).mtime_ns < b->start_ns;
+}
+
+static enum reason read_outputs(const struct plan *p, const struct baseline *b, const int fds[WIRE_MAX_FDS],
+				struct outputs *o)
 {
 	struct err err = ERR_INIT;
 	size_t most = (size_t)setting_number(p->config, SETTING_max_output);
-	for (enum part part = 0; part < PART_STDOUT; part++) {
+	for (enum part part = 0; part < PART_COUNT; part++) {
 		const char *name = plan_output_name(p, part);
-		if (!name)
+		if (!name || was_left_out(p, b, part))
 			continue;
 		o->has[part] = true;
 		if (file_read(p->cwd_fd, name, most, &o->parts[part], NULL, &err) < 0)
@@ -78,7 +90,8 @@ static bool names_the_tree(const struct plan *p, const struct outputs *o)
 {
 	const char *names[] = {p->root, p->root_real};
 	for (int part = 0; part < PART_COUNT; part++) {
-		if (part >= PART_STDOUT && o->has[part] && memmem(o->parts[part].data, o->parts[part].len, "file:", 5))
+		if (part_is_message((enum part)part) && o->has[part] &&
+		    memmem(o->parts[part].data, o->parts[part].len, "file:", 5))
 			return true;
 		for (size_t i = 0; i < COUNT_OF(names); i++)
 			if (o->has[part] && names[i] && o->parts[part].len &&
@@ -86,6 +99,14 @@ static bool names_the_tree(const struct plan *p, const struct outputs *o)
 				return true;
 	}
 	return false;
+}
+
+// Files in which a search does not find all names: packed ones, and those that spell odd characters in ways of their own.
+static bool may_hide_names(const struct plan *p, const struct outputs *o)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+";
+	bool odd = p->root[strspn(p->root, plain)] || (p->root_real && p->root_real[strspn(p->root_real, plain)]);
+	return o->has[PART_REMARKS] && (odd || p->compiler->family == FAMILY_GCC);
 }
 
 // What says which parts follow (deliver.c reads it).
@@ -192,7 +213,7 @@ static struct refusal publish_outputs(struct publication *pub, struct manifest_e
 		return refuse(REASON_input_changed, culprit);
 	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
 		entry->messages_context = p->messages_context;
-	if (p->reproducible && names_the_tree(p, o))
+	if (p->reproducible && (may_hide_names(p, o) || names_the_tree(p, o)))
 		entry->place_context = digest_of(p->root, strlen(p->root));
 	for (uint32_t i = 0; i < entry->n_inputs; i++)
 		if (!(entry->inputs[i].flags & INPUT_BINARY))
@@ -209,7 +230,7 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 	int next = 2;
 	int dep_fd = r->has & RUN_DEPFILE ? fds[next++] : -1;
 	int asm_dep_fd = r->has & RUN_ASM_DEPFILE ? fds[next++] : -1;
-	enum reason reason = read_outputs(pub->plan, fds, &outputs);
+	enum reason reason = read_outputs(pub->plan, b, fds, &outputs);
 	if (reason != REASON_NONE)
 		return refuse(reason, NULL);
 	struct refusal refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);

@@ -116,10 +116,7 @@ static bool outputs_fit(const struct plan *p, const struct shared_result *x)
 		if (x->outputs[i].size > most || x->outputs[i].blob_size > most + most / 128 + 1024)
 			return false;
 	}
-	for (enum part part = 0; part < PART_STDOUT; part++)
-		if (has[part] != (plan_output_name(p, part) != NULL))
-			return false;
-	return true;
+	return plan_outputs_fit(p, has);
 }
 
 static int get_output(struct finder *f, const struct shared_output *o)

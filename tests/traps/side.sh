@@ -87,19 +87,62 @@ trap_54_profile_data_of_gcc() # gcc
 	cp ./*.gcda data/a.gcda
 	rm -f ./*.gcda
 	# Missing is legal.
-	right gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
-	right gcc -O2 -fprofile-use -Wmissing-profile -Iinc -c a.c -o a.o
+	same gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	same gcc -O2 -fprofile-use -Wmissing-profile -Iinc -c a.c -o a.o
 	cp data/a.gcda a.gcda
-	check changed gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	check miss gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	again hit gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	# Other counts, and none again.
+	gcc -O2 -fprofile-generate -Iinc a.c -o prog && ./prog && ./prog && ./prog
+	cp prog-a.gcda a.gcda
+	cmp a.gcda data/a.gcda >"$T/cmp" && fail "the counts are the same"
+	check miss gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
 	rm a.gcda
-	check any gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
-	right gcc -O2 -fprofile-use=data -Iinc -c a.c -o a.o
-	right gcc -O2 -fprofile-use=data/a.gcda -Iinc -c a.c -o a.o
-	right gcc -O2 -fbranch-probabilities -Iinc -c a.c -o a.o
-	rm data/a.gcda
-	check any gcc -O2 -fprofile-use=data/a.gcda -Iinc -c a.c -o a.o
-	right gcc -O2 -fprofile-use -fprofile-dir=data -Iinc -c a.c -o a.o
-	counted profile_use coffer gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	check hit gcc -O2 -fprofile-use -Iinc -c a.c -o a.o
+	# Which data file it is follows from the object's name.
+	cp data/a.gcda out.d/b.gcda
+	check miss gcc -O2 -fprofile-use -Iinc -c a.c -o out.d/b.o
+	check miss gcc -O2 -fprofile-use -Iinc -c a.c -o out.d/c.o
+	check hit gcc -O2 -fprofile-use -Iinc -c a.c -o out.d/b.o
+	# A comment moves what counts are found by.
+	sed -i 's,^int f,/* x */ int f,' a.c
+	check miss gcc -O2 -fprofile-use -Iinc -c a.c -o out.d/b.o
+	right gcc $SEED -O2 -fprofile-use -fprofile-note=x -ftest-coverage -Iinc -c a.c -o a.o
+	untouched profile_use gcc -O2 -fprofile-use -fsyntax-only -Iinc a.c
+}
+
+trap_54_profile_data_in_a_directory() # gcc
+{
+	local flat options
+	covered_project
+	cd one || exit 1
+	flat=${PWD//\//#}
+	gcc -O2 -fprofile-generate -Iinc a.c -o prog && ./prog
+	mkdir data
+	for options in -fprofile-use=data "-fprofile-use=$PWD/data" '-fprofile-use=data/ -fprofile-use' '-fprofile-use -fprofile-dir=data' \
+		'-fbranch-probabilities -fprofile-dir=data' '-fprofile-use=x -fprofile-dir=data'; do
+		rm -f data/*
+		# shellcheck disable=SC2086
+		{
+			same gcc -O2 $options -Iinc -c a.c -o out.d/../a.o
+			cp prog-a.gcda "data/$flat#out.d#^#a.gcda"
+			check miss gcc -O2 $options -Iinc -c a.c -o out.d/../a.o
+			again hit gcc -O2 $options -Iinc -c a.c -o out.d/../a.o
+			rm data/*
+			check hit gcc -O2 $options -Iinc -c a.c -o out.d/../a.o
+		}
+	done
+	rm -f data/*
+	same gcc -O2 -fprofile-use=data -Iinc -c a.c -o "$PWD/a.o"
+	mkdir -p "data/$PWD"
+	cp prog-a.gcda "data/$PWD/a.gcda"
+	check miss gcc -O2 -fprofile-use=data -Iinc -c a.c -o "$PWD/a.o"
+	# Who calls the directory by another name has other data.
+	ln -s one ../link
+	cd ../link || exit 1
+	cp prog-a.gcda "data/${PWD//\//#}#l.gcda"
+	in_dir ../link check miss gcc -O2 -fprofile-use=data -Iinc -c a.c -o l.o
+	in_dir ../one check miss gcc -O2 -fprofile-use=data -Iinc -c a.c -o l.o
 }
 
 trap_54_profile_data_of_clang() # clang
@@ -119,17 +162,21 @@ trap_54_profile_data_of_clang() # clang
 	check any clang -O2 -fprofile-instr-use=x.profdata -Iinc -c a.c -o a.o
 	cp two.profdata x.profdata
 	check changed clang -O2 -fprofile-instr-use=x.profdata -Iinc -c a.c -o a.o
-	right clang -O2 -fprofile-use=x.profdata -Iinc -c a.c -o a.o
-	cp one.profdata default.profdata
-	right clang -O2 -fprofile-use -Iinc -c a.c -o a.o
-	cp two.profdata default.profdata
-	check any clang -O2 -fprofile-use -Iinc -c a.c -o a.o
-	right clang -O2 -fprofile-instr-use -Iinc -c a.c -o a.o
+	same clang -O2 -fprofile-use=x.profdata -Iinc -c a.c -o a.o
+	local option
 	mkdir data
-	cp one.profdata data/default.profdata
-	check any clang -O2 -fprofile-use=data -Iinc -c a.c -o a.o
-	cp two.profdata data/default.profdata
-	check any clang -O2 -fprofile-use=data -Iinc -c a.c -o a.o
+	for option in -fprofile-use -fprofile-instr-use -fprofile-use=data -fprofile-use=data/ -fprofile-use=; do
+		cp one.profdata default.profdata
+		cp one.profdata data/default.profdata
+		same clang -O2 $option -Iinc -c a.c -o a.o
+		cp two.profdata default.profdata
+		cp two.profdata data/default.profdata
+		check miss clang -O2 $option -Iinc -c a.c -o a.o
+		again hit clang -O2 $option -Iinc -c a.c -o a.o
+	done
+	rm -r data
+	right clang -O2 -fprofile-use=data -Iinc -c a.c -o a.o
+	right clang -O2 -fprofile-instr-use=. -Iinc -c a.c -o a.o
 }
 
 trap_55_stack_usage()
@@ -148,6 +195,145 @@ trap_55_stack_usage()
 	same "$CC" -fstack-usage -g --coverage $SEED -gsplit-dwarf -Iinc -MD -c a.c -o a.o
 }
 
+# keeps FILE CMD...: the command leaves FILE, a hit as well.
+keeps()
+{
+	local file=$1
+	shift
+	same "$@"
+	[ -e "$file" ] || fail "there is no $file: $*: $(ls -A)"
+	rm -f -- "$file"
+	COFFER_REPRODUCIBLE=${MODES:-on} again hit "$@"
+}
+
+trap_55_call_graphs_of_gcc() # gcc
+{
+	covered_project
+	cd one || exit 1
+	keeps a.ci gcc -fcallgraph-info -Iinc -c a.c -o a.o
+	keeps out.d/x.y.ci gcc -fcallgraph-info=su,da -Iinc -c a.c -o out.d/x.y.o
+	keeps a.ci gcc -fstack-usage -fcallgraph-info -Iinc -MD -c a.c
+	right gcc -fcallgraph-info -Iinc -c a.c -o /dev/null
+	# Positions are in it.
+	sed -i 's,^int f,/* x */ int f,' a.c
+	check miss gcc -fcallgraph-info -Iinc -c a.c -o a.o
+}
+
+trap_55_optimisation_records_of_gcc() # gcc
+{
+	local IGNORE='*.gz' # there are addresses in it
+	covered_project
+	cd one || exit 1
+	keeps a.c.opt-record.json.gz gcc -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
+	keeps out.d/x.y.c.opt-record.json.gz gcc -O2 -fsave-optimization-record -Iinc -c a.c -o out.d/x.y.o
+	right gcc -O2 -fsave-optimization-record -Iinc -c a.c -o /dev/null
+	right gcc -O2 -fsave-optimization-record -x c -Iinc -c a.c -o a.o
+	# Another tree has another record.
+	mkdir .git ../two/.git
+	sed -i 's,^int main.*,int main(void) { return f(1); },' a.c ../two/a.c
+	COFFER_REPRODUCIBLE=on check miss gcc -O2 -fsave-optimization-record -I"$PWD/inc" -c "$PWD/a.c" -o a.o
+	cd ../two || exit 1
+	COFFER_REPRODUCIBLE=on check miss gcc -O2 -fsave-optimization-record -I"$PWD/inc" -c "$PWD/a.c" -o a.o
+	zcat a.c.opt-record.json.gz | grep -q "$PWD/a.c" || fail "it does not name this tree"
+	! zcat a.c.opt-record.json.gz | grep -q /one/ || fail "it names another tree"
+}
+
+trap_55_optimisation_records_of_clang() # clang
+{
+	covered_project
+	cd one || exit 1
+	keeps a.opt.yaml clang -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
+	keeps out.d/x.y.opt.yaml clang -O2 -fsave-optimization-record=yaml -Iinc -c a.c -o out.d/x.y.o
+	keeps a.opt.yaml clang -O2 -fsave-optimization-record -Iinc -c a.c
+	keeps x.yaml clang -O2 -fsave-optimization-record -foptimization-record-file=x.yaml -Iinc -c a.c -o a.o
+	keeps y.yaml clang -O2 -foptimization-record-file=y.yaml -Iinc -c a.c -o a.o
+	keeps a.opt.yaml clang -O2 -foptimization-record-passes=inline -Iinc -c a.c -o a.o
+	keeps s.opt.yaml clang -O2 -fsave-optimization-record -Iinc -S a.c -o s.s
+	right clang -O2 -fsave-optimization-record -Iinc -fsyntax-only a.c
+	right clang -O2 -fsave-optimization-record -flto $SEED -Iinc -c a.c -o a.o
+	sed -i 's,^int f,/* x */ int f,' a.c
+	check miss clang -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
+	mkdir .git ../two/.git
+	cp a.c ../two
+	COFFER_REPRODUCIBLE=on check any clang -O2 -fsave-optimization-record -I"$PWD/inc" -c "$PWD/a.c" -o a.o
+	cd ../two || exit 1
+	COFFER_REPRODUCIBLE=on check any clang -O2 -fsave-optimization-record -I"$PWD/inc" -c "$PWD/a.c" -o a.o
+}
+
+trap_55_serialized_messages_of_clang() # clang
+{
+	covered_project
+	cd one || exit 1
+	keeps x.dia clang -Wall --serialize-diagnostics x.dia -Iinc -c a.c -o a.o
+	put a.c 'int f(void) { int unused; return 0; }'
+	keeps x.dia clang -Wall --serialize-diagnostics x.dia -c a.c -o a.o
+	keeps x.dia clang -Wall -serialize-diagnostics x.dia -fsyntax-only a.c
+	right clang -Wall --serialize-diagnostics - -c a.c -o a.o
+	right clang -Wall --serialize-diagnostics y.dia -x assembler -c a.c -o a.o
+	echo old >x.dia
+	ln x.dia second.dia
+	check hit clang -Wall --serialize-diagnostics x.dia -c a.c -o a.o
+	put a.c 'int f(void) { /* x */ int unused; return 0; }'
+	check miss clang -Wall --serialize-diagnostics x.dia -c a.c -o a.o
+	# It names files as they were given.
+	mkdir .git ../two/.git
+	cp a.c ../two
+	COFFER_REPRODUCIBLE=on check any clang -Wall --serialize-diagnostics x.dia -c "$PWD/a.c" -o a.o
+	cd ../two || exit 1
+	COFFER_REPRODUCIBLE=on check any clang -Wall --serialize-diagnostics x.dia -c "$PWD/a.c" -o a.o
+}
+
+trap_55_listings() # gcc
+{
+	local option MODES=off # names stay as they are
+	covered_project
+	cd one || exit 1
+	for option in -Wa,-adhln=a.lst '-pipe -Wa,-a,-ad,-alnms=a.lst' '-g -Wa,-ahln=a.lst' '-Wa,-aln=x.lst -Wa,-aln=a.lst' \
+		'-Wa,-aln=a.lst,--listing-lhs-width=2' '-Xassembler -aln=a.lst'; do
+		# shellcheck disable=SC2086
+		keeps a.lst gcc $option -Iinc -c a.c -o a.o
+	done
+	same gcc -Wa,-aln -Iinc -c a.c -o a.o
+	IGNORE=a.lst right gcc -Wa,-ag=a.lst -pipe -Iinc -c a.c -o a.o
+	right gcc -Wa,-aln=a.lst -Iinc -S a.c -o a.s
+	right gcc -Wa,-aln=a.lst -Iinc -c a.c -o /dev/null
+	right gcc -Wa,-aln=a.lst $SEED -flto -Iinc -c a.c -o a.o
+	put b.s '.globl x' 'x: nop' '# a comment'
+	keeps b.lst gcc -Wa,-aln=b.lst -c b.s -o b.o
+	put b.s '.globl x' 'x: nop' '# another comment'
+	check miss gcc -Wa,-aln=b.lst -c b.s -o b.o
+	# Comments are in it, and lines of files that only the assembler reads.
+	check any gcc -g -Wa,-ahln=a.lst -Iinc -c a.c -o a.o
+	sed -i 's,^int f,/* x */ int f,' a.c
+	check miss gcc -g -Wa,-ahln=a.lst -Iinc -c a.c -o a.o
+	put y.c '/* */ #line 1 "y.y"' 'int y(void)' '{' 'return 1;' '}'
+	check side_files gcc -g -Wa,-ahln=a.lst -c y.c -o y.o
+	put y.y 'this is' 'a grammar'
+	check side_files gcc -g -Wa,-ahln=a.lst -c y.c -o y.o
+	same gcc -g -Wa,-aln=a.lst -c y.c -o y.o
+	check any gcc -g -Wa,-ahln=a.lst -Iinc -c a.c -o a.o
+	sed -i 's,x ?,x /* y */ ?,' inc/h.h
+	check miss gcc -g -Wa,-ahln=a.lst -Iinc -c a.c -o a.o
+	has_text a.lst 'x /* y */ ?'
+}
+
+# With -flto some compilers leave the file to the linker. A file of before is none of this compile.
+trap_55_stack_usage_with_lto()
+{
+	covered_project
+	cd one || exit 1
+	same "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
+	echo old >a.su
+	sleep 0.05
+	check hit "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
+	sed -i 's/return 0/return 3/' a.c
+	same "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
+	rm a.su
+	check hit "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
+	right "$CC" $SEED -flto -ffat-lto-objects -fstack-usage -Iinc -c a.c -o fat.o
+	is_clang || IGNORE='*.gz' right gcc $SEED -flto -fcallgraph-info -O2 -fsave-optimization-record -Iinc -c a.c -o /dev/null
+}
+
 # leaves FILE CMD...: the command must leave FILE, and the same files each time.
 leaves()
 {
@@ -162,8 +348,6 @@ trap_55_further_files_of_gcc()  # gcc long
 {
 	covered_project
 	cd one || exit 1
-	leaves a.ci gcc -fcallgraph-info -Iinc -c a.c -o a.o
-	leaves a.ci gcc -fcallgraph-info=su,da -Iinc -c a.c -o a.o
 	leaves a.i gcc -save-temps -Iinc -c a.c -o a.o
 	leaves a.s gcc -save-temps=cwd -Iinc -c a.c -o out.d/a.o
 	leaves out.d/a.i gcc -save-temps=obj -Iinc -c a.c -o out.d/a.o
@@ -180,13 +364,11 @@ trap_55_further_files_of_gcc()  # gcc long
 	leaves x.go gcc -fdump-go-spec=x.go -Iinc -c a.c -o a.o
 	leaves x.txt gcc -aux-info x.txt -Iinc -c a.c -o a.o
 	leaves x.txt gcc -O2 -fopt-info-all=x.txt -Iinc -c a.c -o a.o
-	IGNORE='*.gz' leaves a.c.opt-record.json.gz gcc -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
 	right gcc -fdiagnostics-format=json-file -Wall -Iinc -c a.c -o a.o
 	right gcc -fdiagnostics-format=sarif-file -Wall -Iinc -c a.c -o a.o
 	IGNORE=a.o right gcc -fcompare-debug -g -Iinc -c a.c -o a.o
 	right gcc -fdump-final-insns=x.txt -Iinc -c a.c -o a.o
 	right gcc -fdump-passes -Iinc -c a.c -o a.o
-	right gcc -fstack-usage -fcallgraph-info -Iinc -MD -c a.c -o a.o
 }
 
 trap_55_further_files_of_clang()  # clang long
@@ -195,16 +377,12 @@ trap_55_further_files_of_clang()  # clang long
 	cd one || exit 1
 	IGNORE='*.json' leaves a.json clang -ftime-trace -Iinc -c a.c -o a.o
 	IGNORE='*.json' right clang -ftime-trace=x.json -Iinc -c a.c -o a.o
-	leaves a.opt.yaml clang -O2 -fsave-optimization-record -Iinc -c a.c -o a.o
-	leaves x.yaml clang -O2 -fsave-optimization-record -foptimization-record-file=x.yaml -Iinc -c a.c -o a.o
-	right clang -O2 -foptimization-record-file=y.yaml -Iinc -c a.c -o a.o
 	leaves a.i clang -save-temps -Iinc -c a.c -o a.o
 	leaves a.bc clang -save-temps=cwd -Iinc -c a.c -o out.d/a.o
 	leaves out.d/a.i clang -save-temps=obj -Iinc -c a.c -o out.d/a.o
 	rm -f ./*.i ./*.s ./*.bc out.d/*
 	untouched save_temps clang -save-temps -Iinc -c a.c -o a.o
 	leaves a.json clang -MJ a.json -Iinc -c a.c -o a.o
-	leaves x.dia clang -Wall --serialize-diagnostics x.dia -Iinc -c a.c -o a.o
 	right clang -Wall -Xclang -serialize-diagnostic-file -Xclang y.dia -Iinc -c a.c -o a.o
 	IGNORE='*.stats' right clang -save-stats -Iinc -c a.c -o a.o
 	right clang -fcrash-diagnostics-dir=crash -Iinc -c a.c -o a.o

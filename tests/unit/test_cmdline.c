@@ -289,8 +289,10 @@ END_TEST
 START_TEST(gcc_knows_long_spellings)
 {
 	expect_reason("gcc --plugin=x.so -c x.c", REASON_plugin);
-	expect_reason("gcc --profile-use -c x.c", REASON_profile_use);
-	expect_reason("gcc --record-gcc-switches -c x.c", REASON_records_command_line);
+	expect_reason("gcc --profile-use -c x.c", REASON_NONE);
+	ck_assert_str_eq(c.profile_data, "x.gcda");
+	expect_reason("gcc --record-gcc-switches -c x.c", REASON_NONE);
+	ck_assert(c.records_options);
 	expect_reason("gcc --stack-usage -c x.c", REASON_NONE);
 	ck_assert_str_eq(c.su, "x.su");
 	expect_reason("gcc --debug=3 -c x.c", REASON_NONE);
@@ -417,16 +419,46 @@ START_TEST(files_that_options_name_are_inputs) // 49
 }
 END_TEST
 
-START_TEST(profiles_without_a_file_name_are_refused) // 54
+static void expect_profile(const char *line, const char *data, const char *directory)
 {
-	expect_for_both("-fprofile-use -c x.c", REASON_profile_use);
-	expect_reason("gcc -fprofile-use=dir -c x.c", REASON_profile_use);
+	expect_reason(line, REASON_NONE);
+	ck_assert(c.needs_output && c.needs_cwd && c.any_comment_matters);
+	ck_assert_str_eq(c.profile_data, data);
+	ck_assert_pstr_eq(c.profile_directory, directory);
+}
+
+START_TEST(profiles_of_gcc_are_named_by_the_output) // 54
+{
+	expect_profile("gcc -fprofile-use -c x.c", "x.gcda", NULL);
+	expect_profile("gcc -fbranch-probabilities -c d/x.y.c", "x.y.gcda", NULL);
+	expect_profile("gcc -fprofile-use=dir -c x.c -o d/z.y.o", "d/z.y.gcda", "dir");
+	expect_profile("gcc -fprofile-use=dir -fprofile-use -c x.c", "x.gcda", "dir");
+	expect_profile("gcc -fprofile-use=dir -fprofile-dir=other -c x.c", "x.gcda", "other");
 	expect_reason("gcc -fauto-profile=f -c x.c", REASON_profile_use);
-	expect_reason("gcc -fbranch-probabilities -c x.c", REASON_profile_use);
-	expect_reason("clang -fprofile-instr-use -c x.c", REASON_profile_use);
-	expect_reason("clang -fprofile-use=dir/ -c x.c", REASON_profile_use);
-	expect_reason("clang -fprofile-use=. -c x.c", REASON_profile_use);
-	expect_reason("clang -fprofile-use= -c x.c", REASON_profile_use);
+	expect_reason("gcc -fprofile-use -fprofile-prefix-path=/x -c x.c", REASON_profile_use);
+	expect_reason("gcc -fprofile-use -c x.c -o /dev/null", REASON_profile_use);
+	expect_reason("gcc -fprofile-use -c x.s", REASON_NONE);
+	ck_assert_ptr_null(c.profile_data);
+}
+END_TEST
+
+START_TEST(profiles_of_clang_have_a_name_in_directories) // 54
+{
+	static const char *const cases[][2] = {
+		{"clang -fprofile-instr-use -c x.c", "./default.profdata"},
+		{"clang -fprofile-use -c x.c", "./default.profdata"},
+		{"clang -fprofile-use= -c x.c", "./default.profdata"},
+		{"clang -fprofile-use=/usr -c x.c", "/usr/default.profdata"},
+		{"clang -fprofile-use=/no/such -c x.c", "/no/such"},
+		{"clang -fprofile-instr-use=x -c x.c", "x"},
+	};
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		expect_reason(cases[i][0], REASON_NONE);
+		ck_assert_uint_eq(c.n_extra_inputs, 1);
+		ck_assert_str_eq(c.extra_inputs[0], cases[i][1]);
+	}
+	expect_reason("clang -fprofile-sample-use= -c x.c", REASON_profile_use);
+	expect_reason("clang -fprofile-sample-use -c x.c", REASON_profile_use);
 }
 END_TEST
 
@@ -493,7 +525,9 @@ END_TEST
 
 START_TEST(recorded_command_lines_are_refused) // 48
 {
-	expect_for_both("-frecord-gcc-switches -c x.c", REASON_records_command_line);
+	expect_reason("clang -frecord-gcc-switches -c x.c", REASON_records_command_line);
+	expect_reason("gcc -frecord-gcc-switches -c x.c", REASON_NONE); // as -g; older ones are refused where the version is known
+	ck_assert(c.records_options);
 	expect_for_both("-frecord-gcc-switches -fno-record-gcc-switches -c x.c", REASON_NONE);
 	expect_reason("gcc -g -grecord-gcc-switches -c x.c", REASON_NONE); // only what steers the code
 	expect_reason("clang -g -grecord-gcc-switches -c x.c", REASON_records_command_line);
@@ -601,7 +635,8 @@ int main(void)
 		values_are_known_whatever_they_look_like,
 		another_compiler_is_refused,
 		files_that_options_name_are_inputs,
-		profiles_without_a_file_name_are_refused,
+		profiles_of_gcc_are_named_by_the_output,
+		profiles_of_clang_have_a_name_in_directories,
 		precompiled_headers_are_made_and_are_inputs,
 		modules_are_refused,
 		prefix_maps_have_a_role_of_their_own,

@@ -322,7 +322,8 @@ START_TEST(coverage_notes_are_named_by_the_output) // 53
 		ck_assert(!c.coverage_notes && !c.gcno && !c.needs_cwd);
 		parse_for(both[i], "-fprofile-generate -c x.c");
 		ck_assert(!c.gcno && c.needs_cwd && c.needs_output);
-		expect_for_both("--coverage -fprofile-dir=/x -c x.c", REASON_side_files);
+		expect_for_both("--coverage -fprofile-dir=/x -c x.c", REASON_NONE);
+		ck_assert_str_eq(c.gcno, "x.gcno");
 		expect_for_both("-fprofile-dir=/x -c x.c", REASON_NONE);
 	}
 	parse("gcc --coverage -c x.c -o .hid");
@@ -345,8 +346,37 @@ START_TEST(stack_usage_is_named_by_the_output) // 55
 		ck_assert_str_eq(c.su, "x.su");
 		parse_for(both[i], "-fstack-usage -c x.s");
 		ck_assert(!c.stack_usage && !c.su);
-		expect_for_both("-fstack-usage -flto -c x.c", REASON_side_files);
+		ck_assert(!c.code_may_come_later);
+		expect_for_both("-fstack-usage -flto -c x.c", REASON_NONE);
+		ck_assert(c.code_may_come_later);
 	}
+}
+END_TEST
+
+START_TEST(what_is_written_beside_the_object_has_a_name) // 55
+{
+	expect_reason("gcc -fcallgraph-info=su -c x.c -o d/z.y.o", REASON_NONE);
+	ck_assert_str_eq(c.callgraph, "d/z.y.ci");
+	expect_reason("gcc -fsave-optimization-record -c x.y.c -o d/z.y.o", REASON_NONE);
+	ck_assert_str_eq(c.remarks, "d/z.y.c.opt-record.json.gz");
+	expect_reason("gcc -fsave-optimization-record -x c -c x.y", REASON_side_files);
+	expect_reason("clang -fsave-optimization-record=yaml -c x.y.c", REASON_NONE);
+	ck_assert_str_eq(c.remarks, "x.opt.yaml");
+	expect_reason("clang -fsave-optimization-record -c x.c -o d/z.y.o", REASON_NONE);
+	ck_assert_str_eq(c.remarks, "d/z.y.opt.yaml");
+	expect_reason("clang -foptimization-record-file=/a/r -c x.c", REASON_NONE);
+	ck_assert_str_eq(c.remarks, "/a/r");
+	expect_role("clang -foptimization-record-file=/a/r -c x.c", "-foptimization-record-file=/a/r", ARGUMENT_WRITES);
+	expect_reason("clang --serialize-diagnostics a --serialize-diagnostics b -c x.c", REASON_NONE);
+	ck_assert_str_eq(c.serialized, "b");
+	expect_role("clang --serialize-diagnostics b -c x.c", "--serialize-diagnostics", ARGUMENT_WRITES);
+	expect_reason("gcc -Wa,-a,-ad,-alms=x.lst -c x.c", REASON_NONE);
+	ck_assert(c.lists && c.any_comment_matters);
+	ck_assert_str_eq(c.listing, "x.lst");
+	expect_reason("gcc -Wa,-adhln -c x.c", REASON_NONE);
+	ck_assert(c.lists && !c.listing);
+	expect_reason("gcc -Wa,-adhln=x -S x.c", REASON_NONE);
+	ck_assert(!c.lists && !c.listing);
 }
 END_TEST
 
@@ -366,19 +396,21 @@ START_TEST(other_side_files_are_refused) // 9, 55
 		{"gcc -fopt-info-vec=x", REASON_dump_files},
 		{"clang -ftime-trace", REASON_side_files},
 		{"clang -ftime-trace=x", REASON_side_files},
-		{"clang -fsave-optimization-record=yaml", REASON_side_files},
-		{"clang -foptimization-record-file=x", REASON_side_files},
+		{"clang -fsave-optimization-record=bitstream", REASON_side_files},
+		{"clang -foptimization-record-file=-", REASON_side_files},
 		{"clang -fproc-stat-report=x", REASON_side_files},
 		{"clang -gen-cdb-fragment-path x", REASON_side_files},
 		{"clang -save-stats", REASON_side_files},
-		{"clang --serialize-diagnostics x", REASON_side_files},
+		{"clang --serialize-diagnostics -", REASON_side_files},
+		{"clang --serialize-diagnostics /dev/stderr", REASON_side_files},
 		{"gcc -fdiagnostics-format=json-file", REASON_side_files},
 		{"gcc -fdiagnostics-format=sarif-file", REASON_side_files},
-		{"gcc -fcallgraph-info=su", REASON_side_files},
 		{"gcc -aux-info x", REASON_side_files},
 		{"gcc -time=x", REASON_side_files},
-		{"gcc -Wa,-al", REASON_side_files},
-		{"gcc -Wa,-a=x", REASON_side_files},
+		{"gcc -Wa,-ag", REASON_side_files},
+		{"gcc -Wa,-a=/dev/stderr", REASON_side_files},
+		{"gcc -flto -Wa,-al", REASON_side_files},
+		{"clang -Wa,-al", REASON_side_files},
 		{"gcc -Wa,--MD,x", REASON_side_files},
 		{"gcc -Wa,-o,x", REASON_side_files},
 		{"gcc -Xassembler -o -Xassembler x", REASON_side_files},
@@ -412,6 +444,7 @@ int main(void)
 		split_debug_information_is_named_by_the_output,
 		coverage_notes_are_named_by_the_output,
 		stack_usage_is_named_by_the_output,
+		what_is_written_beside_the_object_has_a_name,
 		other_side_files_are_refused,
 	};
 	return run_tests("cmdline_outputs", tests, COUNT_OF(tests));
