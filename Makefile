@@ -55,7 +55,7 @@ endif
 # A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
 # docs/architecture.md has the picture, tools/lint the arrows.
 COMPILE := depscan compiler observe store codec/sha codec base
-SERVICE := store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
+SERVICE := image/registry store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
 	scheduler gateway worker worker/runtime reapi $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)

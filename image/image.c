@@ -104,14 +104,16 @@ static int unpack(int layout, const struct manifest_of *m, const char *dir, stru
 	return syncfs(fd) < 0 ? err_errno(err, "cannot write the image to the disk") : 0;
 }
 
-static int import_from(int layout, const char *reference, const char *images, struct image_info *info, struct err *err)
+static int import_from(int layout, const struct image_source *source, const char *images, struct image_info *info,
+		       struct err *err)
 {
 	struct manifest_of m;
 	struct stat st;
-	if (layout_read(layout, reference, &m, err) < 0)
+	const char *from = source->from ? source->from : source->reference;
+	if (layout_read(layout, source->reference, &m, err) < 0)
 		return -1;
 	snprintf(info->digest, sizeof info->digest, "%s", m.descriptor.digest);
-	snprintf(info->reference, sizeof info->reference, "%s", reference ? reference : "");
+	snprintf(info->reference, sizeof info->reference, "%s", from ? from : "");
 	AUTO_FREE char *dir = directory_of(images, info->digest);
 	AUTO_FREE char *fresh = mem_printf("%s.new-%d", dir, (int)getpid());
 	if (stat(dir, &st) == 0) {
@@ -128,8 +130,9 @@ static int import_from(int layout, const char *reference, const char *images, st
 	return rc;
 }
 
-int image_import(const char *path, const char *reference, const char *images, struct image_info *info, struct err *err)
+int image_import(const struct image_source *source, const char *images, struct image_info *info, struct err *err)
 {
+	const char *path = source->layout;
 	struct stat st;
 	AUTO_FREE char *unpacked = NULL;
 	*info = (struct image_info){.bytes = 0};
@@ -145,7 +148,7 @@ int image_import(const char *path, const char *reference, const char *images, st
 		}
 	}
 	AUTO_CLOSE int layout = open(unpacked ? unpacked : path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = layout < 0 ? err_errno(err, "cannot open '%s'", path) : import_from(layout, reference, images, info, err);
+	int rc = layout < 0 ? err_errno(err, "cannot open '%s'", path) : import_from(layout, source, images, info, err);
 	if (unpacked)
 		tree_remove(AT_FDCWD, unpacked);
 	return rc;

@@ -14,14 +14,19 @@
 struct image_info {
 	char digest[BLOB_DIGEST]; // of the manifest: the name of the toolchain in keys, routes and audit rows
 	char tree[BLOB_DIGEST];   // over the unpacked files
-	char reference[256];      // as it was asked for, or ""
+	char reference[740];      // as it was asked for, or ""
 	uint64_t bytes, files;
 	unsigned left_out; // devices and the like
 };
 
-// From an OCI layout: a directory, or a tar archive of one. `reference`: a digest ("sha256:…") or the name that the layout has for it;
-// NULL: the only image that it has. 1: it was here already; 0: it is now; -1: ERR_NOT_FOUND, ERR_FORMAT, ERR_LIMIT.
-int image_import(const char *layout, const char *reference, const char *images, struct image_info *info, struct err *err);
+struct image_source {
+	const char *layout; // an OCI layout: a directory, or a tar archive of one
+	const char
+		*reference; // a digest ("sha256:…") or the name that the layout has for it; NULL: the only image that it has
+	const char *from;   // what image.json says of where it came from; NULL: the reference
+};
+// 1: it was here already; 0: it is now; -1: ERR_NOT_FOUND, ERR_FORMAT, ERR_LIMIT.
+int image_import(const struct image_source *source, const char *images, struct image_info *info, struct err *err);
 
 // What image.json of one image says. `name`: "sha256:…".
 int image_read(const char *images, const char *name, struct image_info *info, struct err *err);

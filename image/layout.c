@@ -7,6 +7,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JSON_MAX ((size_t)4 << 20)
 #define ARCHIVE_MAX ((uint64_t)64 << 30)
 #define REF_NAME "org.opencontainers.image.ref.name"
-enum { MOST_FILES = 4096, NESTED = 3, PIECE = 256 * 1024 };
+enum { MOST_FILES = 4096, PIECE = 256 * 1024 };
 
 static void json_cleanup(json_t **j)
 {
@@ -64,11 +64,14 @@ static const char *architecture(void)
 #endif
 }
 
-static bool is_for_here(const json_t *o)
+// 0: not for this machine; else the higher, the better.
+static int fits_here(const json_t *o)
 {
 	const json_t *platform = json_object_get(o, "platform");
-	return !platform || (strcmp(text_of(platform, "os"), "linux") == 0 &&
-			     strcmp(text_of(platform, "architecture"), architecture()) == 0);
+	if (platform && (strcmp(text_of(platform, "os"), "linux") != 0 ||
+			 strcmp(text_of(platform, "architecture"), architecture()) != 0))
+		return 0;
+	return platform && json_object_get(platform, "variant") ? 1 : 2;
 }
 
 static bool is_meant(const json_t *o, const char *reference)
@@ -84,8 +87,17 @@ static int choose(const json_t *index, const char *reference, bool by_platform, 
 {
 	const json_t *manifests = json_object_get(index, "manifests"), *found = NULL;
 	size_t i, n = 0;
+	int best = 1;
 	json_t *o;
-	json_array_foreach(manifests, i, o) if ((by_platform ? is_for_here(o) : is_meant(o, reference)) && ++n) found = o;
+	json_array_foreach(manifests, i, o)
+	{
+		int fits = by_platform ? fits_here(o) : is_meant(o, reference);
+		if (fits < best)
+			continue;
+		n = fits > best ? 1 : n + 1;
+		best = fits;
+		found = o;
+	}
 	if (n == 1)
 		return get_descriptor(found, d, err);
 	if (n > 1)
@@ -98,9 +110,16 @@ static int choose(const json_t *index, const char *reference, bool by_platform, 
 				   : "");
 }
 
-static bool is_index(const struct blob_descriptor *d)
+int layout_parse_index(const char *text, size_t n, struct blob_descriptor *d, struct err *err)
 {
-	return strstr(d->media_type, "image.index") || strstr(d->media_type, "manifest.list");
+	AUTO_JSON json_t *j = parse(text, n, "the manifest", err);
+	if (!j)
+		return -1;
+	if (!json_object_get(j, "manifests"))
+		return 0;
+	if (json_object_get(j, "layers") || json_object_get(j, "config"))
+		return err_set(err, ERR_FORMAT, "the image has a text that is a manifest and an index");
+	return choose(j, NULL, true, d, err) < 0 ? -1 : 1;
 }
 
 // ---- its parts ------------------------------------------------------------------------------------------------------
@@ -110,7 +129,11 @@ int layout_parse_manifest(const char *text, size_t n, struct manifest_of *m, str
 	AUTO_JSON json_t *j = parse(text, n, "the manifest", err);
 	const json_t *layers = json_object_get(j, "layers");
 	size_t n_layers = json_array_size(layers);
-	if (!j || get_descriptor(json_object_get(j, "config"), config, err) < 0)
+	if (!j)
+		return -1;
+	if (json_object_get(j, "manifests"))
+		return err_set(err, ERR_FORMAT, "the image has a text that is a manifest and an index");
+	if (get_descriptor(json_object_get(j, "config"), config, err) < 0)
 		return -1;
 	if (!json_is_array(layers) || n_layers == 0 || n_layers > LAYOUT_MAX_LAYERS)
 		return err_set(err, ERR_FORMAT, "the image has no layers, or more than %d", LAYOUT_MAX_LAYERS);
@@ -143,17 +166,17 @@ static int parse_config(const char *text, size_t n, struct manifest_of *m, struc
 static int find_manifest(int layout, const char *reference, struct blob_descriptor *d, struct err *err)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
-	if (file_read(layout, "index.json", JSON_MAX, &text, NULL, err) < 0)
+	if (file_read(layout, "index.json", LAYOUT_JSON_MAX, &text, NULL, err) < 0)
 		return err_wrap(err, "it is no OCI image layout");
 	AUTO_JSON json_t *index = parse(text.data, text.len, "index.json", err);
 	if (!index || choose(index, reference, false, d, err) < 0)
 		return -1;
-	for (int i = 0; i < NESTED && is_index(d); i++) {
+	for (int i = 0, rc = 1; i < LAYOUT_NESTED && rc; i++) {
 		AUTO_BUF struct buf inner = BUF_INIT;
-		if (blob_read(layout, d, JSON_MAX, &inner, err) < 0)
+		if (blob_read(layout, d, LAYOUT_JSON_MAX, &inner, err) < 0)
 			return -1;
-		AUTO_JSON json_t *nested = parse(inner.data, inner.len, "an index of the image", err);
-		if (!nested || choose(nested, NULL, true, d, err) < 0)
+		rc = layout_parse_index(inner.data, inner.len, d, err);
+		if (rc < 0)
 			return -1;
 	}
 	return 0;
@@ -166,9 +189,9 @@ int layout_read(int layout, const char *reference, struct manifest_of *m, struct
 	struct blob_descriptor config;
 	*m = (struct manifest_of){.n_layers = 0};
 	if (find_manifest(layout, reference, &m->descriptor, err) == 0 &&
-	    blob_read(layout, &m->descriptor, JSON_MAX, &manifest, err) == 0 &&
+	    blob_read(layout, &m->descriptor, LAYOUT_JSON_MAX, &manifest, err) == 0 &&
 	    layout_parse_manifest(manifest.data, manifest.len, m, &config, err) == 0 &&
-	    blob_read(layout, &config, JSON_MAX, &config_text, err) == 0 &&
+	    blob_read(layout, &config, LAYOUT_JSON_MAX, &config_text, err) == 0 &&
 	    parse_config(config_text.data, config_text.len, m, err) == 0)
 		return 0;
 	layout_release(m);
@@ -179,6 +202,26 @@ void layout_release(struct manifest_of *m)
 {
 	free(TAKE(m->layers));
 	free(TAKE(m->diff_ids));
+}
+
+// ---- making one -----------------------------------------------------------------------------------------------------
+
+int layout_make(const char *directory, struct err *err)
+{
+	static const char version[] = "{\"imageLayoutVersion\": \"1.0.0\"}\n";
+	AUTO_FREE char *blobs = mem_printf("%s/blobs/sha256", directory);
+	AUTO_FREE char *file = mem_printf("%s/oci-layout", directory);
+	return file_make_dirs(blobs, 0700, err) < 0 ? -1
+						    : file_write_atomic(AT_FDCWD, file, version, strlen(version), 0600, err);
+}
+
+int layout_write_index(const char *directory, const struct blob_descriptor *manifest, struct err *err)
+{
+	AUTO_FREE char *file = mem_printf("%s/index.json", directory);
+	AUTO_FREE char *text =
+		mem_printf("{\"schemaVersion\": 2, \"manifests\": [{\"digest\": \"%s\", \"size\": %" PRIu64 "}]}\n",
+			   manifest->digest, manifest->size);
+	return file_write_atomic(AT_FDCWD, file, text, strlen(text), 0600, err);
 }
 
 // ---- archives -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include "client/verbs/verbs.h"
 
 #include "image/image.h"
+#include "image/registry/pull.h"
 #include "settings/nearest.h"
 
 #include <dirent.h>
@@ -12,24 +13,34 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_IMAGES = 1, OPT_REFERENCE };
+enum { OPT_IMAGES = 1, OPT_REFERENCE, OPT_CREDENTIALS, OPT_CA, OPT_TOKEN_SERVER, OPT_PLAIN_HTTP };
 
 static const char usage[] =
 	"usage: coffer image import LAYOUT [--ref NAME|sha256:…]   an OCI image layout: a directory, or a tar archive of "
 	"one\n"
+	"       coffer image import REGISTRY/NAME@sha256:…|NAME:TAG\n"
 	"       coffer image ls\n"
 	"       coffer image verify [sha256:…]                     are the files still those that were unpacked?\n"
 	"       coffer image rm sha256:…\n"
 	"\n"
 	"import checks every digest, unpacks the layers and prints the image's name: the digest of its manifest, which is "
 	"what\n"
-	"clients ask for (setting image), and what stands for the toolchain in keys, routes and audit rows.\n"
+	"clients ask for (setting image), and what stands for the toolchain in keys, routes and audit rows. A tag is looked "
+	"up once.\n"
 	"\n"
-	"  --images DIR    where images are (the worker's setting images; else $COFFER_IMAGES, else "
-	"/var/lib/coffer-images)\n";
+	"  --images DIR         where images are (the worker's setting images; else $COFFER_IMAGES, else "
+	"/var/lib/coffer-images)\n"
+	"  --credentials FILE   for the registry: lines 'user = …' and 'password = …', or 'token = …'\n"
+	"  --ca FILE            the certificates that vouch for the registry (PEM), instead of the system's\n"
+	"  --token-server HOST  may be asked for tokens, with the credentials; else only the registry itself\n"
+	"  --plain-http         take http:// from other machines, too; credentials are never sent there\n";
 
 static const struct option options[] = {{"images", required_argument, NULL, OPT_IMAGES},
 					{"ref", required_argument, NULL, OPT_REFERENCE},
+					{"credentials", required_argument, NULL, OPT_CREDENTIALS},
+					{"ca", required_argument, NULL, OPT_CA},
+					{"token-server", required_argument, NULL, OPT_TOKEN_SERVER},
+					{"plain-http", no_argument, NULL, OPT_PLAIN_HTTP},
 					{NULL, 0, NULL, 0}};
 
 static const char *images_of(const struct verb_args *args)
@@ -37,12 +48,44 @@ static const char *images_of(const struct verb_args *args)
 	return verb_place(args->values[OPT_IMAGES], "COFFER_IMAGES", "/var/lib/coffer-images");
 }
 
+// A file of that name is meant, where there is one.
+static bool is_in_registry(const char *word)
+{
+	return reference_is_one(word) && access(word, F_OK) < 0;
+}
+
+static int import_from_registry(const struct verb_args *args, struct image_info *info, struct err *err)
+{
+	struct registry_config config = {.credentials = args->values[OPT_CREDENTIALS],
+					 .ca = args->values[OPT_CA],
+					 .token_server = args->values[OPT_TOKEN_SERVER],
+					 .may_be_plain = args->values[OPT_PLAIN_HTTP]};
+	char pinned[REFERENCE_PINNED];
+	int rc = registry_import(&config, args->words[1], images_of(args), pinned, info, err);
+	if (pinned[0])
+		fprintf(stderr, "coffer: '%s' is %s\n", args->words[1], pinned);
+	return rc;
+}
+
+static int import_from_layout(const struct verb_args *args, struct image_info *info, struct err *err)
+{
+	struct image_source source = {.layout = args->words[1], .reference = args->values[OPT_REFERENCE]};
+	return image_import(&source, images_of(args), info, err);
+}
+
 static int import(const struct verb_args *args, struct err *err)
 {
 	struct image_info info;
 	if (args->n_words != 2)
-		return verb_wrong("image", "import takes a layout");
-	int rc = image_import(args->words[1], args->values[OPT_REFERENCE], images_of(args), &info, err);
+		return verb_wrong("image", "import takes a layout, or the name of an image in a registry");
+	bool is_remote = is_in_registry(args->words[1]);
+	for (int i = OPT_CREDENTIALS; i <= OPT_PLAIN_HTTP && !is_remote; i++)
+		if (args->values[i])
+			return verb_wrong("image", "--%s is for registries, and '%s' is none", options[i - 1].name,
+					  args->words[1]);
+	if (is_remote && args->values[OPT_REFERENCE])
+		return verb_wrong("image", "--ref is for layouts: the name of an image in a registry has its tag");
+	int rc = is_remote ? import_from_registry(args, &info, err) : import_from_layout(args, &info, err);
 	if (rc < 0)
 		return verb_fail(err);
 	printf("%s\n", info.digest);

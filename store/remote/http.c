@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
-enum { IDLE_HANDLES = 16, TRIES = 4, FIRST_PAUSE_MS = 100 };
+enum { IDLE_HANDLES = 16, TRIES = 4, FIRST_PAUSE_MS = 100, IDLE_BYTES = 1024 /* a second */ };
 
 // A handle keeps its connections: those that are idle wait here for the next call.
 struct http {
@@ -75,8 +76,8 @@ struct transfer {
 	CURL *curl;
 	struct http_call *call;
 	struct buf body;
-	size_t sent, n_words;
-	bool is_too_long;
+	size_t sent, n_words, n_sunk;
+	bool is_too_long, is_refused;
 };
 
 static size_t receive(char *p, size_t one, size_t n, void *arg)
@@ -92,11 +93,48 @@ static size_t receive(char *p, size_t one, size_t n, void *arg)
 		t->n_words += some;
 		return n;
 	}
-	if (n > t->call->max || t->body.len > t->call->max - n) {
+	size_t before = t->call->sink ? t->n_sunk : t->body.len;
+	if (n > t->call->max || before > t->call->max - n) {
 		t->is_too_long = true;
 		return 0;
 	}
+	if (t->call->sink) {
+		t->n_sunk += n;
+		t->is_refused = t->call->sink(t->call->sink_ctx, p, n) != 0;
+		return t->is_refused ? 0 : n;
+	}
 	buf_add(&t->body, p, n);
+	return n;
+}
+
+static void add_value(struct http_header *h, const char *value, size_t n)
+{
+	size_t before = strlen(h->value);
+	while (n && (value[0] == ' ' || value[0] == '\t')) {
+		value++;
+		n--;
+	}
+	while (n && strchr(" \t\r\n", value[n - 1]))
+		n--;
+	if (before + n + 3 > sizeof h->value || memchr(value, '\0', n))
+		h->value[0] = '\0';
+	else
+		snprintf(h->value + before, sizeof h->value - before, "%s%.*s", before ? ", " : "", (int)n, value);
+}
+
+static size_t receive_header(char *p, size_t one, size_t n, void *arg)
+{
+	const struct transfer *t = arg;
+	n *= one;
+	// Of "103 Early Hints" and a proxy's "200 Connection established" nothing counts.
+	if (n > 5 && strncmp(p, "HTTP/", 5) == 0)
+		for (size_t i = 0; i < t->call->n_wanted; i++)
+			t->call->wanted[i].value[0] = '\0';
+	for (size_t i = 0; i < t->call->n_wanted; i++) {
+		size_t length = strlen(t->call->wanted[i].name);
+		if (n > length && p[length] == ':' && strncasecmp(p, t->call->wanted[i].name, length) == 0)
+			add_value(&t->call->wanted[i], p + length + 1, n - length - 1);
+	}
 	return n;
 }
 
@@ -167,6 +205,14 @@ static void set_options(struct http *h, struct transfer *t, struct curl_slist *h
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	if (c->n_wanted) {
+		curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_header);
+		curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
+	}
+	if (c->idle_ms) {
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)IDLE_BYTES);
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)((c->idle_ms + 999) / 1000));
+	}
 	// An empty "Expect:" header would be signed and not sent; so is said that there is no waiting for "100 Continue".
 	curl_easy_setopt(curl, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);
 	if (h->ca)
@@ -188,6 +234,7 @@ static int failed(const struct transfer *t, CURLcode code, const char *why, stru
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	const char *text = value_shown(&a, *why ? why : curl_easy_strerror(code));
 	enum err_code what = t->is_too_long                           ? ERR_LIMIT
+			     : t->is_refused                          ? ERR_IO
 			     : code == CURLE_OPERATION_TIMEDOUT       ? ERR_TIMEOUT
 			     : code == CURLE_PEER_FAILED_VERIFICATION ? ERR_ACCESS
 								      : ERR_PEER;

@@ -6,7 +6,13 @@
 
 #include <stdint.h>
 
-enum { HTTP_HEADERS = 8, HTTP_WORDS = 400 };
+enum { HTTP_HEADERS = 8, HTTP_WORDS = 400, HTTP_VALUE = 4096 };
+
+// A header of an answer. Several of that name are one, with commas between them (RFC 9110, 5.2).
+struct http_header {
+	const char *name;
+	char value[HTTP_VALUE]; // filled in; "": it was not there, or is longer
+};
 
 struct http;
 // `ca`: a PEM file, or NULL for the system's. TLS certificates are always checked, redirects never followed.
@@ -23,6 +29,13 @@ struct http_call {
 	size_t n_body;
 	size_t max;      // the longest body that is taken
 	struct buf *out; // gets it if the status is 200; may be NULL
+	// Gets the body of a 200 instead of `out`, piece by piece as it comes, also of calls that fail later. Not 0: it takes no more,
+	// and the call fails with ERR_IO.
+	int (*sink)(void *ctx, const void *p, size_t n);
+	void *sink_ctx;
+	struct http_header *wanted; // of the answer
+	size_t n_wanted;
+	int64_t idle_ms; // with hardly a byte for so long the call fails with ERR_TIMEOUT; 0: there is only until_ms
 	int64_t until_ms;
 	long status;            // filled in
 	char words[HTTP_WORDS]; // filled in: the beginning of the body of any other answer
