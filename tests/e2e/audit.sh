@@ -44,6 +44,24 @@ e2e_audit_has_one_row_for_each_compile() { # gcc
 	says 0 '24 rows of' "$COFFER" audit verify --log "$log"
 }
 
+# Every command of the page, in its order and as it stands there. Only the place of the log and the day of the first job differ.
+e2e_audit_page_holds_as_it_is_typed() { # once
+	local line said n=0
+	audit_build 20
+	cp got/3.o x.o
+	mkdir bin
+	ln -s "$COFFER" bin/coffer
+	export PATH=$T/work/bin:$PATH COFFER_AUDIT_LOG=$log STATE_DIRECTORY=$T/w1
+	sed -nE 's/^    (coffer |cp )/\1/p' "$TESTS/../docs/audit.md" | grep -v '^coffer.conf' >page
+	while IFS= read -r line <&3; do
+		line=${line//…\/audit/$log}
+		said=$(eval "$line" 2>&1) || fail "'$line' ends with $?: $said"
+		n=$((n + 1))
+	done 3<page
+	[ "$n" = 15 ] || fail "$n commands are on the page"
+	[ -s w1.pub ] && [ -s proof ] && [ -s continued ] && [ -s x.o.intoto.json ] || fail "the commands wrote nothing"
+}
+
 e2e_audit_proofs_hold_without_coffer() { # gcc long
 	need $python
 	$python -c 'import cryptography' 2>/dev/null || skip "python3-cryptography is not installed"
