@@ -20,7 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_FILTER = 64 * 1024 };
+enum {
+	MAX_FILTER = 64 * 1024,
+	WATCH_MS = 500, // the worker may ask so often whether a guest is alive
+};
 
 static const struct option options[] = {
 	{"runtime", required_argument, NULL, 'r'}, // process, sandbox
@@ -130,7 +133,7 @@ static int serve(struct agent *a, struct err *err)
 		.methods = methods,
 		.n_methods = COUNT_OF(methods),
 		.arg = a,
-		.limits = {.streams = a->jobs, .calls = a->jobs, .connections = 1, .connections_per_address = 1},
+		.limits = {.streams = a->jobs, .calls = a->jobs, .connections = 1, .connections_per_address = 1, .ping_ms = WATCH_MS},
 	};
 	struct loop *loop;
 	struct rpc_server *server;

@@ -11,12 +11,13 @@
 
 enum state { OPENING, OPEN, SAVING, SAVED, RESUMING, ENDED, STATES };
 enum event {
-	DONE,   // what was under way has gone well
-	FAILED, // or has not
-	IDLE,   // nobody has it, and it is to take no memory any more
-	WANTED, // a job needs it
-	DIED,   // its agent has gone
-	CLOSED, // nobody is to find it any more
+	DONE,    // what was under way has gone well
+	FAILED,  // or has not
+	PUT_OFF, // or can't be begun, for want of memory
+	IDLE,    // nobody has it, and it is to take no memory any more
+	WANTED,  // a job needs it
+	DIED,    // its agent has gone
+	CLOSED,  // nobody is to find it any more
 	EVENTS
 };
 
@@ -24,13 +25,13 @@ enum event {
 // Only a session that nobody has becomes IDLE. Of OPENING, SAVING and RESUMING one thread sees to it, and others wait.
 // clang-format off
 static const enum state next[STATES][EVENTS] = {
-	/*              DONE   FAILED IDLE    WANTED    DIED   CLOSED */
-	[OPENING]  = { OPEN,  ENDED, NEVER,  OPENING,  NEVER, NEVER },
-	[OPEN]     = { NEVER, NEVER, SAVING, OPEN,     ENDED, ENDED },
-	[SAVING]   = { SAVED, ENDED, NEVER,  SAVING,   NEVER, NEVER },
-	[SAVED]    = { NEVER, NEVER, NEVER,  RESUMING, NEVER, ENDED },
-	[RESUMING] = { OPEN,  ENDED, NEVER,  RESUMING, NEVER, NEVER },
-	[ENDED]    = { NEVER, NEVER, NEVER,  NEVER,    ENDED, ENDED },
+	/*              DONE   FAILED PUT_OFF IDLE    WANTED    DIED   CLOSED */
+	[OPENING]  = { OPEN,  ENDED, NEVER,  NEVER,  OPENING,  NEVER, NEVER },
+	[OPEN]     = { NEVER, NEVER, NEVER,  SAVING, OPEN,     ENDED, ENDED },
+	[SAVING]   = { SAVED, ENDED, NEVER,  NEVER,  SAVING,   NEVER, NEVER },
+	[SAVED]    = { NEVER, NEVER, NEVER,  NEVER,  RESUMING, NEVER, ENDED },
+	[RESUMING] = { OPEN,  ENDED, SAVED,  NEVER,  RESUMING, NEVER, NEVER },
+	[ENDED]    = { NEVER, NEVER, NEVER,  NEVER,  NEVER,    ENDED, ENDED },
 };
 // clang-format on
 
@@ -168,7 +169,8 @@ static void carry_out(struct sessions *s, struct pooled_session *x)
 	pthread_mutex_lock(&s->lock);
 	x->users--;
 	x->err = err;
-	happen(s, x, rc == 0 ? DONE : FAILED);
+	bool is_put_off = x->state == RESUMING && err.code == ERR_LIMIT;
+	happen(s, x, rc == 0 ? DONE : is_put_off ? PUT_OFF : FAILED);
 }
 
 static void trim_saved(struct sessions *s)
@@ -241,15 +243,12 @@ static int bring_up(struct sessions *s, struct pooled_session *x, bool is_new, s
 		pthread_cond_wait(&s->change, &s->lock);
 	if (x->state == OPEN)
 		return 1;
-	struct err why = x->err;
-	bool is_asleep = x->state == SAVED;
+	*err = x->err;
+	bool can_not = x->state == SAVED ? err->code == ERR_LIMIT : !was_saved && err->code != ERR_NONE;
 	if (--x->users == 0 && x->state == ENDED)
 		close_session(s, x);
-	if (is_asleep || was_saved)
-		return 0; // a new one takes its place
-	if (err)
-		*err = why;
-	return -1;
+	// Else another look finds it saved, or a new one takes the place of one that has died or was lost when it was saved or resumed.
+	return can_not ? -1 : 0;
 }
 
 int sessions_take(struct sessions *s, const char *tenant, const char *image, struct pooled_session **session,

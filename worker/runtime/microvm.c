@@ -31,11 +31,12 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MKFS_MS = 600000, QUIET_MS = 5000, BEGIN_MS = 5000 };
+enum { MKFS_MS = 600000, QUIET_MS = 5000, BEGIN_MS = 5000, DISK_KEPT = 10 };
 #define VM_MEMORY ((uint64_t)1 << 30) // of a guest, where session_memory says nothing
 
 uint64_t vm_memory(const struct runtime *r)
@@ -229,12 +230,25 @@ static int microvm_open(struct runtime *r, const struct toolchain *toolchain, un
 	return boot(r, image, p, err) < 0 ? -1 : begin(p, err);
 }
 
+// All of a guest's memory may have to go there, and a tenth of the disk is for jobs.
+static int check_disk(const struct runtime *r, struct err *err)
+{
+	AUTO_FREE char *directory = mem_printf("%s/vm", r->directory);
+	struct statvfs fs;
+	if (statvfs(directory, &fs) < 0)
+		return err_errno(err, "look at '%s'", directory);
+	uint64_t all = (uint64_t)fs.f_blocks * fs.f_frsize, left = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (left < all / DISK_KEPT + vm_memory(r))
+		return err_set(err, ERR_LIMIT, "'%s' has no room for a saved session", directory);
+	return 0;
+}
+
 static int microvm_save(struct runtime *r, const struct snapshot_owner *owner, struct place *p, struct err *err)
 {
 	if (!r->vm.has_snapshots)
 		return err_set(err, ERR_USAGE, "VMs are not saved here");
 	// It has ended its jobs and its agent, and has a new one.
-	if (vm_expect(p->control, VM_READY, QUIET_MS, err) < 0 || monitor_of(r)->save(r, p, err) < 0)
+	if (check_disk(r, err) < 0 || vm_expect(p->control, VM_READY, QUIET_MS, err) < 0 || monitor_of(r)->save(r, p, err) < 0)
 		return -1;
 	char *memory = TAKE(p->memory), *state = TAKE(p->state);
 	place_close(r, p);
@@ -249,7 +263,7 @@ static int microvm_resume(struct runtime *r, const struct snapshot_owner *owner,
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct vm_start start = {.disk = disk_path(&a, r, owner->image), .serial = serial, .is_resumed = true};
 	struct sandbox_user user;
-	if (vm_pool_reserve(r->pool, err) < 0)
+	if (!p->is_counted && vm_pool_reserve(r->pool, err) < 0)
 		return -1;
 	p->is_counted = true;
 	if (sandbox_choose_user(serial, &user, err) < 0 ||
