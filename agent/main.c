@@ -133,7 +133,11 @@ static int serve(struct agent *a, struct err *err)
 		.methods = methods,
 		.n_methods = COUNT_OF(methods),
 		.arg = a,
-		.limits = {.streams = a->jobs, .calls = a->jobs, .connections = 1, .connections_per_address = 1, .ping_ms = WATCH_MS},
+		.limits = {.streams = a->jobs,
+			   .calls = a->jobs,
+			   .connections = 1,
+			   .connections_per_address = 1,
+			   .ping_ms = WATCH_MS},
 	};
 	struct loop *loop;
 	struct rpc_server *server;

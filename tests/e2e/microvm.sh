@@ -101,6 +101,21 @@ e2e_microvm_sleeps_and_wakes() { # once clock
 	grep -q 'resume: the saved session was changed' "$T/session.log" || fail "it says: $(<"$T/session.log")"
 }
 
+# A job that means harm finds in a guest what it finds in the sandbox: nothing. And it keeps nothing for the next one.
+e2e_microvm_holds_a_hostile_job() { # once clock
+	vm_needs_no_image
+	vm_probe_image
+	gcc -static -O1 -D_GNU_SOURCE -o "$T/images/${image/:/-}/rootfs/usr/bin/hostile" "$TESTS/e2e/sandbox/hostile.c" || fail "no hostile program"
+	local try tries=(sockets reading writing tracing mounting calls rights running descriptors signalling machine leave look) words=()
+	for try in "${tries[@]}"; do
+		words+=(run hostile "$try" ';')
+	done
+	vm_session open "${words[@]}" run hostile foreign ';' run hostile memory 4000 ';' run hostile look ';' run probe clock ';' || fail "the guest did not live through it: $(<"$T/session.log")"
+	grep -E 'bad:|odd:' "$T/session.log" && fail "something works that should not: $(<"$T/session.log")"
+	[ "$(grep -cE ': (159|137) $' "$T/session.log")" = 2 ] || fail "foreign system calls and too much memory do not end a job: $(<"$T/session.log")"
+	[ "$(grep -c ': 0 done$' "$T/session.log")" = $((${#tries[@]} + 1)) ] || fail "not every try came to its end: $(<"$T/session.log")"
+}
+
 # The same by a worker: idle, saved, resumed for the next job; guests that are booted ahead; no more memory than is given.
 e2e_microvm_worker_saves_what_is_idle() { # once clock
 	vm_needs

@@ -526,7 +526,8 @@ END_TEST
 START_TEST(recorded_command_lines_are_refused) // 48
 {
 	expect_reason("clang -frecord-gcc-switches -c x.c", REASON_records_command_line);
-	expect_reason("gcc -frecord-gcc-switches -c x.c", REASON_NONE); // as -g; older ones are refused where the version is known
+	expect_reason("gcc -frecord-gcc-switches -c x.c",
+		      REASON_NONE); // as -g; older ones are refused where the version is known
 	ck_assert(c.records_options);
 	expect_for_both("-frecord-gcc-switches -fno-record-gcc-switches -c x.c", REASON_NONE);
 	expect_reason("gcc -g -grecord-gcc-switches -c x.c", REASON_NONE); // only what steers the code

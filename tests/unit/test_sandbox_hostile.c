@@ -27,6 +27,12 @@ START_TEST(nobody_can_be_traced)
 }
 END_TEST
 
+START_TEST(the_machine_is_out_of_reach)
+{
+	expect_harmless(HOSTILE " machine");
+}
+END_TEST
+
 START_TEST(mounts_and_namespaces_are_refused)
 {
 	expect_harmless(HOSTILE " mounting");
@@ -363,6 +369,7 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, nothing_of_the_host_can_be_read);
 	tcase_add_test(tc, the_toolchain_can_not_be_written);
 	tcase_add_test(tc, nobody_can_be_traced);
+	tcase_add_test(tc, the_machine_is_out_of_reach);
 	tcase_add_test(tc, mounts_and_namespaces_are_refused);
 	tcase_add_test(tc, the_agent_can_not_be_signalled);
 	tcase_add_test(tc, other_dangerous_calls_are_refused);

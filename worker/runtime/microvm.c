@@ -248,7 +248,8 @@ static int microvm_save(struct runtime *r, const struct snapshot_owner *owner, s
 	if (!r->vm.has_snapshots)
 		return err_set(err, ERR_USAGE, "VMs are not saved here");
 	// It has ended its jobs and its agent, and has a new one.
-	if (check_disk(r, err) < 0 || vm_expect(p->control, VM_READY, QUIET_MS, err) < 0 || monitor_of(r)->save(r, p, err) < 0)
+	if (check_disk(r, err) < 0 || vm_expect(p->control, VM_READY, QUIET_MS, err) < 0 ||
+	    monitor_of(r)->save(r, p, err) < 0)
 		return -1;
 	char *memory = TAKE(p->memory), *state = TAKE(p->state);
 	place_close(r, p);
