@@ -286,6 +286,8 @@ install: all
 	install -m 755 $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
 	install -d $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
 	install -m 644 integrations/cmake/*.cmake integrations/cmake/CMakePresets.json $(DESTDIR)$(PREFIX)/lib/cmake/Coffer/
+	install -d $(DESTDIR)$(PREFIX)/share/coffer/bazel
+	install -m 644 integrations/bazel/* $(DESTDIR)$(PREFIX)/share/coffer/bazel/
 	for l in $(LINKS); do ln -sf ../../bin/coffer $(DESTDIR)$(PREFIX)/lib/coffer/$$l; done
 	for s in 1 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
 		install -m 644 man/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
@@ -298,7 +300,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/coffer
-	rm -rf $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/cmake/Coffer $(DESTDIR)$(PREFIX)/share/coffer/bazel
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-scheduler.service $(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-worker.service \
 		$(DESTDIR)$(PREFIX)/lib/systemd/system/coffer-gateway.service
 	rm -f $(LINKS:%=$(DESTDIR)$(PREFIX)/lib/coffer/%)

@@ -65,6 +65,28 @@ slow_source()
 	done >"$1"
 }
 
+# package_sources PACKAGE: the sources of a package as the distribution has them, unpacked here. They are fetched once, into a folder
+# beside the builds.
+package_sources()
+{
+	local folder=${COFFER_TEST_SOURCES:-$TESTS/../build/sources} archive
+	mkdir -p "$folder"
+	archive=$(find "$folder" -name "$1_*.orig.tar.*" ! -name '*.asc' | head -1)
+	if [ -z "$archive" ]; then
+		need apt-get
+		mkdir -p "$T/apt/lists/partial" "$T/apt/archives/partial"
+		# shellcheck disable=SC1091
+		echo "deb-src http://deb.debian.org/debian $(. /etc/os-release && echo "$VERSION_CODENAME") main" >"$T/apt/sources.list"
+		set -- "$1" -qq -o Dir::Etc::sourcelist="$T/apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$T/apt/lists" \
+			-o Dir::Cache="$T/apt" -o Acquire::Retries=0
+		(cd "$T" && timeout 40 apt-get "${@:2}" update && timeout 20 apt-get "${@:2}" --download-only source "$1") >"$T/apt.log" 2>&1
+		archive=$(find "$T" -maxdepth 1 -name "$1_*.orig.tar.*" ! -name '*.asc' | head -1)
+		[ -n "$archive" ] || skip "the sources of $1 can't be had: $(tail -1 "$T/apt.log")"
+		cp "$archive" "$folder/"
+	fi
+	tar xf "$archive" --strip-components=1
+}
+
 # in_dir FOLDER CMD...: runs a command of these tests in another folder.
 in_dir()
 {

@@ -42,31 +42,10 @@ e2e_real_own_sources()
 		$(ls base/*.c codec/*.c compiler/*.c depscan/*.c store/*.c client/*.c)
 }
 
-# The sources of zstd as the distribution has them, fetched once into a folder beside the builds.
-zstd_sources()
-{
-	local folder=${COFFER_TEST_SOURCES:-$TESTS/../build/sources} archive
-	mkdir -p "$folder"
-	archive=$(find "$folder" -name 'libzstd_*.orig.tar.*' ! -name '*.asc' | head -1)
-	if [ -z "$archive" ]; then
-		need apt-get
-		mkdir -p "$T/apt/lists/partial" "$T/apt/archives/partial"
-		# shellcheck disable=SC1091
-		echo "deb-src http://deb.debian.org/debian $(. /etc/os-release && echo "$VERSION_CODENAME") main" >"$T/apt/sources.list"
-		set -- -qq -o Dir::Etc::sourcelist="$T/apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$T/apt/lists" \
-			-o Dir::Cache="$T/apt" -o Acquire::Retries=0
-		(cd "$T" && timeout 40 apt-get "$@" update && timeout 20 apt-get "$@" --download-only source libzstd) >"$T/apt.log" 2>&1
-		archive=$(find "$T" -maxdepth 1 -name 'libzstd_*.orig.tar.*' ! -name '*.asc' | head -1)
-		[ -n "$archive" ] || skip "the sources of zstd can't be had: $(tail -1 "$T/apt.log")"
-		cp "$archive" "$folder/"
-	fi
-	tar xf "$archive" --strip-components=1
-}
-
 e2e_real_zstd() # long
 {
 	local flags='-O1 -g -DZSTD_MULTITHREAD -DXXH_NAMESPACE=ZSTD_ -Ilib -Ilib/common'
-	zstd_sources
+	package_sources libzstd
 	[ -z "${FULL:-}" ] || builds_alike 0 "$flags -O2" lib/*/*.c
 	builds_alike 0 "$flags" lib/common/*.c lib/decompress/*.c lib/dictBuilder/*.c
 }
