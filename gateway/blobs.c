@@ -80,6 +80,11 @@ const char *blobs_tenant(const struct tenant_blobs *t)
 	return t->name;
 }
 
+struct shared_actions *blobs_shared(const struct tenant_blobs *t)
+{
+	return t->all->config.shared;
+}
+
 int64_t blobs_max(const struct tenant_blobs *t)
 {
 	return t->all->config.max_blob_bytes;

@@ -13,23 +13,26 @@
 #include <stdbool.h>
 
 struct blobs_config {
-	const char *directory;  // exists, private
-	uint64_t tenant_bytes;  // on disk, of each tenant
-	uint64_t memory_bytes;  // of all rooms
-	int64_t max_blob_bytes; // of one
-	int level;              // of zstd, on disk
+	const char *directory;         // exists, private
+	uint64_t tenant_bytes;         // on disk, of each tenant
+	uint64_t memory_bytes;         // of all rooms
+	int64_t max_blob_bytes;        // of one
+	int level;                     // of zstd, on disk
+	struct shared_actions *shared; // behind the disk, or NULL; outlives the calls
 };
 struct blobs;
 struct tenant_blobs; // lives as long as `blobs`
+struct shared_actions;
 
 struct blobs *blobs_new(const struct blobs_config *config);
 void blobs_free(struct blobs *b);
 int blobs_of(struct blobs *b, const char *tenant, struct tenant_blobs **t, struct err *err);
 const char *blobs_tenant(const struct tenant_blobs *t);
 int64_t blobs_max(const struct tenant_blobs *t); // bytes of one blob
-void blobs_tidy(struct blobs *b);                // makes stores small enough again; takes its time
-uint64_t blobs_bytes(struct blobs *b);           // on disk, of all tenants that have been here
-uint64_t blobs_memory(struct blobs *b);          // of all rooms
+struct shared_actions *blobs_shared(const struct tenant_blobs *t);
+void blobs_tidy(struct blobs *b);       // makes stores small enough again; takes its time
+uint64_t blobs_bytes(struct blobs *b);  // on disk, of all tenants that have been here
+uint64_t blobs_memory(struct blobs *b); // of all rooms
 
 // Memory that one call or upload has. Thread: one at a time.
 struct room {

@@ -6,6 +6,7 @@
 #include "base/value.h"
 #include "gateway/execution.h"
 #include "gateway/service.h"
+#include "gateway/shared_actions.h"
 #include "gateway/status.h"
 #include "gateway/uploads.h"
 #include "remote/net/tls.h"
@@ -155,14 +156,42 @@ static struct callers_config callers_of(const struct gateway_program *g)
 				       .result_writers = setting_words(&g->settings, GATEWAY_result_writers)};
 }
 
+// Nothing is believed that nobody has sealed.
+static int open_store(struct gateway_program *g, struct err *err)
+{
+	struct shared_store_settings settings = {.remote = {.url = text(g, GATEWAY_store),
+							    .credentials = text(g, GATEWAY_store_credentials),
+							    .ca = text(g, GATEWAY_store_ca)},
+						 .seal = {.key = text(g, GATEWAY_store_key),
+							  .signer = text(g, GATEWAY_store_signer),
+							  .verifiers = text(g, GATEWAY_store_verifiers)},
+						 .may_write = strcmp(text(g, GATEWAY_store_access), "read-write") == 0,
+						 .timeout_ms = number(g, GATEWAY_store_timeout)};
+	struct shared_store *store;
+	if (shared_store_open(&settings, &store, err) < 0)
+		return err_wrap(err, "the store of the gateways");
+	if (store && seal_is_none(store->seal)) {
+		shared_store_close(store, 0);
+		return err_set(err, ERR_USAGE,
+			       "a store of the gateways needs 'store_key', or 'store_signer' and 'store_verifiers': whoever "
+			       "can write to it could plant results");
+	}
+	if (store)
+		g->gateway.shared = shared_actions_new(store);
+	return 0;
+}
+
 static int start_service(struct gateway_program *g, struct err *err)
 {
 	struct callers_config callers = callers_of(g);
+	if (open_store(g, err) < 0)
+		return -1;
 	const struct blobs_config blobs = {.directory = g->directory,
 					   .tenant_bytes = (uint64_t)number(g, GATEWAY_tenant_size),
 					   .memory_bytes = (uint64_t)number(g, GATEWAY_memory),
 					   .max_blob_bytes = number(g, GATEWAY_blob_size),
-					   .level = STORE_LEVEL};
+					   .level = STORE_LEVEL,
+					   .shared = g->gateway.shared};
 	if (callers_new(&callers, &g->gateway.callers, err) < 0)
 		return -1;
 	pthread_mutex_init(&g->gateway.refusals.lock, NULL);
@@ -262,7 +291,8 @@ static void stop(struct gateway_program *g)
 	rpc_tls_free(g->scheduler_tls);
 	rpc_tls_free(g->worker_tls);
 	uploads_free(g->gateway.uploads);
-	blobs_free(g->gateway.blobs);
+	if (shared_actions_free(g->gateway.shared))
+		blobs_free(g->gateway.blobs);
 	callers_free(g->gateway.callers);
 	arena_release(&g->arena);
 }

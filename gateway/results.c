@@ -2,6 +2,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "gateway/shared_actions.h"
 #include "reapi/message.h"
 
 #include <stdlib.h>
@@ -86,8 +87,8 @@ int results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *r, stru
 	return rc;
 }
 
-enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
-				 struct err *err)
+static enum results_answer find_here(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
+				     struct err *err)
 {
 	AUTO_BUF struct buf bytes = {.max = RESULTS_MAX_BYTES + sizeof action->hash};
 	*result = (struct held){.message = NULL};
@@ -102,6 +103,65 @@ enum results_answer results_find(struct tenant_blobs *t, const struct reapi_dige
 		return RESULTS_FOUND;
 	held_release(result);
 	return rc < 0 ? RESULTS_FAILED : RESULTS_INCOMPLETE;
+}
+
+enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
+				 struct err *err)
+{
+	struct shared_actions *shared = blobs_shared(t);
+	enum results_answer answer = find_here(t, action, result, err);
+	bool is_none = answer == RESULTS_NONE || answer == RESULTS_INCOMPLETE;
+	if (is_none && shared && shared_actions_take(shared, t, action))
+		answer = find_here(t, action, result, err);
+	return answer;
+}
+
+// ---- each of its blobs ----------------------------------------------------------------------------------------------------
+
+struct each_blob {
+	bool (*fn)(void *ctx, const struct reapi_digest *d);
+	void *ctx;
+};
+
+static bool visit_blob(void *each, const Reapi__Digest *m)
+{
+	const struct each_blob *e = each;
+	struct reapi_digest d;
+	return reapi_digest_read(m, &d, NULL) == 0 && e->fn(e->ctx, &d);
+}
+
+static bool visit_files(struct each_blob *e, const Reapi__Directory *d)
+{
+	for (size_t i = 0; d && i < d->n_files; i++)
+		if (!visit_blob(e, d->files[i]->digest))
+			return false;
+	return true;
+}
+
+static bool visit_tree(struct each_blob *e, struct tenant_blobs *t, const Reapi__Digest *m)
+{
+	struct reapi_digest d;
+	struct held held;
+	if (reapi_digest_read(m, &d, NULL) < 0 ||
+	    held_load(&held, t, &reapi__tree__descriptor, &d, RESULTS_TREE_BYTES, &(struct err)ERR_INIT) != 1)
+		return false;
+	const Reapi__Tree *tree = (const Reapi__Tree *)held.message;
+	bool is_whole = visit_files(e, tree->root);
+	for (size_t i = 0; is_whole && i < tree->n_children; i++)
+		is_whole = visit_files(e, tree->children[i]);
+	held_release(&held);
+	return is_whole;
+}
+
+bool results_each_blob(struct tenant_blobs *t, const Reapi__ActionResult *r,
+		       bool (*fn)(void *ctx, const struct reapi_digest *d), void *ctx)
+{
+	struct each_blob e = {fn, ctx};
+	bool is_whole = each_digest(r, visit_blob, &e);
+	for (size_t i = 0; is_whole && i < r->n_output_directories; i++)
+		if (r->output_directories[i]->tree_digest)
+			is_whole = visit_tree(&e, t, r->output_directories[i]->tree_digest);
+	return is_whole;
 }
 
 // ---- what may be stored ---------------------------------------------------------------------------------------------------
@@ -138,9 +198,11 @@ int results_store(struct tenant_blobs *t, const struct reapi_digest *action, con
 {
 	AUTO_BUF struct buf bytes = {.max = RESULTS_MAX_BYTES};
 	reapi_pack(&result->base, &bytes);
-	if (buf_check(&bytes, "a result", err) < 0)
+	if (buf_check(&bytes, "a result", err) < 0 || blobs_put_result(t, action, bytes.data, bytes.len, err) < 0)
 		return -1;
-	return blobs_put_result(t, action, bytes.data, bytes.len, err);
+	if (blobs_shared(t))
+		shared_actions_give(blobs_shared(t), t, action);
+	return 0;
 }
 
 // ---- what goes with it ----------------------------------------------------------------------------------------------------

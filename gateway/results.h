@@ -11,11 +11,14 @@ enum {
 };
 
 enum results_answer { RESULTS_NONE, RESULTS_INCOMPLETE, RESULTS_FOUND, RESULTS_FAILED };
-// RESULTS_FOUND with a Reapi__ActionResult, to be released. RESULTS_FAILED with `err`: no room to look, or the disk.
+// Here, or in a store that gateways share. RESULTS_FOUND with a Reapi__ActionResult, to be released. RESULTS_FAILED with `err`: no room to look, or the disk.
 enum results_answer results_find(struct tenant_blobs *t, const struct reapi_digest *action, struct held *result,
 				 struct err *err);
 // Whether all that it names is there: 1 or 0; -1 as for RESULTS_FAILED.
 int results_are_there(struct tenant_blobs *t, const Reapi__ActionResult *result, struct err *err);
+// Visits all blobs that it names, those of its trees after these, until one of them is refused: false, as for a tree that is none.
+bool results_each_blob(struct tenant_blobs *t, const Reapi__ActionResult *result,
+		       bool (*fn)(void *ctx, const struct reapi_digest *d), void *ctx);
 // ERR_FORMAT: it says nothing, or a digest or a path of it makes no sense; ERR_LIMIT: it is too large.
 int results_check(const Reapi__ActionResult *result, struct err *err);
 int results_store(struct tenant_blobs *t, const struct reapi_digest *action, const Reapi__ActionResult *result,

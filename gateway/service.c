@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FIRST_MESSAGE_MS = 10000 };
+enum { MESSAGE_MS = 60000 }; // of a slow line, and as long as Bazel waits
 
 static enum gateway_counter counter_of(enum rpc_code code)
 {
@@ -118,7 +118,7 @@ bool visit_begin(struct visit *v, struct gateway *g, struct rpc_call *call, cons
 	size_t n;
 	struct err err = ERR_INIT;
 	*v = (struct visit){.gateway = g, .call = call};
-	int rc = rpc_receive_bytes(call, FIRST_MESSAGE_MS, &bytes, &n, &err);
+	int rc = rpc_receive_bytes(call, MESSAGE_MS, &bytes, &n, &err);
 	if (rc < 0)
 		gateway_refuse(g, call, err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_CANCELLED, "%s", err.text);
 	else if (rc == 0)
@@ -144,7 +144,7 @@ static bool is_whole(struct visit *v)
 	AUTO_FREE char *more = NULL;
 	size_t n;
 	struct err err = ERR_INIT;
-	int rc = rpc_receive_bytes(v->call, FIRST_MESSAGE_MS, &more, &n, &err);
+	int rc = rpc_receive_bytes(v->call, MESSAGE_MS, &more, &n, &err);
 	if (rc != 0)
 		gateway_refuse(v->gateway, v->call, err.code == ERR_TIMEOUT ? RPC_DEADLINE_EXCEEDED : RPC_INVALID_ARGUMENT,
 			       "the call must have one message");

@@ -32,8 +32,9 @@ struct gateway {
 	struct callers *callers;
 	struct blobs *blobs;
 	struct uploads *uploads;
-	struct executor *executor; // NULL: a cache only
-	bool has_writers;          // some client may write results
+	struct executor *executor;     // NULL: a cache only
+	struct shared_actions *shared; // NULL: what is on disk is all
+	bool has_writers;              // some client may write results
 	atomic_uint_fast64_t counters[GATEWAY_COUNTERS];
 	struct log_limit refusals;
 };

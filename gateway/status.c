@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "gateway/shared_actions.h"
 #include "service/metrics.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@ static const struct {
 #undef COUNTER
 };
 
-enum { GAUGES = 5 };
+enum { GAUGES = 11 };
 struct gauge {
 	const char *name, *help;
 	uint64_t value;
@@ -29,6 +30,14 @@ static void read_gauges(struct gateway_status *s, struct gauge out[GAUGES])
 	out[2] = (struct gauge){"disk_bytes", "blobs and results on disk", blobs_bytes(s->gateway->blobs)};
 	out[3] = (struct gauge){"memory_bytes", "memory of blobs that come and go", blobs_memory(s->gateway->blobs)};
 	out[4] = (struct gauge){"draining", "1 while it is being shut down", s->is_draining};
+	struct shared_action_counts shared;
+	shared_actions_counts(s->gateway->shared, &shared);
+	out[5] = (struct gauge){"store_hits", "results that came from the store of the gateways", shared.hits};
+	out[6] = (struct gauge){"store_misses", "results that it does not have", shared.misses};
+	out[7] = (struct gauge){"store_failed", "results that it has not told in time, or not whole", shared.failed};
+	out[8] = (struct gauge){"store_refused", "results of it that were not taken", shared.refused};
+	out[9] = (struct gauge){"store_given", "results that were given to it", shared.given};
+	out[10] = (struct gauge){"store_dropped", "results that could not be given to it", shared.dropped};
 }
 
 static void add_number(struct buf *b, const char *name, uint64_t value)

@@ -51,6 +51,10 @@ e2e_reapi_lets_those_write_whom_it_knows_by_that_kind() { # once
 	reapi cache writers
 }
 
+e2e_reapi_shares_results_through_a_store() { # once
+	reapi cache shared
+}
+
 e2e_reapi_serves_a_thousand_streams() { # once
 	reapi cache many
 }

@@ -336,6 +336,65 @@ def writers():
     g.stop()
 
 
+def shared():
+    write(HOME + '/key', 'a key that nobody guesses: 0123456789abcdef\n')
+    write(HOME + '/other-key', 'another key that nobody guesses: 0123456789\n')
+    os.chmod(HOME + '/key', 0o600)
+    os.chmod(HOME + '/other-key', 0o600)
+    os.makedirs(HOME + '/store', 0o700)
+
+    def gateway(folder, key='key', *words):
+        g = Gateway('--insecure-loopback', '--result-writers=*', '--store=file:' + HOME + '/store', '--store-key=%s/%s' % (HOME, key), '--store-timeout=5s',
+                    '--folder=%s/%s' % (HOME, folder), *words)
+        return g, Client(g.address)
+
+    def result(c, action, n):
+        out, inner, log = blob(300000, n), b'inner %d' % n, b'warning %d' % n
+        tree = pb.Tree(root=pb.Directory(files=[pb.FileNode(name='f', digest=digest(inner))]))
+        c.put(out, inner, log, tree.SerializeToString())
+        r = pb.ActionResult(output_files=[pb.OutputFile(path='a.o', digest=digest(out))], stdout_digest=digest(log),
+                            output_directories=[pb.OutputDirectory(path='d', tree_digest=digest(tree.SerializeToString()))])
+        c.update_result(action, r)
+        return r, [out, inner, log, tree.SerializeToString()]
+
+    a, c = gateway('a')
+    one, two = digest(b'one'), digest(b'two')
+    r, parts = result(c, one, 1)
+    _, lost = result(c, two, 2)
+    for _ in range(200):
+        if a.status()['store_given'] == 2:
+            break
+        time.sleep(.05)
+    assert a.status()['store_given'] == 2, a.status()
+    a.stop()
+    # Another gateway, which has nothing. What is in the store is no answer to anybody who has not the result.
+    b, c = gateway('b')
+    assert len(c.missing(*[digest(p) for p in parts])) == len(parts)
+    assert status(Client(b.address, 'other').get_result, one) == 'NOT_FOUND'
+    assert c.get_result(one) == r and not c.missing(*[digest(p) for p in parts])
+    assert all(c.read(digest(p)) == p for p in parts)
+    assert b.status()['store_hits'] == 1 and b.status()['store_misses'] == 1, b.status()
+    # An output that is not what its name says, and one that has gone.
+    place = [os.path.join(d, f) for d, _, files in os.walk(HOME + '/store') for f in files if digest(lost[0]).hash.endswith(f)]
+    write(place[0], lost[0][:-1] + b'?')
+    assert status(c.get_result, two) == 'NOT_FOUND' and b.status()['store_refused'] == 1, b.status()
+    b.stop()
+    # Entries that another key has sealed.
+    b, c = gateway('c', 'other-key')
+    assert status(c.get_result, one) == 'NOT_FOUND' and b.status()['store_refused'] == 1 and not c.has(digest(parts[0]))
+    b.stop()
+    # Without a store it goes on, and says so.
+    os.rename(HOME + '/store', HOME + '/gone')
+    write(HOME + '/store', 'no folder')
+    b, c = gateway('d')
+    assert status(c.get_result, one) == 'NOT_FOUND'
+    result(c, one, 3)
+    assert c.get_result(one) and b.status()['broken'] == 0
+    b.stop()
+    assert 'store_key' in run('gateway', '--insecure-loopback', '--listen=127.0.0.1:0', '--admin=', '--folder=' + HOME + '/e', '--store=file:' + HOME + '/gone',
+                              '--store-access=read-only', status=2)
+
+
 def many():
     g, c = open_gateway()
     # A thousand uploads at once, half of them lies; the others come in whole, and a bystander is served.
