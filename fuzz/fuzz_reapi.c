@@ -57,6 +57,20 @@ static void try_blob(const uint8_t *p, size_t n)
 	inflate_release(&z);
 }
 
+// Whose it is, is read before it is unpacked: both must see the same name.
+static void try_request(const uint8_t *p, size_t n)
+{
+	Reapi__ExecuteRequest *m;
+	char instance[REAPI_INSTANCE_MAX + 1];
+	int rc =
+		reapi_peek_text(&reapi__execute_request__descriptor, "instance_name", p, n, instance, sizeof instance, NULL);
+	if (reapi_unpack(&reapi__execute_request__descriptor, p, n, &m, NULL) < 0)
+		return;
+	if (rc == 0 && strcmp(instance, m->instance_name) != 0)
+		abort();
+	reapi__execute_request__free_unpacked(m, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const ProtobufCMessageDescriptor *const named[] = {&reapi__directory__descriptor, &reapi__command__descriptor,
@@ -72,12 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 2:
 		try_blob(data + 1, size - 1);
 		break;
-	case 3: {
-		Reapi__ExecuteRequest *m;
-		if (reapi_unpack(&reapi__execute_request__descriptor, data + 1, size - 1, &m, NULL) == 0)
-			reapi__execute_request__free_unpacked(m, NULL);
+	case 3:
+		try_request(data + 1, size - 1);
 		break;
-	}
 	default:
 		try_message(named[data[0] % 4], data + 1, size - 1);
 	}
