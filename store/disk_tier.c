@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "store/store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 // The store names a blob by half of its name; the whole name of an action stands in front of its bytes. Content is compared with
@@ -14,9 +15,15 @@ struct disk_tier {
 
 void tier_path(const struct tier_name *name, char path[TIER_PATH_ROOM])
 {
-	const char *space = name->space == TIER_CONTENT ? "cas/" : "ac/";
-	strcpy(path, space);
-	sha256_hex(&name->id, path + strlen(space));
+	int n = snprintf(path, TIER_PATH_ROOM, "%s/", tier_space_name(name->space));
+	sha256_hex(&name->id, path + n);
+}
+
+const char *tier_space_name(enum tier_space space)
+{
+	static const char *const names[TIER_SPACES] = {
+		[TIER_ACTIONS] = "ac", [TIER_CONTENT] = "cas", [TIER_USES] = "use", [TIER_LEASES] = "lease"};
+	return names[space];
 }
 
 static enum store_kind kind_of(const struct tier_name *name)
@@ -37,7 +44,7 @@ static int disk_get(struct tier *t, const struct tier_name *name, size_t max, st
 	(void)until_ms;
 	struct store *s = ((struct disk_tier *)t)->store;
 	struct digest key = half_of(name);
-	size_t head = name->space == TIER_ACTIONS ? sizeof name->id : 0;
+	size_t head = name->space != TIER_CONTENT ? sizeof name->id : 0;
 	AUTO_BUF struct buf blob = {.max = max + head};
 	int rc = store_get(s, kind_of(name), &key, &blob, err);
 	if (rc != 1)
@@ -54,7 +61,7 @@ static int disk_put(struct tier *t, const struct tier_name *name, const void *p,
 	struct store *s = ((struct disk_tier *)t)->store;
 	struct digest key = half_of(name);
 	struct store_part parts[] = {{name->id.b, sizeof name->id}, {p, n}};
-	bool has_head = name->space == TIER_ACTIONS;
+	bool has_head = name->space != TIER_CONTENT;
 	return store_put(s, kind_of(name), &key, has_head ? parts : parts + 1, has_head ? 2 : 1, err);
 }
 

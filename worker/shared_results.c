@@ -151,15 +151,15 @@ static void gift_drop(void *arg)
 static int give(const struct gift *g, struct err *err)
 {
 	struct shared_store *s = g->results->store;
-	struct tier_name name = name_of(&g->key), frame = {TIER_CONTENT, sha256_of(g->frame.data, g->frame.len)};
+	struct tier_name name = name_of(&g->key);
+	struct shared_blob frame = {{TIER_CONTENT, sha256_of(g->frame.data, g->frame.len)}, g->frame.data, g->frame.len};
 	AUTO_BUF struct buf bytes = BUF_INIT, entry = BUF_INIT;
-	bool is_there;
+	uint64_t unused = 0;
 	buf_add_u32(&bytes, FORMAT);
-	buf_add(&bytes, frame.id.b, sizeof frame.id.b);
+	buf_add(&bytes, frame.name.id.b, sizeof frame.name.id.b);
 	buf_add_u64(&bytes, g->frame.len);
 	buf_add_strn(&bytes, g->head.data, g->head.len);
-	if (shared_has(s->shared, &frame, 1, &is_there, err) < 0 ||
-	    (!is_there && shared_put(s->shared, &frame, g->frame.data, g->frame.len, err) < 0) ||
+	if (shared_put_missing(s->shared, &frame, 1, &unused, err) < 0 ||
 	    seal_put(s->seal, g->tenant, &name, &bytes, &entry, err) < 0)
 		return -1;
 	return shared_put(s->shared, &name, entry.data, entry.len, err);

@@ -74,18 +74,10 @@ static void pack_outputs(struct offer *o, struct shared_result *x, struct buf bl
 static int put_blobs(struct offer *o, const struct shared_result *x, const struct buf *blobs, uint64_t *bytes,
 		     struct err *err)
 {
-	struct tier_name names[PART_COUNT];
-	bool there[PART_COUNT] = {false};
+	struct shared_blob all[PART_COUNT];
 	for (uint32_t i = 0; i < x->n_outputs; i++)
-		names[i] = (struct tier_name){TIER_CONTENT, x->outputs[i].blob};
-	if (shared_has(o->store->shared, names, x->n_outputs, there, err) < 0)
-		return -1;
-	for (uint32_t i = 0; i < x->n_outputs; i++) {
-		if (!there[i] && shared_put(o->store->shared, &names[i], blobs[i].data, blobs[i].len, err) < 0)
-			return -1;
-		*bytes += there[i] ? 0 : blobs[i].len;
-	}
-	return 0;
+		all[i] = (struct shared_blob){{TIER_CONTENT, x->outputs[i].blob}, blobs[i].data, blobs[i].len};
+	return shared_put_missing(o->store->shared, all, x->n_outputs, bytes, err);
 }
 
 // What is there under the name, if it is an entry by one who may write it.

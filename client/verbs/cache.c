@@ -1,5 +1,6 @@
-// `coffer cache`: the directory with the results.
+// `coffer cache`: the directory with the results, and room in a store that others use too.
 #include "client/stats.h"
+#include "client/verbs/cache_store.h"
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
 #include "store/store.h"
@@ -8,12 +9,32 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: coffer cache path | gc | verify | clear\n"
-			    "\n"
-			    "  path    print the name of the cache folder\n"
-			    "  gc      count again what is there, remove leftovers and what is above max_size\n"
-			    "  verify  read every entry and remove what is corrupt; ends with 1 if there was any\n"
-			    "  clear   remove every entry (the counters stay)\n";
+static const char usage[] =
+	"usage: coffer cache path | gc | verify | clear\n"
+	"       coffer cache gc --store URL --max-size SIZE | --max-age DURATION [OPTIONS]\n"
+	"\n"
+	"  path    print the name of the cache folder\n"
+	"  gc      count again what is there, remove leftovers and what is above max_size\n"
+	"  verify  read every entry and remove what is corrupt; ends with 1 if there was any\n"
+	"  clear   remove every entry (the counters stay)\n"
+	"\n"
+	"gc in a store that others use too, which keeps what was used last; one machine does it at a time:\n"
+	"\n"
+	"  --store URL            s3://..., http://... (WebDAV) or file:/...; '' is the setting shared_store\n"
+	"  --max-size SIZE        remove what was used longest ago until the rest is so large\n"
+	"  --max-age DURATION     remove what nobody has used for so long\n"
+	"  --grace DURATION       never remove what was used within this time (1h)\n"
+	"  --time-limit DURATION  end after this time, and let others at it then (1h)\n"
+	"  --dry-run              only say what would be removed\n";
+
+enum { OPT_STORE = 1, OPT_MAX_SIZE, OPT_MAX_AGE, OPT_GRACE, OPT_TIME_LIMIT, OPT_DRY_RUN };
+static const struct option options[] = {{"store", required_argument, NULL, OPT_STORE},
+					{"max-size", required_argument, NULL, OPT_MAX_SIZE},
+					{"max-age", required_argument, NULL, OPT_MAX_AGE},
+					{"grace", required_argument, NULL, OPT_GRACE},
+					{"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
+					{"dry-run", no_argument, NULL, OPT_DRY_RUN},
+					{NULL, 0, NULL, 0}};
 
 static const char *const kind_names[STORE_KINDS] = {
 	[STORE_RESULT] = "results",   [STORE_MANIFEST] = "manifests",   [STORE_UNIT] = "translation units",
@@ -89,11 +110,30 @@ static int walk(const char *dir, size_t which, struct arena *a)
 	return status;
 }
 
+static int gc_of_store(const struct verb_args *args)
+{
+	const struct cache_gc_words words = {.store = args->values[OPT_STORE],
+					     .max_size = args->values[OPT_MAX_SIZE],
+					     .max_age = args->values[OPT_MAX_AGE],
+					     .grace = args->values[OPT_GRACE],
+					     .time_limit = args->values[OPT_TIME_LIMIT],
+					     .is_dry_run = args->values[OPT_DRY_RUN] != NULL};
+	struct err err = ERR_INIT;
+	AUTO_SETTINGS struct settings c = {0};
+	return verb_load_config(&c, &err) < 0 ? verb_fail(&err) : cache_gc_store(&words, &c);
+}
+
 int verb_cache(int argc, char **argv)
 {
-	struct verb_args args = {.usage = usage, .min_words = 1, .max_words = 1};
+	struct verb_args args = {.usage = usage, .options = options, .min_words = 1, .max_words = 1};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
+	bool is_of_store = args.values[OPT_STORE] != NULL;
+	for (int i = OPT_STORE; i <= OPT_DRY_RUN; i++)
+		if (args.values[i] && (!is_of_store || strcmp(args.words[0], "gc") != 0))
+			return verb_wrong("cache", "--%s belongs to 'gc --store'", options[i - OPT_STORE].name);
+	if (is_of_store)
+		return gc_of_store(&args);
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
 	const char *dir = verb_cache_dir(&a, &err);

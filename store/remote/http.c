@@ -87,7 +87,7 @@ static size_t receive(char *p, size_t one, size_t n, void *arg)
 	n *= one;
 	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
 	// What a server adds to its yes to a PUT is of no use.
-	if (status != 200 || strcmp(t->call->method, "PUT") == 0) {
+	if ((status != 200 && status != 207) || strcmp(t->call->method, "PUT") == 0) {
 		size_t room = sizeof t->call->words - 1 - t->n_words, some = n < room ? n : room;
 		memcpy(t->call->words + t->n_words, p, some);
 		t->n_words += some;
@@ -170,8 +170,9 @@ static void set_method(CURL *curl, struct transfer *t)
 		curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, rewind_body);
 		curl_easy_setopt(curl, CURLOPT_SEEKDATA, t);
 		curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)c->n_body);
-	} else if (strcmp(c->method, "POST") == 0) {
+	} else if (c->n_body || strcmp(c->method, "POST") == 0) {
 		curl_easy_setopt(curl, CURLOPT_POST, 1L);
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, c->method);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, c->n_body ? c->body : "");
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->n_body);
 	} else if (strcmp(c->method, "GET") != 0) {
@@ -259,7 +260,7 @@ int http_call(struct http *h, struct http_call *c, struct err *err)
 	int rc = code == CURLE_OK ? 0 : failed(&t, code, why, err);
 	give(h, t.curl);
 	curl_slist_free_all(headers);
-	if (rc == 0 && c->status == 200 && c->out) {
+	if (rc == 0 && (c->status == 200 || c->status == 207) && c->out) {
 		buf_add(c->out, t.body.data, t.body.len);
 		rc = buf_check(c->out, "an answer", err);
 	}

@@ -20,7 +20,7 @@ struct http *http_new(const char *ca);
 void http_free(struct http *h); // after every call has returned
 
 struct http_call {
-	const char *method; // GET, HEAD, PUT, POST or DELETE
+	const char *method; // GET, HEAD, PUT, POST, DELETE or PROPFIND
 	const char *url;
 	const char *headers[HTTP_HEADERS]; // "Name: value", up to the first NULL
 	const char *user, *password;       // basic authentication, or the keys of `sigv4`
@@ -28,7 +28,7 @@ struct http_call {
 	const void *body;
 	size_t n_body;
 	size_t max;      // the longest body that is taken
-	struct buf *out; // gets it if the status is 200; may be NULL
+	struct buf *out; // gets it if the status is 200 or 207; may be NULL
 	// Gets the body of a 200 instead of `out`, piece by piece as it comes, also of calls that fail later. Not 0: it takes no more,
 	// and the call fails with ERR_IO.
 	int (*sink)(void *ctx, const void *p, size_t n);

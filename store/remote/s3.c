@@ -6,6 +6,7 @@
 // with an endpoint; virtual: the bucket is the first part of the host's name, the default without one. Requests are signed by libcurl
 // (SigV4), with the digest of what is sent.
 #include "store/remote/http.h"
+#include "store/remote/listing.h"
 #include "store/remote/parts.h"
 #include "store/remote/url.h"
 
@@ -13,19 +14,28 @@
 #include "base/value.h"
 
 #include <ctype.h>
+#include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct s3 {
 	struct tier tier;
 	struct http *http;
-	char *base; // URL up to the prefix, without a '/' at its end
+	char *bucket; // URL of the bucket, without a '/' at its end
+	char *prefix; // in the bucket, without a '/' at either end
 	char *sigv4;
 	char *token; // the header of a session, or NULL
 	struct credentials credentials;
+	atomic_bool has_no_conditions; // it has said that it knows no `If-None-Match` with a PUT
 };
 
-enum { SHA_HEADER = 24 + SHA256_HEX };
+enum {
+	SHA_HEADER = 24 + SHA256_HEX,
+	PAGE = 1000, // entries of a list, and of one order to delete
+	PAGE_BYTES = 8 << 20,
+	NEW_MOST = 256 << 10 // larger ones are asked for before they are sent
+};
 
 // libcurl 7.88 does not send the digest of the body by itself, and S3 wants it with every request. An empty text has one, too.
 static void name_body(const void *p, size_t n, char header[SHA_HEADER])
@@ -36,21 +46,34 @@ static void name_body(const void *p, size_t n, char header[SHA_HEADER])
 	snprintf(header, SHA_HEADER, "x-amz-content-sha256: %s", hex);
 }
 
-static int call(struct s3 *s, struct http_call *c, const struct tier_name *name, bool again, struct err *err)
+static void add_header(struct http_call *c, const char *header)
 {
-	char path[TIER_PATH_ROOM], digest[SHA_HEADER];
-	tier_path(name, path);
-	AUTO_FREE char *url = mem_printf("%s/%s", s->base, path);
+	size_t i = 0;
+	while (c->headers[i])
+		i++;
+	if (header)
+		c->headers[i] = header;
+}
+
+static int call_url(struct s3 *s, struct http_call *c, const char *url, bool again, struct err *err)
+{
+	char digest[SHA_HEADER];
 	name_body(c->body, c->n_body, digest);
 	c->url = url;
-	c->headers[0] = digest;
-	c->headers[1] = s->token;
+	add_header(c, digest);
+	add_header(c, s->token);
 	c->sigv4 = s->sigv4;
 	c->user = s->credentials.access_key;
 	c->password = s->credentials.secret_key;
-	int rc = again ? http_call_again(s->http, c, err) : http_call(s->http, c, err);
-	c->url = NULL;
-	return rc;
+	return again ? http_call_again(s->http, c, err) : http_call(s->http, c, err);
+}
+
+static int call(struct s3 *s, struct http_call *c, const struct tier_name *name, bool again, struct err *err)
+{
+	char path[TIER_PATH_ROOM];
+	tier_path(name, path);
+	AUTO_FREE char *url = mem_printf("%s/%s/%s", s->bucket, s->prefix, path);
+	return call_url(s, c, url, again, err);
 }
 
 static int s3_get(struct tier *t, const struct tier_name *name, size_t max, struct buf *out, int64_t until_ms,
@@ -83,12 +106,136 @@ static int s3_has(struct tier *t, const struct tier_name *names, size_t n, bool 
 	return 0;
 }
 
+// One request where the server knows conditions; what is there is not written again, and its time stays.
+static int s3_put_new(struct tier *t, const struct tier_name *name, const void *p, size_t n, int64_t until_ms,
+		      struct err *err)
+{
+	struct s3 *s = (struct s3 *)t;
+	bool there = false;
+	if (n <= NEW_MOST && !atomic_load(&s->has_no_conditions)) {
+		struct http_call c = {
+			.method = "PUT", .headers = {"If-None-Match: *"}, .body = p, .n_body = n, .until_ms = until_ms};
+		if (call(s, &c, name, false, err) < 0)
+			return -1;
+		if (c.status == 200 || c.status == 201 || c.status == 204 || c.status == 412)
+			return c.status != 412;
+		// 409: another one is writing the same; 5xx and 429: tried again below.
+		if (c.status == 501 || (c.status == 400 && strstr(c.words, "NotImplemented")))
+			atomic_store(&s->has_no_conditions, true);
+		else if (c.status != 409 && c.status != 429 && c.status < 500)
+			return http_unexpected(&c, err);
+	}
+	if (s3_has(t, name, 1, &there, until_ms, err) < 0)
+		return -1;
+	return there ? 0 : s3_put(t, name, p, n, until_ms, err) < 0 ? -1 : 1;
+}
+
+// ---- upkeep ---------------------------------------------------------------------------------------------------------
+
+static bool is_sent_as_it_is(char c)
+{
+	return isalnum((unsigned char)c) || strchr("-._~", c);
+}
+
+// The signature is over the query as it is sent: encoded, and sorted by names.
+static void add_encoded(struct buf *to, const char *text)
+{
+	for (; *text; text++)
+		if (is_sent_as_it_is(*text))
+			buf_addc(to, *text);
+		else
+			buf_addf(to, "%%%02X", (unsigned char)*text);
+}
+
+static int get_page(struct s3 *s, struct listing *l, int64_t until_ms, struct err *err)
+{
+	AUTO_BUF struct buf url = BUF_INIT, xml = BUF_INIT;
+	struct http_call c = {.method = "GET", .max = PAGE_BYTES, .out = &xml, .until_ms = until_ms};
+	buf_addf(&url, "%s/?", s->bucket);
+	if (l->next[0]) {
+		buf_adds(&url, "continuation-token=");
+		add_encoded(&url, l->next);
+		buf_addc(&url, '&');
+	}
+	buf_addf(&url, "list-type=2&max-keys=%d&prefix=", PAGE);
+	add_encoded(&url, s->prefix);
+	add_encoded(&url, "/");
+	add_encoded(&url, tier_space_name(l->space));
+	add_encoded(&url, "/");
+	if (call_url(s, &c, url.data, true, err) < 0)
+		return -1;
+	return c.status == 200 ? listing_parse(l, xml.data ? xml.data : "", xml.len, err) : http_unexpected(&c, err);
+}
+
+static int s3_list(struct tier *t, enum tier_space space, tier_item_fn *fn, void *arg, int64_t until_ms, struct err *err)
+{
+	struct listing l = {.kind = LISTING_S3, .space = space, .fn = fn, .arg = arg};
+	char before[LISTING_TOKEN];
+	do {
+		memcpy(before, l.next, sizeof before);
+		if (get_page((struct s3 *)t, &l, until_ms, err) < 0)
+			return -1;
+	} while (l.next[0] && strcmp(before, l.next) != 0);
+	return 0;
+}
+
+// S3 wants the order to delete to be proved by MD5.
+static void sum_of(const struct buf *body, char header[64])
+{
+	unsigned char sum[EVP_MAX_MD_SIZE], text[2 * EVP_MAX_MD_SIZE];
+	size_t n = 0;
+	if (EVP_Q_digest(NULL, "MD5", NULL, body->data, body->len, sum, &n) != 1)
+		n = 0;
+	EVP_EncodeBlock(text, sum, (int)n);
+	snprintf(header, 64, "Content-MD5: %.40s", (char *)text);
+}
+
+static int delete_page(struct s3 *s, const struct tier_name *names, size_t n, int64_t until_ms, struct err *err)
+{
+	AUTO_BUF struct buf body = BUF_INIT, xml = BUF_INIT;
+	AUTO_FREE char *url = mem_printf("%s/?delete=", s->bucket);
+	char sum[64];
+	buf_adds(&body, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
+	for (size_t i = 0; i < n; i++) {
+		char path[TIER_PATH_ROOM];
+		tier_path(&names[i], path);
+		buf_addf(&body, "<Object><Key>%s/%s</Key></Object>", s->prefix, path);
+	}
+	buf_adds(&body, "</Delete>");
+	sum_of(&body, sum);
+	struct http_call c = {.method = "POST",
+			      .headers = {"Content-Type: application/xml", sum},
+			      .body = body.data,
+			      .n_body = body.len,
+			      .max = PAGE_BYTES,
+			      .out = &xml,
+			      .until_ms = until_ms};
+	if (call_url(s, &c, url, true, err) < 0)
+		return -1;
+	// A yes may have noes inside.
+	const char *error = c.status == 200 && xml.data ? strstr(xml.data, "<Error>") : NULL;
+	if (error) {
+		snprintf(c.words, sizeof c.words, "%s", error);
+		c.status = strstr(c.words, "AccessDenied") ? 403 : 500;
+	}
+	return c.status == 200 ? 0 : http_unexpected(&c, err);
+}
+
+static int s3_remove(struct tier *t, const struct tier_name *names, size_t n, int64_t until_ms, struct err *err)
+{
+	for (size_t at = 0; at < n; at += PAGE)
+		if (delete_page((struct s3 *)t, names + at, n - at < PAGE ? n - at : PAGE, until_ms, err) < 0)
+			return -1;
+	return 0;
+}
+
 static void s3_close(struct tier *t)
 {
 	struct s3 *s = (struct s3 *)t;
 	http_free(s->http);
 	credentials_release(&s->credentials);
-	free(s->base);
+	free(s->bucket);
+	free(s->prefix);
 	free(s->sigv4);
 	free(s->token);
 	free(s);
@@ -131,18 +278,19 @@ static int make_base(struct s3 *s, const struct url *u, struct err *err)
 	if (!endpoint)
 		endpoint = arena_printf(&a, "https://s3.%s.amazonaws.com", region);
 	char *host = arena_strdup(&a, strstr(endpoint, "://") + 3),
-	     *prefix = arena_strdup(&a, u->path[0] && u->path[1] ? u->path : "/cache");
+	     *prefix = arena_strdup(&a, u->path[0] && u->path[1] ? u->path + 1 : "cache");
 	for (size_t n = strlen(host); n && host[n - 1] == '/'; n--)
 		host[n - 1] = '\0';
 	for (size_t n = strlen(prefix); n && prefix[n - 1] == '/'; n--)
 		prefix[n - 1] = '\0';
 	int scheme = (int)(strstr(endpoint, "://") + 3 - endpoint);
 	if (strcmp(style, "path") == 0)
-		s->base = mem_printf("%.*s%s/%s%s", scheme, endpoint, host, u->authority, prefix);
+		s->bucket = mem_printf("%.*s%s/%s", scheme, endpoint, host, u->authority);
 	else if (strcmp(style, "virtual") == 0)
-		s->base = mem_printf("%.*s%s.%s%s", scheme, endpoint, u->authority, host, prefix);
+		s->bucket = mem_printf("%.*s%s.%s", scheme, endpoint, u->authority, host);
 	else
 		return err_set(err, ERR_USAGE, "the style of a bucket's URL is path or virtual");
+	s->prefix = mem_strdup(prefix);
 	s->sigv4 = mem_printf("aws:amz:%s:s3", region);
 	return 0;
 }
@@ -150,7 +298,15 @@ static int make_base(struct s3 *s, const struct url *u, struct err *err)
 int s3_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err)
 {
 	static const char *const options[] = {"endpoint", "region", "style", NULL};
-	static const struct tier_ops ops = {.kind = "s3", .get = s3_get, .put = s3_put, .has = s3_has, .close = s3_close};
+	static const struct tier_ops ops = {.kind = "s3",
+					    .is_told_of_uses = true,
+					    .get = s3_get,
+					    .put = s3_put,
+					    .has = s3_has,
+					    .put_new = s3_put_new,
+					    .list = s3_list,
+					    .remove = s3_remove,
+					    .close = s3_close};
 	struct url u;
 	if (url_parse(url, options, &u, err) < 0)
 		return -1;

@@ -6,7 +6,7 @@
 
 static int open_parts(struct shared_store *s, const struct shared_store_settings *settings, struct err *err)
 {
-	struct shared_config shared = {.timeout_ms = settings->timeout_ms};
+	struct shared_config shared = {.timeout_ms = settings->timeout_ms, .notes_uses = settings->may_write};
 	if (seal_open(&settings->seal, &s->seal, err) < 0)
 		return -1;
 	if (s->may_write && !seal_can_write(s->seal))

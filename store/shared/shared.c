@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "store/shared/uses.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ struct breaker {
 struct shared {
 	struct tier *tier;
 	int64_t timeout_ms;
+	struct uses *uses; // NULL: they are not noted
 	pthread_mutex_t lock;
 	struct breaker breaker;
 	unsigned waiters;
@@ -80,6 +82,7 @@ struct shared *shared_new(const struct shared_config *config)
 	struct shared *s = mem_alloc(sizeof *s);
 	s->tier = config->tier;
 	s->timeout_ms = config->timeout_ms;
+	s->uses = config->notes_uses && s->tier->ops->is_told_of_uses ? uses_new() : NULL;
 	s->breaker.pause_ms = SHARED_PAUSE_MS;
 	s->breaker.used_since_ms = clock_ms();
 	s->last_fetch = &s->first_fetch;
@@ -181,6 +184,41 @@ bool shared_is_used(struct shared *s)
 	bool used = !s->breaker.is_open || (!s->breaker.is_probing && clock_ms() >= s->breaker.until_ms);
 	pthread_mutex_unlock(&s->lock);
 	return used;
+}
+
+// ---- uses -----------------------------------------------------------------------------------------------------------
+
+struct record {
+	struct shared *shared;
+	struct buf bytes;
+};
+
+static void drop_record(void *arg)
+{
+	struct record *r = arg;
+	buf_release(&r->bytes);
+	free(r);
+}
+
+static void put_record(void *arg)
+{
+	struct record *r = arg;
+	struct tier_name name = {TIER_USES, sha256_of(r->bytes.data, r->bytes.len)};
+	struct err err = ERR_INIT;
+	if (shared_put(r->shared, &name, r->bytes.data, r->bytes.len, &err) < 0)
+		log_info("the shared store is not told what was used: %s", err.text);
+	drop_record(r);
+}
+
+static void write_uses(struct shared *s)
+{
+	struct record *r = mem_alloc(sizeof *r);
+	r->shared = s;
+	if (!uses_take(s->uses, &r->bytes)) {
+		drop_record(r);
+		return;
+	}
+	shared_later(s, &(struct shared_task){put_record, drop_record, r, r->bytes.len});
 }
 
 // ---- gets -----------------------------------------------------------------------------------------------------------
@@ -330,6 +368,8 @@ int shared_get(struct shared *s, const struct tier_name *name, size_t max, int64
 		rc = await(s, f, until, out, err);
 	}
 	pthread_mutex_unlock(&s->lock);
+	if (rc == 1 && s->uses && uses_note(s->uses, name))
+		write_uses(s);
 	return rc;
 }
 
@@ -401,13 +441,16 @@ static int64_t put_until(size_t n)
 	return clock_ms() + PUT_MS + (int64_t)(n >> 20) * 1000;
 }
 
-int shared_put(struct shared *s, const struct tier_name *name, const void *p, size_t n, struct err *err)
+// 1: it was put, 0: it is there already and `only_new`, -1.
+static int put(struct shared *s, const struct tier_name *name, const void *p, size_t n, bool only_new, struct err *err)
 {
 	struct err why = ERR_INIT;
 	int64_t began = clock_ms();
-	int rc = tier_put(s->tier, name, p, n, put_until(n), &why);
+	int rc = only_new ? s->tier->ops->put_new(s->tier, name, p, n, put_until(n), &why)
+		 : tier_put(s->tier, name, p, n, put_until(n), &why) < 0 ? -1
+									 : 1;
 	pthread_mutex_lock(&s->lock);
-	if (rc == 0)
+	if (rc >= 0)
 		map_del(&s->absent, name, sizeof *name);
 	// Who may not write may still read.
 	if (why.code != ERR_ACCESS)
@@ -418,6 +461,30 @@ int shared_put(struct shared *s, const struct tier_name *name, const void *p, si
 	return rc;
 }
 
+int shared_put(struct shared *s, const struct tier_name *name, const void *p, size_t n, struct err *err)
+{
+	return put(s, name, p, n, false, err) < 0 ? -1 : 0;
+}
+
+int shared_put_missing(struct shared *s, const struct shared_blob *blobs, size_t n, uint64_t *bytes, struct err *err)
+{
+	AUTO_FREE struct tier_name *names = mem_alloc((n + 1) * sizeof *names);
+	AUTO_FREE bool *there = mem_alloc(n + 1);
+	bool asks_first = !s->tier->ops->put_new;
+	for (size_t i = 0; i < n; i++)
+		names[i] = blobs[i].name;
+	if (asks_first && shared_has(s, names, n, there, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const struct shared_blob *b = &blobs[i];
+		int rc = there[i] ? 0 : put(s, &b->name, b->p, b->n, !asks_first, err);
+		if (rc < 0)
+			return -1;
+		*bytes += rc ? b->n : 0;
+	}
+	return 0;
+}
+
 int shared_has(struct shared *s, const struct tier_name *names, size_t n, bool *there, struct err *err)
 {
 	return tier_has(s->tier, names, n, there, put_until(0), err);
@@ -426,6 +493,8 @@ int shared_has(struct shared *s, const struct tier_name *names, size_t n, bool *
 bool shared_flush(struct shared *s, int64_t most_ms)
 {
 	int64_t until = clock_ms() + most_ms;
+	if (s->uses)
+		write_uses(s);
 	pthread_mutex_lock(&s->lock);
 	while (s->queued && clock_ms() < until)
 		wait_until(s, &s->is_quiet, until);
@@ -470,6 +539,7 @@ bool shared_close(struct shared *s, int64_t until_ms)
 		fetch_unref(f);
 	}
 	tier_close(s->tier);
+	uses_free(s->uses);
 	map_release(&s->in_flight);
 	map_release(&s->absent);
 	pthread_cond_destroy(&s->has_fetch);

@@ -25,6 +25,7 @@ enum {
 struct shared_config {
 	struct tier *tier; // taken over
 	int64_t timeout_ms;
+	bool notes_uses; // it may write, and tells a tier that does not see them which entries were used (uses.h)
 };
 
 struct shared;
@@ -53,8 +54,15 @@ struct shared_task {
 bool shared_later(struct shared *s, const struct shared_task *task);
 // At once; for tasks and verbs. What is put is no longer known to be absent.
 int shared_put(struct shared *s, const struct tier_name *name, const void *p, size_t n, struct err *err);
+// Content: puts those that are not there, in as few requests as the tier has for that. Adds the bytes that were put to *bytes.
+struct shared_blob {
+	struct tier_name name;
+	const void *p;
+	size_t n;
+};
+int shared_put_missing(struct shared *s, const struct shared_blob *blobs, size_t n, uint64_t *bytes, struct err *err);
 int shared_has(struct shared *s, const struct tier_name *names, size_t n, bool *there, struct err *err);
-// Waits until the queue is empty and nothing is being written. False: it is not, after so long.
+// Waits until the queue is empty and nothing is being written, also of uses. False: it is not, after so long.
 bool shared_flush(struct shared *s, int64_t most_ms);
 
 struct shared_status {

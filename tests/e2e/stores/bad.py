@@ -5,6 +5,29 @@ import threading
 import time
 
 kind, port = sys.argv[1], int(sys.argv[2])
+objects = {}
+
+
+def bucket(c, data):
+    """A bucket that knows `If-None-Match: *` (kind bucket), or says that it does not (bucket501). Checks no signatures."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    method, path = head.split(b"\r\n", 1)[0].decode().split(" ")[:2]
+    fields = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    length = int(fields.get("content-length", 0))
+    while len(body) < length:
+        body += c.recv(65536)
+    conditional = fields.get("if-none-match") == "*"
+    status, answer = (200, objects[path]) if path in objects else (404, b"")
+    if method == "PUT":
+        status = 501 if conditional and kind == "bucket501" else 412 if conditional and path in objects else 200
+        answer = b""
+        if status == 200:
+            objects[path] = body
+    print(method, path, status, "conditional" if conditional else "", flush=True)
+    c.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n" % (status, len(answer)))
+    if method != "HEAD":
+        c.sendall(answer)
+    return True
 
 
 def answer(c):
@@ -14,6 +37,8 @@ def answer(c):
         if not more:
             return False
         data += more
+    if kind.startswith("bucket"):
+        return bucket(c, data)
     method = data.split(b" ", 1)[0]
     if kind == "record":  # what was asked, to standard output
         print(data.decode(), flush=True)

@@ -1,0 +1,13 @@
+// `coffer cache gc --store`, `push` and `pull`: what is done with a shared store by hand or by a timer.
+#ifndef COFFER_CLIENT_VERBS_CACHE_STORE_H
+#define COFFER_CLIENT_VERBS_CACHE_STORE_H
+
+#include "client/config.h"
+
+struct cache_gc_words { // as they were given; NULL: not
+	const char *store, *max_size, *max_age, *grace, *time_limit;
+	bool is_dry_run;
+};
+int cache_gc_store(const struct cache_gc_words *words, const struct settings *config); // the exit status
+
+#endif
