@@ -146,7 +146,8 @@ static int start_siblings(struct scheduler *s, struct err *err)
 					 .user = setting_text(c, SCHEDULER_etcd_user),
 					 .password_file = setting_text(c, SCHEDULER_etcd_password_file),
 					 .lease_s = lease_ms > ETCD_LEASE_MIN_MS ? (int)(lease_ms / 1000)
-										 : ETCD_LEASE_MIN_MS / 1000};
+										 : ETCD_LEASE_MIN_MS / 1000,
+					 .away_ms = setting_number(c, SCHEDULER_etcd_away)};
 	s->service.siblings = s->siblings = siblings_start(&config, &s->service);
 	return 0;
 }

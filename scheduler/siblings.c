@@ -206,6 +206,29 @@ static void set_state(struct siblings *f, bool is_connected, const char *why)
 			  LOG_TEXT("endpoints", f->config.endpoints), LOG_TEXT("why", why));
 }
 
+// Nobody has told of them for too long.
+static void forget_others(struct siblings *f)
+{
+	struct service *s = f->service;
+	unsigned n = 0;
+	if (clock_ms() - f->state.since_ms < f->config.away_ms)
+		return;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = registry_count(s->registry); i-- > 0;) {
+		const struct worker *w = registry_at(s->registry, i);
+		AUTO_FREE char *name = w->is_elsewhere ? mem_strdup(w->name) : NULL;
+		if (!name)
+			continue;
+		registry_remove_elsewhere(s->registry, name);
+		grants_forget_worker(s->grants, name);
+		n++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (n)
+		log_event(LOG_LEVEL_WARN, "workers of other schedulers are forgotten: no etcd for too long",
+			  LOG_NUMBER("workers", n));
+}
+
 // Until something fails, or it is to stop.
 static int follow(struct siblings *f, struct err *err)
 {
@@ -242,8 +265,10 @@ static void *siblings_main(void *arg)
 		}
 		etcd_close(f->etcd);
 		f->etcd = NULL;
-		if (rc < 0)
+		if (rc < 0) {
 			set_state(f, false, err.text);
+			forget_others(f);
+		}
 		for (int64_t until = clock_ms() + pause_ms; rc < 0 && !f->is_stopping && clock_ms() < until;)
 			usleep(TURN_MS * 1000 / 2);
 		pause_ms = pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms * 2;

@@ -60,7 +60,7 @@ client_of()
 
 site_of_three()
 {
-	SCHEDULER_FLAGS=()
+	SCHEDULER_FLAGS=("$@")
 	declare -ga port=() admin=() client_port=() peer_port=()
 	etcd_start
 	site_keys w1 w2
@@ -119,6 +119,19 @@ e2e_schedulers_outlive_one_of_them_and_etcd() { # gcc long
 	for i in 1 2 3; do member_start "$i"; done
 	for i in 1 2 3; do expect_knows "$i" w1 60; done
 	away -O3
+	farm_end
+}
+
+# Without etcd nobody tells whether the workers of others are alive: after etcd_away they are forgotten, and are known again with it.
+e2e_schedulers_forget_others_without_etcd() { # once
+	local i
+	site_of_three --etcd-away 3s
+	for i in 1 2 3; do expect_knows "$i" 'w1 w2' 40; done
+	for i in 1 2 3; do kill -KILL "$(<"$T/etcd$i.pid")"; done
+	expect_knows 3 '' 40
+	expect_knows 1 w1 40
+	for i in 1 2 3; do member_start "$i"; done
+	for i in 1 2 3; do expect_knows "$i" 'w1 w2' 60; done
 	farm_end
 }
 
