@@ -5,7 +5,7 @@ e2e_operator_units_verify() { # once
 	local unit score
 	need systemd-analyze
 	mkdir -p "$T/units"
-	for unit in scheduler worker; do
+	for unit in scheduler worker store-gc; do
 		sed "s#/usr/local/bin/coffer#$COFFER#" "$TESTS/../packaging/systemd/coffer-$unit.service" >"$T/units/coffer-$unit.service"
 		systemd-analyze --man=no verify "$T/units/coffer-$unit.service" >"$T/said" 2>&1 || fail "coffer-$unit.service: $(<"$T/said")"
 		# What it says about units of the machine itself is not ours.
