@@ -16,7 +16,7 @@ _coffer_words_of()
 	config) echo 'get set unset --tsv --json --help' ;;
 	doctor) echo 'worker --json --help' ;;
 	explain) echo 'last --build --since --html --json --help' ;;
-	cache) echo 'path gc verify clear --store --max-size --max-age --grace --time-limit --dry-run --help' ;;
+	cache) echo 'path gc verify clear push pull --build --since --store --max-size --max-age --grace --time-limit --dry-run --help' ;;
 	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;
 	inspect) echo '--log --folder --last --json --help' ;;
 	image) echo 'import ls verify rm --images --ref --credentials --ca --token-server --plain-http --help' ;;

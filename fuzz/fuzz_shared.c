@@ -1,8 +1,10 @@
 // What comes out of a shared store, and the file of credentials. The first byte of the input says what the rest is:
 //	'p'  an entry before it was packed, which must give one that can be encoded again, or be refused
+//	'l'  a list of a build
 //	'e'  an entry as it is in a seal; 's'  with its seal; 'c'  a file of credentials
 #include "client/job/shared_entry.h"
 #include "store/remote/credentials.h"
+#include "store/shared/build_list.h"
 #include "store/shared/seal.h"
 
 #include <stdlib.h>
@@ -26,6 +28,19 @@ static void entry(const void *p, size_t n)
 		buf_release(&out);
 	}
 	shared_entry_release(&e);
+}
+
+static void list(const void *p, size_t n)
+{
+	struct build_list l;
+	struct buf again = BUF_INIT;
+	if (build_list_decode(p, n, &l, NULL) < 0)
+		return;
+	build_list_encode(&l, &again);
+	if (again.len != n || memcmp(again.data, p, n) != 0)
+		abort();
+	build_list_release(&l);
+	buf_release(&again);
 }
 
 static void sealed(const void *p, size_t n)
@@ -67,6 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		break;
 	case 's':
 		sealed(data + 1, n - 1);
+		break;
+	case 'l':
+		list(data + 1, n - 1);
 		break;
 	case 'c':
 		credentials(data + 1, n - 1);

@@ -165,7 +165,7 @@ static int open_store(struct gateway_program *g, struct err *err)
 						 .seal = {.key = text(g, GATEWAY_store_key),
 							  .signer = text(g, GATEWAY_store_signer),
 							  .verifiers = text(g, GATEWAY_store_verifiers)},
-						 .may_write = strcmp(text(g, GATEWAY_store_access), "read-write") == 0,
+						 .access = (enum shared_access)number(g, GATEWAY_store_access),
 						 .timeout_ms = number(g, GATEWAY_store_timeout)};
 	struct shared_store *store;
 	if (shared_store_open(&settings, &store, err) < 0)

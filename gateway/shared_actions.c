@@ -204,10 +204,10 @@ static void gift_run(void *arg)
 
 void shared_actions_give(struct shared_actions *s, struct tenant_blobs *t, const struct reapi_digest *action)
 {
-	if (!s->store->may_write)
+	if (s->store->access == SHARED_READ_ONLY)
 		return;
 	struct gift *g = mem_alloc(sizeof *g);
 	*g = (struct gift){.shared = s, .blobs = t, .action = *action, .err = ERR_INIT};
-	struct shared_task task = {gift_run, gift_drop, g, sizeof *g};
+	struct shared_task task = {.run = gift_run, .drop = gift_drop, .arg = g, .bytes = sizeof *g};
 	shared_later(s->store->shared, &task);
 }

@@ -273,6 +273,13 @@ int store_get(struct store *s, enum store_kind kind, const struct digest *key, s
 	return err_wrap(err, "'%s'", path);
 }
 
+bool store_has_kind(const struct store *s, enum store_kind kind)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/%s", s->v1, store_kind_names[kind]);
+	return access(path, F_OK) == 0;
+}
+
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key)
 {
 	char path[PATH_MAX];

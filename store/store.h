@@ -54,6 +54,8 @@ int store_put(struct store *s, enum store_kind kind, const struct digest *key, c
 // 1 found (raw bytes added to `out`), 0 absent, -1 the disk failed or the blob is larger than `out` may be (ERR_LIMIT).
 // A corrupt blob is removed: 0 with ERR_FORMAT in `err`, and counted. Unless it returns 1, `out` has the bytes it had.
 int store_get(struct store *s, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err);
+// Was ever anything of this kind put into the store?
+bool store_has_kind(const struct store *s, enum store_kind kind);
 // By the file's presence, not its contents.
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);
 bool store_use(struct store *s, enum store_kind kind,

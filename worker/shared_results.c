@@ -179,7 +179,7 @@ static void gift_run(void *arg)
 void shared_results_put(struct shared_results *r, const char *tenant, const struct key *key, const struct buf *head,
 			const void *frame, size_t n_frame)
 {
-	if (!r->store->may_write)
+	if (r->store->access == SHARED_READ_ONLY)
 		return;
 	struct gift *g = mem_alloc(sizeof *g);
 	g->results = r;
@@ -187,6 +187,6 @@ void shared_results_put(struct shared_results *r, const char *tenant, const stru
 	g->key = *key;
 	buf_add(&g->head, head->data, head->len);
 	buf_add(&g->frame, frame, n_frame);
-	struct shared_task task = {gift_run, gift_drop, g, sizeof *g + head->len + n_frame};
+	struct shared_task task = {.run = gift_run, .drop = gift_drop, .arg = g, .bytes = sizeof *g + head->len + n_frame};
 	shared_later(r->store->shared, &task);
 }

@@ -227,8 +227,7 @@ static int open_store(struct worker_program *w, struct err *err)
 						 .seal = {.key = setting_text(o, WORKER_store_key),
 							  .signer = setting_text(o, WORKER_store_signer),
 							  .verifiers = setting_text(o, WORKER_store_verifiers)},
-						 .may_write =
-							 strcmp(setting_text(o, WORKER_store_access), "read-write") == 0,
+						 .access = (enum shared_access)setting_number(o, WORKER_store_access),
 						 .timeout_ms = setting_number(o, WORKER_store_timeout)};
 	struct shared_store *store;
 	if (shared_store_open(&settings, &store, err) < 0)

@@ -12,6 +12,8 @@ enum { BLOB_MS_PER_MIB = 250, BLOB_MS_MAX = 20000 };
 struct finder {
 	struct lookup *lookup;
 	struct shared_store *store;
+	struct tier *kept; // on this machine's disk: what was pulled, or is to be pushed; NULL: the store is asked
+	struct tier_name action;
 	struct shared_entry entry;
 	struct buf parts[PART_COUNT];
 	bool has[PART_COUNT];
@@ -29,6 +31,13 @@ static void count(const struct finder *f, enum stat_counter what)
 	stats_add(f->lookup->plan->services->stats, what, 1);
 }
 
+// What is not on this disk is looked for in the store next, and counted then.
+static void count_unless_kept(const struct finder *f, enum stat_counter what)
+{
+	if (!f->kept)
+		count(f, what);
+}
+
 // Somebody put into the store what is none of ours, or the wrong thing under our name.
 static int refused(const struct finder *f, const char *why)
 {
@@ -37,31 +46,45 @@ static int refused(const struct finder *f, const char *why)
 	return 0;
 }
 
-static int get_entry(struct finder *f)
+static bool make_name(struct finder *f, struct share_name *name)
 {
 	const struct plan *p = f->lookup->plan;
-	__attribute__((cleanup(share_name_release))) struct share_name name = {.fields = BUF_INIT};
 	struct err err = ERR_INIT;
 	struct sha256 source;
 	struct digest unused;
-	if (share_name_make(p, &name, &err) < 0 ||
+	if (share_name_make(p, name, &err) < 0 ||
 	    contents_find(p->services->contents, p->cwd_fd, p->line.source, &source, &unused, &err) < 0) {
 		log_debug("'%s' has no name in the shared store: %s", p->line.source, err.text);
-		return 0;
+		return false;
 	}
-	struct tier_name action = share_name_of(&name, &source);
+	f->action = share_name_of(name, &source);
+	return true;
+}
+
+static int get(struct finder *f, const struct tier_name *name, size_t max, int64_t most_ms, struct buf *out, struct err *err)
+{
+	if (f->kept)
+		return tier_get(f->kept, name, max, out, INT64_MAX, err);
+	return shared_get(f->store->shared, name, max, most_ms, out, err);
+}
+
+static int get_entry(struct finder *f, const struct share_name *name)
+{
+	const struct plan *p = f->lookup->plan;
 	AUTO_BUF struct buf bytes = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
-	int rc = shared_get(f->store->shared, &action, bytes.max, 0, &bytes, &err);
+	struct err err = ERR_INIT;
+	int rc = get(f, &f->action, bytes.max, 0, &bytes, &err);
 	if (rc != 1) {
-		count(f, rc == 0 ? STAT_shared_misses : STAT_shared_failed);
+		count_unless_kept(f, rc == 0 ? STAT_shared_misses : STAT_shared_failed);
 		return 0;
 	}
 	const void *sealed;
 	size_t n;
-	if (seal_get(f->store->seal, name.scope, &action, bytes.data, bytes.len, &sealed, &n, &err) < 0 ||
+	if (seal_get(f->store->seal, name->scope, &f->action, bytes.data, bytes.len, &sealed, &n, &err) < 0 ||
 	    shared_entry_decode(sealed, n, &f->entry, &err) < 0)
 		return refused(f, err.text);
-	stats_add(p->services->stats, STAT_shared_bytes_read, bytes.len);
+	if (!f->kept)
+		stats_add(p->services->stats, STAT_shared_bytes_read, bytes.len);
 	return 1;
 }
 
@@ -127,11 +150,11 @@ static int get_output(struct finder *f, const struct shared_output *o)
 	int64_t most_ms = (int64_t)(o->blob_size >> 20) * BLOB_MS_PER_MIB;
 	if (most_ms)
 		most_ms = most_ms > BLOB_MS_MAX ? BLOB_MS_MAX : most_ms + 1000;
-	int rc = shared_get(f->store->shared, &name, (size_t)o->blob_size, most_ms, &blob, &err);
+	int rc = get(f, &name, (size_t)o->blob_size, most_ms, &blob, &err);
 	if (rc < 0)
-		count(f, err.code == ERR_LIMIT ? STAT_shared_refused : STAT_shared_failed);
+		count_unless_kept(f, err.code == ERR_LIMIT ? STAT_shared_refused : STAT_shared_failed);
 	if (rc == 0) // evicted there, and the entry that names it not yet
-		count(f, STAT_shared_misses);
+		count_unless_kept(f, STAT_shared_misses);
 	if (rc != 1)
 		return 0;
 	struct sha256 digest = sha256_of(blob.data, blob.len);
@@ -141,7 +164,8 @@ static int get_output(struct finder *f, const struct shared_output *o)
 	if (shared_unpack(blob.data, blob.len, o->size, &f->parts[o->part], &err) < 0)
 		return refused(f, err.text);
 	f->has[o->part] = true;
-	stats_add(f->lookup->plan->services->stats, STAT_shared_bytes_read, blob.len);
+	if (!f->kept)
+		stats_add(f->lookup->plan->services->stats, STAT_shared_bytes_read, blob.len);
 	return 1;
 }
 
@@ -157,28 +181,50 @@ static int take(struct finder *f, uint32_t i, struct manifest_entry *entry, stru
 	*entry = f->entry.manifest->entries[i];
 	publish_fetched(p, entry, f->parts, f->has, result);
 	lookup_take_manifest(f->lookup, TAKE(f->entry.manifest));
-	shared_note_saved(f->store->shared, (int64_t)(entry->wall_us / 1000));
+	if (!f->kept)
+		shared_note_saved(f->store->shared, (int64_t)(entry->wall_us / 1000));
+	share_log(p->services, share_tree(p), &f->action, x);
 	return 1;
+}
+
+static int look(struct finder *f, const struct share_name *name, struct manifest_entry *entry, struct buf *result)
+{
+	if (!get_entry(f, name))
+		return 0;
+	if (!names_are_allowed(f))
+		return refused(f, "it names files that this compile can't read");
+	for (uint32_t i = 0; i < f->entry.manifest->n_entries; i++)
+		if (inputs_match(f, i) && lookup_holds(f->lookup, f->entry.manifest, &f->entry.manifest->entries[i])) {
+			int found = take(f, i, entry, result);
+			if (found)
+				count(f, STAT_shared_hits);
+			return found;
+		}
+	count_unless_kept(f, STAT_shared_misses);
+	return 0;
 }
 
 int share_find(struct lookup *l, struct manifest_entry *entry, struct buf *result)
 {
 	const struct plan *p = l->plan;
+	__attribute__((cleanup(share_name_release))) struct share_name name = {.fields = BUF_INIT};
 	struct shared_store *store = shared_stores_find(p->services->shared_stores, p->config);
-	if (!store || !shared_is_used(store->shared))
+	if (!store)
 		return 0;
-	__attribute__((cleanup(finder_release))) struct finder f = {.lookup = l, .store = store};
-	if (!get_entry(&f))
+	bool is_used = shared_is_used(store->shared), has_kept = store_has_kind(p->services->store, STORE_ACTION);
+	struct finder here = {.lookup = l, .store = store}, there = here;
+	if ((!is_used && !has_kept) || !make_name(&here, &name))
 		return 0;
-	if (!names_are_allowed(&f))
-		return refused(&f, "it names files that this compile can't read");
-	for (uint32_t i = 0; i < f.entry.manifest->n_entries; i++)
-		if (inputs_match(&f, i) && lookup_holds(l, f.entry.manifest, &f.entry.manifest->entries[i])) {
-			int found = take(&f, i, entry, result);
-			if (found)
-				count(&f, STAT_shared_hits);
-			return found;
-		}
-	count(&f, STAT_shared_misses);
-	return 0;
+	there.action = here.action;
+	int found = 0;
+	if (has_kept) {
+		here.kept = tier_of_disk(p->services->store);
+		found = look(&here, &name, entry, result);
+		tier_close(here.kept);
+	}
+	if (!found && is_used)
+		found = look(&there, &name, entry, result);
+	finder_release(&here);
+	finder_release(&there);
+	return found;
 }

@@ -1,6 +1,8 @@
 #include "client/job/share_name.h"
+#include "client/job/shared_entry.h"
 
 #include "base/path.h"
+#include "client/services/share_log.h"
 
 #include <ctype.h>
 
@@ -37,6 +39,19 @@ struct tier_name share_name_of(const struct share_name *name, const struct sha25
 	buf_add_strn(&text, name->fields.data, name->fields.len);
 	buf_add(&text, source->b, sizeof source->b);
 	return (struct tier_name){TIER_ACTIONS, sha256_of(text.data, text.len)};
+}
+
+const char *share_tree(const struct plan *p)
+{
+	return p->root ? p->root : p->cwd;
+}
+
+void share_log(struct services *services, const char *tree, const struct tier_name *action, const struct shared_result *x)
+{
+	struct tier_name names[1 + PART_COUNT] = {*action};
+	for (uint32_t i = 0; i < x->n_outputs; i++)
+		names[1 + i] = (struct tier_name){TIER_CONTENT, x->outputs[i].blob};
+	share_log_add(services->cache_dir, tree, names, 1 + x->n_outputs);
 }
 
 // ---- which names are read from ----------------------------------------------------------------------------------------

@@ -17,6 +17,11 @@ void share_name_release(struct share_name *name);
 int share_name_make(const struct plan *p, struct share_name *name, struct err *err);
 struct tier_name share_name_of(const struct share_name *name, const struct sha256 *source);
 
+// The build tree as `coffer cache push` finds it, and the log of what its compiles gave and took.
+const char *share_tree(const struct plan *p);
+struct shared_result;
+void share_log(struct services *services, const char *tree, const struct tier_name *action, const struct shared_result *x);
+
 // Where a compile of this plan could read from: the build tree, the folders of the command line and those that the toolchain
 // looks into. By the text of names alone: what leads out of the tree by a symlink is the tree's.
 enum { SHARE_PLACES = 2000 };

@@ -15,6 +15,7 @@ struct offer {
 	struct services *services;
 	struct shared_store *store;
 	struct share_name name;
+	const char *tree;          // of the build
 	struct manifest *manifest; // with one entry
 	const char **paths;        // of its inputs, absolute
 	uint32_t source;           // which of them is the source
@@ -71,10 +72,33 @@ static void pack_outputs(struct offer *o, struct shared_result *x, struct buf bl
 	}
 }
 
+// What is to be pushed later is on this machine's disk until then.
+static int keep(struct offer *o, const struct tier_name *name, const struct buf *bytes, struct err *err)
+{
+	struct tier *kept = tier_of_disk(o->services->store);
+	int rc = tier_put(kept, name, bytes->data, bytes->len, INT64_MAX, err);
+	tier_close(kept);
+	return rc;
+}
+
+static int keep_blobs(struct offer *o, const struct shared_result *x, const struct buf *blobs, uint64_t *bytes,
+		      struct err *err)
+{
+	for (uint32_t i = 0; i < x->n_outputs; i++) {
+		struct tier_name name = {TIER_CONTENT, x->outputs[i].blob};
+		if (keep(o, &name, &blobs[i], err) < 0)
+			return -1;
+		*bytes += blobs[i].len;
+	}
+	return 0;
+}
+
 static int put_blobs(struct offer *o, const struct shared_result *x, const struct buf *blobs, uint64_t *bytes,
 		     struct err *err)
 {
 	struct shared_blob all[PART_COUNT];
+	if (o->store->access == SHARED_PUSH)
+		return keep_blobs(o, x, blobs, bytes, err);
 	for (uint32_t i = 0; i < x->n_outputs; i++)
 		all[i] = (struct shared_blob){{TIER_CONTENT, x->outputs[i].blob}, blobs[i].data, blobs[i].len};
 	return shared_put_missing(o->store->shared, all, x->n_outputs, bytes, err);
@@ -86,8 +110,15 @@ static bool get_there(struct offer *o, const struct tier_name *action, struct sh
 	AUTO_BUF struct buf bytes = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
 	const void *sealed;
 	size_t n;
-	return shared_get(o->store->shared, action, bytes.max, 0, &bytes, NULL) == 1 &&
-	       seal_get(o->store->seal, o->name.scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
+	int rc;
+	if (o->store->access == SHARED_PUSH) {
+		struct tier *kept = tier_of_disk(o->services->store);
+		rc = tier_get(kept, action, bytes.max, &bytes, INT64_MAX, NULL);
+		tier_close(kept);
+	} else {
+		rc = shared_get(o->store->shared, action, bytes.max, 0, &bytes, NULL);
+	}
+	return rc == 1 && seal_get(o->store->seal, o->name.scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
 	       shared_entry_decode(sealed, n, there, NULL) == 0;
 }
 
@@ -103,11 +134,13 @@ static int put_all(struct offer *o, const struct shared_result *x, const struct 
 	// Also where the entry is there: the store may have lost what it names.
 	if (put_blobs(o, x, blobs, &bytes, err) < 0)
 		return -1;
+	share_log(o->services, o->tree, &action, x);
 	if (has_entry && shared_entry_has(&there, e, x) && !bytes)
 		return 0;
 	if (shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
 	    seal_put(o->store->seal, o->name.scope, &action, &packed, &entry, err) < 0 ||
-	    shared_put(o->store->shared, &action, entry.data, entry.len, err) < 0)
+	    (o->store->access == SHARED_PUSH ? keep(o, &action, &entry, err)
+					     : shared_put(o->store->shared, &action, entry.data, entry.len, err)) < 0)
 		return -1;
 	stats_add(o->services->stats, STAT_shared_stored, 1);
 	stats_add(o->services->stats, STAT_shared_bytes_written, bytes + entry.len);
@@ -168,17 +201,22 @@ void share_offer(const struct plan *p, const struct manifest_entry *e, const str
 {
 	struct shared_store *store = shared_stores_find(p->services->shared_stores, p->config);
 	struct err err = ERR_INIT;
-	if (!store || !store->may_write)
+	if (!store || store->access == SHARED_READ_ONLY)
 		return;
 	struct offer *o = mem_alloc(sizeof *o);
 	o->services = p->services;
 	o->store = store;
-	struct shared_task task = {.run = offer_run, .drop = offer_drop, .arg = o, .bytes = sizeof *o};
+	struct shared_task task = {.run = offer_run,
+				   .drop = offer_drop,
+				   .arg = o,
+				   .bytes = sizeof *o,
+				   .is_local = store->access == SHARED_PUSH};
 	for (int part = 0; part < PART_COUNT; part++) {
 		o->has[part] = parts[part].p != NULL;
 		buf_add(&o->parts[part], parts[part].p, o->has[part] ? parts[part].n : 0);
 		task.bytes += o->parts[part].cap;
 	}
+	o->tree = arena_strdup(&o->arena, share_tree(p));
 	o->manifest = copy_entry(e);
 	if (!o->manifest || !copy_names(o, p, e) || share_name_make(p, &o->name, &err) < 0) {
 		log_debug("'%s' has no name in the shared store: %s", p->line.source, err.text);

@@ -195,3 +195,22 @@ int shared_entry_encode(const struct manifest_entry *inputs, const struct shared
 	shared_pack(plain.data, plain.len, out);
 	return 0;
 }
+
+int shared_entry_join(const struct shared_entry *mine, const struct shared_entry *theirs, struct buf *out, struct err *err)
+{
+	struct shared_entry all = {.arena = ARENA_INIT};
+	int rc = 0;
+	for (uint32_t i = mine->manifest->n_entries; rc == 0 && i-- > 0;) {
+		buf_clear(out);
+		rc = shared_entry_encode(&mine->manifest->entries[i], &mine->results[i], all.manifest ? &all : theirs, out,
+					 err);
+		if (all.manifest)
+			shared_entry_release(&all);
+		all = (struct shared_entry){.arena = ARENA_INIT};
+		if (rc == 0 && i)
+			rc = shared_entry_decode(out->data, out->len, &all, err);
+	}
+	if (all.manifest)
+		shared_entry_release(&all);
+	return rc;
+}

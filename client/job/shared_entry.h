@@ -40,6 +40,8 @@ void shared_entry_release(struct shared_entry *e);
 // machine is left out.
 int shared_entry_encode(const struct manifest_entry *inputs, const struct shared_result *result,
 			const struct shared_entry *old, struct buf *out, struct err *err);
+// What both entries have, as their bytes before they are sealed; where they differ `mine` is the newer one.
+int shared_entry_join(const struct shared_entry *mine, const struct shared_entry *theirs, struct buf *out, struct err *err);
 // Has the entry this very result for these inputs?
 bool shared_entry_has(const struct shared_entry *e, const struct manifest_entry *inputs, const struct shared_result *result);
 

@@ -40,7 +40,7 @@ int shared_stores_open(const struct settings *config, struct shared_store **out,
 		.seal = {.key = setting_text(config, SETTING_shared_store_key),
 			 .signer = setting_text(config, SETTING_shared_store_signer),
 			 .verifiers = setting_text(config, SETTING_shared_store_verifiers)},
-		.may_write = strcmp(setting_text(config, SETTING_shared_store_access), "read-write") == 0,
+		.access = (enum shared_access)setting_number(config, SETTING_shared_store_access),
 		.timeout_ms = setting_number(config, SETTING_shared_store_timeout)};
 	return shared_store_open(&settings, out, err);
 }

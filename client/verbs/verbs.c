@@ -104,7 +104,7 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 
 // As the launcher names it: by $PWD if that is true, since the directories above a symlink are others than those above its
 // target. NULL if it has been removed.
-static char *working_directory(void)
+char *verb_working_directory(void)
 {
 	const char *pwd = getenv("PWD");
 	struct stat here, there;
@@ -123,7 +123,7 @@ const char *verb_place(const char *given, const char *variable, const char *usua
 int verb_load_config(struct settings *c, struct err *err)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	AUTO_FREE char *cwd = working_directory();
+	AUTO_FREE char *cwd = verb_working_directory();
 	struct config_source src = {.env = process_env, .tree = cwd ? config_find_tree(&a, cwd) : NULL};
 	return config_load(c, &src, err);
 }

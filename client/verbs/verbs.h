@@ -49,6 +49,8 @@ int verb_fail(const struct err *err);                                           
 
 // A directory that an option names (`given`, else NULL), else an environment variable, else the usual one.
 const char *verb_place(const char *given, const char *variable, const char *usual);
+// As the launcher names it; free() it. NULL: it has been removed.
+char *verb_working_directory(void);
 // The settings as a compile in the working directory sees them.
 int verb_load_config(struct settings *c, struct err *err);
 // The cache directory's name; NULL with an error when the environment names none.

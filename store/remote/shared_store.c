@@ -6,13 +6,15 @@
 
 static int open_parts(struct shared_store *s, const struct shared_store_settings *settings, struct err *err)
 {
-	struct shared_config shared = {.timeout_ms = settings->timeout_ms, .notes_uses = settings->may_write};
+	struct shared_config shared = {.timeout_ms = settings->timeout_ms,
+				       .notes_uses = settings->access == SHARED_READ_WRITE};
 	if (seal_open(&settings->seal, &s->seal, err) < 0)
 		return -1;
-	if (s->may_write && !seal_can_write(s->seal))
+	if (s->access != SHARED_READ_ONLY && !seal_can_write(s->seal))
 		return err_set(err, ERR_USAGE, "to write with signatures there must be a signer's key as well");
 	if (remote_open(&settings->remote, &shared.tier, err) < 0)
 		return -1;
+	s->tier = shared.tier;
 	s->shared = shared_new(&shared);
 	return 0;
 }
@@ -23,7 +25,7 @@ int shared_store_open(const struct shared_store_settings *settings, struct share
 	if (!*settings->remote.url)
 		return 0;
 	struct shared_store *s = mem_alloc(sizeof *s);
-	s->may_write = settings->may_write;
+	s->access = settings->access;
 	if (open_parts(s, settings, err) < 0) {
 		shared_store_close(s, 0);
 		return -1;

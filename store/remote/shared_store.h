@@ -7,17 +7,24 @@
 #include "store/shared/seal.h"
 #include "store/shared/shared.h"
 
+enum shared_access { // as the words of the settings
+	SHARED_READ_ONLY,
+	SHARED_READ_WRITE,
+	SHARED_PUSH, // what there is to give is kept here until `coffer cache push`
+};
+
 struct shared_store_settings {
 	struct remote_config remote;
 	struct seal_config seal;
-	bool may_write;
+	enum shared_access access;
 	int64_t timeout_ms;
 };
 
 struct shared_store {
 	struct shared *shared;
 	struct seal *seal;
-	bool may_write;
+	struct tier *tier; // behind `shared`; for verbs
+	enum shared_access access;
 };
 
 // 0 with *out (NULL: the URL is empty), or -1. Asks nobody. ERR_USAGE: it may write, and there is nothing to seal entries with.

@@ -218,7 +218,7 @@ static void write_uses(struct shared *s)
 		drop_record(r);
 		return;
 	}
-	shared_later(s, &(struct shared_task){put_record, drop_record, r, r->bytes.len});
+	shared_later(s, &(struct shared_task){.run = put_record, .drop = drop_record, .arg = r, .bytes = r->bytes.len});
 }
 
 // ---- gets -----------------------------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ static void *writer(void *arg)
 		if (!s->first_work)
 			s->last_work = &s->first_work;
 		s->writing++;
-		bool is_open = s->breaker.is_open;
+		bool is_open = s->breaker.is_open && !w->task.is_local;
 		s->dropped += is_open;
 		pthread_mutex_unlock(&s->lock);
 		(is_open ? w->task.drop : w->task.run)(w->task.arg);
@@ -414,7 +414,7 @@ static void *writer(void *arg)
 bool shared_later(struct shared *s, const struct shared_task *task)
 {
 	pthread_mutex_lock(&s->lock);
-	bool fits = !s->is_closing && !s->breaker.is_open && s->queued < SHARED_QUEUE_ITEMS &&
+	bool fits = !s->is_closing && (!s->breaker.is_open || task->is_local) && s->queued < SHARED_QUEUE_ITEMS &&
 		    (!s->queued || s->queued_bytes + task->bytes <= SHARED_QUEUE_BYTES);
 	if (fits && !s->idle_writers && s->writers < WRITERS && start_thread(writer, s))
 		s->writers++;

@@ -50,6 +50,7 @@ struct shared_task {
 	void (*drop)(void *arg); // frees arg
 	void *arg;
 	size_t bytes;
+	bool is_local; // it puts nothing into the store: it runs also while that is left alone
 };
 bool shared_later(struct shared *s, const struct shared_task *task);
 // At once; for tasks and verbs. What is put is no longer known to be absent.

@@ -516,3 +516,71 @@ e2e_stores_tls() # once
 	grep -q 'HTTP/2' "$T/nginx/access.log" || fail "it is not HTTP/2"
 	stop_machines
 }
+
+# CI builds, and gives its results when its tests are green; a laptop takes all of them, and builds without a network.
+e2e_stores_push_and_pull() # gcc
+{
+	start_nginx
+	echo 'a key that all machines of the team have' >"$T/key"
+	chmod 600 "$T/key"
+	export COFFER_SHARED_STORE_KEY=$T/key
+	checkout one 6
+	checkout deep/one
+	machine ci
+	COFFER_SHARED_STORE_ACCESS=push build one
+	coffer stop >/dev/null
+	[ -z "$(find "$kept" -type f)" ] || fail "it is given before it is pushed: $(find "$kept" -type f)"
+	(cd one && coffer cache push) >"$T/out" 2>&1 || fail "push: $(<"$T/out")"
+	grep -q "^build 'one': 12 entries" "$T/out" && grep -q 'pushed *12 ' "$T/out" || fail "push: $(<"$T/out")"
+	(cd one && coffer cache push) >"$T/out" 2>&1 || fail "push again: $(<"$T/out")"
+	grep -q 'pushed *0 ' "$T/out" && grep -q 'there already *12' "$T/out" || fail "push again: $(<"$T/out")"
+	machine laptop
+	export COFFER_SHARED_STORE_ACCESS=read-only
+	(cd deep/one && coffer cache pull --build nosuch) >"$T/out" 2>&1 && fail "there is no such build"
+	(cd deep/one && coffer cache pull) >"$T/out" 2>&1 || fail "pull: $(<"$T/out")"
+	grep -q 'pulled *12 ' "$T/out" || fail "pull: $(<"$T/out")"
+	stop_servers
+	read_counters counters_before
+	build deep/one
+	all_from_store 6
+	diff -r one/out deep/one/out >"$T/diff" || fail "the outputs differ: $(head -5 "$T/diff")"
+	# What was pulled is looked at like everything else that others made.
+	(cd deep/one && coffer cache clear) >/dev/null
+	start_nginx
+	machine laptop
+	while read -r name; do printf 'X' | dd of="$name" bs=1 seek=40 conv=notrunc status=none; done < <(find "$kept" -path '*/cas/*' -type f)
+	(cd deep/one && coffer cache pull) >"$T/out" 2>&1 || fail "pull: $(<"$T/out")"
+	grep -q 'refused *6 ' "$T/out" || fail "changed content: $(<"$T/out")"
+	stop_machines
+}
+
+# Of one source with other headers both results stay in the store, whoever pushes last.
+e2e_stores_push_joins_what_is_there() # once
+{
+	mkdir "$T/folder"
+	store=file:$T/folder
+	checkout one 1
+	export COFFER_SHARED_STORE_ACCESS=push
+	for value in 1 2; do
+		echo "static inline int h1(int x) { return x + $value; }" >one/inc/h1.h
+		touch -d '1 hour ago' one/inc/h1.h
+		machine "ci$value"
+		build one
+		mv one/out "one/out$value"
+		coffer stop >/dev/null
+		(cd one && coffer cache push) >"$T/out" 2>&1 || fail "push: $(<"$T/out")"
+	done
+	machine laptop
+	COFFER_SHARED_STORE_ACCESS=read-only
+	for value in 1 2; do
+		echo "static inline int h1(int x) { return x + $value; }" >one/inc/h1.h
+		touch -d '1 hour ago' one/inc/h1.h
+		read_counters counters_before
+		build one
+		settle
+		[ "$(grown shared_hits)" = 1 ] || fail "the results with $value are lost:$(all_grown)"
+		diff -r one/out "one/out$value" >/dev/null || fail "with $value the outputs differ"
+		rm -r one/out
+	done
+	stop_machines
+}

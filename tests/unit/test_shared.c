@@ -6,6 +6,7 @@
 #include "client/job/shared_entry.h"
 #include "store/remote/credentials.h"
 #include "store/remote/remote.h"
+#include "store/shared/build_list.h"
 #include "store/shared/seal.h"
 #include "store/shared/shared.h"
 #include "store/store.h"
@@ -408,6 +409,58 @@ START_TEST(an_entry_keeps_the_newest_results)
 }
 END_TEST
 
+START_TEST(two_entries_are_joined)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct shared_entry parts[2], all;
+	struct manifest_entry e = entry_of(&a, "h.h");
+	struct shared_result results[4];
+	AUTO_BUF struct buf joined = BUF_INIT;
+	for (int i = 0; i < 4; i++)
+		results[i] = result_of(&a, arena_printf(&a, "header %d", i));
+	for (int part = 0; part < 2; part++)
+		for (int i = 0; i < 2; i++) {
+			AUTO_BUF struct buf bytes = BUF_INIT;
+			struct shared_entry *p = &parts[part];
+			ck_assert_int_eq(shared_entry_encode(&e, &results[part * 2 + i], i ? p : NULL, &bytes, &err), 0);
+			if (i)
+				shared_entry_release(p);
+			ck_assert_int_eq(shared_entry_decode(bytes.data, bytes.len, p, &err), 0);
+		}
+	ck_assert_int_eq(shared_entry_join(&parts[0], &parts[1], &joined, &err), 0);
+	ck_assert_int_eq(shared_entry_decode(joined.data, joined.len, &all, &err), 0);
+	ck_assert_int_eq(all.manifest->n_entries, 4);
+	for (int i = 0; i < 4; i++)
+		ck_assert(shared_entry_has(&all, &e, &results[i]));
+	ck_assert(sha256_equal(&all.results[0].inputs[1], &results[1].inputs[1])); // mine, the newest one
+	shared_entry_release(&all);
+	shared_entry_release(&parts[0]);
+	shared_entry_release(&parts[1]);
+}
+END_TEST
+
+START_TEST(a_list_of_a_build_comes_back_or_is_none)
+{
+	struct build_list l = {0}, again;
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	struct tier_name action = {TIER_ACTIONS, sha256_of("a", 1)}, content = named(2);
+	build_list_add(&l, &action);
+	build_list_add(&l, &content);
+	build_list_encode(&l, &bytes);
+	ck_assert_int_eq(build_list_decode(bytes.data, bytes.len, &again, &err), 0);
+	ck_assert_uint_eq(again.n, 2);
+	ck_assert(again.names[0].space == TIER_ACTIONS && sha256_equal(&again.names[1].id, &content.id));
+	build_list_release(&again);
+	for (size_t n = 0; n < bytes.len; n++)
+		ck_assert_int_eq(build_list_decode(bytes.data, n, &again, &err), -1);
+	bytes.data[8] = TIER_LEASES;
+	ck_assert_int_eq(build_list_decode(bytes.data, bytes.len, &again, &err), -1);
+	build_list_release(&l);
+	struct tier_name x = build_list_name("a", "bc"), y = build_list_name("ab", "c");
+	ck_assert(!sha256_equal(&x.id, &y.id));
+}
+END_TEST
+
 START_TEST(an_entry_that_is_cut_or_changed_is_none)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -518,6 +571,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, three_failures_in_a_row_leave_the_store_alone);
 	tcase_add_test(t, the_queue_is_bounded_and_is_written_to_its_end);
 	tcase_add_test(t, an_entry_keeps_the_newest_results);
+	tcase_add_test(t, two_entries_are_joined);
+	tcase_add_test(t, a_list_of_a_build_comes_back_or_is_none);
 	tcase_add_test(t, an_entry_that_is_cut_or_changed_is_none);
 	tcase_add_test(t, credentials_are_lines_that_no_message_quotes);
 	tcase_add_test(t, a_url_without_a_secret_is_asked_for);

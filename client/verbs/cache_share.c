@@ -1,0 +1,218 @@
+// `coffer cache push|pull`: what a build consists of goes into the shared store under its name, and comes from there in one go.
+#include "client/job/shared_entry.h"
+#include "client/services/share_log.h"
+#include "client/services/shared_stores.h"
+#include "client/verbs/cache_store.h"
+#include "client/verbs/format.h"
+#include "client/verbs/verbs.h"
+
+#include "base/clock.h"
+#include "base/path.h"
+#include "base/value.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CALL_MS = 30000, END_MS = 2000 };
+
+struct sharing {
+	struct arena arena;
+	const char *cache_dir, *tree, *build, *scope;
+	struct tier_name name; // of the build's list
+	struct shared_store *store;
+	struct store *disk;
+	struct tier *kept;
+	uint64_t max_bytes;
+	int64_t since_s;
+};
+
+static void sharing_end(struct sharing *s)
+{
+	tier_close(s->kept);
+	store_close(s->disk);
+	shared_store_close(s->store, clock_ms() + END_MS);
+	arena_release(&s->arena);
+}
+
+static int parse_words(struct sharing *s, const struct cache_share_words *words, struct err *err)
+{
+	int64_t since = 0, size = 0;
+	if (words->since && value_parse(VALUE_DURATION, NULL, words->since, &since))
+		return err_set(err, ERR_USAGE, "--since takes a time, as 2h, not '%.60s'", words->since);
+	if (words->max_size && value_parse(VALUE_SIZE, NULL, words->max_size, &size))
+		return err_set(err, ERR_USAGE, "--max-size takes a size, as 2G, not '%.60s'", words->max_size);
+	s->since_s = since ? (int64_t)time(NULL) - since / 1000 : 0;
+	s->max_bytes = (uint64_t)size;
+	s->build = words->build ? words->build : path_base(s->tree);
+	if (!*s->build || strlen(s->build) > BUILD_NAME_MAX)
+		return err_set(err, ERR_USAGE, "the name of a build has 1 to %d characters", BUILD_NAME_MAX);
+	return 0;
+}
+
+static int begin(struct sharing *s, const struct cache_share_words *words, const struct settings *config, struct err *err)
+{
+	AUTO_FREE char *cwd = verb_working_directory();
+	const char *tree = cwd ? config_find_tree(&s->arena, cwd) : NULL;
+	if (!cwd)
+		return err_set(err, ERR_NOT_FOUND, "there is no working directory");
+	s->tree = tree ? tree : arena_strdup(&s->arena, cwd);
+	s->scope = setting_text(config, SETTING_tenant);
+	s->cache_dir = verb_cache_dir(&s->arena, err);
+	if (!s->cache_dir || parse_words(s, words, err) < 0 || shared_stores_open(config, &s->store, err) < 0)
+		return -1;
+	if (!s->store)
+		return err_set(err, ERR_USAGE, "the setting 'shared_store' names no store");
+	if (setting_bool(config, SETTING_paranoid))
+		return err_set(err, ERR_USAGE, "with 'paranoid' on nothing is kept on this machine");
+	s->name = build_list_name(s->scope, s->build);
+	s->disk = store_open(s->cache_dir, (uint64_t)setting_number(config, SETTING_max_size),
+			     (int)setting_number(config, SETTING_compression), err);
+	if (!s->disk)
+		return -1;
+	s->kept = tier_of_disk(s->disk);
+	return 0;
+}
+
+static void put_copied(const struct sharing *s, const char *what, size_t n, const struct copy_report *r)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	printf("build '%s': %zu entries\n  %-18s %10llu  %s\n  %-18s %10llu\n", format_shown(&a, s->build), n, what,
+	       (unsigned long long)r->copied, format_bytes(&a, r->bytes), "there already", (unsigned long long)r->there);
+	if (r->absent)
+		printf("  %-18s %10llu\n", "gone", (unsigned long long)r->absent);
+	if (r->refused)
+		printf("  %-18s %10llu  (their seal or contents are not right)\n", "refused",
+		       (unsigned long long)r->refused);
+	if (r->is_cut_short)
+		puts("--max-size is reached: the rest is left out");
+}
+
+// ---- push -----------------------------------------------------------------------------------------------------------
+
+static int decode(const struct sharing *s, const struct tier_name *name, const struct buf *entry, struct shared_entry *e)
+{
+	const void *sealed;
+	size_t n;
+	if (seal_get(s->store->seal, s->scope, name, entry->data, entry->len, &sealed, &n, NULL) < 0)
+		return -1;
+	return shared_entry_decode(sealed, n, e, NULL);
+}
+
+// Of one source with different headers both results stay.
+static int join(void *arg, const struct tier_name *name, const struct buf *from, const struct buf *to, struct buf *entry)
+{
+	const struct sharing *s = arg;
+	struct shared_entry mine, theirs;
+	AUTO_BUF struct buf joined = BUF_INIT;
+	if (from->len == to->len && memcmp(from->data, to->data, from->len) == 0)
+		return 0;
+	if (decode(s, name, to, &theirs) < 0) {
+		buf_add(entry, from->data, from->len);
+		return 1;
+	}
+	int rc = decode(s, name, from, &mine);
+	bool is_new = false;
+	for (uint32_t i = 0; rc == 0 && i < mine.manifest->n_entries; i++)
+		is_new |= !shared_entry_has(&theirs, &mine.manifest->entries[i], &mine.results[i]);
+	if (is_new)
+		is_new = shared_entry_join(&mine, &theirs, &joined, NULL) == 0 &&
+			 seal_put(s->store->seal, s->scope, name, &joined, entry, NULL) == 0;
+	if (rc == 0)
+		shared_entry_release(&mine);
+	shared_entry_release(&theirs);
+	return is_new;
+}
+
+static int put_list(struct sharing *s, const struct build_list *l, struct err *err)
+{
+	AUTO_BUF struct buf bytes = BUF_INIT, entry = BUF_INIT;
+	build_list_encode(l, &bytes);
+	if (seal_put(s->store->seal, s->scope, &s->name, &bytes, &entry, err) < 0)
+		return -1;
+	return tier_put(s->store->tier, &s->name, entry.data, entry.len, clock_ms() + CALL_MS, err);
+}
+
+static int push(struct sharing *s, struct err *err)
+{
+	struct build_list l = {0};
+	struct copy_report r;
+	struct copy_config c = {.from = s->kept,
+				.to = s->store->tier,
+				.join = join,
+				.arg = s,
+				.seal = s->store->seal,
+				.scope = s->scope,
+				.max_bytes = s->max_bytes};
+	int rc = share_log_read(s->cache_dir, s->tree, s->since_s, &l, err);
+	if (rc == 0 && !l.n)
+		rc = err_set(
+			err, ERR_NOT_FOUND,
+			"nothing is known of a build in '%s': it has to run with shared_store and shared_store_access set",
+			s->tree);
+	if (rc == 0)
+		rc = build_list_copy(&l, &c, &r, err);
+	if (rc == 0)
+		rc = put_list(s, &l, err);
+	if (rc == 0) {
+		// What was given to the store at once is in the list, too, and never was on this disk.
+		r.there += r.absent;
+		r.absent = 0;
+		put_copied(s, "pushed", l.n, &r);
+	}
+	build_list_release(&l);
+	return rc;
+}
+
+int cache_push(const struct cache_share_words *words, const struct settings *config, struct err *err)
+{
+	struct sharing s = {.arena = ARENA_INIT};
+	int rc = begin(&s, words, config, err);
+	if (rc == 0 && !seal_can_write(s.store->seal))
+		rc = err_set(err, ERR_USAGE,
+			     "to write with signatures there must be a signer's key: set shared_store_signer");
+	if (rc == 0)
+		rc = push(&s, err);
+	sharing_end(&s);
+	return rc;
+}
+
+// ---- pull -----------------------------------------------------------------------------------------------------------
+
+static int get_list(struct sharing *s, struct build_list *l, struct err *err)
+{
+	AUTO_BUF struct buf entry = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
+	const void *sealed;
+	size_t n;
+	int rc = tier_get(s->store->tier, &s->name, entry.max, &entry, clock_ms() + CALL_MS, err);
+	if (rc == 0)
+		return err_set(err, ERR_NOT_FOUND, "the store has no build '%s'; 'coffer cache push' puts one there",
+			       s->build);
+	if (rc < 0 || seal_get(s->store->seal, s->scope, &s->name, entry.data, entry.len, &sealed, &n, err) < 0)
+		return -1;
+	return build_list_decode(sealed, n, l, err);
+}
+
+int cache_pull(const struct cache_share_words *words, const struct settings *config, struct err *err)
+{
+	struct sharing s = {.arena = ARENA_INIT};
+	struct build_list l = {0};
+	struct copy_report r;
+	int rc = begin(&s, words, config, err);
+	if (rc == 0)
+		rc = get_list(&s, &l, err);
+	if (rc == 0) {
+		struct copy_config c = {.from = s.store->tier,
+					.to = s.kept,
+					.seal = s.store->seal,
+					.scope = s.scope,
+					.max_bytes = s.max_bytes};
+		rc = build_list_copy(&l, &c, &r, err);
+	}
+	if (rc == 0)
+		put_copied(&s, "pulled", l.n, &r);
+	build_list_release(&l);
+	sharing_end(&s);
+	return rc;
+}

@@ -1,0 +1,219 @@
+#include "store/shared/build_list.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { FORMAT = 1, COPIERS = 16, CALL_MS = 30000, ASKED_AT_ONCE = 256, BYTES_OF_NAME = 1 + sizeof(struct sha256) };
+#define CONTENT_MAX ((size_t)512 << 20)
+
+// ---- lists ----------------------------------------------------------------------------------------------------------
+
+void build_list_add(struct build_list *l, const struct tier_name *name)
+{
+	if (l->n == BUILD_LIST_MOST)
+		return;
+	if (l->n == l->room) {
+		l->room = l->room ? l->room * 2 : 256;
+		l->names = mem_realloc(l->names, l->room * sizeof *l->names);
+	}
+	l->names[l->n++] = *name;
+}
+
+void build_list_release(struct build_list *l)
+{
+	free(l->names);
+	*l = (struct build_list){0};
+}
+
+void build_list_encode(const struct build_list *l, struct buf *out)
+{
+	buf_add_u32(out, FORMAT);
+	buf_add_u32(out, (uint32_t)l->n);
+	for (size_t i = 0; i < l->n; i++) {
+		buf_add_u8(out, (uint8_t)l->names[i].space);
+		buf_add(out, l->names[i].id.b, sizeof l->names[i].id.b);
+	}
+}
+
+int build_list_decode(const void *p, size_t n, struct build_list *l, struct err *err)
+{
+	struct rd r = RD(p, n);
+	uint32_t format = rd_u32(&r), number = rd_u32(&r);
+	*l = (struct build_list){0};
+	if (r.bad || format != FORMAT || number > BUILD_LIST_MOST || rd_left(&r) != (size_t)number * BYTES_OF_NAME)
+		return err_set(err, ERR_FORMAT, "this is no list of a build");
+	for (uint32_t i = 0; i < number; i++) {
+		struct tier_name name = {.space = (enum tier_space)rd_u8(&r)};
+		memcpy(name.id.b, rd_bytes(&r, sizeof name.id.b), sizeof name.id.b);
+		if (name.space != TIER_ACTIONS && name.space != TIER_CONTENT) {
+			build_list_release(l);
+			return err_set(err, ERR_FORMAT, "this is no list of a build");
+		}
+		build_list_add(l, &name);
+	}
+	return 0;
+}
+
+struct tier_name build_list_name(const char *scope, const char *build)
+{
+	AUTO_BUF struct buf text = BUF_INIT;
+	buf_add_str(&text, "coffer list of a build 1");
+	buf_add_str(&text, scope);
+	buf_add_str(&text, build);
+	return (struct tier_name){TIER_ACTIONS, sha256_of(text.data, text.len)};
+}
+
+// ---- copying --------------------------------------------------------------------------------------------------------
+
+struct copy {
+	const struct copy_config *config;
+	const struct tier_name *names;
+	bool *there;
+	size_t n;
+	pthread_mutex_t lock; // over what follows
+	size_t next;
+	struct copy_report *report;
+	struct err err;
+	bool has_failed;
+};
+
+static bool is_sound(const struct copy_config *c, const struct tier_name *name, const struct buf *bytes)
+{
+	const void *sealed;
+	size_t n;
+	if (name->space == TIER_ACTIONS)
+		return seal_get(c->seal, c->scope, name, bytes->data, bytes->len, &sealed, &n, NULL) == 0;
+	struct sha256 digest = sha256_of(bytes->data, bytes->len);
+	return sha256_equal(&digest, &name->id);
+}
+
+// True: what is there is as good. Else `bytes` is what is to be put.
+static bool join(const struct copy_config *c, const struct tier_name *name, struct buf *bytes, int64_t until_ms)
+{
+	AUTO_BUF struct buf there = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD}, entry = BUF_INIT;
+	if (tier_get(c->to, name, there.max, &there, until_ms, NULL) != 1 || !is_sound(c, name, &there))
+		return false;
+	if (!c->join(c->arg, name, bytes, &there, &entry))
+		return true;
+	buf_clear(bytes);
+	buf_add(bytes, entry.data, entry.len);
+	return false;
+}
+
+static int copy_one(struct copy *x, const struct tier_name *name, struct err *err)
+{
+	const struct copy_config *c = x->config;
+	size_t max = name->space == TIER_ACTIONS ? SEAL_MAX_ENTRY + SEAL_OVERHEAD : CONTENT_MAX;
+	AUTO_BUF struct buf bytes = {.max = max};
+	int64_t until = clock_ms() + CALL_MS;
+	int rc = tier_get(c->from, name, max, &bytes, until, err);
+	bool sound = rc == 1 && is_sound(c, name, &bytes), is_there = false;
+	if (sound && c->join && name->space == TIER_ACTIONS)
+		is_there = join(c, name, &bytes, until);
+	if (sound && !is_there && tier_put(c->to, name, bytes.data, bytes.len, until, err) < 0)
+		rc = -1;
+	pthread_mutex_lock(&x->lock);
+	x->report->absent += rc == 0;
+	x->report->refused += rc == 1 && !sound;
+	x->report->there += rc == 1 && is_there;
+	if (rc == 1 && sound && !is_there) {
+		x->report->copied++;
+		x->report->bytes += bytes.len;
+	}
+	pthread_mutex_unlock(&x->lock);
+	return rc;
+}
+
+// Under the lock: the next one that is not there. NULL: there is none, or it is time to end.
+static const struct tier_name *next_name(struct copy *x)
+{
+	const struct copy_config *c = x->config;
+	if (x->has_failed)
+		return NULL;
+	while (x->next < x->n && x->there[x->next])
+		x->next++;
+	if (x->next == x->n)
+		return NULL;
+	if ((c->max_bytes && x->report->bytes >= c->max_bytes) || (c->is_over && *c->is_over)) {
+		x->report->is_cut_short = true;
+		return NULL;
+	}
+	return &x->names[x->next++];
+}
+
+static void *copier(void *arg)
+{
+	struct copy *x = arg;
+	for (;;) {
+		struct err err = ERR_INIT;
+		pthread_mutex_lock(&x->lock);
+		const struct tier_name *name = next_name(x);
+		pthread_mutex_unlock(&x->lock);
+		if (!name)
+			return NULL;
+		// One that is too large is left out; all else stops the copy.
+		if (copy_one(x, name, &err) < 0 && err.code != ERR_LIMIT) {
+			pthread_mutex_lock(&x->lock);
+			if (!x->has_failed)
+				x->err = err;
+			x->has_failed = true;
+			pthread_mutex_unlock(&x->lock);
+		}
+	}
+}
+
+static int ask_what_is_there(struct copy *x, struct err *err)
+{
+	for (size_t at = 0; at < x->n; at += ASKED_AT_ONCE) {
+		size_t some = x->n - at < ASKED_AT_ONCE ? x->n - at : ASKED_AT_ONCE;
+		if (tier_has(x->config->to, x->names + at, some, x->there + at, clock_ms() + CALL_MS, err) < 0)
+			return -1;
+		for (size_t i = at; i < at + some; i++) {
+			// An action may have got other results meanwhile.
+			if (x->names[i].space == TIER_ACTIONS)
+				x->there[i] = false;
+			x->report->there += x->there[i];
+		}
+	}
+	return 0;
+}
+
+static int copy_all(struct copy *x, struct err *err)
+{
+	pthread_t threads[COPIERS];
+	unsigned n = 0;
+	x->next = 0;
+	while (n < COPIERS && n < x->n && pthread_create(&threads[n], NULL, copier, x) == 0)
+		n++;
+	if (!n)
+		copier(x);
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	return x->has_failed ? err_take(err, &x->err) : 0;
+}
+
+int build_list_copy(const struct build_list *l, const struct copy_config *config, struct copy_report *report,
+		    struct err *err)
+{
+	struct copy x = {.config = config, .report = report, .lock = PTHREAD_MUTEX_INITIALIZER, .err = ERR_INIT};
+	AUTO_FREE struct tier_name *names = mem_alloc((l->n + 1) * sizeof *names);
+	AUTO_FREE bool *there = mem_alloc(l->n + 1);
+	*report = (struct copy_report){0};
+	x.names = names;
+	x.there = there;
+	static const enum tier_space order[] = {TIER_CONTENT, TIER_ACTIONS};
+	for (size_t s = 0; s < COUNT_OF(order); s++) {
+		x.n = 0;
+		for (size_t i = 0; i < l->n; i++)
+			if (l->names[i].space == order[s])
+				names[x.n++] = l->names[i];
+		memset(there, 0, x.n);
+		if ((order[s] == TIER_CONTENT && ask_what_is_there(&x, err) < 0) || copy_all(&x, err) < 0)
+			return -1;
+	}
+	return 0;
+}
