@@ -8,6 +8,13 @@ export COFFER_PARANOID=on
 
 fleet_worker() { COFFER_WORKER='' && worker_start "$1" --store "$store" --store-key "$T/fleet.key" "${@:2}"; }
 
+# worker_end NAME: told to end, and gone. One in its place would find its audit log in use before.
+worker_end()
+{
+	worker_kill "$1" TERM
+	wait_until 30 "[ ! -d /proc/$(<"$T/$1.pid") ]" || fail "SIGTERM does not end $1"
+}
+
 fleet_key()
 {
 	echo "$1" >"$T/fleet.key"
@@ -34,12 +41,12 @@ e2e_fleet_shares_results()
 	away 6
 	[ "$known" = 0 ] || fail "$known results were known"
 	wait_until 10 "[ \"\$(redis-cli -p $port --raw keys 'coffer:ac:*' | wc -l)\" = 6 ]" || fail "the results are not in the store"
-	worker_kill w1 TERM
+	worker_end w1
 	# Another machine's disk, and a worker that may only read.
 	fleet_worker w2 --store-access read-only
 	away 6
 	[ "$known" = 6 ] || fail "$known of 6 results were known:$(all_grown)"
-	worker_kill w2 TERM
+	worker_end w2
 	# It has them on its own disk now.
 	stop_servers
 	fleet_worker w2
@@ -58,7 +65,7 @@ e2e_fleet_does_not_take_a_strangers_results() # gcc
 	farm_project 4
 	away 4
 	wait_until 10 "[ \"\$(find '$T/folder/ac' -type f | wc -l)\" = 4 ]" || fail "the results are not in the store"
-	worker_kill w1 TERM
+	worker_end w1
 	cp -a "$T/folder" "$T/good"
 	local file what
 	for what in other_key changed swapped content; do
@@ -76,7 +83,7 @@ e2e_fleet_does_not_take_a_strangers_results() # gcc
 		away 4
 		[ "$known" = 0 ] || fail "$what: $known results were taken"
 		[ "$(grep -c 'shared result not taken' "$T/w-$what.log")" -ge 4 ] || fail "$what is not told: $(tail -n 5 "$T/w-$what.log")"
-		worker_kill "w-$what" TERM
+		worker_end "w-$what"
 	done
 	farm_end
 }
