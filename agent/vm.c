@@ -175,8 +175,8 @@ static void power_off(const struct vm *vm)
 void vm_run(void)
 {
 	static int (*const steps[])(struct vm *, struct err *) = {
-		mount_kernel_files, read_command_line, load_modules, vm_open_channels, mount_image,
-		open_own_files,     make_root,         change_root,  vm_start_agent,
+		mount_kernel_files, read_command_line, load_modules, vm_open_channels, vm_make_cgroups,
+		mount_image,        open_own_files,    make_root,    change_root,      vm_start_agent,
 	};
 	struct vm vm = VM_INIT_VALUE;
 	struct err err = ERR_INIT;

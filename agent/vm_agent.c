@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { AGENT_UID = 2000000000 };
-
 static int write_self(int proc, const char *file, const char *text)
 {
 	AUTO_CLOSE int fd = openat(proc, file, O_WRONLY | O_CLOEXEC);
@@ -28,9 +26,9 @@ static int write_self(int proc, const char *file, const char *text)
 static const char *become_agent(const struct vm *vm)
 {
 	char map[32];
-	snprintf(map, sizeof map, "0 %d 1", AGENT_UID);
-	if (syscall(SYS_setgroups, 0, NULL) < 0 || setresgid(AGENT_UID, AGENT_UID, AGENT_UID) < 0 ||
-	    setresuid(AGENT_UID, AGENT_UID, AGENT_UID) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
+	snprintf(map, sizeof map, "0 %d 1", VM_AGENT_UID);
+	if (syscall(SYS_setgroups, 0, NULL) < 0 || setresgid(VM_AGENT_UID, VM_AGENT_UID, VM_AGENT_UID) < 0 ||
+	    setresuid(VM_AGENT_UID, VM_AGENT_UID, VM_AGENT_UID) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
 		return "become the agent's user";
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return "make the agent's namespaces";
@@ -43,15 +41,17 @@ static const char *become_agent(const struct vm *vm)
 // The keeper: it is in the agent's namespaces but that of processes, whose first process is its child.
 static _Noreturn void keep_agent(const struct vm *vm, int theirs, int failed)
 {
-	const char *const arguments[] = {"coffer-agent", "--runtime", "sandbox", "--socket", "3", "--filter", "4",
-					 "--cgroups",    "none",      "--jobs",  vm->jobs,   NULL};
+	const char *const arguments[] = {"coffer-agent", "--runtime", "sandbox",  "--socket", "3",      "--filter", "4",
+					 "--cgroups",    "v2",        "--memory", "5",        "--pids", "5",        "--jobs",
+					 vm->jobs,       NULL};
 	const char *const environment[] = {"PATH=" GUEST_PATH, NULL};
 	struct err err = ERR_INIT;
-	// Out of the way of descriptors 3 and 4.
+	// Out of the way of descriptors 3, 4 and 5.
 	int program = fcntl(vm->program, F_DUPFD_CLOEXEC, 10), tell = fcntl(failed, F_DUPFD_CLOEXEC, 10);
 	int worker = fcntl(theirs, F_DUPFD_CLOEXEC, 10), filter = fcntl(vm->filter, F_DUPFD_CLOEXEC, 10);
-	const char *what = become_agent(vm);
-	if (!what && (dup2(worker, 3) < 0 || dup2(filter, 4) < 0))
+	int cgroups = fcntl(vm->job_cgroups, F_DUPFD_CLOEXEC, 10);
+	const char *what = write(vm->agent_cgroup, "0", 1) != 1 ? "enter the agent's cgroup" : become_agent(vm);
+	if (!what && (dup2(worker, 3) < 0 || dup2(filter, 4) < 0 || dup2(cgroups, 5) < 0))
 		what = "hand on the agent's descriptors";
 	pid_t pid = what ? -1 : fork();
 	// Whoever kills the keeper kills the first process of that namespace, and so all of them.

@@ -3,7 +3,7 @@
 //
 // usage: vm_session [OPTION]... COMMAND...
 //   --runtime R (microvm)  --kernel K  --modules M  --images DIR  --image I  --directory D  --agent A  --ahead N  --memory MB
-//   --boot-time MS
+//   --boot-time MS  --accel tcg|kvm
 // Commands, one after the other; each prints a line that begins with its name:
 //   open              a session; in how many milliseconds
 //   ahead             waits until a guest is booted ahead
@@ -16,6 +16,7 @@
 //   many N WORD... ;  N jobs at once
 //   upload MB         a job with so large a source
 //   pid               of the session's first process
+//   memory            that is the session's own: of its monitor and all in it, or of the sandbox's processes (Pss)
 //   close             the session
 #include "base/clock.h"
 #include "base/file.h"
@@ -219,6 +220,27 @@ static void timed(const char *what, int (*f)(struct runtime_session *, struct er
 	printf("%s %.1f ms\n", what, ms_since(from));
 }
 
+// Of the session's first process and its descendants.
+static long proportional_kb(int pid)
+{
+	AUTO_FREE char *map = mem_printf("/proc/%d/smaps_rollup", pid),
+		       *list = mem_printf("/proc/%d/task/%d/children", pid, pid);
+	char line[256];
+	long all = 0, kb;
+	FILE *f = fopen(map, "re");
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "Pss: %ld", &kb) == 1)
+			all += kb;
+	if (f)
+		fclose(f);
+	f = fopen(list, "re");
+	for (int child; f && fscanf(f, "%d", &child) == 1;)
+		all += proportional_kb(child);
+	if (f)
+		fclose(f);
+	return all;
+}
+
 static char **command(char **at)
 {
 	const char *name = *at++, *words[WORDS];
@@ -239,6 +261,8 @@ static char **command(char **at)
 		session->tenant[0] = 'T';
 	} else if (strcmp(name, "pid") == 0) {
 		printf("pid %d\n", runtime_session_pid(session));
+	} else if (strcmp(name, "memory") == 0) {
+		printf("memory %.1f MB\n", (double)proportional_kb(runtime_session_pid(session)) / 1024);
 	} else if (strcmp(name, "sleep") == 0) {
 		usleep((useconds_t)atoi(*at++) * 1000);
 	} else if (strcmp(name, "close") == 0) {
@@ -271,7 +295,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"runtime", 1, NULL, 'r'}, {"kernel", 1, NULL, 'k'},    {"modules", 1, NULL, 'm'}, {"images", 1, NULL, 'i'},
 		{"image", 1, NULL, 'I'},   {"directory", 1, NULL, 'd'}, {"agent", 1, NULL, 'a'},   {"ahead", 1, NULL, 'n'},
-		{"memory", 1, NULL, 'M'},  {"boot-time", 1, NULL, 'b'}, {NULL, 0, NULL, 0},
+		{"memory", 1, NULL, 'M'},  {"boot-time", 1, NULL, 'b'}, {"accel", 1, NULL, 'A'},   {NULL, 0, NULL, 0},
 	};
 	static struct toolchain_config toolchain;
 	struct runtime_config c = {.toolchain = &toolchain,
@@ -313,6 +337,9 @@ int main(int argc, char **argv)
 			break;
 		case 'M':
 			c.session_memory_bytes = (uint64_t)atoi(optarg) << 20;
+			break;
+		case 'A':
+			c.vm.accel = strcmp(optarg, "kvm") == 0 ? VM_KVM : VM_TCG;
 			break;
 		case 'b':
 			c.vm.boot_ms = (uint32_t)atoi(optarg);

@@ -83,6 +83,14 @@ static uint64_t memory_of_all(const struct runtime *r)
 	return (uint64_t)info.totalram * info.mem_unit / 4 * 3;
 }
 
+// What a job writes is memory of its guest. None can use that up: the guest would end, and all other jobs in it.
+static void fit_limits(struct runtime *r)
+{
+	uint64_t all = vm_memory(r);
+	struct limits most = {.memory_bytes = all / 4 * 3, .scratch_bytes = all / 2, .file_bytes = all / 2};
+	r->limits = limits_lower(&r->limits, &most);
+}
+
 static int boot(struct runtime *r, const char *image, struct place *p, struct err *err);
 
 static int microvm_prepare(struct runtime *r, struct err *err)
@@ -109,6 +117,7 @@ static int microvm_prepare(struct runtime *r, struct err *err)
 	if (file_write_atomic(AT_FDCWD, vm_file(&a, r, "initramfs"), archive.data, archive.len, 0644, err) < 0)
 		return -1;
 	remove_old_files(r);
+	fit_limits(r);
 	r->clock_khz = qemu_clock_khz();
 	struct vm_pool_config pool = {.per_image = r->vm.ahead,
 				      .cost = vm_memory(r) + monitor_of(r)->overhead,
