@@ -19,7 +19,7 @@ _coffer_words_of()
 	cache) echo 'path gc verify clear push pull --build --since --store --max-size --max-age --grace --time-limit --dry-run --help' ;;
 	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;
 	inspect) echo '--log --folder --last --json --help' ;;
-	image) echo 'import ls verify rm --images --ref --credentials --ca --token-server --plain-http --help' ;;
+	image) echo 'import ls verify rm gc --images --ref --credentials --ca --token-server --plain-http --no-disk --unused --dry-run --folder --help' ;;
 	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;
 	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
 	farm) echo 'try add --workers --runtime --site --name --dry-run --help' ;;

@@ -4,8 +4,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/tree.h"
+#include "image/disk.h"
 #include "image/layer.h"
 #include "image/layout.h"
+#include "image/use.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +44,10 @@ static int write_info(const char *dir, const struct image_info *info, struct err
 	json_add_field(&b, "digest", info->digest);
 	json_add_field(&b, "tree", info->tree);
 	json_add_field(&b, "reference", info->reference);
+	if (info->disk[0]) {
+		json_add_field(&b, "disk", info->disk);
+		json_add_number(&b, "disk_bytes", (int64_t)info->disk_bytes);
+	}
 	json_add_number(&b, "bytes", (int64_t)info->bytes);
 	json_add_number(&b, "files", (int64_t)info->files);
 	json_add_number(&b, "left_out", info->left_out);
@@ -69,8 +75,10 @@ int image_read(const char *images, const char *name, struct image_info *info, st
 	json_t *o = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, &why);
 	get_text(o, "digest", info->digest, sizeof info->digest);
 	get_text(o, "tree", info->tree, sizeof info->tree);
+	get_text(o, "disk", info->disk, sizeof info->disk);
 	get_text(o, "reference", info->reference, sizeof info->reference);
 	info->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
+	info->disk_bytes = (uint64_t)json_integer_value(json_object_get(o, "disk_bytes"));
 	info->files = (uint64_t)json_integer_value(json_object_get(o, "files"));
 	json_decref(o);
 	return strcmp(info->digest, name) == 0 ? 0
@@ -79,8 +87,23 @@ int image_read(const char *images, const char *name, struct image_info *info, st
 
 // ---- import ---------------------------------------------------------------------------------------------------------
 
+static int make_disk(const char *mkfs, const char *dir, struct image_info *info, struct err *err)
+{
+	struct stat st;
+	AUTO_FREE char *rootfs = mem_printf("%s/rootfs", dir);
+	AUTO_FREE char *disk = mem_printf("%s/" IMAGE_DISK, dir);
+	if (disk_make(mkfs, rootfs, disk, err) < 0)
+		return -1;
+	AUTO_CLOSE int fd = open(disk, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(err, "cannot open '%s'", disk);
+	info->disk_bytes = (uint64_t)st.st_size;
+	return blob_digest_of(fd, info->disk, err);
+}
+
 // Unpacks all layers into a directory that nobody knows of yet.
-static int unpack(int layout, const struct manifest_of *m, const char *dir, struct image_info *info, struct err *err)
+static int unpack(int layout, const struct manifest_of *m, const char *mkfs, const char *dir, struct image_info *info,
+		  struct err *err)
 {
 	AUTO_FREE char *rootfs = mem_printf("%s/rootfs", dir);
 	if (mkdir(dir, 0755) < 0 || mkdir(rootfs, 0755) < 0)
@@ -98,7 +121,7 @@ static int unpack(int layout, const struct manifest_of *m, const char *dir, stru
 	info->left_out = root.left_out;
 	if (image_tree_digest(fd, info->tree, &info->bytes, &info->files, err) < 0)
 		return -1;
-	if (write_info(dir, info, err) < 0)
+	if ((mkfs && make_disk(mkfs, dir, info, err) < 0) || write_info(dir, info, err) < 0)
 		return -1;
 	// Before it gets its name: after a power cut it is there whole, or not.
 	return syncfs(fd) < 0 ? err_errno(err, "cannot write the image to the disk") : 0;
@@ -121,7 +144,7 @@ static int import_from(int layout, const struct image_source *source, const char
 		layout_release(&m);
 		return known < 0 ? -1 : 1;
 	}
-	int rc = unpack(layout, &m, fresh, info, err);
+	int rc = unpack(layout, &m, source->mkfs, fresh, info, err);
 	if (rc == 0 && rename(fresh, dir) < 0)
 		rc = err_errno(err, "cannot keep '%s'", dir);
 	if (rc < 0)
@@ -156,6 +179,22 @@ int image_import(const struct image_source *source, const char *images, struct i
 
 // ---- verify, remove -------------------------------------------------------------------------------------------------
 
+static int verify_disk(const char *dir, const struct image_info *info, struct err *err)
+{
+	char now[BLOB_DIGEST];
+	AUTO_FREE char *disk = mem_printf("%s/" IMAGE_DISK, dir);
+	AUTO_CLOSE int fd = open(disk, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_errno(err, "cannot open '%s'", disk);
+	if (blob_digest_of(fd, now, err) < 0)
+		return -1;
+	return strcmp(now, info->disk) == 0 ? 0
+					    : err_set(err, ERR_FORMAT,
+						      "the disk of the image '%s' is no longer the one that was made: "
+						      "remove it and import it again",
+						      info->digest);
+}
+
 int image_verify(const char *images, const char *name, struct image_info *info, struct err *err)
 {
 	char now[BLOB_DIGEST];
@@ -170,7 +209,7 @@ int image_verify(const char *images, const char *name, struct image_info *info, 
 	if (image_tree_digest(fd, now, &bytes, &files, err) < 0)
 		return -1;
 	if (strcmp(now, info->tree) == 0)
-		return 0;
+		return info->disk[0] ? verify_disk(dir, info, err) : 0;
 	return err_set(err, ERR_FORMAT,
 		       "the files of the image '%s' are no longer those that were unpacked: remove it and import it again",
 		       name);
@@ -178,13 +217,13 @@ int image_verify(const char *images, const char *name, struct image_info *info, 
 
 int image_remove(const char *images, const char *name, struct err *err)
 {
-	if (check_name(name, err) < 0)
+	AUTO_CLOSE int claimed = -1;
+	if (image_claim(images, name, &claimed, err) < 0)
 		return -1;
 	AUTO_FREE char *dir = directory_of(images, name);
 	AUTO_FREE char *gone = mem_printf("%s.gone-%d", dir, (int)getpid());
 	if (rename(dir, gone) < 0)
-		return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "there is no image '%s' in '%s'", name, images)
-				       : err_errno(err, "cannot remove '%s'", dir);
+		return err_errno(err, "cannot remove '%s'", dir);
 	tree_remove(AT_FDCWD, gone);
 	return 0;
 }

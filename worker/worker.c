@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/value.h"
+#include "image/use.h"
 #include "remote/net/tls.h"
 #include "service/admin.h"
 #include "service/program.h"
@@ -255,6 +256,7 @@ static int start_service(struct worker_program *w, struct err *err)
 	struct worker_service *s = &w->service;
 	w->toolchain = (struct toolchain_config){
 		.images = setting_text_or_null(&w->settings, WORKER_images),
+		.uses = arena_printf(&w->arena, "%s/" WORKER_USES, w->directory),
 		.extra = setting_words(&w->settings, WORKER_toolchain_folders),
 		.no_host = !setting_number(&w->settings, WORKER_host),
 	};

@@ -168,8 +168,8 @@ static int fill_layout(struct registry *s, const char *layout, const struct blob
 	return rc == 0 ? layout_write_index(layout, d, err) : -1;
 }
 
-static int import(struct registry *s, const struct reference *r, const char *images, char pinned[REFERENCE_PINNED],
-		  struct image_info *info, struct err *err)
+static int import(struct registry *s, const struct registry_source *from, const struct reference *r, const char *images,
+		  char pinned[REFERENCE_PINNED], struct image_info *info, struct err *err)
 {
 	struct buf manifest = {.max = LAYOUT_JSON_MAX + 1};
 	struct blob_descriptor d;
@@ -184,7 +184,7 @@ static int import(struct registry *s, const struct reference *r, const char *ima
 	}
 	if (rc == 0)
 		rc = fill_layout(s, layout, &d, &manifest, err);
-	struct image_source source = {.layout = layout, .reference = d.digest, .from = pinned};
+	struct image_source source = {.layout = layout, .reference = d.digest, .from = pinned, .mkfs = from->mkfs};
 	if (rc == 0)
 		rc = image_import(&source, images, info, err);
 	tree_remove(AT_FDCWD, layout);
@@ -192,16 +192,16 @@ static int import(struct registry *s, const struct reference *r, const char *ima
 	return rc;
 }
 
-int registry_import(const struct registry_config *config, const char *reference, const char *images,
+int registry_import(const struct registry_config *config, const struct registry_source *source, const char *images,
 		    char pinned[REFERENCE_PINNED], struct image_info *info, struct err *err)
 {
 	struct reference r;
 	struct registry *s;
 	pinned[0] = '\0';
-	if (reference_parse(reference, &r, err) < 0 || file_make_dirs(images, 0755, err) < 0 ||
+	if (reference_parse(source->reference, &r, err) < 0 || file_make_dirs(images, 0755, err) < 0 ||
 	    registry_open(config, &r, &s, err) < 0)
 		return -1;
-	int rc = import(s, &r, images, pinned, info, err);
+	int rc = import(s, source, &r, images, pinned, info, err);
 	registry_close(s);
 	return rc;
 }

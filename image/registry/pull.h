@@ -7,9 +7,13 @@
 #include "image/image.h"
 #include "image/registry/registry.h"
 
+struct registry_source {
+	const char *reference;
+	const char *mkfs; // as in struct image_source
+};
 // `pinned`: HOST/NAME[:TAG]@sha256:…, what the reference named when it was asked for (the digest of an index, where it is one).
 // 1: the image was here already; 0: it is now; -1: as registry_get() and image_import().
-int registry_import(const struct registry_config *config, const char *reference, const char *images,
+int registry_import(const struct registry_config *config, const struct registry_source *source, const char *images,
 		    char pinned[REFERENCE_PINNED], struct image_info *info, struct err *err);
 
 #endif

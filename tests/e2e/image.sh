@@ -63,6 +63,66 @@ e2e_image_compiles_as_the_host_does() { # once long
 	"$COFFER_BUILD/programs/compile_client" --image "$digest" --output got.o "unix:$T/w1.sock" x.i -O2 >"$T/log" 2>&1 || fail "$(cat "$T/log")"
 	gcc -O2 -c x.i -o want.o
 	cmp <(objcopy -O binary -j .text got.o /dev/stdout) <(objcopy -O binary -j .text want.o /dev/stdout) || fail "the code differs"
+	"$COFFER" image rm "$digest" --images "$T/images" 2>/dev/null && fail "an image can be removed under a worker's session"
+	"$COFFER" image gc --unused 0s --images "$T/images" --folder "$T/w1" | grep -q "^$digest  in use" || fail "gc does not see the session"
+	[ -e "$T/w1/images/${digest/:/-}" ] || fail "no note of the use"
 	"$COFFER" audit ls --log "$T/w1/audit" --format json | jq -e "select(.image_digest == \"$digest\")" >/dev/null || fail "the row has no image"
 	farm_end
+}
+
+e2e_image_disk_is_the_same_everywhere() { # once
+	need mkfs.erofs
+	local digest a b
+	digest=$(layout "$T/oci" good) || fail "no layout"
+	for a in a b; do
+		"$COFFER" image import "$T/oci" --images "$T/$a" >"$T/said" 2>&1 || fail "$(cat "$T/said")"
+		# As another machine would have unpacked it: later, and in another order.
+		sleep 1.1
+	done
+	a=$T/a/${digest/:/-}
+	b=$T/b/${digest/:/-}
+	same_file "$a/disk.erofs" "$b/disk.erofs"
+	[ "sha256:$(sha256sum <"$a/disk.erofs" | cut -d' ' -f1)" = "$(jq -r .disk "$a/image.json")" ] || fail "another digest is recorded"
+	"$COFFER" image verify --images "$T/a" >/dev/null || fail "it is not as it was made"
+	chmod 644 "$a/disk.erofs"
+	printf x | dd of="$a/disk.erofs" bs=1 seek=2000 conv=notrunc 2>/dev/null
+	"$COFFER" image verify --images "$T/a" >"$T/said" 2>&1 && fail "a changed disk does not show"
+	grep -q 'no longer the one that was made' "$T/said" || fail "it says: $(cat "$T/said")"
+	"$COFFER" image import "$T/oci" --images "$T/c" --no-disk >/dev/null 2>&1
+	[ ! -e "$T/c/${digest/:/-}/disk.erofs" ] || fail "--no-disk makes one"
+	"$COFFER" image verify --images "$T/c" >/dev/null || fail "one without a disk is not right"
+}
+
+e2e_image_is_collected_when_unused() { # once
+	local digest image note=$T/w/images
+	export COFFER_IMAGES=$T/images COFFER_WORKER_FOLDER=$T/none:$T/w
+	digest=$(layout "$T/oci" good) || fail "no layout"
+	image=$T/images/${digest/:/-}
+	mkdir -p "$note" "$T/w/scratch/vm" "$T/images/by-hand"
+	"$COFFER" image import "$T/oci" >/dev/null 2>&1 || fail "no import"
+	cp -r "$image" "$T/images/sha256-$(printf '%064d' 0)"
+	rm "$T/images/sha256-$(printf '%064d' 0)/image.json"
+	"$COFFER" image gc >"$T/said" 2>&1 && grep -q "^$digest  kept" "$T/said" || fail "a new one: $(cat "$T/said")"
+	touch -d '40 days ago' "$image" "$T/images/"*
+	: >"$note/${digest/:/-}"
+	"$COFFER" image gc >"$T/said" 2>&1 && grep -q "^$digest  kept" "$T/said" || fail "one that was used: $(cat "$T/said")"
+	"$COFFER" image ls 2>&1 | grep -q "used $(date +%Y-%m-%d)" || fail "ls: $("$COFFER" image ls)"
+	touch -d '31 days ago' "$note/${digest/:/-}"
+	"$COFFER" image gc --unused 32d >"$T/said" 2>&1 && grep -q "^$digest  kept" "$T/said" || fail "--unused 32d: $(cat "$T/said")"
+	"$COFFER" image gc --dry-run >"$T/said" 2>&1 && grep -q "^$digest  would go" "$T/said" || fail "--dry-run: $(cat "$T/said")"
+	[ -e "$image/rootfs" ] || fail "--dry-run removes it"
+	(flock -s 9 && exec sleep 60) 9<"$image" &
+	wait_until 5 "! flock -n -x '$image' true"
+	"$COFFER" image gc >"$T/said" 2>&1 && grep -q "^$digest  in use" "$T/said" || fail "one in use: $(cat "$T/said")"
+	"$COFFER" image rm "$digest" >"$T/said" 2>&1 && fail "one in use can be removed"
+	grep -q 'is in use' "$T/said" || fail "it says: $(cat "$T/said")"
+	kill %1
+	wait_until 5 "flock -n -x '$image' true"
+	: >"$T/w/scratch/vm/${digest/:/-}.erofs"
+	mkdir "$T/images/${digest/:/-}.new-999999999" "$T/images/.registry-999999999" "$T/images/.layout-$$"
+	touch -d '2 days ago' "$T/images/"*.new-* "$T/images/".[lr]*
+	"$COFFER" image gc >"$T/said" 2>&1 && grep -q "^$digest  removed" "$T/said" || fail "one that is unused: $(cat "$T/said")"
+	[ "$(cd "$T/images" && echo .[a-z]* *)" = ".layout-$$ by-hand sha256-$(printf '%064d' 0)" ] || fail "there is $(ls -A "$T/images")"
+	[ -z "$(ls "$note" "$T/w/scratch/vm" | grep sha256)" ] || fail "notes or disks are left"
+	[ "$("$COFFER" image gc --unused soon 2>&1 | grep -c duration)" = 1 ] || fail "any duration is taken"
 }

@@ -60,7 +60,7 @@ START_TEST(a_reference_that_could_mean_something_else_is_none)
 					  "registry.example/gcc:-a",
 					  "registry.example/gcc:a/b",
 					  "registry.example/gcc@sha256:12",
-					  "registry.example/gcc@sha512:" HEX,
+					  ("registry.example/gcc@sha512:" HEX),
 					  "registry.example/gcc:1@",
 					  "user:secret@registry.example/gcc:1",
 					  "registry.example:x/gcc:1",

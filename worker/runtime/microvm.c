@@ -9,11 +9,11 @@
 // is `none`.
 #include "worker/runtime/vm.h"
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/tree.h"
+#include "image/disk.h"
 #include "worker/runtime/initramfs.h"
 #include "worker/runtime/sandbox.h"
 #include "worker/runtime/sandbox_filter.h"
@@ -36,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MKFS_MS = 600000, QUIET_MS = 5000, BEGIN_MS = 5000, DISK_KEPT = 10 };
+enum { QUIET_MS = 5000, BEGIN_MS = 5000, DISK_KEPT = 10 };
 #define VM_MEMORY ((uint64_t)1 << 30) // of a guest, where session_memory says nothing
 
 uint64_t vm_memory(const struct runtime *r)
@@ -127,30 +127,19 @@ static int microvm_prepare(struct runtime *r, struct err *err)
 	return 0;
 }
 
-// The image as one read-only file system, the same bytes for the same files: made once, by mkfs.erofs.
+// The image's own disk, or one that is made here.
 static int make_disk(const struct runtime *r, const char *image, const char *disk, struct err *err)
 {
 	AUTO_FREE char *root = mem_printf("%s/sha256-%s/rootfs", r->toolchain->images, image + 7);
-	AUTO_FREE char *temp = mem_printf("%s.new-%d", disk, (int)getpid());
-	const char *const words[] = {
-		"mkfs.erofs", "-T0", "-U00000000-0000-0000-0000-000000000000", "--all-root", "-x-1", temp, root, NULL};
-	struct child c = {.argv = words, .program = r->vm.mkfs, .cwd_fd = -1, .time_limit_ms = MKFS_MS, .max_output = 65536};
-	int rc = child_run(&c, err);
-	if (rc == 0 && c.status != 0)
-		rc = err_set(err, ERR_IO, "mkfs.erofs cannot pack '%s': %.200s", root, c.errs.data ? c.errs.data : "");
-	child_release(&c);
-	if (rc == 0 && (chmod(temp, 0444) < 0 || rename(temp, disk) < 0))
-		rc = err_errno(err, "cannot keep '%s'", disk);
-	if (rc < 0)
-		unlink(temp);
-	return rc;
+	int rc = disk_copy(r->toolchain->images, image, disk, err);
+	return rc ? rc : disk_make(r->vm.mkfs, root, disk, err);
 }
 
 static int make_disk_once(const struct runtime *r, const char *image, const char *disk, struct err *err)
 {
 	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 	pthread_mutex_lock(&one);
-	int rc = access(disk, R_OK) == 0 ? 0 : make_disk(r, image, disk, err);
+	int rc = access(disk, R_OK) == 0 || make_disk(r, image, disk, err) >= 0 ? 0 : -1;
 	pthread_mutex_unlock(&one);
 	return rc;
 }

@@ -210,6 +210,7 @@ int runtime_session_open(struct runtime *r, const char *tenant, const char *imag
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	if (limits_check(&s->limits, err) < 0 || toolchain_open(image, r->toolchain, &s->toolchain, err) < 0 ||
+	    toolchain_hold(s->toolchain, r->toolchain, err) < 0 ||
 	    r->kind->open(r, s->toolchain, place_serial(), &s->place, err) < 0 || connect_agent(s, err) < 0) {
 		session_free(s);
 		return err_wrap(err, "no session for tenant '%s'", tenant);

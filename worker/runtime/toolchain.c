@@ -2,6 +2,7 @@
 
 #include "base/path.h"
 #include "compiler/compiler.h"
+#include "image/use.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +17,8 @@ enum { MAX_ENTRIES = 128 };
 struct toolchain {
 	struct arena arena;
 	char *identity; // of an image; NULL: the host
+	int held;       // see image/use.h; -1: it is not
+	const char *uses;
 	struct toolchain_entry entries[MAX_ENTRIES];
 	size_t n;
 };
@@ -147,6 +150,7 @@ static bool is_digest(const char *image)
 int toolchain_open(const char *image, const struct toolchain_config *config, struct toolchain **toolchain, struct err *err)
 {
 	struct toolchain *t = mem_alloc(sizeof *t);
+	t->held = -1;
 	bool is_host = strcmp(image, "host") == 0 || strncmp(image, "host:", 5) == 0;
 	int rc;
 	if (is_host) {
@@ -172,8 +176,22 @@ void toolchain_free(struct toolchain *t)
 {
 	if (!t)
 		return;
+	if (t->held >= 0)
+		image_note_use(t->uses, t->identity);
+	mem_close_cleanup(&t->held);
 	arena_release(&t->arena);
 	free(t);
+}
+
+int toolchain_hold(struct toolchain *t, const struct toolchain_config *config, struct err *err)
+{
+	if (!t->identity)
+		return 0;
+	if (image_hold(config->images, t->identity, &t->held, err) < 0)
+		return -1;
+	t->uses = config->uses ? arena_strdup(&t->arena, config->uses) : NULL;
+	image_note_use(t->uses, t->identity);
+	return 0;
 }
 
 bool toolchain_is_host(const struct toolchain *t)

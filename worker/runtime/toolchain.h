@@ -22,6 +22,7 @@ struct compilers; // compiler/compiler.h
 
 struct toolchain_config {
 	const char *images; // the directory of unpacked images, or NULL: there are none
+	const char *uses;   // a directory that notes the last use of each (image/use.h), or NULL
 	const char *const *
 		extra; // the host's further directories, "/opt/cross" or "/srv/x:/opt/x" (where jobs see it), NULL-terminated
 	bool no_host;  // only images: "host:…" is refused
@@ -45,6 +46,8 @@ struct toolchain;
 // one.
 int toolchain_open(const char *image, const struct toolchain_config *config, struct toolchain **toolchain, struct err *err);
 void toolchain_free(struct toolchain *toolchain);
+// Until it is freed nobody removes the image: for whoever runs jobs in it. ERR_NOT_FOUND.
+int toolchain_hold(struct toolchain *toolchain, const struct toolchain_config *config, struct err *err);
 bool toolchain_is_host(const struct toolchain *toolchain);
 const char *toolchain_image(const struct toolchain *toolchain); // "sha256:…"; NULL: it is the host
 // What the root consists of, in the order in which it can be made.
