@@ -62,9 +62,11 @@ bazel_begin()
 
 bazel_end()
 {
-	local base
+	local base place
 	for base in "$T"/base*; do
-		[ ! -d "$base" ] || BASE=${base##*/} bazel_run shutdown >/dev/null 2>&1
+		for place in project second; do # a server for each workspace
+			[ ! -d "$base" ] || [ ! -d "$T/$place" ] || PROJECT=$place BASE=${base##*/} bazel_run shutdown >/dev/null 2>&1
+		done
 	done
 	if [ -n "$root_holder" ]; then
 		kill "$root_holder"
@@ -340,4 +342,56 @@ e2e_bazel_ends_right_when_the_gateway_dies() { # once long
 e2e_bazel_ends_right_when_blobs_are_lost() { # once long
 	begin_to_interrupt
 	interrupted store no_store
+}
+
+# all_hits WORD...: a build whose compiles all are.
+all_hits()
+{
+	settle
+	read_counters counters_before
+	bazel_build "$@"
+	settle
+	[ "$(grown direct_hits)" -ge "$compiles" ] || fail "not all of $compiles compiles are hits:$(all_grown)"
+	outputs >"$T/outputs.warm"
+	same_file "$T/outputs.first" "$T/outputs.warm"
+}
+
+begin_with_launcher()
+{
+	bazel_begin
+	[ -z "$root_holder" ] || skip "coffer is not in that root"
+	bazel_project
+	# Bazel ends whatever an action leaves behind, so the daemon begins outside.
+	"$COFFER" "$CC" -c -x c /dev/null -o "$T/empty.o"
+	settle
+	read_counters counters_before
+	bazel_build --config=coffer
+	outputs >"$T/outputs.first"
+	settle
+	compiles=$(grown stored)
+	[ "$compiles" -ge 60 ] || fail "only $compiles compiles are stored:$(all_grown)"
+}
+
+e2e_bazel_runs_the_compiler_by_the_launcher() { # once long
+	local compiles
+	begin_with_launcher
+	bazel_run clean >/dev/null 2>&1
+	all_hits --config=coffer
+	BASE=base2 all_hits --config=coffer
+}
+
+# A checkout at another place, and Bazel's own sandbox, where a compile sees other mounts than the daemon: hits or not, it is right.
+e2e_bazel_is_right_where_the_launcher_is_short() { # once long
+	local compiles
+	begin_with_launcher
+	bazel_run shutdown >/dev/null 2>&1
+	cp -a "$T/project" "$T/second"
+	rm -f "$T"/second/bazel-*
+	PROJECT=second BASE=base2 bazel_build --config=coffer
+	PROJECT=second BASE=base2 outputs >"$T/outputs.second"
+	same_file "$T/outputs.first" "$T/outputs.second"
+	PROJECT=second BASE=base2 bazel_run clean >/dev/null 2>&1
+	PROJECT=second BASE=base2 bazel_build --config=coffer --strategy=CppCompile=linux-sandbox
+	PROJECT=second BASE=base2 outputs >"$T/outputs.sandbox"
+	same_file "$T/outputs.first" "$T/outputs.sandbox"
 }

@@ -331,4 +331,5 @@ def farmed():
     s.stop()
 
 
-globals()[sys.argv[1]]()
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
