@@ -44,16 +44,40 @@ static bool is_macro(const char *word)
 	return (text_begins(word, "-D") || text_begins(word, "-U")) && word[2];
 }
 
-// -Wp,-MD,file and -Wp,-MMD,file are the kernel's way to ask for a depfile.
+static void add_wp_target(struct parser *p, const struct use *u, const char *name, bool quoted)
+{
+	// clang's compiler proper knows no -MQ.
+	if (quoted && p->family == FAMILY_CLANG)
+		parser_refuse(p, REASON_option_dangerous, u->text);
+	struct dep_target *longer = arena_alloc(p->arena, (p->n_wp_targets + 1) * sizeof *longer);
+	if (p->n_wp_targets)
+		memcpy(longer, p->wp_targets, p->n_wp_targets * sizeof *longer);
+	longer[p->n_wp_targets++] = (struct dep_target){name, quoted};
+	p->wp_targets = longer;
+}
+
+// -Wp,-MD,file and -Wp,-MMD,file are the kernel's way to ask for a depfile, and -Wp,-MT,name goes with them. clang understands
+// one of them in a word.
 static bool take_depfile(struct parser *p, const struct use *u, unsigned n, const char **items)
 {
-	bool all = strcmp(items[0], "-MD") == 0;
-	if (n != 2 || (!all && strcmp(items[0], "-MMD") != 0))
+	unsigned i = 0;
+	for (; i + 1 < n; i += 2) {
+		bool all = strcmp(items[i], "-MD") == 0, quoted = strcmp(items[i], "-MQ") == 0;
+		if (all || strcmp(items[i], "-MMD") == 0) {
+			if (p->dep_wp != DEP_NONE)
+				parser_refuse(p, REASON_depfile_ambiguous, u->text);
+			p->dep_wp = all ? DEP_ALL : DEP_USER;
+			p->dep_wp_file = items[i + 1];
+		} else if (quoted || strcmp(items[i], "-MT") == 0) {
+			add_wp_target(p, u, items[i + 1], quoted);
+		} else {
+			break;
+		}
+	}
+	if (i == 0)
 		return false;
-	if (p->dep_wp != DEP_NONE)
-		parser_refuse(p, REASON_depfile_ambiguous, u->text);
-	p->dep_wp = all ? DEP_ALL : DEP_USER;
-	p->dep_wp_file = items[1];
+	if (i < n || (n > 2 && p->family == FAMILY_CLANG))
+		parser_refuse(p, REASON_option_dangerous, u->text);
 	p->c->arguments[u->word].role = ARGUMENT_NOT_KEY;
 	return true;
 }

@@ -229,9 +229,8 @@ static void apply_split_dwarf(struct parser *p, const struct use *u)
 
 static void apply_lto(struct parser *p, const struct use *u)
 {
+	(void)u; // whose jobs it may use counts when it links
 	p->lto = true;
-	if (u->value && strcmp(u->value, "jobserver") == 0)
-		parser_refuse(p, REASON_lto_jobserver, u->text);
 }
 
 static void apply_fallthrough(struct parser *p, const struct use *u)

@@ -80,13 +80,15 @@ static struct dep_target default_target(const struct parser *p)
 static void name_targets(struct parser *p)
 {
 	struct cmdline *c = p->c;
-	struct dep_target standard;
-	const struct dep_target *given = p->targets;
-	if (!p->n_targets) {
-		standard = default_target(p);
-		given = &standard;
-		p->n_targets = 1;
-	}
+	struct dep_target *given = arena_alloc(p->arena, (p->n_targets + p->n_wp_targets + 1) * sizeof *given);
+	unsigned n = p->n_targets;
+	if (n)
+		memcpy(given, p->targets, n * sizeof *given);
+	else if (!p->n_wp_targets || p->family == FAMILY_CLANG)
+		given[n++] = default_target(p);
+	if (p->n_wp_targets)
+		memcpy(given + n, p->wp_targets, p->n_wp_targets * sizeof *given);
+	p->n_targets = n + p->n_wp_targets;
 	c->dep_targets = arena_alloc(p->arena, p->n_targets * sizeof *c->dep_targets);
 	unsigned n_verbatim = 0;
 	for (unsigned i = 0; i < p->n_targets; i++) {
@@ -127,7 +129,7 @@ static void name_depfile(struct parser *p)
 	struct cmdline *c = p->c;
 	c->dep = p->dep_wp ? p->dep_wp : p->dep_user ? DEP_USER : p->dep_all ? DEP_ALL : DEP_NONE;
 	c->dep_wp = p->dep_wp != DEP_NONE;
-	if (c->dep_wp && (p->dep_user || p->dep_all || p->dep_file))
+	if ((c->dep_wp && (p->dep_user || p->dep_all || p->dep_file)) || (p->n_wp_targets && !c->dep_wp))
 		parser_refuse(p, REASON_depfile_ambiguous, p->dep_wp_file);
 	// gcc fails, clang warns and goes on.
 	if (c->dep == DEP_NONE && p->dep_word)

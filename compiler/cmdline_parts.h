@@ -43,6 +43,8 @@ struct parser {
 	const char *dep_file, *dep_word; // -MF; any option that needs -MD or -MMD
 	enum dep_style dep_wp;           // -Wp,-MD,dep_wp_file
 	const char *dep_wp_file;
+	struct dep_target *wp_targets; // -Wp,-MT,name: they come after the driver's own
+	unsigned n_wp_targets;
 	struct dep_target *targets;
 	unsigned n_targets;
 

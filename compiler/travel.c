@@ -70,6 +70,8 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 		return "its options name files";
 	if (l->has_prefix_map)
 		return "it has prefix maps of its own";
+	if (l->dep != DEP_NONE && strcmp(l->depfile, CMDLINE_NO_OUTPUT) == 0)
+		return "its depfile goes nowhere";
 	if (l->dep_wp)
 		return "its depfile is asked for by -Wp";
 	if (c->family == FAMILY_CLANG && (l->lang == LANG_OBJC || l->lang == LANG_OBJCXX))

@@ -118,6 +118,13 @@ void command_make(const struct plan *p, struct wire_run *run)
 	}
 	for (uint32_t i = 1; i < p->wire->n_argv; i++)
 		run->argv[n++] = p->wire->argv[i];
+	// The last -MF counts. Nobody wants that depfile but us.
+	if (p->line.dep != DEP_NONE && !plan_has_depfile(p)) {
+		run->argv[n++] = "-MF";
+		run->depfile_word = n;
+		run->argv[n++] = "";
+		run->flags |= RUN_DEPFILE;
+	}
 	run->n_argv = n;
 	run->max_messages = 4 << 20;
 }

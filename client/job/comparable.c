@@ -33,7 +33,7 @@ bool comparable_preprocessed(const struct plan *p)
 	for (unsigned i = 0; i < l->n_arguments; i++) {
 		const char *t = l->arguments[i].text;
 		size_t n = strlen(t);
-		if (l->arguments[i].is_value)
+		if (l->arguments[i].is_value || l->arguments[i].role == ARGUMENT_NOT_KEY)
 			continue;
 		if (text_begins(t, "-g") && t[n - 1] == '3' && strcmp(t, "-gdwarf-3") != 0)
 			return false;

@@ -121,7 +121,7 @@ int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const 
 	if (!plan_outputs_fit(p, has))
 		return err_set(err, ERR_FORMAT, "a result has not the outputs of this compile");
 	// The object last: where another output can't be written, the compiler does not get so far either.
-	if (p->line.dep != DEP_NONE && write_depfile(p, entry, err) < 0)
+	if (plan_has_depfile(p) && write_depfile(p, entry, err) < 0)
 		return -1;
 	for (enum part part = PART_COUNT; part-- > 0;) {
 		const char *name = data[part] ? plan_output_name(p, part) : NULL;

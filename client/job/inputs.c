@@ -1,4 +1,5 @@
 #include "client/job/inputs.h"
+#include "client/job/dates.h"
 #include "client/job/macros.h"
 #include "client/job/precompiled.h"
 #include "client/job/search_snapshot.h"
@@ -258,6 +259,11 @@ static unsigned forced_includes(const struct plan *p, struct include **out)
 
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c)
 {
+	return inputs_ask_with(in, more, in->plan->env, DEPFILE_MAX, c);
+}
+
+bool inputs_ask_with(const struct inputs *in, const char *const *more, const char *const *env, size_t most, struct child *c)
+{
 	const struct plan *p = in->plan;
 	const struct cmdline *l = &p->line;
 	unsigned n = 0, n_more = 0;
@@ -274,7 +280,7 @@ bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struc
 	}
 	memcpy(argv + n, more, n_more * sizeof *more);
 	*c = (struct child){
-		.argv = argv, .envp = p->env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = DEPFILE_MAX};
+		.argv = argv, .envp = env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = most};
 	return child_run(c, NULL) == 0 && c->status == 0 && c->out.data;
 }
 
@@ -550,6 +556,8 @@ static void check_texts(struct inputs *in, bool assembler_listed, struct manifes
 	if (!is_refused(in->refusal))
 		in->refusal = refuse(refusal_of(found), culprit);
 	if (is_refused(in->refusal) || !(found & FACTS_DATE))
+		return;
+	if (digest_is_zero(&p->time_context) && !dates_reach(in))
 		return;
 	if (digest_is_zero(&p->time_context) || p->line.makes_pch)
 		in->refusal = refuse(REASON_time_macros, culprit);

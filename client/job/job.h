@@ -10,6 +10,7 @@
 //   inputs      what went in, and the names that must stay absent
 //   precompiled headers among the inputs
 //   wanted      files that are read if they are there
+//   dates       whether __DATE__ reaches the compiler
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
 //   evidence    its row in the audit log

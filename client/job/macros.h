@@ -39,6 +39,8 @@ const struct input *inputs_find_one(const struct inputs *in, const char *path); 
 
 // Runs the compiler with the plan's arguments, without its source and its outputs, and with `more`. The caller releases `c`.
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c);
+// The same in another environment, and with more to be printed than DEPFILE_MAX.
+bool inputs_ask_with(const struct inputs *in, const char *const *more, const char *const *env, size_t most, struct child *c);
 
 // Is there an `#include NAME` whose macro may be defined?
 bool macros_in_includes(struct inputs *in);

@@ -11,6 +11,11 @@ bool plan_has_object(const struct plan *p)
 	return strcmp(p->line.output, CMDLINE_NO_OUTPUT) != 0;
 }
 
+bool plan_has_depfile(const struct plan *p)
+{
+	return p->line.dep != DEP_NONE && strcmp(p->line.depfile, CMDLINE_NO_OUTPUT) != 0;
+}
+
 const char *plan_output_name(const struct plan *p, enum part part)
 {
 	switch (part) {
@@ -91,7 +96,7 @@ static struct refusal check_distinct(const struct plan *p)
 	for (enum part part = 0; part < PART_COUNT; part++)
 		if (plan_output_name(p, part))
 			names[n++] = plan_output_name(p, part);
-	if (l->depfile)
+	if (plan_has_depfile(p))
 		names[n++] = l->depfile;
 	unsigned n_outputs = n;
 	names[n++] = l->source;
@@ -116,9 +121,12 @@ struct refusal outputs_check(const struct plan *p)
 	struct stat st;
 	if (plan_has_object(p) && fstatat(p->cwd_fd, p->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode))
 		return refuse(REASON_output_not_a_file, p->line.output);
-	if (p->line.dep != DEP_NONE && (strcmp(p->line.depfile, "/dev/null") == 0 ||
-					(fstatat(p->cwd_fd, p->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))))
+	if (plan_has_depfile(p) && fstatat(p->cwd_fd, p->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))
 		return refuse(REASON_depfile_not_a_file, p->line.depfile);
+	// Ours would have to come last.
+	for (unsigned i = 0; i < p->line.n_arguments && p->line.dep != DEP_NONE && !plan_has_depfile(p); i++)
+		if (p->line.dep_wp || strcmp(p->line.arguments[i].text, "--") == 0)
+			return refuse(REASON_depfile_not_a_file, p->line.depfile);
 	// How listings are made, and what went into them, only GNU as tells.
 	if (p->line.lists && !p->compiler->gnu_as)
 		return refuse(REASON_side_files, NULL);

@@ -123,6 +123,37 @@ trap_04_output_ending_in_d_is_not_lost()
 	right "$CC" -Iinc -MD -c a.c -o a.d
 }
 
+# As perf and its like ask for it; clang keeps its own target before.
+trap_05_targets_for_the_preprocessor()
+{
+	put inc/h.h 'static inline int h(void) { return 1; }'
+	put a.c '#include "h.h"' 'int f(void) { return h(); }'
+	same "$CC" -Iinc -Wp,-MD,x.d -Wp,-MT,y -c a.c -o a.o
+	same "$CC" -Iinc -Wp,-MT,y -Wp,-MMD,x.d -MT q -c a.c -o a.o
+	# shellcheck disable=SC2016
+	is_clang || same gcc -Iinc -Wp,-MD,x.d,-MT,y '-Wp,-MQ,y$z' -c a.c -o a.o
+	# shellcheck disable=SC2016
+	right "$CC" -Iinc -Wp,-MD,x.d '-Wp,-MQ,y$z' -c a.c -o a.o
+	right "$CC" -Iinc -Wp,-MD,x.d,-MT,z -c a.c -o a.o
+	right "$CC" -Iinc -MD -MF x.d -Wp,-MT,y -c a.c -o a.o
+	check hit "$CC" -Iinc -Wp,-MD,other.d -Wp,-MT,other -c a.c -o a.o
+	has_text other.d other:
+}
+
+trap_05_depfile_to_nowhere()
+{
+	put inc/h.h 'static inline int h(void) { return 1; }'
+	put a.c '#include "h.h"' 'int f(void) { return h(); }'
+	same "$CC" -Iinc -MD -MF /dev/null -c a.c -o a.o
+	same "$CC" -Iinc -MMD -MP -MT x -MF /dev/null -c a.c
+	sed -i 's/1;/2;/' inc/h.h
+	check miss "$CC" -Iinc -MD -MF /dev/null -c a.c -o a.o
+	[ -c /dev/null ] || fail "/dev/null is no device any more"
+	check hit "$CC" -Iinc -MD -MF x.d -c a.c -o a.o
+	has_text x.d inc/h.h
+	right "$CC" -Iinc -Wp,-MD,/dev/null -c a.c -o a.o
+}
+
 trap_05_wp_md_chooses_the_compilers_own_target() # long
 {
 	local option

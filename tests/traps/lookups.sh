@@ -674,6 +674,31 @@ trap_14_date_and_time_are_counted()
 	same "$CC" -c a.c -o a.o
 }
 
+# Where the words reach nothing (the compilers heed SOURCE_DATE_EPOCH since gcc 7 and clang 16).
+trap_14_dates_that_nobody_uses() # gcc
+{
+	put h.h '#define WHEN __DATE__ " x"' '#ifdef STAMPED' 'const char *when = __TIME__;' '#endif' '#define ONE 1'
+	put a.c '#include "h.h"' '#if 0' 'const char *d = __DATE__;' '#endif' 'int f(void) { return ONE; }'
+	same gcc -O2 -c a.c -o a.o
+	same gcc -O2 -g3 -MD -include h.h -c a.c -o a.o
+	changes_in_time gcc -O2 -DSTAMPED -c a.c -o a.o
+	counted time_macros "$COFFER" gcc -O2 -c -DSTAMPED a.c -o b.o
+	# The same inputs never say more, and others are looked at again.
+	sed -i 's/return ONE/return ONE + (int)sizeof WHEN/' a.c
+	counted time_macros "$COFFER" gcc -O2 -c a.c -o a.o
+	put a.c '#include "h.h"' '#define CAT(a, b) a##b' 'const char *t = CAT(__TI, ME__);'
+	changes_in_time gcc -c a.c -o a.o
+	put a.c '#include "h.h"' 'const char *t = __TIMESTAMP__;'
+	counted time_macros "$COFFER" gcc -c a.c -o a.o
+	# Looked for by the preprocessed text.
+	put a.c '#include "h.h"' 'int f(void) { return ONE; }'
+	check miss gcc -O2 -c a.c -o a.o
+	wait_until 10 '[ "$(counter text_runs)" -ge 1 ]'
+	check any gcc -O2 -DUNUSED -c a.c -o a.o
+	sed -i 's/ONE 1/ONE (WHEN[0] != 0)/' h.h
+	counted time_macros "$COFFER" gcc -O2 -DUNUSED -c a.c -o a.o
+}
+
 trap_14_timestamp_is_the_sources_mtime()
 {
 	put a.c 'const char *t = __TIMESTAMP__;'

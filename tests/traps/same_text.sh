@@ -157,6 +157,20 @@ trap_10_depfiles_of_hits_by_text()
 	check any "$CC" -MD -MF x/y.d -Ione -c a.c -o a.o
 }
 
+# As the kernel asks for depfiles.
+trap_10_hits_by_text_with_depfiles_of_the_preprocessor()
+{
+	small_unit
+	check miss "$CC" -O2 -Wp,-MMD,.a.d -Wp,-MT,x -c a.c -o a.o
+	texts_known 1
+	check preprocessed "$CC" -O2 -Wp,-MMD,.a.d -Wp,-MT,x -DUNUSED -c a.c -o a.o
+	sed -i 's/int dead/long very_dead/' h.h
+	check preprocessed "$CC" -O2 -Wp,-MMD,.b.d -c a.c -o a.o
+	has_text .b.d h.h
+	sed -i 's/x) + 1/x) + 2/' h.h
+	check changed "$CC" -O2 -Wp,-MMD,.a.d -Wp,-MT,x -c a.c -o a.o
+}
+
 trap_24_texts_are_no_longer_compared_where_it_never_pays()
 {
 	local i runs

@@ -609,7 +609,7 @@ trap_58_nothing_of_coffer_is_in_objects_for_the_linker()
 trap_58_jobserver_for_link_time_optimisation() # gcc
 {
 	put a.c 'int main(void) { return 0; }'
-	untouched lto_jobserver gcc -frandom-seed=1 -flto=jobserver -c a.c -o a.o
+	same gcc -frandom-seed=1 -flto=jobserver -c a.c -o a.o
 	put Makefile 'all:' $'\t+@$(COFFER) gcc -O2 -flto=jobserver a.o -o prog'
 	make -j2 COFFER="$COFFER" >"$T/out" 2>&1 || fail "$(<"$T/out")"
 	lacks_text "$T/out" jobserver

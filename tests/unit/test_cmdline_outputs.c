@@ -176,7 +176,12 @@ START_TEST(wp_md_has_each_compilers_own_target) // 5
 	expect_for_both("-Wp,-MD,f.d -MD -c x.c", REASON_depfile_ambiguous);
 	expect_for_both("-Wp,-MD,f.d -Wp,-MMD,g.d -c x.c", REASON_depfile_ambiguous);
 	expect_for_both("-Wp,-MD -c x.c", REASON_option_dangerous);
-	expect_for_both("-Wp,-MD,f.d,-MT,t -c x.c", REASON_option_dangerous);
+	expect_reason("clang -Wp,-MD,f.d,-MT,t -c x.c", REASON_option_dangerous);
+	expect_reason("clang -Wp,-MD,f.d -Wp,-MQ,t -c x.c", REASON_option_dangerous);
+	expect_for_both("-Wp,-MT,t -MD -c x.c", REASON_depfile_ambiguous);
+	expect_depfile("gcc -Wp,-MD,f.d,-MT,t -c x.c", "f.d", "t");
+	expect_depfile("gcc -Wp,-MD,f.d -Wp,-MT,u -c x.c -MT t", "f.d", "t u");
+	expect_depfile("clang -Wp,-MD,f.d -Wp,-MT,u -c x.c", "f.d", "x.o u");
 }
 END_TEST
 
