@@ -1,12 +1,12 @@
 # Completion of coffer(1) for bash. Without a verb, what follows is a command of its own.
 # shellcheck shell=bash
 
-_coffer_settings='enabled max_size compression reproducible root preprocessed text_hits read_only recache max_output
+_coffer_settings='enabled recompile_check max_size compression reproducible root preprocessed text_hits read_only recache max_output
 	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
 	certificate_key token_file tenant image isolation worker remote_jobs remote_timeout paranoid shared_store
 	audit_directory shared_store_access shared_store_credentials shared_store_ca shared_store_key shared_store_signer shared_store_verifiers
 	shared_store_timeout'
-_coffer_verbs='stats explain config cache doctor make ninja cmake run status stop farm scheduler worker gateway audit inspect image replay token keys help version'
+_coffer_verbs='stats explain config cache doctor make ninja cmake run recompile-check status stop farm scheduler worker gateway audit inspect image replay token keys help version'
 
 # Words that may follow a verb.
 _coffer_words_of()
@@ -87,6 +87,11 @@ _coffer()
 	run)
 		at=$((at + 1))
 		[ "${COMP_WORDS[at]}" != -- ] || at=$((at + 1))
+		_coffer_command "$at"
+		;;
+	recompile-check)
+		at=$((at + 1))
+		[ "${COMP_WORDS[at]}" != --percent ] || at=$((at + 2))
 		_coffer_command "$at"
 		;;
 	stats | config | doctor | cache | help | status | stop | version | explain | audit | image | replay | token | keys | scheduler | worker | gateway)

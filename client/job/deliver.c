@@ -88,8 +88,8 @@ static int write_depfile(const struct plan *p, const struct manifest_entry *e, s
 	return write_output(p, p->line.depfile, IN_PLACE, text.data, text.len, err);
 }
 
-// The parts of a result: {u32 which, u32 length} each, then their bytes.
-static int read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err)
+// {u32 which, u32 length} each, then their bytes.
+int deliver_read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err)
 {
 	struct rd r = RD(result->data, result->len);
 	uint32_t n = rd_u32(&r), which[PART_COUNT] = {0}, length[PART_COUNT] = {0};
@@ -113,7 +113,7 @@ int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const 
 {
 	const void *data[PART_COUNT] = {0};
 	size_t size[PART_COUNT] = {0};
-	if (read_parts(result, data, size, err) < 0)
+	if (deliver_read_parts(result, data, size, err) < 0)
 		return -1;
 	bool has[PART_COUNT];
 	for (enum part part = 0; part < PART_COUNT; part++)

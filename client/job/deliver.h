@@ -13,4 +13,7 @@ int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const 
 // What another machine has made: an object of n_object bytes and, where the compile has one, the .dwo behind it.
 int deliver_outputs(const struct plan *p, const struct buf *outputs, size_t n_object, struct err *err);
 
+// The parts of a result as it is stored: those that are there have data, within `result`. ERR_FORMAT.
+int deliver_read_parts(const struct buf *result, const void *data[PART_COUNT], size_t size[PART_COUNT], struct err *err);
+
 #endif

@@ -279,8 +279,7 @@ bool inputs_ask_with(const struct inputs *in, const char *const *more, const cha
 			argv[n++] = t;
 	}
 	memcpy(argv + n, more, n_more * sizeof *more);
-	*c = (struct child){
-		.argv = argv, .envp = env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = most};
+	*c = (struct child){.argv = argv, .envp = env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = most};
 	return child_run(c, NULL) == 0 && c->status == 0 && c->out.data;
 }
 

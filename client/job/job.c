@@ -9,6 +9,7 @@
 #include "client/job/command.h"
 #include "client/job/deliver.h"
 #include "client/job/publish.h"
+#include "client/job/recheck.h"
 #include "client/job/share.h"
 #include "client/services/farms.h"
 
@@ -68,7 +69,7 @@ static bool is_gated(const struct job *j)
 static enum where choose_where(const struct job *j)
 {
 	struct services *s = j->plan.services;
-	bool has_farm = farms_find(s->farms, j->plan.config) != NULL;
+	bool has_farm = farms_find(s->farms, j->plan.config) != NULL && !j->checked.len;
 	if (!is_gated(j))
 		return has_farm ? AWAY : HERE;
 	if (slots_try(&s->slots, has_farm ? 1 : 0))
@@ -83,7 +84,10 @@ bool job_stores(const struct job *j)
 
 struct publication job_publication(const struct job *j)
 {
-	return (struct publication){.plan = &j->plan, .is_crowded = lookup_is_crowded(&j->lookup), .wall_us = j->wall_us};
+	return (struct publication){.plan = &j->plan,
+				    .is_crowded = lookup_is_crowded(&j->lookup),
+				    .wall_us = j->wall_us,
+				    .stored = j->checked.len ? &j->checked : NULL};
 }
 
 bool job_tell(struct job *j, enum wire_type what)
@@ -108,6 +112,20 @@ static void judge_worker(const struct job *j, bool has_words)
 	struct farm *farm = farms_find(j->plan.services->farms, j->plan.config);
 	if (farm)
 		farm_note_words(farm, j->doubted, has_words);
+}
+
+static void note_checked(struct job *j, const char *differs)
+{
+	struct stats *stats = j->plan.services->stats;
+	if (!j->checked.len)
+		return;
+	stats_add(stats, STAT_rechecked, 1);
+	j->lookup.cause = (struct cause){.kind = differs ? CAUSE_DIFFERS : CAUSE_CHECKED};
+	if (!differs)
+		return;
+	stats_add(stats, STAT_recheck_differs, 1);
+	cause_add(&j->lookup.cause, differs, NULL, NULL);
+	log_warn("the stored result of '%s' is not what the compiler makes: %s", j->plan.line.source, differs);
 }
 
 // The compiler runs in the launcher: it has the user's terminal, limits, signals and jobserver. We tell it the command and
@@ -138,13 +156,16 @@ static struct refusal compile_in_launcher(struct job *j)
 	if (*j->doubted)
 		judge_worker(j, WEXITSTATUS(status) != 0 || result.overflow || has_bytes(answer.fds[0]) ||
 					has_bytes(answer.fds[1]));
-	if (WEXITSTATUS(status) != 0)
+	if (WEXITSTATUS(status) != 0) {
+		note_checked(j, "the exit status");
 		return refuse(REASON_compile_failed, NULL);
+	}
 	away_heed_policy(j, true);
 	if (!job_stores(j))
 		return NO_REFUSAL;
 	struct publication pub = job_publication(j);
 	struct refusal refusal = publish(&pub, &j->baseline, &result, answer.fds);
+	note_checked(j, pub.differs);
 	j->result = pub.result;
 	j->stored = pub.is_stored ? pub.entry : (struct manifest_entry){0};
 	j->is_stored = pub.is_stored;
@@ -303,6 +324,11 @@ static bool hit(struct job *j)
 		if (!job_tell(j, WIRE_WAIT))
 			return false;
 	}
+	if (job_stores(j) && recheck_is_due(j->plan.config)) {
+		j->checked = result;
+		result = (struct buf)BUF_INIT;
+		return false;
+	}
 	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
 		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);
 		return false;
@@ -368,7 +394,7 @@ static bool hit_or_join(struct job *j)
 {
 	if (hit(j))
 		return true;
-	if (!job_stores(j) || setting_bool(j->plan.config, SETTING_recache) || !wait_for_equal(j))
+	if (!job_stores(j) || setting_bool(j->plan.config, SETTING_recache) || j->checked.len || !wait_for_equal(j))
 		return false;
 	lookup_release(&j->lookup);
 	j->lookup = (struct lookup){.plan = &j->plan};
@@ -440,6 +466,7 @@ void job_serve(struct services *services, int sock, const struct wire_msg *m)
 	else
 		log_warn("a message was not understood: %s", err.text);
 	single_flight_leave(services->flights, &j.flight);
+	buf_release(&j.checked);
 	lookup_release(&j.lookup);
 	baseline_release(&j.baseline);
 	plan_release(&j.plan);

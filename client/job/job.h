@@ -10,6 +10,7 @@
 //   inputs      what went in, and the names that must stay absent
 //   precompiled headers among the inputs
 //   wanted      files that are read if they are there
+//   recheck     a hit that is compiled all the same
 //   dates       whether __DATE__ reaches the compiler
 //   publish     stores the result
 //   deliver     writes the outputs of a hit
@@ -50,6 +51,7 @@ struct job {
 	struct same_text text;
 	struct manifest_entry stored; // if is_stored
 	bool is_stored;
+	struct buf checked;   // what the hit would give out that is compiled all the same (recheck.h); empty: it is none
 	uint64_t wall_us;     // of the compile, now or when it was stored
 	struct digest result; // zero: none is known
 	bool is_answered;     // the launcher has got its result

@@ -79,7 +79,7 @@ const char *plan_real_path(const struct plan *p, struct arena *a, const char *ca
 bool plan_adds_no_timestamp(const struct plan *p);
 
 bool plan_has_depfile(const struct plan *p); // false: none is asked for, or it goes to /dev/null
-bool plan_has_object(const struct plan *p); // false: messages are all that comes of it
+bool plan_has_object(const struct plan *p);  // false: messages are all that comes of it
 
 // What comes of a compile. The numbers are in stored results: new ones come last.
 enum part {

@@ -3,6 +3,7 @@
 #include "client/job/lookup.h"
 #include "client/job/precompiled.h"
 #include "client/job/quoted.h"
+#include "client/job/recheck.h"
 #include "client/job/share.h"
 #include "client/job/texts.h"
 #include "client/job/variants.h"
@@ -124,7 +125,8 @@ static void add_head(struct buf *head, const struct buf parts[PART_COUNT], const
 	}
 }
 
-static int store_result(const struct plan *p, const struct digest *key, const struct outputs *o, struct err *err)
+static int store_result(const struct plan *p, const struct digest *key, const struct outputs *o, bool replaces,
+			struct err *err)
 {
 	AUTO_BUF struct buf head = BUF_INIT;
 	struct store_part parts[PART_COUNT + 1];
@@ -138,7 +140,7 @@ static int store_result(const struct plan *p, const struct digest *key, const st
 		bytes += bytes_of->len;
 	}
 	parts[0] = (struct store_part){head.data, head.len};
-	if (setting_bool(p->config, SETTING_recache))
+	if (setting_bool(p->config, SETTING_recache) || replaces)
 		store_remove(p->services->store, STORE_RESULT, key);
 	if (store_put(p->services->store, STORE_RESULT, key, parts, n, err) < 0)
 		return -1;
@@ -189,7 +191,8 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 	e->made_at = clock_now_ns() / 1000000000;
 	e->wall_us = pub->wall_us;
 	pub->result = e->result;
-	if (store_result(p, &e->result, o, &err) < 0 || manifests_add(manifests, &p->manifest_key, e, most, &err) < 0 ||
+	if (store_result(p, &e->result, o, pub->differs != NULL, &err) < 0 ||
+	    manifests_add(manifests, &p->manifest_key, e, most, &err) < 0 ||
 	    (pub->is_crowded && lookup_text_key(p, &text) == 0 && manifests_add(manifests, &text, e, most, &err) < 0)) {
 		log_warn("cannot store a result: %s", err.text);
 		return REASON_store_failed;
@@ -233,6 +236,8 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 	enum reason reason = read_outputs(pub->plan, b, fds, &outputs);
 	if (reason != REASON_NONE)
 		return refuse(reason, NULL);
+	if (pub->stored)
+		pub->differs = recheck_compare(pub->plan, pub->stored, outputs.parts, outputs.has);
 	struct refusal refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
 	if (!is_refused(refusal))
 		refusal = quoted_add(pub->plan, b, &outputs.parts[PART_STDERR], &entry);

@@ -10,6 +10,8 @@ struct publication {
 	const struct plan *plan;
 	bool is_crowded;             // the manifest has many entries (lookup_is_crowded)
 	uint64_t wall_us;            // of the compile
+	const struct buf *stored;    // what a hit would have given out, to be compared; NULL: it was no hit
+	const char *differs;         // filled in: the file that is another there
 	struct digest result;        // filled in
 	struct manifest_entry entry; // the same, as far as it is stored
 	bool is_stored;

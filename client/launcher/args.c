@@ -8,9 +8,9 @@
 static bool is_verb(const char *word)
 {
 	static const char *const verbs[] = {
-#define VERB(name, text) #name,
+#define VERB_AS(name, typed, text) typed,
 #include "client/wire/verbs.def"
-#undef VERB
+#undef VERB_AS
 	};
 	if (word[0] == '-')
 		return true;

@@ -14,10 +14,10 @@
 
 const char *cause_name(enum cause_kind kind)
 {
-	static const char *const names[] = {"none",     "first",    "arguments", "environment", "toolchain",
-					    "input",    "appeared", "link",      "vanished",    "messages",
-					    "place",    "time",     "evicted",   "corrupt",     "order",
-					    "settings", "recache",  "paranoid",  "policy"};
+	static const char *const names[] = {"none",     "first",   "arguments", "environment", "toolchain", "input",
+					    "appeared", "link",    "vanished",  "messages",    "place",     "time",
+					    "evicted",  "corrupt", "order",     "settings",    "recache",   "paranoid",
+					    "policy",   "checked", "differs"};
 	return names[kind];
 }
 

@@ -32,6 +32,8 @@ enum cause_kind {
 	CAUSE_RECACHE,     // the setting recache asked for it
 	CAUSE_PARANOID,    // nothing is kept here, says the user
 	CAUSE_POLICY,      // the same, says the operator of the farm
+	CAUSE_CHECKED,     // a hit, compiled all the same and found to be equal (the setting recompile_check)
+	CAUSE_DIFFERS,     // the same, and found to be another; the change names the file
 };
 const char *cause_name(enum cause_kind kind);
 

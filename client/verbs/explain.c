@@ -173,6 +173,8 @@ const char *explain_cause_text(const char *kind)
 		 "a setting of coffer, or the name of the directory or of the output, which is in the key, is another one"},
 		{"recache", "the setting 'recache' asked for a new compile"},
 		{"paranoid", "the setting 'paranoid' keeps nothing on this machine"},
+		{"checked", "it was a hit, compiled all the same to be compared, and is equal ('recompile_check')"},
+		{"differs", "it was a hit, compiled all the same to be compared, and differs ('recompile_check')"},
 		{"policy", "the policy of the farm is that nothing is kept on this machine, as with 'paranoid = on'"},
 	};
 	for (size_t i = 0; i < COUNT_OF(texts); i++)

@@ -14,7 +14,7 @@ static void print_all(void)
 	      stdout);
 	size_t at = 0;
 	for (const struct verb *v; (v = verb_next(&at));)
-		printf("  %-10s %s\n", v->name, v->help);
+		printf("  %-15s %s\n", v->name, v->help);
 	fputs("\n"
 	      "For a whole build:  make CC=\"coffer gcc\"  or  cmake -DCMAKE_C_COMPILER_LAUNCHER=coffer\n"
 	      "See also coffer(1) and coffer.conf(5).\n",

@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 static const struct verb verbs[] = {
-#define VERB(name, text) {#name, text, verb_##name},
+#define VERB_AS(name, typed, text) {typed, text, verb_##name},
 #include "client/wire/verbs.def"
-#undef VERB
+#undef VERB_AS
 };
 
 static const char *const verb_names[] = {
-#define VERB(name, text) #name,
+#define VERB_AS(name, typed, text) typed,
 #include "client/wire/verbs.def"
-#undef VERB
+#undef VERB_AS
 };
 
 const struct verb *verb_find(const char *name)

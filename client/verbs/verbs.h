@@ -20,9 +20,9 @@ struct verb {
 	int (*run)(int argc, char **argv); // argv[0] is the verb's name; returns the exit status
 };
 
-#define VERB(name, text) int verb_##name(int argc, char **argv);
+#define VERB_AS(name, typed, text) int verb_##name(int argc, char **argv);
 #include "client/wire/verbs.def"
-#undef VERB
+#undef VERB_AS
 
 const struct verb *verb_find(const char *name); // NULL: there is none
 const struct verb *verb_next(size_t *at);       // visits all; *at starts as 0; NULL at the end

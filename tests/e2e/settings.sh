@@ -33,6 +33,44 @@ e2e_setting_read_only() { # once
 	check miss "$CC" -c b.c -o b.o
 }
 
+e2e_recompile_check() { # gcc
+	local i
+	one_source
+	check miss gcc -c a.c -o a.o
+	"$COFFER" recompile-check gcc -c a.c -o a.o >"$T/out" 2>&1 || fail "$(cat "$T/out")"
+	has_text "$T/out" '0 hits compiled again, 0 differ' # the real gcc alone
+	"$COFFER" recompile-check "$COFFER" gcc -c a.c -o a.o >"$T/out" 2>&1 || fail "$(cat "$T/out")"
+	has_text "$T/out" 'coffer: 1 hits compiled again, 0 differ'
+	"$COFFER" explain a.c >"$T/out"
+	has_text "$T/out" 'is equal'
+	# gcc itself makes another object each time.
+	export COFFER_REPRODUCIBLE=off
+	check any gcc -O2 -c a.c -o l.o
+	"$COFFER" gcc -flto -c a.c -o l.o
+	counted hit "$COFFER" gcc -flto -c a.c -o l.o
+	cp l.o old.o
+	"$COFFER" recompile-check "$COFFER" gcc -flto -c a.c -o l.o >"$T/out" 2>&1
+	[ $? = 3 ] || fail "the status is not 3: $(cat "$T/out")"
+	has_text "$T/out" '1 hits compiled again, 1 differ'
+	has_text "$T/out" 'a.c: l.o'
+	cmp -s l.o old.o && fail "the objects are equal"
+	# What differed is replaced.
+	cp l.o new.o
+	counted hit "$COFFER" gcc -flto -c a.c -o l.o
+	same_file l.o new.o
+	# A share of the hits.
+	export COFFER_RECOMPILE_CHECK=20
+	read_counters counters_before
+	for i in 1 2 3 4 5 6 7 8 9 10; do "$COFFER" gcc -O2 -c a.c -o l.o; done
+	settle
+	[ "$(grown rechecked)" = 2 ] && [ "$(grown direct_hits)" = 8 ] && [ "$(grown recheck_differs)" = 0 ] || fail "counted:$(all_grown)"
+	COFFER_RECOMPILE_CHECK=100 check any gcc -O2 -c a.c -o l.o
+	"$COFFER" recompile-check sh -c 'exit 5' 2>"$T/out"
+	[ $? = 5 ] || fail "the status of the command is lost"
+	"$COFFER" recompile-check --percent 0 true 2>"$T/out"
+	[ $? = 2 ] || fail "0 percent is taken"
+}
+
 e2e_setting_recache() { # once
 	one_source
 	check miss "$CC" -c a.c -o a.o
