@@ -243,7 +243,12 @@ static int run_plain(struct run *r)
 	if (f->grammar == JOBS_OF_NONE || (is_client && f->jobs == JOBS_UNSET))
 		return become(r);
 	unsigned jobs = r->has_parent && f->jobs < 1 ? 1 : r->limit;
-	if (r->tool.kind == TOOL_NINJA)
+	if (r->tool.kind == TOOL_NINJA && (r->tool.major > 1 || r->tool.minor >= 13))
+		say("elastic mode is off: this ninja (%u.%u) takes tokens only as its own jobs end, and coffer-gate can't "
+		    "count its "
+		    "commands here; it runs with -j%u",
+		    r->tool.major, r->tool.minor, jobs);
+	else if (r->tool.kind == TOOL_NINJA)
 		say("elastic mode is off: this ninja (%u.%u) takes part in no jobserver; it runs with -j%u", r->tool.major,
 		    r->tool.minor, jobs);
 	else if (r->tool.kind == TOOL_MAKE)

@@ -13,6 +13,7 @@ struct grammar {
 	char optional_number;         // the one of them that also takes a next word that is a number
 	char ends;                    // after this letter and its value nothing is an option any more
 	bool jobs_may_lack;           // -j alone is legal
+	bool zero_is_wrong;           // the tool refuses -j0
 	const char *long_jobs[2];     // names of the long option, without the dashes
 	const char *long_required[8]; // long options that take the next word; prefixes of them are legal too
 };
@@ -22,6 +23,7 @@ static const struct grammar make_grammar = {
 	.optional = "lO",
 	.optional_number = 'l',
 	.jobs_may_lack = true,
+	.zero_is_wrong = true,
 	.long_jobs = {"jobs"},
 	.long_required = {"directory", "file", "makefile", "include-dir", "old-file", "assume-old", "new-file", "what-if"},
 };
@@ -40,6 +42,12 @@ static int number_of(const char *s)
 	return n < 0 ? JOBS_UNLIMITED : n > JOBS_MAX ? JOBS_MAX : (int)n;
 }
 
+// A number that the tool will not take: it says so itself.
+static bool is_wrong(const char *s, const struct grammar *g)
+{
+	return g->zero_is_wrong && number_of(s) == 0;
+}
+
 enum word_kind {
 	WORD_KEEP,       // not ours
 	WORD_KEEP_VALUE, // not ours, and the next word is its value
@@ -53,10 +61,12 @@ static enum word_kind cut_jobs(char *p, const char *next, const struct grammar *
 {
 	enum word_kind kind = WORD_CUT;
 	if (p[1]) {
-		if (!is_number(p + 1))
+		if (!is_number(p + 1) || is_wrong(p + 1, g))
 			return WORD_KEEP; // the tool says what is wrong with it
 		*jobs = number_of(p + 1);
 	} else if (next && is_number(next)) {
+		if (is_wrong(next, g))
+			return WORD_KEEP_VALUE;
 		*jobs = number_of(next);
 		kind = WORD_CUT_VALUE;
 	} else if (g->jobs_may_lack) {
@@ -94,9 +104,11 @@ static enum word_kind look_at_long(char *word, const char *next, const struct gr
 	for (size_t i = 0; i < COUNT_OF(g->long_jobs) && g->long_jobs[i]; i++) {
 		if (strlen(g->long_jobs[i]) != len || memcmp(g->long_jobs[i], name, len) != 0)
 			continue;
-		if (eq && !is_number(eq + 1))
+		if (eq && (!is_number(eq + 1) || is_wrong(eq + 1, g)))
 			return WORD_KEEP;
 		bool value = !eq && next && is_number(next);
+		if (value && is_wrong(next, g))
+			return WORD_KEEP_VALUE;
 		*jobs = eq ? number_of(eq + 1) : value ? number_of(next) : JOBS_UNLIMITED;
 		*word = '\0';
 		return value ? WORD_CUT_VALUE : WORD_CUT;

@@ -80,6 +80,9 @@ START_TEST(what_only_looks_like_j_stays_in_makes_words)
 		{"make --jobserver-auth=3,4", "make --jobserver-auth=3,4", JOBS_UNSET},
 		{"make -W j4", "make -W j4", JOBS_UNSET},
 		{"make -", "make -", JOBS_UNSET},
+		{"make -j0", "make -j0", JOBS_UNSET},
+		{"make -kj 0", "make -kj 0", JOBS_UNSET},
+		{"make --jobs=0 --jobs 0", "make --jobs=0 --jobs 0", JOBS_UNSET},
 	};
 	check_lines(lines, COUNT_OF(lines), JOBS_OF_MAKE, JOBS_OF_MAKE);
 }
