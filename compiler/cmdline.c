@@ -381,6 +381,8 @@ static enum reason decide(struct parser *p, const char **culprit)
 	}
 	outputs_name(p);
 	*culprit = p->refusal_word;
+	if (c->makes_pch && c->modules_directory) // a compiled header of another kind
+		return REASON_modules;
 	if (c->makes_pch && (c->dwo || c->gcno || c->su || c->callgraph || c->remarks || c->serialized || c->lists))
 		return REASON_precompiled_header;
 	return p->refusal != REASON_NONE ? p->refusal : check_outputs(p, culprit);

@@ -96,9 +96,14 @@ struct cmdline {
 	const char *remarks;      // -fsave-optimization-record
 	const char *callgraph;    // -fcallgraph-info
 	const char *listing;      // -Wa,-a…=FILE
+	const char *ddi;          // -fdeps-format=p1689r5: which modules the unit makes and needs
 	bool lists;               // -Wa,-a…, into a file or not
 	bool lists_sources;       // …with the lines of the source that debug information names
 	bool code_may_come_later; // LTO: with it .su and .ci are left out by some compilers
+
+	// gcc's -fmodules: NULL without it, else the directory in which compiled modules and headers lie. They are not followed: the
+	// unit may neither make nor use any.
+	const char *modules_directory;
 
 	// -fprofile-use of gcc: what the data file is called, as long as no directory is given; and the directory. NULL: no profile.
 	const char *profile_data, *profile_directory;

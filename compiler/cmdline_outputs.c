@@ -214,6 +214,20 @@ static void name_profile_data(struct parser *p, bool compiles)
 	c->needs_output = true;
 }
 
+// The names of object and target are in it.
+static void name_ddi(struct parser *p)
+{
+	struct cmdline *c = p->c;
+	if (!p->deps_format)
+		return;
+	bool is_usual = c->dep != DEP_NONE && !c->dep_wp && c->n_dep_targets == 1 && c->output_given && c->assembles &&
+			strcmp(c->dep_targets[0], c->output) == 0;
+	if (!is_usual || c->makes_pch)
+		parser_refuse(p, REASON_modules, p->deps_format);
+	c->ddi = side_name(p, ".ddi");
+	c->needs_output = true;
+}
+
 static void name_side_outputs(struct parser *p)
 {
 	struct cmdline *c = p->c;
@@ -237,6 +251,7 @@ static void name_side_outputs(struct parser *p)
 	if (p->callgraph && compiles)
 		c->callgraph = side_name(p, ".ci");
 	name_remarks(p, compiles);
+	name_ddi(p);
 	name_profile_data(p, compiles);
 	if (c->serialized && !compiles)
 		c->serialized = NULL; // clang says that it has no use for it

@@ -1,7 +1,7 @@
 // Inside the command line parser: what its parts share. See cmdline.h.
 //
 // cmdline.c reads words and decides in the end, cmdline_options.c knows what each option means, cmdline_lists.c what is
-// handed on to one stage (-Wa, -Wp, -Xclang…), cmdline_profiles.c profiles, cmdline_specs.c gcc's -specs files, cmdline_outputs.c the names of what the
+// handed on to one stage (-Wa, -Wp, -Xclang…), cmdline_profiles.c profiles, cmdline_modules.c gcc's modules, cmdline_specs.c gcc's -specs files, cmdline_outputs.c the names of what the
 // compiler writes.
 #ifndef COFFER_COMPILER_CMDLINE_PARTS_H
 #define COFFER_COMPILER_CMDLINE_PARTS_H
@@ -56,6 +56,7 @@ struct parser {
 	bool lto;
 	const char *remarks_option, *remarks_file; // the option that asks for them; -foptimization-record-file=
 	bool callgraph;
+	const char *deps_format; // the word
 	const char *record_f, *record_g;
 
 	const char *cc1_pending; // the -Xclang word whose value the next -Xclang brings
@@ -99,6 +100,9 @@ void apply_profile_default(struct parser *p, const struct use *u);
 void apply_profile_data(struct parser *p, const struct use *u);
 void apply_profile_file(struct parser *p, const struct use *u);
 void apply_profile_directory(struct parser *p, const struct use *u);
+void apply_modules(struct parser *p, const struct use *u);
+void apply_mapper(struct parser *p, const struct use *u);
+void apply_deps_format(struct parser *p, const struct use *u);
 void apply_counters_place(struct parser *p, const struct use *u);
 void apply_specs(struct parser *p, const struct use *u);
 

@@ -66,6 +66,9 @@
 	X(remarks)           /* -fsave-optimization-record, also with =FORMAT */                             \
 	X(remarks_file)      /* -foptimization-record-file= */                                               \
 	X(callgraph)         /* -fcallgraph-info */                                                          \
+	X(modules)           /* gcc's -fmodules: the unit may be none */                                     \
+	X(mapper)            /* gcc's -fmodule-mapper=FILE */                                                \
+	X(deps_format)       /* gcc's -fdeps-format=, which leaves a .ddi beside the depfile */              \
 	X(sections)          /* -fbasic-block-sections=list=FILE */                                          \
 	X(format)            /* -fdiagnostics-format=: some leave files */                                   \
 	X(opt_info)          /* -fopt-info: leaves a file if there is a '=' */                               \

@@ -66,7 +66,7 @@ static const char *refuse_outputs(const struct cmdline *l, const struct compiler
 		return "it writes further files";
 	if (l->dwo && !travel_output_name(l->output, l->dwo))
 		return "its object names a file whose name can't be the same there";
-	if (l->n_extra_inputs || l->profile_data)
+	if (l->n_extra_inputs || l->profile_data || l->modules_directory)
 		return "its options name files";
 	if (l->has_prefix_map)
 		return "it has prefix maps of its own";

@@ -28,7 +28,7 @@ bool comparable_preprocessed(const struct plan *p)
 	const struct cmdline *l = &p->line;
 	bool is_gcc = p->compiler->family == FAMILY_GCC;
 	if (!setting_bool(p->config, SETTING_text_hits) || !comparable_without_comments(p) || p->lto || l->n_extra_inputs ||
-	    (is_gcc && p->compiler->version < GCC_WITH_LIVE_TEXT))
+	    l->modules_directory || (is_gcc && p->compiler->version < GCC_WITH_LIVE_TEXT))
 		return false;
 	for (unsigned i = 0; i < l->n_arguments; i++) {
 		const char *t = l->arguments[i].text;

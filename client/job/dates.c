@@ -36,7 +36,7 @@ bool dates_reach(const struct inputs *in)
 	const struct plan *p = in->plan;
 	unsigned since = p->compiler->family == FAMILY_GCC ? GCC_WITH_EPOCH : CLANG_WITH_EPOCH;
 	struct digest text[COUNT_OF(days)];
-	if (p->compiler->version < since || p->line.makes_pch || p->line.n_extra_inputs ||
+	if (p->compiler->version < since || p->line.makes_pch || p->line.n_extra_inputs || p->line.modules_directory ||
 	    p->inputs_from == INPUTS_SOURCE_ONLY)
 		return true;
 	for (size_t i = 0; i < COUNT_OF(days); i++)

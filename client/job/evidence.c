@@ -59,10 +59,15 @@ static void say_what_went_in(struct compile_evidence *e, const struct plan *p)
 static void say_what_came_out(struct compile_evidence *e, const struct plan *p)
 {
 	static const char *const kinds[PART_COUNT] = {
-		[PART_OBJECT] = "object",       [PART_DWO] = "dwo",
-		[PART_GCNO] = "gcno",           [PART_SU] = "su",
-		[PART_SERIALIZED] = "dia",      [PART_REMARKS] = "remarks",
-		[PART_CALLGRAPH] = "callgraph", [PART_LISTING] = "listing",
+		[PART_OBJECT] = "object",
+		[PART_DWO] = "dwo",
+		[PART_GCNO] = "gcno",
+		[PART_SU] = "su",
+		[PART_SERIALIZED] = "dia",
+		[PART_REMARKS] = "remarks",
+		[PART_CALLGRAPH] = "callgraph",
+		[PART_LISTING] = "listing",
+		[PART_DDI] = "ddi",
 	};
 	AUTO_BUF struct buf b = BUF_INIT;
 	for (enum part part = 0; part < PART_COUNT; part++) {

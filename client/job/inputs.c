@@ -471,6 +471,8 @@ static uint32_t facts_of(const struct input *i)
 static bool knows_modules(struct inputs *in)
 {
 	const char *version;
+	if (in->plan->line.modules_directory)
+		return true;
 	return in->plan->compiler->family == FAMILY_CLANG && in->plan->line.lang == LANG_CXX &&
 	       macros_builtin(in, "__cplusplus", &version) && (!version || strtol(version, NULL, 10) > 201703L);
 }

@@ -89,10 +89,9 @@ static bool inputs_match(struct lookup *l, struct memo *memo, struct manifest_en
 
 static bool context_matches(const struct plan *p, const struct manifest_entry *e)
 {
-	struct digest place = digest_of(p->root, strlen(p->root));
 	return (digest_is_zero(&e->messages_context) || digest_equal(&e->messages_context, &p->messages_context)) &&
 	       (digest_is_zero(&e->time_context) || digest_equal(&e->time_context, &p->time_context)) &&
-	       (digest_is_zero(&e->place_context) || digest_equal(&e->place_context, &place));
+	       (digest_is_zero(&e->place_context) || digest_equal(&e->place_context, &p->place));
 }
 
 // lstat(), by a watch where that is possible; else `watched` becomes false.
@@ -418,10 +417,9 @@ static void explain_entry(struct lookup *l, struct memo *memo, struct manifest_e
 	}
 	if (c->n_all || !names_hold(l, e, c))
 		return;
-	struct digest place = digest_of(p->root, strlen(p->root));
 	if (!digest_is_zero(&e->time_context) && !digest_equal(&e->time_context, &p->time_context))
 		c->kind = CAUSE_TIME;
-	else if (!digest_is_zero(&e->place_context) && !digest_equal(&e->place_context, &place))
+	else if (!digest_is_zero(&e->place_context) && !digest_equal(&e->place_context, &p->place))
 		c->kind = CAUSE_PLACE;
 	else
 		c->kind = CAUSE_MESSAGES;

@@ -35,6 +35,8 @@ const char *plan_output_name(const struct plan *p, enum part part)
 		return p->line.callgraph;
 	case PART_LISTING:
 		return p->line.listing;
+	case PART_DDI:
+		return p->line.ddi;
 	default:
 		return NULL;
 	}

@@ -376,6 +376,37 @@ static void add_text(struct buf *b, const char *s)
 	buf_add(b, s, n);
 }
 
+// Is the working directory in the result? Without debug information names are what the command says, and what a relative one
+// leads to is an input: build directories beside each other share.
+static bool cwd_shows(const struct plan *p)
+{
+	const struct cmdline *l = &p->line;
+	bool assembler = l->lang == LANG_ASM || l->lang == LANG_ASM_CPP; // its text may have debug information
+	return !p->reproducible || assembler || l->debug_info || l->needs_cwd || p->lto || l->makes_pch ||
+	       l->n_extra_inputs || l->remarks || l->modules_directory;
+}
+
+// Where the source most likely is ("b/../x.c" is "x.c", unless b is a symlink): sources of one name in many directories are to be
+// apart, so that no manifest has the results of all of them. What is really read is an input.
+static const char *source_place(const struct plan *p)
+{
+	char *path = arena_strdup(p->arena, path_tidy(p->arena, path_join(p->arena, p->cwd, p->line.source)));
+	char *to = path;
+	for (const char *from = path; *from;) {
+		size_t n = 1 + strcspn(from + 1, "/"); // "/name"
+		if (n == 3 && memcmp(from, "/..", 3) == 0) {
+			while (to > path && *--to != '/')
+				;
+		} else {
+			memmove(to, from, n);
+			to += n;
+		}
+		from += n;
+	}
+	*to = '\0';
+	return plan_canonical_path(p, path);
+}
+
 static void add_fields(const struct plan *p, const char *const *arguments, unsigned n, struct buf *b)
 {
 	const struct cmdline *l = &p->line;
@@ -385,7 +416,7 @@ static void add_fields(const struct plan *p, const char *const *arguments, unsig
 	buf_add_u64(b, l->dep); // -Wp,-MD and -Wp,-MMD are no words of the key
 	buf_add_u64(b, (uint64_t)p->reproducible << 1 | (uint64_t)p->seed);
 	add_text(b, p->debug_dir);
-	add_text(b, where);
+	add_text(b, cwd_shows(p) ? where : source_place(p));
 	// An untidy $PWD ("/src/./proj") ends up in debug information as it stands.
 	add_text(b, strcmp(p->cwd, p->wire->cwd) == 0 ? NULL : p->wire->cwd);
 	add_text(b, holds_the_place(p) ? p->root : NULL);
@@ -435,6 +466,8 @@ static void make_keys(struct plan *p)
 	hasher_digest(&h, &p->toolchain);
 	hasher_raw(&h, fields.data, fields.len);
 	p->manifest_key = hasher_end(&h);
+	const char *place = cwd_shows(p) ? p->root : arena_printf(p->arena, "%s\n%s", p->root, p->cwd);
+	p->place = digest_of(place, strlen(place));
 
 	AUTO_HASHER struct hasher unit;
 	hasher_init(&unit);
@@ -511,6 +544,17 @@ static struct refusal find_toolchain(struct plan *p)
 	return NO_REFUSAL;
 }
 
+// Nothing is added to the command of a unit that makes or uses a module.
+static struct refusal check_modules(const struct plan *p)
+{
+	struct file_facts facts;
+	if (p->line.modules_directory &&
+	    (files_facts(p->services->files, p->cwd_fd, p->line.source, p->arena, &facts, NULL) < 0 ||
+	     (facts.scan.facts & FACT_modules)))
+		return refuse(REASON_modules, p->line.source);
+	return NO_REFUSAL;
+}
+
 void plan_release(struct plan *p)
 {
 	view_unref(TAKE(p->view));
@@ -536,7 +580,7 @@ struct refusal plan_make(struct plan *p)
 	if (p->line.records_options && p->compiler->version < GCC_THAT_RECORDS_LESS)
 		return refuse(REASON_records_command_line, NULL);
 	if (is_refused(refusal = check_arguments(p)) || is_refused(refusal = outputs_check(p)) ||
-	    is_refused(refusal = choose_inputs(p)))
+	    is_refused(refusal = choose_inputs(p)) || is_refused(refusal = check_modules(p)))
 		return refusal;
 	find_lto(p);
 	decide_reproducible(p);

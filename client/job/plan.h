@@ -54,6 +54,7 @@ struct plan {
 	struct digest manifest_key;
 	struct digest unit_key; // the translation unit whatever its arguments: for explanations
 	struct digest messages_context;
+	struct digest place;        // where a result belongs to that has the build tree's name in it
 	struct digest time_context; // zero: SOURCE_DATE_EPOCH is not set
 	bool code_counts;           // comments can't change the result: preprocessed hits are possible
 	bool text_counts;           // what the preprocessor prints tells what the result is (same_text.h)
@@ -93,6 +94,7 @@ enum part {
 	PART_REMARKS,
 	PART_CALLGRAPH,
 	PART_LISTING,
+	PART_DDI,
 	PART_COUNT
 };
 static inline bool part_is_message(enum part part)

@@ -217,7 +217,7 @@ static struct refusal publish_outputs(struct publication *pub, struct manifest_e
 	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
 		entry->messages_context = p->messages_context;
 	if (p->reproducible && (may_hide_names(p, o) || names_the_tree(p, o)))
-		entry->place_context = digest_of(p->root, strlen(p->root));
+		entry->place_context = p->place;
 	for (uint32_t i = 0; i < entry->n_inputs; i++)
 		if (!(entry->inputs[i].flags & INPUT_BINARY))
 			texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest);

@@ -62,6 +62,28 @@ static void check_listing(struct inputs *in)
 	}
 }
 
+// With modules gcc looks for a compiled form of each header: /usr/include/x.h is DIRECTORY/./usr/include/x.h.gcm, and ../x.h is
+// DIRECTORY/,/,,/x.h.gcm. Where the first part of that name is not there, none is.
+static void forbid_compiled_headers(struct inputs *in)
+{
+	const struct plan *p = in->plan;
+	const char *directory = p->line.modules_directory;
+	struct map parts = MAP_INIT;
+	struct stat st;
+	for (uint32_t i = 0; i < in->n && !is_refused(in->refusal); i++) {
+		const char *path = in->list[i].path;
+		const char *part = path[0] == '/' ? arena_strndup(p->arena, path + 1, strcspn(path + 1, "/")) : ",";
+		if (map_puts(&parts, part, in))
+			continue;
+		const char *name = arena_printf(p->arena, "%s/%s", directory, part);
+		if (fstatat(p->cwd_fd, name, &st, 0) == 0)
+			in->refusal = refuse(REASON_modules, name);
+		else
+			wanted_add(in, name, INPUT_NO_CODE);
+	}
+	map_release(&parts);
+}
+
 void wanted_by_options(struct inputs *in)
 {
 	const struct plan *p = in->plan;
@@ -69,6 +91,8 @@ void wanted_by_options(struct inputs *in)
 	struct stat st;
 	if (p->line.lists_sources && p->line.debug_info)
 		check_listing(in);
+	if (p->line.modules_directory)
+		forbid_compiled_headers(in);
 	if (profile)
 		wanted_add(in, profile, INPUT_NO_CODE | INPUT_BINARY);
 	if (p->inputs_from == INPUTS_SOURCE_ONLY || p->compiler->family != FAMILY_GCC || p->line.makes_pch)

@@ -1,4 +1,4 @@
-// Files that a compile reads if they are there: gcc's profile data, a.c.gch in place of a.c. Where one is not there, the result ends when it appears. Thread: the job's.
+// Files that a compile reads if they are there: gcc's profile data, a.c.gch in place of a.c, compiled headers. Where one is not there, the result ends when it appears. Thread: the job's.
 #ifndef COFFER_CLIENT_JOB_WANTED_H
 #define COFFER_CLIENT_JOB_WANTED_H
 

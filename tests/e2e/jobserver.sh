@@ -234,7 +234,11 @@ e2e_jobserver_below_make_without_plus_it_has_one_slot() { # once
 	export SUBMAKE="$COFFER make"
 	measured make -j2 -f w5.mk 2>errs
 	strict 2 22 20
-	has_text errs "using 1 local job"
+	# Since 4.4 make's jobserver is a fifo, which every recipe can open.
+	case $(make --version) in
+	'GNU Make 4.'[0-3]*) has_text errs "using 1 local job" ;;
+	*) lacks_text errs coffer: ;;
+	esac
 }
 
 # A makefile that sets -j itself leaves the pool; it is said once, and what is lent elsewhere stays right.

@@ -566,3 +566,52 @@ trap_41_where_c_and_colours_stand()
 	check hit "$CC" -Wall -c w.c -o w.o
 	check hit "$CC" -Wall -fdiagnostics-color=always -c w.c -o w.o
 }
+
+# Two build directories in one tree. What a relative name leads to counts, and where debug information is made, the directory.
+trap_50_build_directories_in_one_tree()
+{
+	export COFFER_REPRODUCIBLE=on
+	put inc/config.h '#define C 1'
+	put a.c '#include "config.h"' '#include <assert.h>' 'int f(int x) { assert(x); return C; }'
+	put s.S '.globl x' 'x: .byte 1'
+	mkdir -p b1 b2 deep/b3
+	in_dir b1 check miss "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	in_dir b2 check hit "$CC" -O2 -I. -I../inc -MD -c ../a.c -o other.o
+	has_text b2/other.d other.o:
+	in_dir deep/b3 check any "$CC" -O2 -I. -I../../inc -MD -c ../../a.c -o a.o
+	# A name that leads elsewhere in one of the directories.
+	mkdir -p far/away
+	put far/a.c 'int far;'
+	ln -s far/away link
+	in_dir link check miss "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	has_text far/away/a.d ../a.c
+	# A header that is found earlier, in one of the directories.
+	put b2/config.h '#define C 2'
+	in_dir b2 check miss "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	in_dir b1 check hit "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	put b1/config.h '#define C 2'
+	in_dir b1 check hit "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	put b1/config.h '#define C 3'
+	in_dir b1 check miss "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	in_dir b2 check hit "$CC" -O2 -I. -I../inc -MD -c ../a.c -o a.o
+	# Another file behind the same relative name.
+	put z.c 'int z;'
+	put deep/z.c 'int other;'
+	mkdir deep/b4
+	in_dir deep/b4 check miss "$CC" -O2 -c ../z.c -o z.o
+	in_dir b1 check miss "$CC" -O2 -c ../z.c -o z.o
+	in_dir b2 check hit "$CC" -O2 -c ../z.c -o z.o
+	# The directory is in debug information, in what link-time optimisation reads, and for an assembler.
+	in_dir b1 check miss "$CC" -g -O2 -I. -I../inc -c ../a.c -o a.o
+	in_dir b2 check miss "$CC" -g -O2 -I. -I../inc -c ../a.c -o a.o
+	in_dir b1 check any "$CC" -frandom-seed=1 -flto -O2 -I../inc -c ../a.c -o a.o
+	in_dir b2 check changed "$CC" -frandom-seed=1 -flto -O2 -I../inc -c ../a.c -o a.o
+	in_dir b1 check any "$CC" -c ../s.S -o s.o
+	in_dir b2 check changed "$CC" -c ../s.S -o s.o
+	# Messages name files as they were given.
+	put w.c 'int f(void) { int unused; return 0; }'
+	in_dir b1 check miss "$CC" -Wall -c ../w.c -o w.o
+	in_dir b2 check hit "$CC" -Wall -c ../w.c -o w.o
+	in_dir b1 check miss "$CC" -Wall -c "$P/w.c" -o w.o
+	in_dir b2 check any "$CC" -Wall -c "$P/w.c" -o w.o
+}

@@ -417,6 +417,74 @@ trap_56_modules_of_gcc() # gcc
 	right g++ -std=c++20 -c use.cc -o use.o
 }
 
+# As CMake compiles every C++20 unit.
+trap_56_units_that_only_could_use_modules() # gcc
+{
+	local modules='-std=c++20 -fmodules-ts -fmodule-mapper=a.modmap' format=
+	put inc/h.h 'inline int h() { return 1; }'
+	put a.cc '#include <stddef.h>' '#include "inc/h.h"' 'int f() { return h(); }'
+	put a.modmap '$root .'
+	mkdir o
+	compiler_takes -fmodules-ts -MD -MF x.d -fdeps-format=p1689r5 && format=-fdeps-format=p1689r5
+	# shellcheck disable=SC2086
+	{
+		same g++ $modules -MD -MT o/a.cc.o -MF o/a.cc.o.d $format -x c++ -o o/a.cc.o -c a.cc
+		same g++ -std=c++20 -fmodules-ts -c a.cc -o a.o
+		put inc/h.h 'inline int h() { return 2; }'
+		check miss g++ $modules -c a.cc -o a.o
+		# A compiled header would be taken in the place of a text.
+		mkdir ,
+		check modules g++ $modules -c a.cc -o a.o
+		rmdir ,
+		check hit g++ $modules -c a.cc -o a.o
+		mkdir usr
+		check modules g++ $modules -c a.cc -o a.o
+		rmdir usr
+		check miss g++ -std=c++20 -fmodules-ts -c a.cc -o a.o
+		g++ -std=c++20 -fmodules-ts -I. -x c++-user-header inc/h.h
+		[ -d gcm.cache ] || fail "there is no compiled header"
+		check 'modules|depfile_unparsed' g++ -std=c++20 -fmodules-ts -c a.cc -o a.o
+		rm -r gcm.cache
+		check hit g++ -std=c++20 -fmodules-ts -c a.cc -o a.o
+		# Modules, and where nobody knows.
+		put a.modmap '$root .' 'm m.gcm'
+		check modules g++ $modules -c a.cc -o a.o
+		put a.modmap '$root other'
+		check miss g++ $modules -c a.cc -o a.o
+		put inc/h.h 'import m;'
+		counted any "$COFFER" g++ $modules -c a.cc -o a.o 2>"$T/err"
+		[ "$(grown stored)" = 0 ] || fail "a failed compile was stored"
+		put inc/h.h 'inline int h() { return 1; }'
+		put a.cc 'module;' '#include "inc/h.h"' 'export module m;' 'export int f() { return h(); }'
+		check modules g++ $modules -c a.cc -o a.o
+	}
+}
+
+trap_56_cmake_compiles_units_as_if_they_were_modules() # gcc
+{
+	need cmake
+	need ninja
+	compiler_takes -fmodules-ts -MD -MF "$T/x.d" -fdeps-format=p1689r5 || skip "this gcc tells CMake nothing of modules"
+	put CMakeLists.txt 'cmake_minimum_required(VERSION 3.28)' 'project(p CXX)' 'set(CMAKE_CXX_STANDARD 20)' \
+		'add_executable(p a.cpp b.cpp)'
+	put h.h '#define V 1'
+	put a.cpp '#include "h.h"' '#include <vector>' 'int b();' 'int main() { return (int)std::vector<int>(V).size() + b(); }'
+	put b.cpp 'int b() { return 0; }'
+	cmake -G Ninja -S . -B o "-DCMAKE_CXX_COMPILER_LAUNCHER=$COFFER" >"$T/log" 2>&1 || skip "$(tail -n 3 "$T/log")"
+	ninja -C o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+	cp o/CMakeFiles/p.dir/a.cpp.ddi a.ddi
+	"$COFFER" stats --zero >"$T/log"
+	ninja -C o -t clean >"$T/log"
+	rm -f o/CMakeFiles/p.dir/*.ddi
+	ninja -C o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+	[ "$(counter direct_hits) $(counter not_cached)" = '2 0' ] || fail "$("$COFFER" stats)"
+	same_file a.ddi o/CMakeFiles/p.dir/a.cpp.ddi
+	put h.h '#define V 2'
+	ninja -C o >"$T/log" 2>&1 || fail "$(tail "$T/log")"
+	o/p
+	[ $? = 2 ] || fail "the program is old"
+}
+
 trap_56_modules_of_clang() # clang
 {
 	local IGNORE='*.pcm'

@@ -491,9 +491,7 @@ END_TEST
 
 START_TEST(modules_are_refused) // 56
 {
-	static const char *const common[] = {"-fmodules-ts -c x.cc",
-					     "-fmodules -c x.c",
-					     "-fmodule-mapper=x -c x.cc",
+	static const char *const common[] = {"-fmodule-mapper=no/such -c x.cc",
 					     "-fmodule-file=x -c x.cc",
 					     "-c x.cppm",
 					     "-c x.ixx",
@@ -504,6 +502,25 @@ START_TEST(modules_are_refused) // 56
 		expect_for_both(common[i], REASON_modules);
 	expect_reason("clang --precompile -c x.cc", REASON_modules);
 	expect_reason("clang -fno-modules -c x.cc", REASON_NONE);
+	expect_reason("clang -fmodules -c x.c", REASON_modules);
+	expect_reason("clang -fmodules-ts -c x.cc", REASON_modules);
+	expect_reason("gcc -fmodules-ts -fmodule-mapper=|x -c x.cc", REASON_modules);
+	expect_reason("gcc -fmodules-ts -c x.h -o x.gch", REASON_modules);
+}
+END_TEST
+
+START_TEST(units_that_only_could_use_modules_are_cached) // 56
+{
+	expect_reason("gcc -fmodules-ts -c x.cc", REASON_NONE);
+	ck_assert_str_eq(c.modules_directory, "gcm.cache");
+	ck_assert_ptr_null(c.ddi);
+	expect_reason("gcc -fmodules -MD -fdeps-format=p1689r5 -c x.cc -o d/x.y.o", REASON_NONE);
+	ck_assert_str_eq(c.ddi, "d/x.y.ddi");
+	ck_assert(c.needs_output);
+	expect_role("gcc -fmodules -MD -fdeps-format=p1689r5 -c x.cc -o d/x.y.o", "-fdeps-format=p1689r5", ARGUMENT_WRITES);
+	expect_reason("gcc -fmodules -MD -MT z -fdeps-format=p1689r5 -c x.cc -o d/x.y.o", REASON_modules);
+	expect_reason("gcc -fmodules -MD -fdeps-format=other -c x.cc -o x.o", REASON_modules);
+	expect_reason("gcc -fmodules -MD -fdeps-file=x -c x.cc -o x.o", REASON_modules);
 }
 END_TEST
 
@@ -640,6 +657,7 @@ int main(void)
 		profiles_of_clang_have_a_name_in_directories,
 		precompiled_headers_are_made_and_are_inputs,
 		modules_are_refused,
+		units_that_only_could_use_modules_are_cached,
 		prefix_maps_have_a_role_of_their_own,
 		recorded_command_lines_are_refused,
 		link_time_optimization_is_cached_without_a_jobserver,
