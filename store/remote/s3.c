@@ -115,14 +115,16 @@ static int s3_put_new(struct tier *t, const struct tier_name *name, const void *
 	if (n <= NEW_MOST && !atomic_load(&s->has_no_conditions)) {
 		struct http_call c = {
 			.method = "PUT", .headers = {"If-None-Match: *"}, .body = p, .n_body = n, .until_ms = until_ms};
-		if (call(s, &c, name, false, err) < 0)
-			return -1;
-		if (c.status == 200 || c.status == 201 || c.status == 204 || c.status == 412)
+		struct err why = ERR_INIT;
+		int rc = call(s, &c, name, false, &why);
+		if (rc < 0 && why.code != ERR_PEER)
+			return err_take(err, &why);
+		if (rc == 0 && (c.status == 200 || c.status == 201 || c.status == 204 || c.status == 412))
 			return c.status != 412;
-		// 409: another one is writing the same; 5xx and 429: tried again below.
+		// A lost connection, 409 (another one is writing the same), 429 and 5xx: tried again below.
 		if (c.status == 501 || (c.status == 400 && strstr(c.words, "NotImplemented")))
 			atomic_store(&s->has_no_conditions, true);
-		else if (c.status != 409 && c.status != 429 && c.status < 500)
+		else if (rc == 0 && c.status != 409 && c.status != 429 && c.status < 500)
 			return http_unexpected(&c, err);
 	}
 	if (s3_has(t, name, 1, &there, until_ms, err) < 0)
