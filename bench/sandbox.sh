@@ -31,8 +31,8 @@ END
 "$(command -v musl-gcc || command -v "${CC:-cc}")" -static -O2 -o "$work/programs/stub" "$work/stub.c"
 # shellcheck disable=SC2046
 "${CC:-cc}" -std=c17 -O2 -D_GNU_SOURCE -I. -I"$build" -o "$work/sandbox" bench/sandbox.c \
-	-Wl,--start-group "$build"/{worker/runtime,auth,remote,proto,compiler,depscan,store,codec,base}/lib.a -Wl,--end-group \
-	$(pkg-config --libs libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt zlib) -lpthread
+	-Wl,--start-group "$build"/{worker/runtime,image,auth,remote,proto,compiler,depscan,store,codec,base}/lib.a -Wl,--end-group \
+	$(pkg-config --libs libzstd libxxhash jansson inih libnghttp2 openssl libprotobuf-c libseccomp libjwt zlib libarchive) -lpthread
 run() { "$work/sandbox" "$build/coffer-agent" "$work/scratch" "$work/programs" "$@"; }
 
 run "$rounds" >"$work/result"

@@ -15,8 +15,9 @@ enum { MKFS_MS = 600000 };
 int disk_make(const char *mkfs, const char *rootfs, const char *disk, struct err *err)
 {
 	AUTO_FREE char *temp = mem_printf("%s.new-%d", disk, (int)getpid());
-	const char *const words[] = {
-		"mkfs.erofs", "-T0", "-U00000000-0000-0000-0000-000000000000", "--all-root", "-x-1", temp, rootfs, NULL};
+	const char *const words[] = {"mkfs.erofs", "--quiet", "-T0", "-U00000000-0000-0000-0000-000000000000",
+				     "--all-root", "-x-1",    temp,  rootfs,
+				     NULL};
 	struct child c = {.argv = words, .program = mkfs, .cwd_fd = -1, .time_limit_ms = MKFS_MS, .max_output = 65536};
 	int rc = child_run(&c, err);
 	if (rc == 0 && c.status != 0)

@@ -90,6 +90,11 @@ e2e_image_disk_is_the_same_everywhere() { # once
 	grep -q 'no longer the one that was made' "$T/said" || fail "it says: $(cat "$T/said")"
 	"$COFFER" image import "$T/oci" --images "$T/c" --no-disk >/dev/null 2>&1
 	[ ! -e "$T/c/${digest/:/-}/disk.erofs" ] || fail "--no-disk makes one"
+	# As many files as a real one has, of which mkfs.erofs would say more than anybody reads.
+	mkdir -p "$T/many/usr"
+	(cd "$T/many/usr" && seq -f "a-file-with-a-name-that-is-long-enough-for-this-test-%g" 2000 | xargs touch)
+	layout "$T/oci-many" good "$T/many" >/dev/null
+	"$COFFER" image import "$T/oci-many" --images "$T/d" >"$T/said" 2>&1 || fail "an image with many files: $(cat "$T/said")"
 	"$COFFER" image verify --images "$T/c" >/dev/null || fail "one without a disk is not right"
 }
 
