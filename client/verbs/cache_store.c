@@ -28,8 +28,14 @@ static void put_report(const struct upkeep_config *c, const struct upkeep_report
 	printf("in the store\n  %-18s %10llu  %s\n", "entries", (unsigned long long)r->entries, format_bytes(&a, r->bytes));
 	if (r->records)
 		printf("  %-18s %10llu\n", "records of uses", (unsigned long long)r->records);
+	if (r->records_bad)
+		printf("  %-18s %10llu  (they are none)\n", "bad records", (unsigned long long)r->records_bad);
+	if (r->records_unread)
+		printf("  %-18s %10llu\n", "records not read", (unsigned long long)r->records_unread);
 	printf("%s\n  %-18s %10llu  %s\n", c->is_dry_run ? "would be removed" : "removed", "entries",
 	       (unsigned long long)r->removed, format_bytes(&a, r->removed_bytes));
+	if (r->records_unread)
+		return;
 	if (r->entries > r->removed)
 		printf("what stays was used within %s\n", format_duration(&a, (uint64_t)r->oldest_s * 1000000));
 	if (r->is_cut_short)
@@ -69,5 +75,11 @@ int cache_gc_store(const struct cache_gc_words *words, const struct settings *co
 	if (rc < 0)
 		return verb_fail(&err);
 	put_report(&c, &report);
+	if (report.records_unread) {
+		err_set(&err, ERR_IO,
+			"%llu records of uses could not be read, so nothing is removed; run it again when the store answers",
+			(unsigned long long)report.records_unread);
+		return verb_fail(&err);
+	}
 	return 0;
 }

@@ -60,7 +60,9 @@ static int found_entry(void *arg, const struct tier_item *item)
 static int found_record(void *arg, const struct tier_item *item)
 {
 	struct upkeep *u = arg;
-	if (u->n_records == RECORDS_MOST || item->bytes > USES_BYTES)
+	if (item->bytes > USES_BYTES)
+		u->report->records_bad++;
+	else if (u->n_records == RECORDS_MOST)
 		u->report->records_unread++;
 	else
 		add_entry(&u->records, &u->n_records, &u->room_records, item);
@@ -85,21 +87,26 @@ static int find_all(struct upkeep *u, struct err *err)
 
 // ---- uses -----------------------------------------------------------------------------------------------------------
 
-static void read_record(struct upkeep *u, const struct entry *record)
+// False: what it says is not known.
+static bool read_record(struct upkeep *u, const struct entry *record)
 {
-	AUTO_BUF struct buf bytes = {.max = USES_BYTES + 1};
-	size_t before = u->uses.len;
-	if (tier_get(u->tier, &record->name, USES_BYTES, &bytes, call_until(u), NULL) != 1 ||
-	    uses_decode(bytes.data, bytes.len, &u->uses, NULL) < 0) {
-		u->report->records_unread++;
-		return;
+	AUTO_BUF struct buf bytes = {.max = USES_BYTES + 1}, uses = BUF_INIT;
+	if (tier_get(u->tier, &record->name, USES_BYTES, &bytes, call_until(u), NULL) != 1)
+		return false;
+	if (uses_decode(bytes.data, bytes.len, &uses, NULL) < 0) {
+		u->report->records_bad++;
+		return true;
 	}
+	if (uses.len > u->uses.max - u->uses.len)
+		return false;
 	int64_t age = u->now_s > record->used_s ? (u->now_s - record->used_s) / 60 : 0;
-	for (size_t at = before; at < u->uses.len; at += sizeof(struct store_use)) {
-		struct store_use *use = (struct store_use *)(void *)(u->uses.data + at);
+	for (size_t at = 0; at < uses.len; at += sizeof(struct store_use)) {
+		struct store_use *use = (struct store_use *)(void *)(uses.data + at);
 		int64_t minutes = use->minutes + age;
 		use->minutes = minutes > UINT32_MAX ? UINT32_MAX : (uint32_t)minutes;
 	}
+	buf_add(&u->uses, uses.data, uses.len);
+	return true;
 }
 
 // By name, the youngest first.
@@ -111,10 +118,15 @@ static int compare_uses(const void *a, const void *b)
 	return (x->minutes > y->minutes) - (x->minutes < y->minutes);
 }
 
+// Afterwards `records` are those that were read.
 static void read_uses(struct upkeep *u)
 {
+	size_t n_read = 0;
 	for (size_t i = 0; i < u->n_records; i++)
-		read_record(u, &u->records[i]);
+		if (read_record(u, &u->records[i]))
+			u->records[n_read++] = u->records[i];
+	u->report->records_unread += u->n_records - n_read;
+	u->n_records = n_read;
 	struct store_use *all = (struct store_use *)(void *)u->uses.data;
 	size_t n = u->uses.len / sizeof *all, kept = 0;
 	if (!n)
@@ -151,6 +163,50 @@ static void apply_uses(struct upkeep *u)
 	}
 }
 
+static bool is_time_over(struct upkeep *u)
+{
+	u->report->is_cut_short |= !u->config->is_dry_run && clock_ms() >= u->lease.until_ms - 1000;
+	return u->report->is_cut_short;
+}
+
+static int remove_records(struct upkeep *u, struct err *err)
+{
+	struct tier_name names[BATCH];
+	for (size_t at = 0, some; at < u->n_records && !is_time_over(u); at += some) {
+		for (some = 0; some < BATCH && at + some < u->n_records; some++)
+			names[some] = u->records[at + some].name;
+		if (tier_remove(u->tier, names, some, call_until(u), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+// The uses of what is there, in few records; then those that were read go. If this ends between the two, nothing is lost.
+static int fold(struct upkeep *u, struct err *err)
+{
+	if (u->config->is_dry_run || u->n_records < FOLD_FROM || is_time_over(u))
+		return 0;
+	AUTO_FREE struct store_use *kept = mem_alloc(USES_MOST * sizeof *kept);
+	uint32_t n = 0;
+	for (size_t i = 0; i <= u->n; i++) {
+		const struct store_use *use = i < u->n ? use_of(u, &u->entries[i].name.id) : NULL;
+		if (use)
+			kept[n++] = *use;
+		if (n && (n == USES_MOST || i == u->n)) {
+			AUTO_BUF struct buf record = BUF_INIT;
+			uses_encode(kept, n, &record);
+			struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
+			if (tier_put(u->tier, &name, record.data, record.len, call_until(u), err) < 0)
+				return -1;
+			for (size_t k = 0; k < u->n_records; k++) // the same bytes again: it is no old one any more
+				if (sha256_equal(&u->records[k].name.id, &name.id))
+					u->records[k--] = u->records[--u->n_records];
+			n = 0;
+		}
+	}
+	return remove_records(u, err);
+}
+
 // ---- removing -------------------------------------------------------------------------------------------------------
 
 // The least recently used first; of one moment, actions before what they name.
@@ -182,12 +238,6 @@ static size_t choose(struct upkeep *u)
 	return n;
 }
 
-static bool is_time_over(struct upkeep *u)
-{
-	u->report->is_cut_short |= !u->config->is_dry_run && clock_ms() >= u->lease.until_ms - 1000;
-	return u->report->is_cut_short;
-}
-
 static int remove_first(struct upkeep *u, size_t n, struct err *err)
 {
 	struct tier_name names[BATCH];
@@ -205,35 +255,6 @@ static int remove_first(struct upkeep *u, size_t n, struct err *err)
 		at += some;
 	}
 	return 0;
-}
-
-// The uses of what stays, in few records; then the old ones go. If this ends between the two, nothing is lost.
-static int fold(struct upkeep *u, struct err *err)
-{
-	if (u->config->is_dry_run || u->n_records < FOLD_FROM || is_time_over(u))
-		return 0;
-	AUTO_FREE struct store_use *kept = mem_alloc(USES_MOST * sizeof *kept);
-	AUTO_FREE struct tier_name *old = mem_alloc(u->n_records * sizeof *old);
-	uint32_t n = 0;
-	for (size_t i = (size_t)u->report->removed; i <= u->n; i++) {
-		const struct store_use *use = i < u->n ? use_of(u, &u->entries[i].name.id) : NULL;
-		if (use)
-			kept[n++] = *use;
-		if (n && (n == USES_MOST || i == u->n)) {
-			AUTO_BUF struct buf record = BUF_INIT;
-			uses_encode(kept, n, &record);
-			struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
-			if (tier_put(u->tier, &name, record.data, record.len, call_until(u), err) < 0)
-				return -1;
-			for (size_t k = 0; k < u->n_records; k++) // the same bytes again: it is no old one any more
-				if (sha256_equal(&u->records[k].name.id, &name.id))
-					u->records[k--] = u->records[--u->n_records];
-			n = 0;
-		}
-	}
-	for (size_t i = 0; i < u->n_records; i++)
-		old[i] = u->records[i].name;
-	return tier_remove(u->tier, old, u->n_records, call_until(u), err);
 }
 
 // ---- the whole ------------------------------------------------------------------------------------------------------
@@ -254,9 +275,14 @@ static int run(struct upkeep *u, struct err *err)
 	if (find_all(u, err) < 0)
 		return -1;
 	read_uses(u);
+	// First, so that what could not be read now is less the next time.
+	if (fold(u, err) < 0)
+		return -1;
+	// What is not known to have been used may have been.
+	if (u->report->records_unread)
+		return 0;
 	apply_uses(u);
-	size_t n = choose(u);
-	return remove_first(u, n, err) < 0 ? -1 : fold(u, err);
+	return remove_first(u, choose(u), err);
 }
 
 int upkeep_run(struct tier *t, const struct upkeep_config *config, struct upkeep_report *report, struct err *err)

@@ -6,7 +6,8 @@
 // - What was used within `grace_s` is never removed, whatever the limits say: it may be being read. Uses are noted within
 //   USES_EVERY_MS, so the grace should be longer than that.
 // - An action's result may lose its blobs, or blobs their action: each is a miss, and what is compiled then is given again.
-// - Records of uses are put together into few, and those that say nothing any more are removed.
+// - Records of uses are put together into few, and those that were read are removed. While one could not be read nothing else is
+//   removed: what it names would look unused. One that was read and is none counts for nothing.
 // Memory: about 64 bytes for each entry, UPKEEP_MOST_ENTRIES at most. Thread: any.
 #ifndef COFFER_STORE_SHARED_UPKEEP_H
 #define COFFER_STORE_SHARED_UPKEEP_H
@@ -27,7 +28,9 @@ struct upkeep_config {
 struct upkeep_report {
 	uint64_t entries, bytes;          // found
 	uint64_t removed, removed_bytes;  // or, in a dry run, to be removed
-	uint64_t records, records_unread; // of uses
+	uint64_t records;                 // of uses
+	uint64_t records_unread;          // the store did not give them, or they were too many: nothing was removed
+	uint64_t records_bad;             // they are none, and say nothing
 	bool is_cut_short;                // the time was over
 	int64_t oldest_s;                 // since the last use of the one that was used longest ago and stays
 };

@@ -24,6 +24,8 @@ struct bucket {
 	struct tier_item items[ITEMS];
 	struct buf bytes[ITEMS];
 	unsigned n, removed, puts;
+	enum tier_space broken;
+	int fails; // so many gets from that space
 	int64_t now_s;
 };
 static struct bucket bucket;
@@ -40,8 +42,12 @@ static unsigned find(const struct tier_name *name)
 static int bucket_get(struct tier *t, const struct tier_name *name, size_t max, struct buf *out, int64_t until_ms,
 		      struct err *why)
 {
-	(void)t, (void)max, (void)until_ms, (void)why;
+	(void)t, (void)max, (void)until_ms;
 	unsigned i = find(name);
+	if (name->space == bucket.broken && bucket.fails > 0) {
+		bucket.fails--;
+		return err_set(why, ERR_PEER, "the server answers GET with 503");
+	}
 	if (i == bucket.n)
 		return 0;
 	buf_add(out, bucket.bytes[i].data, bucket.bytes[i].len);
@@ -232,8 +238,33 @@ START_TEST(a_record_that_is_none_is_counted_and_does_nothing)
 	struct tier_name name = {TIER_USES, sha256_of("x", 1)};
 	bucket_put(&bucket.tier, &name, "cofferU1\377\377\377\377", 12, 0, NULL);
 	struct upkeep_report r = run((struct upkeep_config){.max_age_s = 1, .grace_s = 1});
-	ck_assert_uint_eq(r.records_unread, 1);
+	ck_assert_uint_eq(r.records_bad, 1);
+	ck_assert_uint_eq(r.records_unread, 0);
 	ck_assert_uint_eq(r.removed, 1);
+}
+END_TEST
+
+START_TEST(while_a_record_is_not_read_nothing_goes)
+{
+	enum { USES = 40 };
+	open_bucket();
+	fill(USES);
+	for (unsigned i = 0; i < USES; i++)
+		note_use(i, 0, bucket.now_s - 60);
+	bucket.broken = TIER_USES;
+	bucket.fails = 1;
+	struct upkeep_report r = run((struct upkeep_config){.max_bytes = 1, .max_age_s = 1800});
+	ck_assert_uint_eq(r.records_unread, 1);
+	ck_assert_uint_eq(r.removed, 0);
+	for (unsigned i = 0; i < USES; i++)
+		ck_assert(is_there(i));
+	// The others are one by now, and the one that was not read is as it was.
+	r = run((struct upkeep_config){.max_age_s = 1800});
+	ck_assert_uint_eq(r.records, 2);
+	ck_assert_uint_eq(r.records_unread, 0);
+	ck_assert_uint_eq(r.removed, 0);
+	r = run((struct upkeep_config){.max_age_s = 30});
+	ck_assert_uint_eq(r.removed, USES - 1); // 0 was written at this moment
 }
 END_TEST
 
@@ -408,6 +439,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, records_are_put_together_and_say_the_same);
 	tcase_add_test(t, a_dry_run_changes_nothing);
 	tcase_add_test(t, a_record_that_is_none_is_counted_and_does_nothing);
+	tcase_add_test(t, while_a_record_is_not_read_nothing_goes);
 	tcase_add_test(t, no_link_leads_out_of_a_folder);
 	tcase_add_test(t, lists_of_s3_are_read);
 	tcase_add_test(t, lists_of_webdav_are_read);
