@@ -386,6 +386,8 @@ static int conclude(struct talk *t, bool is_ours)
 	const struct rpc_status *s = rpc_wait_status(t->call);
 	if (x->err.code == ERR_LIMIT && (is_ours || s->code == RPC_OK))
 		return fail(x, RPC_FAILED_PRECONDITION); // as it will be each time
+	if (x->err.code == ERR_FULL && (is_ours || s->code == RPC_OK))
+		return fail(x, RPC_RESOURCE_EXHAUSTED); // here there is no room; the worker did its part
 	if (is_ours || s->code == RPC_OK)
 		return fail(x, x->err.code == ERR_NOT_FOUND ? RPC_FAILED_PRECONDITION : RPC_UNAVAILABLE);
 	err_set(&x->err, ERR_PEER, "%s", s->text);
@@ -436,7 +438,8 @@ static int attempt(struct action_job *x, bool *is_absent, bool *is_failure)
 		return x->err.code == ERR_ACCESS ? -1 : 1;
 	}
 	int rc = talk(x, &seat);
-	bool is_busy = rc < 0 && x->code == RPC_RESOURCE_EXHAUSTED;
+	// The worker's, that is: where there is no room here, another run needs as much.
+	bool is_busy = rc < 0 && x->code == RPC_RESOURCE_EXHAUSTED && x->err.code != ERR_FULL;
 	*is_failure = rc < 0 && (x->code == RPC_UNAVAILABLE || x->code == RPC_UNKNOWN || x->code == RPC_INTERNAL ||
 				 x->code == RPC_UNAUTHENTICATED || x->code == RPC_CANCELLED);
 	fleet_give(x->executor->fleet, &seat, *is_failure, is_busy ? BUSY_PAUSE_MS : 0);
