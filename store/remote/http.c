@@ -86,8 +86,9 @@ static size_t receive(char *p, size_t one, size_t n, void *arg)
 	long status = 0;
 	n *= one;
 	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-	// What a server adds to its yes to a PUT is of no use.
-	if ((status != 200 && status != 207) || strcmp(t->call->method, "PUT") == 0) {
+	// What a server adds to its yes to a PUT or a DELETE is of no use.
+	bool is_change = strcmp(t->call->method, "PUT") == 0 || strcmp(t->call->method, "DELETE") == 0;
+	if ((status != 200 && status != 207) || is_change) {
 		size_t room = sizeof t->call->words - 1 - t->n_words, some = n < room ? n : room;
 		memcpy(t->call->words + t->n_words, p, some);
 		t->n_words += some;

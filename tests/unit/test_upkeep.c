@@ -10,8 +10,10 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static struct err err;
@@ -356,6 +358,40 @@ START_TEST(no_link_leads_out_of_a_folder)
 }
 END_TEST
 
+// ---- a web server that says a word to its yes ------------------------------------------------------------------------
+
+static void *answer_deletes(void *arg)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nremoved";
+	char asked[4096];
+	int fd = accept(*(int *)arg, NULL, NULL);
+	while (fd >= 0 && read(fd, asked, sizeof asked) > 0) // one call, one packet
+		if (write(fd, answer, sizeof answer - 1) < 0)
+			break;
+	close(fd);
+	return NULL;
+}
+
+START_TEST(a_delete_may_be_answered_with_a_body)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof at;
+	pthread_t thread;
+	struct tier *t;
+	struct tier_name names[] = {named(1), named(2)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert(bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 5) == 0);
+	ck_assert(getsockname(fd, (struct sockaddr *)&at, &length) == 0);
+	pthread_create(&thread, NULL, answer_deletes, &fd);
+	AUTO_FREE char *url = mem_printf("http://127.0.0.1:%d/x", ntohs(at.sin_port));
+	ck_assert_int_eq(remote_open(&(struct remote_config){.url = url}, &t, &err), 0);
+	ck_assert_msg(tier_remove(t, names, 2, clock_ms() + 10000, &err) == 0, "%s", err.text);
+	tier_close(t);
+	pthread_join(thread, NULL);
+	close(fd);
+}
+END_TEST
+
 // ---- lists of servers -----------------------------------------------------------------------------------------------
 
 #define HEX "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -441,6 +477,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, a_record_that_is_none_is_counted_and_does_nothing);
 	tcase_add_test(t, while_a_record_is_not_read_nothing_goes);
 	tcase_add_test(t, no_link_leads_out_of_a_folder);
+	tcase_add_test(t, a_delete_may_be_answered_with_a_body);
 	tcase_add_test(t, lists_of_s3_are_read);
 	tcase_add_test(t, lists_of_webdav_are_read);
 	tcase_add_test(t, a_list_with_a_document_type_or_cut_is_none);
