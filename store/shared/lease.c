@@ -27,14 +27,17 @@ static int add(void *arg, const struct tier_item *item)
 	return 0;
 }
 
-// "coffer lease 1\nseconds N\nhost H\n". How long it is good for; 0: it is none.
+// "coffer lease 1\nseconds N\nhost H\n". How long it is good for; 0: it is none, or gone; -1: it could not be read.
 static int64_t read_lease(struct tier *t, const struct tier_name *name, char host[TEXT_MAX], int64_t until_ms)
 {
 	AUTO_BUF struct buf text = {.max = TEXT_MAX};
 	long long seconds = 0;
+	struct err why = ERR_INIT;
 	host[0] = '\0';
-	if (tier_get(t, name, TEXT_MAX - 1, &text, until_ms, NULL) != 1 ||
-	    strncmp(text.data, first_line, sizeof first_line - 1) != 0 ||
+	int rc = tier_get(t, name, TEXT_MAX - 1, &text, until_ms, &why);
+	if (rc < 0)
+		return why.code == ERR_LIMIT ? 0 : -1;
+	if (rc == 0 || strncmp(text.data, first_line, sizeof first_line - 1) != 0 ||
 	    sscanf(text.data + sizeof first_line - 1, "seconds %10lld\nhost %100[^\n]", &seconds, host) < 1)
 		return 0;
 	value_make_plain(host);
@@ -80,6 +83,9 @@ static int look_at_others(struct tier *t, struct store_lease *l, int64_t until_m
 		if (other == own)
 			continue;
 		int64_t good_for = read_lease(t, &other->name, host, until_ms), since = l->now_s - other->used_s;
+		if (good_for < 0 && since < LEASE_MAX_S) // none is good for longer, whatever it says
+			return err_set(err, ERR_BUSY, "somebody has a lease since %lld s that can't be read now",
+				       (long long)since);
 		if (since >= good_for)
 			tier_remove(t, &other->name, 1, until_ms, NULL);
 		else if (is_older(other, own))

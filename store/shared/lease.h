@@ -16,7 +16,7 @@ struct store_lease {
 	int64_t now_s;    // what the store's clock said when it was taken
 	int64_t until_ms; // of clock_ms(): it is over then
 };
-// ERR_BUSY: somebody else has it, the text says who and since when.
+// ERR_BUSY: somebody else has it, the text says who and since when; or there is one that could not be read.
 int lease_take(struct tier *t, int64_t good_for_s, struct store_lease *l, int64_t until_ms, struct err *err);
 void lease_drop(struct tier *t, const struct store_lease *l);
 

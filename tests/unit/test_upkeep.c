@@ -337,6 +337,24 @@ START_TEST(one_of_many_gets_the_lease)
 }
 END_TEST
 
+START_TEST(a_lease_that_cannot_be_read_is_left_and_kept)
+{
+	static const char text[] = "coffer lease 1\nseconds 600\nhost other\n";
+	struct tier *t = open_bucket();
+	struct tier_name others = {TIER_LEASES, sha256_of("other", 5)};
+	struct store_lease lease;
+	bucket.now_s -= 60;
+	bucket_put(t, &others, text, sizeof text - 1, 0, NULL);
+	bucket.now_s += 60;
+	bucket.broken = TIER_LEASES;
+	bucket.fails = 1;
+	ck_assert_int_eq(lease_take(t, 600, &lease, clock_ms() + 60000, &err), -1);
+	ck_assert_int_eq(err.code, ERR_BUSY);
+	ck_assert_uint_lt(find(&others), bucket.n);
+	ck_assert_uint_eq(bucket.n, 1); // the own one is away
+}
+END_TEST
+
 START_TEST(no_link_leads_out_of_a_folder)
 {
 	struct tier *t = open_folder();
@@ -476,6 +494,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, a_dry_run_changes_nothing);
 	tcase_add_test(t, a_record_that_is_none_is_counted_and_does_nothing);
 	tcase_add_test(t, while_a_record_is_not_read_nothing_goes);
+	tcase_add_test(t, a_lease_that_cannot_be_read_is_left_and_kept);
 	tcase_add_test(t, no_link_leads_out_of_a_folder);
 	tcase_add_test(t, a_delete_may_be_answered_with_a_body);
 	tcase_add_test(t, lists_of_s3_are_read);
