@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,16 @@ static void tree_of(const char *tree, char hex[DIGEST_HEX])
 {
 	struct digest d = digest_of(tree, strlen(tree));
 	digest_hex(&d, hex);
+}
+
+// Of several that find the log full one renames it: a second rename would take away what the first one kept.
+static void begin_new_log(const char *path, const char *old)
+{
+	struct stat mine, there;
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 && stat(path, &there) == 0 &&
+	    mine.st_ino == there.st_ino)
+		rename(path, old);
 }
 
 void share_log_add(const char *cache_dir, const char *tree, const struct tier_name *names, size_t n)
@@ -35,7 +46,7 @@ void share_log_add(const char *cache_dir, const char *tree, const struct tier_na
 	}
 	buf_addc(&line, '\n');
 	if (stat(path, &st) == 0 && st.st_size > SHARE_LOG_MAX_BYTES)
-		rename(path, old);
+		begin_new_log(path, old);
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd >= 0 && write(fd, line.data, line.len) < 0)
 		return; // the disk is full: the build's list has one less

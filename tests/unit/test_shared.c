@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/tree.h"
 #include "client/job/shared_entry.h"
+#include "client/services/share_log.h"
 #include "store/remote/credentials.h"
 #include "store/remote/remote.h"
 #include "store/shared/build_list.h"
@@ -16,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 // ---- a tier that does as it is told ------------------------------------------------------------------------------------
@@ -461,6 +463,39 @@ START_TEST(a_list_of_a_build_comes_back_or_is_none)
 }
 END_TEST
 
+enum { LOGGERS = 8 };
+static void *log_one(void *n)
+{
+	struct tier_name name = named((unsigned)(uintptr_t)n);
+	name.space = TIER_ACTIONS;
+	share_log_add(directory, "/tree", &name, 1);
+	return NULL;
+}
+
+START_TEST(a_full_log_is_renamed_once)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *path = arena_printf(&a, "%s/v1/shared.log", directory), *old = arena_printf(&a, "%s/v1/shared.1.log", directory);
+	pthread_t threads[LOGGERS];
+	struct stat st;
+	ck_assert_int_eq(mkdir(arena_printf(&a, "%s/v1", directory), 0700), 0);
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(ftruncate(fd, SHARE_LOG_MAX_BYTES + 1), 0);
+	// Somebody is about to rename it.
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	log_one(NULL);
+	ck_assert_int_eq(stat(old, &st), -1);
+	ck_assert_int_eq(flock(fd, LOCK_UN), 0);
+	for (size_t i = 0; i < LOGGERS; i++)
+		pthread_create(&threads[i], NULL, log_one, (void *)i);
+	for (size_t i = 0; i < LOGGERS; i++)
+		pthread_join(threads[i], NULL);
+	log_one(NULL);
+	ck_assert(stat(old, &st) == 0 && st.st_size > SHARE_LOG_MAX_BYTES);
+	ck_assert(stat(path, &st) == 0 && st.st_size < 4096);
+}
+END_TEST
+
 START_TEST(an_entry_that_is_cut_or_changed_is_none)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -581,6 +616,7 @@ Suite *unit_suite(void)
 	tcase_add_test(files, a_mac_opens_under_its_name_and_scope_alone);
 	tcase_add_test(files, a_signature_is_made_by_the_signer_and_read_by_all);
 	tcase_add_test(files, keys_that_are_short_or_open_are_not_used);
+	tcase_add_test(files, a_full_log_is_renamed_once);
 	tcase_add_test(files, the_disk_is_a_tier);
 	tcase_add_test(files, a_folder_that_is_not_mounted_is_not_made);
 	suite_add_tcase(suite, files);
