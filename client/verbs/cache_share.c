@@ -81,7 +81,8 @@ static void put_copied(const struct sharing *s, const char *what, size_t n, cons
 	printf("build '%s': %zu entries\n  %-18s %10llu  %s\n  %-18s %10llu\n", format_shown(&a, s->build), n, what,
 	       (unsigned long long)r->copied, format_bytes(&a, r->bytes), "there already", (unsigned long long)r->there);
 	if (r->absent)
-		printf("  %-18s %10llu\n", "gone", (unsigned long long)r->absent);
+		printf("  %-18s %10llu  (removed since: not on this machine, nor in the store)\n", "gone",
+		       (unsigned long long)r->absent);
 	if (r->refused)
 		printf("  %-18s %10llu  (their seal or contents are not right)\n", "refused",
 		       (unsigned long long)r->refused);
@@ -89,7 +90,7 @@ static void put_copied(const struct sharing *s, const char *what, size_t n, cons
 		puts("--max-size is reached: the rest is left out");
 }
 
-// ---- push -----------------------------------------------------------------------------------------------------------
+// ---- entries --------------------------------------------------------------------------------------------------------
 
 static int decode(const struct sharing *s, const struct tier_name *name, const struct buf *entry, struct shared_entry *e)
 {
@@ -125,6 +126,43 @@ static int join(void *arg, const struct tier_name *name, const struct buf *from,
 	return is_new;
 }
 
+static bool names_any(const struct shared_result *x, const struct map *missing)
+{
+	for (uint32_t i = 0; i < x->n_outputs; i++)
+		if (map_get(missing, &x->outputs[i].blob, sizeof x->outputs[i].blob))
+			return true;
+	return false;
+}
+
+// The results stay whose content is there.
+static int whole(void *arg, const struct tier_name *name, const struct buf *bytes, const struct map *missing,
+		 struct buf *entry)
+{
+	const struct sharing *s = arg;
+	struct shared_entry e;
+	AUTO_BUF struct buf packed = BUF_INIT;
+	if (decode(s, name, bytes, &e) < 0)
+		return -1;
+	uint32_t n = 0, all = e.manifest->n_entries;
+	for (uint32_t i = 0; i < all; i++)
+		if (!names_any(&e.results[i], missing)) {
+			e.manifest->entries[n] = e.manifest->entries[i];
+			e.results[n++] = e.results[i];
+		}
+	e.manifest->n_entries = n;
+	int rc = n == 0 ? -1 : n < all;
+	// Whoever has only the keys to read takes it as it is: what is not there is a miss.
+	if (rc == 1 && !seal_can_write(s->store->seal))
+		rc = 0;
+	if (rc == 1 && (shared_entry_join(&e, NULL, &packed, NULL) < 0 ||
+			seal_put(s->store->seal, s->scope, name, &packed, entry, NULL) < 0))
+		rc = -1;
+	shared_entry_release(&e);
+	return rc;
+}
+
+// ---- push -----------------------------------------------------------------------------------------------------------
+
 static int put_list(struct sharing *s, const struct build_list *l, struct err *err)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT, entry = BUF_INIT;
@@ -141,6 +179,7 @@ static int push(struct sharing *s, struct err *err)
 	struct copy_config c = {.from = s->kept,
 				.to = s->store->tier,
 				.join = join,
+				.whole = whole,
 				.arg = s,
 				.seal = s->store->seal,
 				.scope = s->scope,
@@ -155,12 +194,8 @@ static int push(struct sharing *s, struct err *err)
 		rc = build_list_copy(&l, &c, &r, err);
 	if (rc == 0)
 		rc = put_list(s, &l, err);
-	if (rc == 0) {
-		// What was given to the store at once is in the list, too, and never was on this disk.
-		r.there += r.absent;
-		r.absent = 0;
+	if (rc == 0)
 		put_copied(s, "pushed", l.n, &r);
-	}
 	build_list_release(&l);
 	return rc;
 }
@@ -205,6 +240,10 @@ int cache_pull(const struct cache_share_words *words, const struct settings *con
 	if (rc == 0) {
 		struct copy_config c = {.from = s.store->tier,
 					.to = s.kept,
+					// Without a key to write with nothing is kept here to be pushed.
+					.join = seal_can_write(s.store->seal) ? join : NULL,
+					.whole = whole,
+					.arg = &s,
 					.seal = s.store->seal,
 					.scope = s.scope,
 					.max_bytes = s.max_bytes};

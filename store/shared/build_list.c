@@ -77,6 +77,7 @@ struct copy {
 	pthread_mutex_t lock; // over what follows
 	size_t next;
 	struct copy_report *report;
+	struct map missing; // content: written in the first round, read in the second
 	struct err err;
 	bool has_failed;
 };
@@ -104,28 +105,62 @@ static bool join(const struct copy_config *c, const struct tier_name *name, stru
 	return false;
 }
 
-static int copy_one(struct copy *x, const struct tier_name *name, struct err *err)
+enum copy_outcome { COPIED, THERE, ABSENT, REFUSED, FAILED };
+
+static void note(struct copy *x, const struct tier_name *name, enum copy_outcome outcome, size_t bytes)
+{
+	struct copy_report *r = x->report;
+	pthread_mutex_lock(&x->lock);
+	r->copied += outcome == COPIED;
+	r->bytes += outcome == COPIED ? bytes : 0;
+	r->there += outcome == THERE;
+	r->absent += outcome == ABSENT;
+	r->refused += outcome == REFUSED;
+	if (name->space == TIER_CONTENT && outcome != COPIED && outcome != THERE)
+		map_put(&x->missing, &name->id, sizeof name->id, x);
+	pthread_mutex_unlock(&x->lock);
+}
+
+// Nothing has to come: it may be in the other tier all the same.
+static enum copy_outcome look_there(const struct copy_config *c, const struct tier_name *name, int64_t until_ms, struct err *err)
+{
+	bool there = false;
+	if (name->space == TIER_ACTIONS && tier_has(c->to, name, 1, &there, until_ms, err) < 0)
+		return FAILED;
+	return there ? THERE : ABSENT;
+}
+
+// May `bytes` go, as they are then?
+static bool is_whole(struct copy *x, const struct tier_name *name, struct buf *bytes)
+{
+	AUTO_BUF struct buf entry = BUF_INIT;
+	if (name->space != TIER_ACTIONS || !x->config->whole || !x->missing.n)
+		return true;
+	int rc = x->config->whole(x->config->arg, name, bytes, &x->missing, &entry);
+	if (rc == 1) {
+		buf_clear(bytes);
+		buf_add(bytes, entry.data, entry.len);
+	}
+	return rc >= 0;
+}
+
+static enum copy_outcome copy_one(struct copy *x, const struct tier_name *name, size_t *size, struct err *err)
 {
 	const struct copy_config *c = x->config;
 	size_t max = name->space == TIER_ACTIONS ? SEAL_MAX_ENTRY + SEAL_OVERHEAD : CONTENT_MAX;
 	AUTO_BUF struct buf bytes = {.max = max};
 	int64_t until = clock_ms() + CALL_MS;
 	int rc = tier_get(c->from, name, max, &bytes, until, err);
-	bool sound = rc == 1 && is_sound(c, name, &bytes), is_there = false;
-	if (sound && c->join && name->space == TIER_ACTIONS)
-		is_there = join(c, name, &bytes, until);
-	if (sound && !is_there && tier_put(c->to, name, bytes.data, bytes.len, until, err) < 0)
-		rc = -1;
-	pthread_mutex_lock(&x->lock);
-	x->report->absent += rc == 0;
-	x->report->refused += rc == 1 && !sound;
-	x->report->there += rc == 1 && is_there;
-	if (rc == 1 && sound && !is_there) {
-		x->report->copied++;
-		x->report->bytes += bytes.len;
-	}
-	pthread_mutex_unlock(&x->lock);
-	return rc;
+	if (rc <= 0)
+		return rc < 0 ? FAILED : look_there(c, name, until, err);
+	if (!is_sound(c, name, &bytes))
+		return REFUSED;
+	if (!is_whole(x, name, &bytes))
+		return ABSENT;
+	if (c->join && name->space == TIER_ACTIONS && join(c, name, &bytes, until))
+		return THERE;
+	*size = bytes.len;
+	return tier_put(c->to, name, bytes.data, bytes.len, until, err) < 0 ? FAILED : COPIED;
 }
 
 // Under the lock: the next one that is not there. NULL: there is none, or it is time to end.
@@ -155,8 +190,11 @@ static void *copier(void *arg)
 		pthread_mutex_unlock(&x->lock);
 		if (!name)
 			return NULL;
+		size_t bytes = 0;
+		enum copy_outcome outcome = copy_one(x, name, &bytes, &err);
+		note(x, name, outcome, bytes);
 		// One that is too large is left out; all else stops the copy.
-		if (copy_one(x, name, &err) < 0 && err.code != ERR_LIMIT) {
+		if (outcome == FAILED && err.code != ERR_LIMIT) {
 			pthread_mutex_lock(&x->lock);
 			if (!x->has_failed)
 				x->err = err;
@@ -196,24 +234,36 @@ static int copy_all(struct copy *x, struct err *err)
 	return x->has_failed ? err_take(err, &x->err) : 0;
 }
 
-int build_list_copy(const struct build_list *l, const struct copy_config *config, struct copy_report *report,
-		    struct err *err)
+// Content first.
+static int copy_spaces(struct copy *x, struct tier_name *names, const struct build_list *l, struct err *err)
 {
-	struct copy x = {.config = config, .report = report, .lock = PTHREAD_MUTEX_INITIALIZER, .err = ERR_INIT};
-	AUTO_FREE struct tier_name *names = mem_alloc((l->n + 1) * sizeof *names);
-	AUTO_FREE bool *there = mem_alloc(l->n + 1);
-	*report = (struct copy_report){0};
-	x.names = names;
-	x.there = there;
 	static const enum tier_space order[] = {TIER_CONTENT, TIER_ACTIONS};
 	for (size_t s = 0; s < COUNT_OF(order); s++) {
-		x.n = 0;
+		x->n = 0;
 		for (size_t i = 0; i < l->n; i++)
 			if (l->names[i].space == order[s])
-				names[x.n++] = l->names[i];
-		memset(there, 0, x.n);
-		if ((order[s] == TIER_CONTENT && ask_what_is_there(&x, err) < 0) || copy_all(&x, err) < 0)
+				names[x->n++] = l->names[i];
+		memset(x->there, 0, x->n);
+		if ((order[s] == TIER_CONTENT && ask_what_is_there(x, err) < 0) || copy_all(x, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int build_list_copy(const struct build_list *l, const struct copy_config *config, struct copy_report *report,
+		    struct err *err)
+{
+	AUTO_FREE struct tier_name *names = mem_alloc((l->n + 1) * sizeof *names);
+	AUTO_FREE bool *there = mem_alloc(l->n + 1);
+	struct copy x = {.config = config,
+			 .names = names,
+			 .there = there,
+			 .report = report,
+			 .lock = PTHREAD_MUTEX_INITIALIZER,
+			 .missing = MAP_INIT,
+			 .err = ERR_INIT};
+	*report = (struct copy_report){0};
+	int rc = copy_spaces(&x, names, l, err);
+	map_release(&x.missing);
+	return rc;
 }

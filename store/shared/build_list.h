@@ -6,6 +6,7 @@
 #ifndef COFFER_STORE_SHARED_BUILD_LIST_H
 #define COFFER_STORE_SHARED_BUILD_LIST_H
 
+#include "base/map.h"
 #include "store/shared/seal.h"
 
 enum { BUILD_LIST_MOST = 200000, BUILD_NAME_MAX = 128 };
@@ -24,17 +25,23 @@ struct tier_name build_list_name(const char *scope, const char *build);
 // What is put where both tiers have an action: 1 with the entry, 0: nothing, what is there is as good.
 typedef int copy_join_fn(void *arg, const struct tier_name *name, const struct buf *from, const struct buf *to,
 			 struct buf *entry);
+// Content that did not come and is not there is in `missing` (keys: its SHA-256). Of an action's entry: -1 it is left out, 0 it may go
+// as it is, 1 `entry` goes.
+typedef int copy_whole_fn(void *arg, const struct tier_name *name, const struct buf *bytes, const struct map *missing,
+			  struct buf *entry);
 struct copy_config {
 	struct tier *from, *to;
-	copy_join_fn *join; // NULL: what comes takes the place of what is there
-	void *arg;
+	copy_join_fn *join;   // NULL: what comes takes the place of what is there
+	copy_whole_fn *whole; // asked where content is missing; may be NULL
+	void *arg;            // of both
 	const struct seal *seal;
 	const char *scope;
 	uint64_t max_bytes;  // then no more are begun; 0: no limit
 	const bool *is_over; // no more are begun when it is set; may be NULL
 };
 struct copy_report {
-	uint64_t copied, bytes, there, absent, refused;
+	uint64_t copied, bytes, there, refused;
+	uint64_t absent;   // in both tiers; or an action that names only such content
 	bool is_cut_short; // by max_bytes or is_over
 };
 // Several at a time. Content goes before the action that names it. -1: a tier failed; the report tells what was done.

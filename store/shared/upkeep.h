@@ -26,13 +26,13 @@ struct upkeep_config {
 };
 
 struct upkeep_report {
-	uint64_t entries, bytes;          // found
-	uint64_t removed, removed_bytes;  // or, in a dry run, to be removed
-	uint64_t records;                 // of uses
-	uint64_t records_unread;          // the store did not give them, or they were too many: nothing was removed
-	uint64_t records_bad;             // they are none, and say nothing
-	bool is_cut_short;                // the time was over
-	int64_t oldest_s;                 // since the last use of the one that was used longest ago and stays
+	uint64_t entries, bytes;         // found
+	uint64_t removed, removed_bytes; // or, in a dry run, to be removed
+	uint64_t records;                // of uses
+	uint64_t records_unread;         // the store did not give them, or they were too many: nothing was removed
+	uint64_t records_bad;            // they are none, and say nothing
+	bool is_cut_short;               // the time was over
+	int64_t oldest_s;                // since the last use of the one that was used longest ago and stays
 };
 
 // ERR_USAGE: the limits; ERR_NOT_FOUND: the tier has no lists; ERR_BUSY: somebody else is at it; ERR_LIMIT: too many entries; and the

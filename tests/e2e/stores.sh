@@ -554,6 +554,44 @@ e2e_stores_push_and_pull() # gcc
 	stop_machines
 }
 
+# What the cache has lost is not given, nor is what names it; and what a pull brings does not take the place of what is to be pushed.
+e2e_stores_push_of_what_is_gone() # once
+{
+	local value
+	mkdir "$T/folder"
+	store=file:$T/folder
+	checkout one 3
+	export COFFER_SHARED_STORE_ACCESS=push
+	machine ci
+	build one
+	coffer stop >/dev/null
+	(cd one && coffer cache push --build first) >"$T/out" 2>&1 || fail "push: $(<"$T/out")"
+	rm -r "$T/folder/ac" "$T/folder/cas"
+	machine ci
+	find "$COFFER_CACHE_DIR" -path "*/content/*" -type f | head -1 | xargs rm
+	(cd one && coffer cache push --build second) >"$T/out" 2>&1 || fail "push: $(<"$T/out")"
+	grep -q 'pushed *4 ' "$T/out" && grep -q 'gone *2 ' "$T/out" || fail "one is gone: $(<"$T/out")"
+	# The other one's result of the same source, which is newer.
+	rm -r "$T/folder"/*
+	rm -r one/out
+	for value in 1 2; do
+		echo "static inline int h1(int x) { return x + $value; }" >one/inc/h1.h
+		touch -d '1 hour ago' one/inc/h1.h
+		machine "ci$value"
+		build one
+		mv one/out "one/out$value"
+		coffer stop >/dev/null
+		[ $value = 2 ] || (cd one && coffer cache push) >"$T/out" 2>&1 || fail "push: $(<"$T/out")"
+	done
+	(cd one && coffer cache pull && coffer cache push) >"$T/out" 2>&1 || fail "pull, push: $(<"$T/out")"
+	machine laptop
+	read_counters counters_before
+	COFFER_SHARED_STORE_ACCESS=read-only build one
+	all_from_store 3
+	diff -r one/out one/out2 >/dev/null || fail "the outputs differ"
+	stop_machines
+}
+
 # Of one source with other headers both results stay in the store, whoever pushes last.
 e2e_stores_push_joins_what_is_there() # once
 {

@@ -475,7 +475,8 @@ static void *log_one(void *n)
 START_TEST(a_full_log_is_renamed_once)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	const char *path = arena_printf(&a, "%s/v1/shared.log", directory), *old = arena_printf(&a, "%s/v1/shared.1.log", directory);
+	const char *path = arena_printf(&a, "%s/v1/shared.log", directory),
+		   *old = arena_printf(&a, "%s/v1/shared.1.log", directory);
 	pthread_t threads[LOGGERS];
 	struct stat st;
 	ck_assert_int_eq(mkdir(arena_printf(&a, "%s/v1", directory), 0700), 0);
