@@ -7,7 +7,7 @@
 static int open_parts(struct shared_store *s, const struct shared_store_settings *settings, struct err *err)
 {
 	struct shared_config shared = {.timeout_ms = settings->timeout_ms,
-				       .notes_uses = settings->access == SHARED_READ_WRITE};
+				       .notes_uses = settings->access != SHARED_READ_ONLY};
 	if (seal_open(&settings->seal, &s->seal, err) < 0)
 		return -1;
 	if (s->access != SHARED_READ_ONLY && !seal_can_write(s->seal))
