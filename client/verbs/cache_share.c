@@ -86,6 +86,8 @@ static void put_copied(const struct sharing *s, const char *what, size_t n, cons
 	if (r->refused)
 		printf("  %-18s %10llu  (their seal or contents are not right)\n", "refused",
 		       (unsigned long long)r->refused);
+	if (r->left_out)
+		printf("  %-18s %10llu  (too large, or not there in time)\n", "left out", (unsigned long long)r->left_out);
 	if (r->is_cut_short)
 		puts("--max-size is reached: the rest is left out");
 }

@@ -7,7 +7,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { FORMAT = 1, COPIERS = 16, CALL_MS = 30000, ASKED_AT_ONCE = 256, BYTES_OF_NAME = 1 + sizeof(struct sha256) };
+enum {
+	FORMAT = 1,
+	COPIERS = 16,
+	CALL_MS = 30000, // and a second for each MiB
+	TIMEOUTS = 4,    // in a row: the tier is as good as dead
+	ASKED_AT_ONCE = 256,
+	BYTES_OF_NAME = 1 + sizeof(struct sha256)
+};
+// What is larger than SMALL_MAX comes alone: so COPIERS * SMALL_MAX + CONTENT_MAX bytes are in memory at most.
+#define SMALL_MAX ((size_t)32 << 20)
 #define CONTENT_MAX ((size_t)512 << 20)
 
 // ---- lists ----------------------------------------------------------------------------------------------------------
@@ -79,8 +88,15 @@ struct copy {
 	struct copy_report *report;
 	struct map missing; // content: written in the first round, read in the second
 	struct err err;
+	unsigned timeouts; // in a row
 	bool has_failed;
+	pthread_mutex_t large; // held by the one who copies what is large
 };
+
+static int64_t until_for(size_t bytes)
+{
+	return clock_ms() + CALL_MS + (int64_t)(bytes >> 20) * 1000;
+}
 
 static bool is_sound(const struct copy_config *c, const struct tier_name *name, const struct buf *bytes)
 {
@@ -122,7 +138,8 @@ static void note(struct copy *x, const struct tier_name *name, enum copy_outcome
 }
 
 // Nothing has to come: it may be in the other tier all the same.
-static enum copy_outcome look_there(const struct copy_config *c, const struct tier_name *name, int64_t until_ms, struct err *err)
+static enum copy_outcome look_there(const struct copy_config *c, const struct tier_name *name, int64_t until_ms,
+				    struct err *err)
 {
 	bool there = false;
 	if (name->space == TIER_ACTIONS && tier_has(c->to, name, 1, &there, until_ms, err) < 0)
@@ -144,23 +161,52 @@ static bool is_whole(struct copy *x, const struct tier_name *name, struct buf *b
 	return rc >= 0;
 }
 
-static enum copy_outcome copy_one(struct copy *x, const struct tier_name *name, size_t *size, struct err *err)
+// ERR_LIMIT: there are more than `max` bytes.
+static enum copy_outcome copy_up_to(struct copy *x, const struct tier_name *name, size_t max, size_t *size, struct err *err)
 {
 	const struct copy_config *c = x->config;
-	size_t max = name->space == TIER_ACTIONS ? SEAL_MAX_ENTRY + SEAL_OVERHEAD : CONTENT_MAX;
 	AUTO_BUF struct buf bytes = {.max = max};
-	int64_t until = clock_ms() + CALL_MS;
-	int rc = tier_get(c->from, name, max, &bytes, until, err);
+	int rc = tier_get(c->from, name, max, &bytes, until_for(max), err);
 	if (rc <= 0)
-		return rc < 0 ? FAILED : look_there(c, name, until, err);
+		return rc < 0 ? FAILED : look_there(c, name, until_for(0), err);
 	if (!is_sound(c, name, &bytes))
 		return REFUSED;
 	if (!is_whole(x, name, &bytes))
 		return ABSENT;
-	if (c->join && name->space == TIER_ACTIONS && join(c, name, &bytes, until))
+	if (c->join && name->space == TIER_ACTIONS && join(c, name, &bytes, until_for(max)))
 		return THERE;
 	*size = bytes.len;
-	return tier_put(c->to, name, bytes.data, bytes.len, until, err) < 0 ? FAILED : COPIED;
+	return tier_put(c->to, name, bytes.data, bytes.len, until_for(bytes.len), err) < 0 ? FAILED : COPIED;
+}
+
+static enum copy_outcome copy_one(struct copy *x, const struct tier_name *name, size_t *size, struct err *err)
+{
+	if (name->space == TIER_ACTIONS)
+		return copy_up_to(x, name, SEAL_MAX_ENTRY + SEAL_OVERHEAD, size, err);
+	enum copy_outcome outcome = copy_up_to(x, name, SMALL_MAX, size, err);
+	if (outcome != FAILED || err->code != ERR_LIMIT)
+		return outcome;
+	err_clear(err);
+	pthread_mutex_lock(&x->large);
+	outcome = copy_up_to(x, name, CONTENT_MAX, size, err);
+	pthread_mutex_unlock(&x->large);
+	return outcome;
+}
+
+// One that is too large, or whose time is over, is left out; all else stops the copy, and so do several timeouts in a row.
+static void note_failure(struct copy *x, enum copy_outcome outcome, const struct err *err)
+{
+	pthread_mutex_lock(&x->lock);
+	bool is_late = outcome == FAILED && err->code == ERR_TIMEOUT,
+	     is_too_large = outcome == FAILED && err->code == ERR_LIMIT;
+	x->timeouts = is_late ? x->timeouts + 1 : 0;
+	x->report->left_out += is_late || is_too_large;
+	if (outcome == FAILED && !is_too_large && (!is_late || x->timeouts >= TIMEOUTS)) {
+		if (!x->has_failed)
+			x->err = *err;
+		x->has_failed = true;
+	}
+	pthread_mutex_unlock(&x->lock);
 }
 
 // Under the lock: the next one that is not there. NULL: there is none, or it is time to end.
@@ -193,14 +239,7 @@ static void *copier(void *arg)
 		size_t bytes = 0;
 		enum copy_outcome outcome = copy_one(x, name, &bytes, &err);
 		note(x, name, outcome, bytes);
-		// One that is too large is left out; all else stops the copy.
-		if (outcome == FAILED && err.code != ERR_LIMIT) {
-			pthread_mutex_lock(&x->lock);
-			if (!x->has_failed)
-				x->err = err;
-			x->has_failed = true;
-			pthread_mutex_unlock(&x->lock);
-		}
+		note_failure(x, outcome, &err);
 	}
 }
 
@@ -208,7 +247,7 @@ static int ask_what_is_there(struct copy *x, struct err *err)
 {
 	for (size_t at = 0; at < x->n; at += ASKED_AT_ONCE) {
 		size_t some = x->n - at < ASKED_AT_ONCE ? x->n - at : ASKED_AT_ONCE;
-		if (tier_has(x->config->to, x->names + at, some, x->there + at, clock_ms() + CALL_MS, err) < 0)
+		if (tier_has(x->config->to, x->names + at, some, x->there + at, until_for(0), err) < 0)
 			return -1;
 		for (size_t i = at; i < at + some; i++) {
 			// An action may have got other results meanwhile.
@@ -260,6 +299,7 @@ int build_list_copy(const struct build_list *l, const struct copy_config *config
 			 .there = there,
 			 .report = report,
 			 .lock = PTHREAD_MUTEX_INITIALIZER,
+			 .large = PTHREAD_MUTEX_INITIALIZER,
 			 .missing = MAP_INIT,
 			 .err = ERR_INIT};
 	*report = (struct copy_report){0};

@@ -42,9 +42,11 @@ struct copy_config {
 struct copy_report {
 	uint64_t copied, bytes, there, refused;
 	uint64_t absent;   // in both tiers; or an action that names only such content
+	uint64_t left_out; // they are too large (512 MiB), or came too slowly (30 s and a second for each MiB)
 	bool is_cut_short; // by max_bytes or is_over
 };
-// Several at a time. Content goes before the action that names it. -1: a tier failed; the report tells what was done.
+// Several at a time, in 1 GiB of memory at most. Content goes before the action that names it. -1: a tier failed, or did not answer in
+// time several times in a row; the report tells what was done.
 int build_list_copy(const struct build_list *l, const struct copy_config *config, struct copy_report *report,
 		    struct err *err);
 

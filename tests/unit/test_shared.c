@@ -497,6 +497,73 @@ START_TEST(a_full_log_is_renamed_once)
 }
 END_TEST
 
+// A tier whose gets of some names end with their time, for the list of a build.
+enum { BUILD_NAMES = 40 };
+static struct sha256 late[BUILD_NAMES];
+static size_t n_late;
+
+static bool is_named(unsigned n, const struct tier_name *name)
+{
+	struct tier_name other = named(n);
+	return sha256_equal(&other.id, &name->id);
+}
+
+static int late_get(struct tier *t, const struct tier_name *name, size_t max, struct buf *out, int64_t until_ms,
+		    struct err *why)
+{
+	(void)t, (void)until_ms;
+	for (size_t i = 0; i < n_late; i++)
+		if (sha256_equal(&late[i], &name->id))
+			return err_set(why, ERR_TIMEOUT, "its time is over");
+	for (unsigned i = 0; i < BUILD_NAMES; i++)
+		if (is_named(i, name))
+			buf_add(out, &i, max < sizeof i ? max : sizeof i);
+	return 1;
+}
+
+static int none_has(struct tier *t, const struct tier_name *names, size_t n, bool *there, int64_t until_ms, struct err *why)
+{
+	(void)t, (void)names, (void)until_ms, (void)why;
+	memset(there, 0, n);
+	return 0;
+}
+
+static int copy_build(struct copy_report *report)
+{
+	static const struct tier_ops late_ops = {.kind = "late", .get = late_get};
+	static const struct tier_ops sink_ops = {.kind = "sink", .put = fake_put, .has = none_has};
+	struct tier from = {&late_ops};
+	struct build_list l = {0};
+	struct seal *s;
+	fake = (struct fake){.tier = {&sink_ops}};
+	for (unsigned i = 0; i < BUILD_NAMES; i++) {
+		struct tier_name name = named(i);
+		build_list_add(&l, &name);
+	}
+	ck_assert_int_eq(seal_open(&(struct seal_config){0}, &s, &err), 0);
+	struct copy_config c = {.from = &from, .to = &fake.tier, .seal = s, .scope = ""};
+	int rc = build_list_copy(&l, &c, report, &err);
+	build_list_release(&l);
+	seal_free(s);
+	return rc;
+}
+
+START_TEST(one_timeout_leaves_out_one_name)
+{
+	struct copy_report r;
+	n_late = 0;
+	late[n_late++] = named(7).id;
+	late[n_late++] = named(30).id;
+	ck_assert_msg(copy_build(&r) == 0, "%s", err.text);
+	ck_assert_uint_eq(r.copied, BUILD_NAMES - 2);
+	ck_assert_uint_eq(r.left_out, 2);
+	for (n_late = 0; n_late < BUILD_NAMES; n_late++)
+		late[n_late] = named((unsigned)n_late).id;
+	ck_assert_int_eq(copy_build(&r), -1);
+	ck_assert_int_eq(err.code, ERR_TIMEOUT);
+}
+END_TEST
+
 START_TEST(an_entry_that_is_cut_or_changed_is_none)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -609,6 +676,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, an_entry_keeps_the_newest_results);
 	tcase_add_test(t, two_entries_are_joined);
 	tcase_add_test(t, a_list_of_a_build_comes_back_or_is_none);
+	tcase_add_test(t, one_timeout_leaves_out_one_name);
 	tcase_add_test(t, an_entry_that_is_cut_or_changed_is_none);
 	tcase_add_test(t, credentials_are_lines_that_no_message_quotes);
 	tcase_add_test(t, a_url_without_a_secret_is_asked_for);
