@@ -194,6 +194,9 @@ static int push(struct sharing *s, struct err *err)
 			s->tree);
 	if (rc == 0)
 		rc = build_list_copy(&l, &c, &r, err);
+	// What is there already is used by this build, too.
+	if (rc == 0)
+		rc = build_list_note_uses(&l, s->store->tier, err);
 	if (rc == 0)
 		rc = put_list(s, &l, err);
 	if (rc == 0)
@@ -251,6 +254,9 @@ int cache_pull(const struct cache_share_words *words, const struct settings *con
 					.max_bytes = s.max_bytes};
 		rc = build_list_copy(&l, &c, &r, err);
 	}
+	struct err why = ERR_INIT;
+	if (rc == 0 && s.store->access != SHARED_READ_ONLY && build_list_note_uses(&l, s.store->tier, &why) < 0)
+		fprintf(stderr, "coffer: the store is not told what was used: %s\n", why.text);
 	if (rc == 0)
 		put_copied(&s, "pulled", l.n, &r);
 	build_list_release(&l);

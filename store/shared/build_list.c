@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/shared/uses.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -306,4 +307,20 @@ int build_list_copy(const struct build_list *l, const struct copy_config *config
 	int rc = copy_spaces(&x, names, l, err);
 	map_release(&x.missing);
 	return rc;
+}
+
+int build_list_note_uses(const struct build_list *l, struct tier *t, struct err *err)
+{
+	AUTO_FREE struct store_use *uses = mem_alloc(USES_MOST * sizeof *uses);
+	for (size_t at = 0; at < l->n && t->ops->is_told_of_uses; at += USES_MOST) {
+		AUTO_BUF struct buf record = BUF_INIT;
+		uint32_t n = 0;
+		for (; n < USES_MOST && at + n < l->n; n++)
+			uses[n] = (struct store_use){.id = uses_id(&l->names[at + n].id)};
+		uses_encode(uses, n, &record);
+		struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
+		if (tier_put(t, &name, record.data, record.len, until_for(record.len), err) < 0)
+			return -1;
+	}
+	return 0;
 }

@@ -49,5 +49,7 @@ struct copy_report {
 // time several times in a row; the report tells what was done.
 int build_list_copy(const struct build_list *l, const struct copy_config *config, struct copy_report *report,
 		    struct err *err);
+// Tells a tier that does not see uses (uses.h) that all of these were used now. Others are told nothing.
+int build_list_note_uses(const struct build_list *l, struct tier *t, struct err *err);
 
 #endif

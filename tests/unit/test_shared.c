@@ -10,6 +10,7 @@
 #include "store/shared/build_list.h"
 #include "store/shared/seal.h"
 #include "store/shared/shared.h"
+#include "store/shared/uses.h"
 #include "store/store.h"
 #include "tests/unit/unit.h"
 
@@ -564,6 +565,41 @@ START_TEST(one_timeout_leaves_out_one_name)
 }
 END_TEST
 
+static struct buf record;
+static struct tier_name record_name;
+static int record_put(struct tier *t, const struct tier_name *name, const void *p, size_t n, int64_t until_ms,
+		      struct err *why)
+{
+	(void)t, (void)until_ms, (void)why;
+	record_name = *name;
+	buf_add(&record, p, n);
+	return 0;
+}
+
+START_TEST(a_list_of_a_build_is_told_as_used)
+{
+	static const struct tier_ops blind_ops = {.kind = "blind", .is_told_of_uses = true, .put = record_put};
+	static const struct tier_ops seeing_ops = {.kind = "seeing", .put = record_put};
+	struct tier blind = {&blind_ops}, seeing = {&seeing_ops};
+	struct build_list l = {0};
+	AUTO_BUF struct buf uses = BUF_INIT;
+	for (unsigned i = 0; i < BUILD_NAMES; i++) {
+		struct tier_name name = named(i);
+		build_list_add(&l, &name);
+	}
+	ck_assert_int_eq(build_list_note_uses(&l, &seeing, &err), 0);
+	ck_assert_uint_eq(record.len, 0);
+	ck_assert_int_eq(build_list_note_uses(&l, &blind, &err), 0);
+	ck_assert_int_eq(record_name.space, TIER_USES);
+	ck_assert_int_eq(uses_decode(record.data, record.len, &uses, &err), 0);
+	ck_assert_uint_eq(uses.len, BUILD_NAMES * sizeof(struct store_use));
+	const struct store_use *first = (const void *)uses.data;
+	ck_assert(first->id == uses_id(&l.names[0].id) && first->minutes == 0);
+	build_list_release(&l);
+	buf_release(&record);
+}
+END_TEST
+
 START_TEST(an_entry_that_is_cut_or_changed_is_none)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -677,6 +713,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, two_entries_are_joined);
 	tcase_add_test(t, a_list_of_a_build_comes_back_or_is_none);
 	tcase_add_test(t, one_timeout_leaves_out_one_name);
+	tcase_add_test(t, a_list_of_a_build_is_told_as_used);
 	tcase_add_test(t, an_entry_that_is_cut_or_changed_is_none);
 	tcase_add_test(t, credentials_are_lines_that_no_message_quotes);
 	tcase_add_test(t, a_url_without_a_secret_is_asked_for);
