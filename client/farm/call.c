@@ -19,7 +19,7 @@ enum {
 	// A text of more packed bytes than this is not sent before the worker has said that it does not know the result. That is a
 	// round trip; where it takes longer the text goes.
 	ASK_FIRST_BYTES = 4096,
-	ASK_FIRST_MS = 20,
+	ASK_FIRST_MS = 50,
 };
 
 int remote_pause_ms(const char *text)

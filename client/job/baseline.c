@@ -50,6 +50,9 @@ void baseline_take(struct baseline *b, const struct plan *p, int64_t newest_inpu
 {
 	search_snapshot_release(b->search);
 	b->search = search_snapshot_take(p);
+	const char *profile = plan_profile_data(p);
+	struct stat st;
+	b->has_profile = profile && fstatat(p->cwd_fd, profile, &st, 0) == 0;
 	b->start_ns = wait_for_clock(p, newest_input_ns);
 	if (b->search)
 		search_snapshot_starts(b->search, b->start_ns);

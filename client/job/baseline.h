@@ -10,6 +10,7 @@ struct search_snapshot;
 struct baseline {
 	int64_t start_ns;               // by the clock of file dates
 	struct search_snapshot *search; // NULL: the compiler does not tell where it looks
+	bool has_profile;               // plan_profile_data() is there
 };
 
 // Waits until the clock by which files are dated has moved past everything that is known to go in (`newest_input_ns`: the

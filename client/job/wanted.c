@@ -48,8 +48,7 @@ static bool may_rename_lines(const char *text, size_t n)
 	return memmem(text, n, ".file", 5) || memmem(text, n, ".loc", 4);
 }
 
-// With debug information the assembler's listing has the lines of each file that the code says to come from. Of `#line` nothing
-// tells which file that is.
+// The assembler's listing has the lines of each file that the code says to come from. Of `#line` nothing tells which file that is.
 static void check_listing(struct inputs *in)
 {
 	const struct plan *p = in->plan;
@@ -89,12 +88,17 @@ void wanted_by_options(struct inputs *in)
 	const struct plan *p = in->plan;
 	const char *profile = plan_profile_data(p), *gch = arena_printf(p->arena, "%s.gch", p->line.source);
 	struct stat st;
-	if (p->line.lists_sources && p->line.debug_info)
+	if (p->line.lists_sources)
 		check_listing(in);
 	if (p->line.modules_directory)
 		forbid_compiled_headers(in);
-	if (profile)
+	if (profile) {
+		unsigned absent = in->n_wanted;
 		wanted_add(in, profile, INPUT_NO_CODE | INPUT_BINARY);
+		// One that has gone since may have been read.
+		if (in->n_wanted != absent && in->baseline->has_profile)
+			in->refusal = refuse(REASON_input_changed, profile);
+	}
 	if (p->inputs_from == INPUTS_SOURCE_ONLY || p->compiler->family != FAMILY_GCC || p->line.makes_pch)
 		return;
 	// gcc takes a.c.gch in place of a.c itself, as it does for a header.

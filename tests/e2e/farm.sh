@@ -138,15 +138,16 @@ e2e_farm_two_checkouts_make_the_same_object()
 
 # What the worker knows is not sent once more, however large it is.
 e2e_farm_known_results_need_no_upload() { # once
-	local i
+	local i texts
 	worker_start w1
 	farm_project 8
 	for i in $(seq 8); do
 		seq 400 | awk -v u="$i" '{ print "int f" u "_" $1 "(int a) { return a * " $1 * 7919 % 1009 " + " $1 * u * 31337 % 65521 "; }" }' >>"u$i.c"
 	done
 	all_away 8 -O0
-	[ "$(counter remote_bytes_sent)" -gt 32768 ] || fail "the texts are too small for this test: $(counter remote_bytes_sent)"
 	settle
+	texts=$(counter remote_bytes_sent)
+	[ "$texts" -gt 32768 ] || fail "the texts are too small for this test: $texts"
 	"$COFFER" cache clear >/dev/null
 	rm -rf got
 	read_counters counters_before
@@ -154,7 +155,8 @@ e2e_farm_known_results_need_no_upload() { # once
 	settle
 	read_counters counters_after
 	[ "$(grown remote_hits)" -ge 4 ] || fail "the worker does not know them:$(all_grown)"
-	[ "$(grown remote_bytes_sent)" -le $((4096 * ($(grown remote_hits) + 16 * $(grown remote_compiles)))) ] || fail "known texts were sent:$(all_grown)"
+	# On a busy machine some answers come too late for their text.
+	[ "$(grown remote_bytes_sent)" -le $((texts / 2)) ] || fail "known texts were sent:$(all_grown)"
 	farm_end
 }
 

@@ -71,7 +71,7 @@ e2e_placing_by_slurm_and_systemd() # once
 	has_options cache $line
 	# The worker ends: so does the job, with its status, and nothing is left.
 	mkdir "$T/bin" "$T/tmp"
-	printf '#!/bin/sh\necho "$@" >%q\nsleep 600 & trap "kill $!; exit 7" TERM; wait\n' "$T/worker.args" >"$T/bin/coffer"
+	printf '#!/bin/sh\nsleep 600 & trap "kill $!; exit 7" TERM\necho "$@" >%q\nwait\n' "$T/worker.args" >"$T/bin/coffer"
 	chmod +x "$T/bin/coffer"
 	PATH="$T/bin:$PATH" SLURM_TMPDIR=$T/tmp SLURM_JOB_ID=5 SLURM_CPUS_ON_NODE=3 bash "$TESTS/../packaging/slurm/coffer-worker.sbatch" &
 	line=$!
