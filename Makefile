@@ -57,7 +57,7 @@ endif
 COMPILE := depscan compiler observe store codec/sha codec base
 SERVICE := image/registry store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
-	scheduler gateway worker worker/runtime reapi $(SERVICE) $(COMPILE)
+	scheduler gateway worker worker/runtime reapi sourcetree $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)
 agent_FOLDERS := agent remote loop proto codec base
 # Static, and without any library: they start once for every compile or command.
