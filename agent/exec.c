@@ -89,6 +89,23 @@ static int make_directory(struct exec *x, const char *name)
 	return scratch_make_parents(&x->scratch, inside, &x->err);
 }
 
+// The job's root has the toolchain beside the tree: nothing of it may stand where the client has nothing.
+static int check_root(struct exec *x)
+{
+	const Coffer__V1__ExecTree *t = x->header->tree;
+	struct stat st;
+	if (!x->agent->is_sandbox) {
+		err_set(&x->err, ERR_USAGE, "only a sandbox has roots of its own for jobs");
+		return fail(x, RPC_FAILED_PRECONDITION);
+	}
+	for (size_t i = 0; i < t->n_absent; i++)
+		if (lstat(t->absent[i], &st) == 0) {
+			err_set(&x->err, ERR_USAGE, "'%.200s' is here, and not at the client's", t->absent[i]);
+			return fail(x, RPC_FAILED_PRECONDITION);
+		}
+	return 0;
+}
+
 static int make_scratch(struct exec *x)
 {
 	const Coffer__V1__ExecHeader *h = x->header;
@@ -97,12 +114,19 @@ static int make_scratch(struct exec *x)
 		err_set(&x->err, ERR_FULL, "more than %u jobs at once", x->agent->jobs);
 		return fail(x, RPC_RESOURCE_EXHAUSTED);
 	}
-	if (scratch_open(&x->scratch, x->agent, x->slot, h->limits->scratch_bytes, h->tree, &x->err) < 0)
+	enum scratch_kind kind = !h->tree ? SCRATCH_SOURCE : h->tree->is_root ? SCRATCH_ROOT : SCRATCH_ACTION;
+	if (h->tree && h->tree->is_root && check_root(x) < 0)
+		return -1;
+	if (scratch_open(&x->scratch, x->agent, x->slot, h->limits->scratch_bytes, kind, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
 	if (h->source_name[0] && scratch_make_parents(&x->scratch, h->source_name, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
-	if (h->tree && h->tree->directory[0] && make_directory(x, h->tree->directory) < 0)
+	// A root has it already, maybe behind a link.
+	if (h->tree && !h->tree->is_root && h->tree->directory[0] && make_directory(x, h->tree->directory) < 0)
 		return fail(x, RPC_INTERNAL);
+	for (size_t i = 0; h->tree && i < h->tree->n_writable; i++)
+		if (make_directory(x, h->tree->writable[i]) < 0)
+			return fail(x, RPC_INVALID_ARGUMENT);
 	for (size_t i = 0; i < h->n_outputs; i++)
 		if (scratch_make_parents(&x->scratch, h->outputs[i], &x->err) < 0)
 			return fail(x, RPC_INVALID_ARGUMENT);
@@ -222,16 +246,20 @@ static int start(struct exec *x)
 		.file_bytes = h->limits->file_bytes,
 	};
 	snprintf(request.scratch, sizeof request.scratch, "%s", x->scratch.path);
-	const char *const *environment = NULL;
+	struct spawn_words words = {.arguments = (const char *const *)h->arguments};
 	if (h->tree) {
-		request.is_tree = true;
+		request.is_root = h->tree->is_root;
+		request.is_tree = !request.is_root;
 		request.n_environment = (unsigned)h->tree->n_environment;
-		environment = (const char *const *)h->tree->environment;
+		words.environment = (const char *const *)h->tree->environment;
+		request.n_writable = (unsigned)h->tree->n_writable;
+		words.writable = (const char *const *)h->tree->writable;
+		request.n_whole = (unsigned)h->tree->n_whole;
+		words.whole = (const char *const *)h->tree->whole;
 		snprintf(request.directory, sizeof request.directory, "%s", h->tree->directory);
 	}
 	struct spawned spawned;
-	if (spawner_run(x->agent->spawner, &request, (const char *const *)h->arguments, environment, x->scratch.root,
-			&spawned, &x->err) < 0)
+	if (spawner_run(x->agent->spawner, &request, &words, x->scratch.root, &spawned, &x->err) < 0)
 		return fail(x, RPC_INTERNAL);
 	x->init = spawned.pid;
 	x->out.fd = spawned.out;
@@ -428,7 +456,7 @@ static int send_leavings(struct exec *x)
 
 static int send_outputs(struct exec *x)
 {
-	if (x->header->tree)
+	if (x->header->tree && !x->header->tree->is_root)
 		return send_leavings(x);
 
 	uint64_t left = x->header->limits->scratch_bytes; // a sparse file can be larger than that

@@ -2,6 +2,7 @@
 
 #include "agent/cgroups.h"
 #include "agent/landlock.h"
+#include "agent/root.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -50,7 +51,9 @@ static int mount_scratch(struct init *in)
 {
 	if (syscall(SYS_move_mount, in->fds[SPAWN_SCRATCH], "", AT_FDCWD, GUEST_SCRATCH, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -1;
-	return chdir(GUEST_SCRATCH "/" GUEST_WORK) < 0 ? -1 : enter_directory(in->request);
+	if (!in->request->is_root)
+		return chdir(GUEST_WORK_DIR) < 0 ? -1 : enter_directory(in->request);
+	return root_enter(&in->root) < 0 ? -1 : enter_directory(in->request);
 }
 
 static int enter_scratch(struct init *in)
@@ -148,7 +151,11 @@ static int drop_capabilities(struct init *in)
 
 static int restrict_files(struct init *in)
 {
-	return landlock_apply(in->agent->landlock_abi, in->request->is_tree);
+	// Directories of outputs are below the top of the root.
+	const char **writable = mem_alloc((in->root.n_writable + 1) * sizeof *writable);
+	for (unsigned i = 0; i < in->root.n_writable; i++)
+		writable[i] = mem_printf("/%s", in->root.writable[i]);
+	return landlock_apply(in->agent->landlock_abi, in->request->is_tree, writable);
 }
 
 static int filter_calls(struct init *in)

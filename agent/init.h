@@ -3,6 +3,7 @@
 #ifndef COFFER_AGENT_INIT_H
 #define COFFER_AGENT_INIT_H
 
+#include "agent/root.h"
 #include "agent/slots.h"
 #include "agent/spawner.h"
 
@@ -11,6 +12,7 @@ struct init {
 	const struct spawn_request *request;
 	char *const *arguments; // NULL-terminated
 	char *const *environment;
+	struct root_directories root;
 	int fds[SPAWN_FDS];
 	volatile struct agent_slot *slot;
 };

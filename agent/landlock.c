@@ -47,7 +47,7 @@ static int allow(int ruleset, const char *path, uint64_t rights)
 	return fd < 0 ? -1 : (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
-int landlock_apply(int abi, bool may_execute)
+int landlock_apply(int abi, bool may_execute, const char *const *writable)
 {
 	if (abi <= 0)
 		return 0;
@@ -65,5 +65,8 @@ int landlock_apply(int abi, bool may_execute)
 	if (ruleset < 0 || allow(ruleset, "/", READ_RIGHTS) < 0 || allow(ruleset, GUEST_SCRATCH, scratch) < 0 ||
 	    allow(ruleset, "/dev", wanted.fs & DEVICE_RIGHTS) < 0)
 		return -1;
+	for (; *writable; writable++)
+		if (allow(ruleset, *writable, scratch) < 0)
+			return -1;
 	return (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
 }

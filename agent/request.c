@@ -39,11 +39,35 @@ static int check_arguments(const Coffer__V1__ExecHeader *h, struct err *err)
 	return 0;
 }
 
+static int check_root(const Coffer__V1__ExecTree *t, struct err *err)
+{
+	if (!t->is_root && (t->n_writable || t->n_absent || t->n_whole))
+		return err_set(err, ERR_USAGE, "an action with directories of a root");
+	if (t->n_writable > REQUEST_MAX_OUTPUTS || t->n_absent > REQUEST_MAX_ABSENT || t->n_whole > REQUEST_MAX_WHOLE)
+		return err_set(err, ERR_USAGE, "a root with too many directories or absent names");
+	size_t bytes = 0;
+	for (size_t i = 0; i < t->n_writable + t->n_whole; i++) {
+		const char *name = i < t->n_writable ? t->writable[i] : t->whole[i - t->n_writable];
+		bytes += strlen(name) + 1;
+		if (request_check_name(name, err) < 0)
+			return -1;
+	}
+	if (bytes > REQUEST_ROOT_BYTES)
+		return err_set(err, ERR_USAGE, "a root whose directories have more than %d bytes of names",
+			       REQUEST_ROOT_BYTES);
+	for (size_t i = 0; i < t->n_absent; i++)
+		if (t->absent[i][0] != '/')
+			return err_set(err, ERR_USAGE, "an absent name that is not absolute");
+	return 0;
+}
+
 int request_check(const Coffer__V1__ExecHeader *h, struct err *err)
 {
 	if (check_arguments(h, err) < 0)
 		return -1;
 	if (h->source_name[0] && request_check_name(h->source_name, err) < 0)
+		return -1;
+	if (h->tree && check_root(h->tree, err) < 0)
 		return -1;
 	size_t most = h->tree ? REQUEST_TREE_OUTPUTS : REQUEST_MAX_OUTPUTS;
 	if (h->n_outputs > most)

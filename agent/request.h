@@ -9,7 +9,10 @@ enum {
 	REQUEST_MAX_ARGUMENTS = 16384,
 	REQUEST_ARGUMENT_BYTES = 120 * 1024,
 	REQUEST_MAX_OUTPUTS = 64,
-	REQUEST_TREE_OUTPUTS = 4096, // of an action
+	REQUEST_TREE_OUTPUTS = 4096,    // of an action
+	REQUEST_MAX_ABSENT = 4096,      // names of a root
+	REQUEST_MAX_WHOLE = 256,        // directories of it
+	REQUEST_ROOT_BYTES = 64 * 1024, // of the names of all its directories
 	REQUEST_MAX_NAME = 1024
 };
 

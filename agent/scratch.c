@@ -14,18 +14,18 @@
 #include <unistd.h>
 
 // A tmpfs that is mounted nowhere: the job's first process attaches it in its own mount namespace.
-static int make_tmpfs(uint64_t bytes, bool is_tree, struct err *err)
+static int make_tmpfs(uint64_t bytes, enum scratch_kind kind, struct err *err)
 {
 	char size[32], files[32];
 	snprintf(size, sizeof size, "%llu", (unsigned long long)bytes);
-	snprintf(files, sizeof files, "%d", is_tree ? GUEST_TREE_FILES : GUEST_SCRATCH_FILES);
+	snprintf(files, sizeof files, "%d", kind == SCRATCH_SOURCE ? GUEST_SCRATCH_FILES : GUEST_TREE_FILES);
 	AUTO_CLOSE int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", files, 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0) < 0 ||
 	    syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_errno(err, "cannot set up the sandbox: a tmpfs for the scratch folder");
-	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (is_tree ? 0 : MOUNT_ATTR_NOEXEC);
+	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (kind == SCRATCH_ACTION ? 0 : MOUNT_ATTR_NOEXEC);
 	int root = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
 	return root < 0 ? err_errno(err, "cannot set up the sandbox: the scratch folder") : root;
 }
@@ -44,7 +44,8 @@ static int make_directory(struct scratch *s, struct err *err)
 	return root < 0 ? err_errno(err, "cannot open '%s'", s->path) : root;
 }
 
-int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, bool is_tree, struct err *err)
+int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, enum scratch_kind kind,
+		 struct err *err)
 {
 	s->agent = agent;
 	s->slot = slot;
@@ -53,10 +54,12 @@ int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_
 		snprintf(s->path, sizeof s->path, "%s", GUEST_SCRATCH);
 	else
 		snprintf(s->path, sizeof s->path, "%s/%d", agent->scratch, slot);
-	s->root = agent->is_sandbox ? make_tmpfs(bytes, is_tree, err) : make_directory(s, err);
+	s->root = agent->is_sandbox ? make_tmpfs(bytes, kind, err) : make_directory(s, err);
 	if (s->root < 0)
 		return -1;
-	if (mkdirat(s->root, GUEST_WORK, 0755) < 0)
+	if (mkdirat(s->root, GUEST_WORK, 0755) < 0 ||
+	    (kind == SCRATCH_ROOT &&
+	     (mkdirat(s->root, GUEST_ROOT, 0755) < 0 || mkdirat(s->root, GUEST_WORK GUEST_SCRATCH, 0755) < 0)))
 		return err_errno(err, "cannot make the scratch folder");
 	return 0;
 }

@@ -19,8 +19,13 @@ struct scratch {
 		NULL, -1, -1, "", 0 \
 	}
 
-// `is_tree`: for an action, which brings programs of its own and many files.
-int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, bool is_tree, struct err *err);
+enum scratch_kind {
+	SCRATCH_SOURCE, // for one file and what is made of it
+	SCRATCH_ACTION, // many files, and programs among them
+	SCRATCH_ROOT,   // many files, which become the job's root
+};
+int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, enum scratch_kind kind,
+		 struct err *err);
 // Directories that `name` (checked) needs.
 int scratch_make_parents(const struct scratch *s, const char *name, struct err *err);
 // A new file to write, or -1.

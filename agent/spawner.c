@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MESSAGE_BYTES = sizeof(struct spawn_request) + REQUEST_ARGUMENT_BYTES };
+enum { MESSAGE_BYTES = sizeof(struct spawn_request) + REQUEST_ARGUMENT_BYTES + REQUEST_ROOT_BYTES };
 
 struct spawner {
 	int socket;
@@ -88,8 +88,15 @@ static struct answer start(const struct agent *agent, char *message, size_t n, c
 	char *at = message + sizeof request;
 	char **arguments = take_words(&at, message + n, request.n_arguments);
 	char **environment = take_words(&at, message + n, request.n_environment);
-	struct init init = {
-		agent, &request, arguments, environment, {fds[0], fds[1], fds[2]}, slots_at(agent->slots, request.slot)};
+	char **writable = take_words(&at, message + n, request.n_writable);
+	char **whole = take_words(&at, message + n, request.n_whole);
+	struct init init = {agent,
+			    &request,
+			    arguments,
+			    environment,
+			    {writable, request.n_writable, whole, request.n_whole},
+			    {fds[0], fds[1], fds[2]},
+			    slots_at(agent->slots, request.slot)};
 	init_run(&init);
 }
 
@@ -183,14 +190,20 @@ static int send_request(struct spawner *s, const struct spawn_request *request, 
 	return 0;
 }
 
-int spawner_run(struct spawner *s, const struct spawn_request *request, const char *const *arguments,
-		const char *const *environment, int scratch, struct spawned *spawned, struct err *err)
+static void add_words(struct buf *to, const char *const *words, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		buf_add(to, words[i], strlen(words[i]) + 1);
+}
+
+int spawner_run(struct spawner *s, const struct spawn_request *request, const struct spawn_words *said, int scratch,
+		struct spawned *spawned, struct err *err)
 {
 	AUTO_BUF struct buf words = BUF_INIT;
-	for (unsigned i = 0; i < request->n_arguments; i++)
-		buf_add(&words, arguments[i], strlen(arguments[i]) + 1);
-	for (unsigned i = 0; i < request->n_environment; i++)
-		buf_add(&words, environment[i], strlen(environment[i]) + 1);
+	add_words(&words, said->arguments, request->n_arguments);
+	add_words(&words, said->environment, request->n_environment);
+	add_words(&words, said->writable, request->n_writable);
+	add_words(&words, said->whole, request->n_whole);
 	int out[2] = {-1, -1}, errs[2] = {-1, -1};
 	pthread_mutex_lock(&s->lock);
 	int rc = pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0 ? err_errno(err, "cannot make a pipe") : 0;

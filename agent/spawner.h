@@ -10,11 +10,13 @@
 
 #include <stddef.h>
 
-// Followed by the words of the command and of the environment, each with its '\0'.
+// Followed by the words of the command and of the environment and by directories, each with its '\0'.
 struct spawn_request {
 	int slot;
 	unsigned n_arguments, n_environment;
-	bool is_tree; // an action
+	unsigned n_writable, n_whole; // directories of a root: the last words
+	bool is_tree;                 // an action
+	bool is_root;                 // the work directory becomes the job's root (agent/root.h)
 	uint32_t wall_ms, cpu_s, files, processes;
 	uint64_t memory_bytes, file_bytes;
 	char scratch[256];    // the scratch directory's name, as the job sees it
@@ -34,7 +36,10 @@ struct spawned {
 };
 // `scratch`: the directory, or in a sandbox the mount. Thread: any. Of those that call at the same time one after the other
 // opens descriptors, so that each job needs three and not five.
-int spawner_run(struct spawner *spawner, const struct spawn_request *request, const char *const *arguments,
-		const char *const *environment, int scratch, struct spawned *spawned, struct err *err);
+struct spawn_words {
+	const char *const *arguments, *const *environment, *const *writable, *const *whole;
+};
+int spawner_run(struct spawner *spawner, const struct spawn_request *request, const struct spawn_words *words, int scratch,
+		struct spawned *spawned, struct err *err);
 
 #endif

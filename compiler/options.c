@@ -123,9 +123,11 @@ static const struct family {
 #define STEERS TRAIT_STEERS
 #define NATIVE TRAIT_NATIVE
 #define LTO TRAIT_LTO
+#define OF_TEXT TRAIT_OF_TEXT
 #define FAMILY(match, text, traits) {match, text, traits},
 #include "compiler/options.def"
 #undef FAMILY
+#undef OF_TEXT
 #undef LTO
 #undef NATIVE
 #undef STEERS

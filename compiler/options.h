@@ -119,6 +119,8 @@ enum option_trait {
 		8, // it only steers code and warnings: a worker takes it from clients, where the table says nothing else of it
 	TRAIT_NATIVE = 16, // gcc resolves it on the machine where it runs: its meaning travels
 	TRAIT_LTO = 32,    // the object is the compiler's own language
+	TRAIT_OF_TEXT =
+		64, // with TRAIT_BOUND: only since preprocessed text has lost what it is about. The user's own text has it.
 };
 unsigned option_traits(const char *argument);
 bool option_is_native(const char *argument); // "…=native": what it means depends on this machine's processor

@@ -128,6 +128,114 @@ void travel_arguments(struct travel_arguments *w, struct arena *a, const struct 
 	}
 }
 
+// ---- the user's own text --------------------------------------------------------------------------------------------
+
+static const char *refuse_tree_outputs(const struct cmdline *l)
+{
+	if (!l->assembles || l->makes_pch)
+		return "it makes assembler text, or a precompiled header";
+	if (l->coverage_notes || l->stack_usage || (l->split_dwarf && !l->dwo))
+		return "it writes further files";
+	if (l->needs_output)
+		return "its outputs' names are in the object";
+	if (l->n_extra_inputs)
+		return "its options name files";
+	if (l->dep_wp)
+		return "its depfile is asked for by -Wp";
+	return lang_is_of_c(l->lang) ? NULL : "it is assembler, or preprocessed already";
+}
+
+static bool means_the_same_there(const struct argument *w)
+{
+	unsigned traits = option_traits(w->text);
+	if (w->role == ARGUMENT_NOT_KEY || w->role == ARGUMENT_MAP)
+		return true;
+	if (w->role == ARGUMENT_SEARCH)
+		return !text_begins(w->text, "-B") && !text_begins(w->text, "--prefix");
+	if (traits & TRAIT_USED_UP)
+		return true;
+	bool is_bound = (traits & TRAIT_BOUND) && !(traits & TRAIT_OF_TEXT);
+	return (traits & TRAIT_COMPILES) && !is_bound && !option_is_native(w->text) && !strchr(w->text, '/');
+}
+
+const char *travel_tree(struct arena *a, const struct cmdline *l, const struct compiler *compiler, const char *const *own,
+			const char ***words, unsigned *n)
+{
+	const char *refused = refuse_tree_outputs(l);
+	unsigned n_own = 0;
+	while (own[n_own])
+		n_own++;
+	const char **list = *words = arena_alloc(a, (l->n_arguments + n_own + 1) * sizeof *list);
+	memcpy(list, own, n_own * sizeof *list);
+	*n = n_own;
+	for (unsigned i = 0; i < l->n_arguments && !refused; i++) {
+		const struct argument *w = &l->arguments[i];
+		if (compiler->family == FAMILY_GCC && strcmp(w->text, "--") == 0)
+			return "gcc takes no '--', and says so";
+		if (i != l->source_argument && !w->is_value && !means_the_same_there(w))
+			return arena_printf(a, "'%s' may mean something else there", w->text);
+		list[(*n)++] = w->text;
+	}
+	return refused;
+}
+
+// ---- the environment ------------------------------------------------------------------------------------------------
+
+enum variable_role { KEY, LOOK, MESSAGES, TERMINAL, REFUSED, TRAVELS, IDLE };
+
+static bool is_variable(const char *word, const char *name)
+{
+	size_t n = strlen(name);
+	return n && name[n - 1] == '*' ? strncmp(word, name, n - 1) == 0 : strncmp(word, name, n) == 0 && word[n] == '=';
+}
+
+static enum variable_role role_of(const char *word)
+{
+	static const struct {
+		enum variable_role role;
+		const char *name;
+	} variables[] = {
+#define VARIABLE(role, name) {role, name},
+#include "base/compiler_variables.def"
+#undef VARIABLE
+	};
+	for (size_t i = 0; i < COUNT_OF(variables); i++)
+		if (is_variable(word, variables[i].name))
+			return variables[i].role;
+	return IDLE;
+}
+
+bool travel_variable(const char *word)
+{
+	static const char *const others[] = {"LANG",
+					     "LC_*",
+					     "PWD",
+					     "SOURCE_DATE_EPOCH",
+					     "CPATH",
+					     "C_INCLUDE_PATH",
+					     "CPLUS_INCLUDE_PATH",
+					     "OBJC_INCLUDE_PATH",
+					     "OBJCPLUS_INCLUDE_PATH",
+					     "POSIXLY_CORRECT"};
+	enum variable_role role = role_of(word);
+	if (!strchr(word, '='))
+		return false;
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (is_variable(word, others[i]))
+			return true;
+	return role == MESSAGES || role == TERMINAL;
+}
+
+const char *travel_bound_variable(const char *const *env)
+{
+	for (; env && *env; env++)
+		if (role_of(*env) == KEY && !travel_variable(*env))
+			return *env;
+	return NULL;
+}
+
+// ---- preprocessing --------------------------------------------------------------------------------------------------
+
 const char **travel_preprocess(struct arena *a, const struct cmdline *l, const char *argv0, const char *const *extra,
 			       const char *depfile)
 {

@@ -34,4 +34,14 @@ void travel_resolve_native(struct travel_arguments *w, struct arena *a, const ch
 const char **travel_preprocess(struct arena *a, const struct cmdline *line, const char *argv0, const char *const *extra,
 			       const char *depfile);
 
+// The words for a worker that compiles the user's own text: `own` first (NULL-terminated), then the user's, with response files
+// expanded. Returns why the compile can't go in this way, or NULL.
+const char *travel_tree(struct arena *a, const struct cmdline *line, const struct compiler *compiler, const char *const *own,
+			const char ***words, unsigned *n);
+// With the user's own text: whether a variable of the environment ("NAME=value") goes along. It does if it is for messages, or says
+// where headers are or what the time is.
+bool travel_variable(const char *word);
+// One that does not and that changes what is made, so that the compile stays here; or NULL.
+const char *travel_bound_variable(const char *const *env);
+
 #endif

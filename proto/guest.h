@@ -10,6 +10,7 @@
 #define GUEST_SCRATCH "/tmp"                      // the fresh file system of a job, and its TMPDIR
 #define GUEST_WORK "job"                          // below the scratch directory: where its program starts
 #define GUEST_WORK_DIR GUEST_SCRATCH "/" GUEST_WORK
+#define GUEST_ROOT "root" // beside it, for a job whose tree is its root: where that root is put together
 
 enum {
 	GUEST_MAX_JOBS = 8192,       // at once on one connection

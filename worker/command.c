@@ -55,3 +55,13 @@ void command_build(struct worker_command *c, struct arena *a, const Coffer__V1__
 	if (header_wants(h, COFFER__V1__OUTPUT__KIND__STACK_USAGE))
 		add_output(c, COFFER__V1__OUTPUT__KIND__STACK_USAGE, beside(a, output, ".su"));
 }
+
+void command_build_tree(struct worker_command *c, struct arena *a, const Coffer__V1__CompileHeader *h)
+{
+	*c = (struct worker_command){.arguments = arena_alloc(a, (h->n_arguments + 2) * sizeof *c->arguments)};
+	c->arguments[0] = h->compiler;
+	for (size_t i = 0; i < h->n_arguments; i++)
+		c->arguments[i + 1] = h->arguments[i];
+	for (size_t i = 0; i < h->n_outputs; i++)
+		add_output(c, (int)h->outputs[i]->kind, h->outputs[i]->name + 1);
+}

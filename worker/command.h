@@ -17,4 +17,7 @@ struct worker_command {
 void command_build(struct worker_command *c, struct arena *a, const Coffer__V1__CompileHeader *h,
 		   const struct arguments *found, const uint8_t source[32]);
 
+// The user's own words, and outputs below the job's root.
+void command_build_tree(struct worker_command *c, struct arena *a, const Coffer__V1__CompileHeader *h);
+
 #endif

@@ -1,6 +1,6 @@
 // The story of one compile, from the client's first message to the answer. compile_serve, at the end, is its table of
 // contents.
-#include "worker/service.h"
+#include "worker/compile_parts.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,51 +13,18 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	FIRST_MESSAGE_MS = 30000,
-	NEXT_PIECE_MS = 30000,
-	PIECE = 256 * 1024,
-	ATTEMPTS = 2,
-	STEP_DONE = 1,
-	EXIT_OVERDUE = 137
-};
+enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024, ATTEMPTS = 2, EXIT_OVERDUE = 137 };
 
-struct compile {
-	struct worker_service *service;
-	struct rpc_call *call;
-	struct token_claims claims;
-	Coffer__V1__CompileRequest *first; // holds the header
-	const Coffer__V1__CompileHeader *header;
-	struct arguments found;
-	char identity[TOOLCHAIN_IDENTITY];
-	bool has_ticket;
-	struct ticket ticket;
-	struct flight_member flight;
-	struct job_cancel cancel;
-	struct upload upload;
-	struct key key;
-	struct buf blob, out, errs;
-	struct output_frame packer;
-	struct job_result run;
-	struct evidence evidence;
-	int64_t began_ms, waited_ms;
-	const char *outcome; // for the log
-	// Of a failure.
-	enum worker_counter counter;
-	enum rpc_code code;
-	struct err err;
-};
-
-static int fail(struct compile *c, enum worker_counter counter, enum rpc_code code)
+int compile_fail(struct compile *c, enum worker_counter counter, enum rpc_code code)
 {
 	c->counter = counter;
 	c->code = code;
 	return -1;
 }
 
-static int fail_cancelled(struct compile *c)
+int compile_fail_cancelled(struct compile *c)
 {
-	return fail(c, COUNT_cancelled, RPC_CANCELLED);
+	return compile_fail(c, COUNT_cancelled, RPC_CANCELLED);
 }
 
 // On the loop's thread.
@@ -74,9 +41,9 @@ static void interrupt(void *arg)
 static int check_token(struct compile *c)
 {
 	if (access_check(c->service->access, rpc_call_metadata(c->call, "authorization"), &c->claims, &c->err) < 0)
-		return fail(c, COUNT_unauthenticated, RPC_UNAUTHENTICATED);
+		return compile_fail(c, COUNT_unauthenticated, RPC_UNAUTHENTICATED);
 	if (rpc_call_admit(c->call, c->claims.tenant, false, &c->err) < 0)
-		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+		return compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	worker_count(c->service, COUNT_compiles, 1);
 	queue_enter(c->service->queue, &c->ticket, c->claims.tenant,
 		    (struct queue_claim){c->claims.slots, c->claims.not_before});
@@ -92,15 +59,16 @@ static int begin_evidence(struct compile *c)
 	if (evidence_begin(&c->evidence, s->audit, s->name, c->claims.tenant, runtime_isolation(s->runtime), &c->err) == 0)
 		return 0;
 	log_event(LOG_LEVEL_ERROR, "audit row not begun", LOG_TEXT("why", c->err.text));
-	return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+	return compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
 }
 
-static int receive(struct compile *c, int timeout_ms, Coffer__V1__CompileRequest **m)
+int compile_receive(struct compile *c, int timeout_ms, Coffer__V1__CompileRequest **m)
 {
 	int rc = rpc_receive(c->call, &coffer__v1__compile_request__descriptor, timeout_ms, m, &c->err);
 	if (rc >= 0)
 		return rc;
-	return c->err.code == ERR_TIMEOUT ? fail(c, COUNT_cancelled, RPC_DEADLINE_EXCEEDED) : fail_cancelled(c);
+	return c->err.code == ERR_TIMEOUT ? compile_fail(c, COUNT_cancelled, RPC_DEADLINE_EXCEEDED)
+					  : compile_fail_cancelled(c);
 }
 
 // What the client was told by Describe must still be so: the compiler, as the client has compared it with its own, and the
@@ -114,27 +82,27 @@ static int check_agreement(struct compile *c)
 		err_set(&c->err, ERR_USAGE, "the policy here is that clients keep nothing: describe it again");
 	else
 		return 0;
-	return fail(c, COUNT_outdated, RPC_ABORTED);
+	return compile_fail(c, COUNT_outdated, RPC_ABORTED);
 }
 
 static int read_header(struct compile *c)
 {
-	int rc = receive(c, FIRST_MESSAGE_MS, &c->first);
+	int rc = compile_receive(c, FIRST_MESSAGE_MS, &c->first);
 	if (rc < 0)
 		return -1;
 	if (rc == 0 || c->first->kind_case != COFFER__V1__COMPILE_REQUEST__KIND_HEADER) {
 		err_set(&c->err, ERR_FORMAT, "the first message is no header");
-		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	}
 	c->header = c->first->header;
-	if (header_check(c->header, &c->found, &c->err) < 0)
-		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+	if ((c->header->tree ? header_check_tree(c->header, &c->err) : header_check(c->header, &c->found, &c->err)) < 0)
+		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	if (access_check_image(c->service->access, &c->claims, c->header->image, &c->err) < 0)
-		return fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
+		return compile_fail(c, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
 	if (images_identity(c->service->images, c->header->image, c->header->compiler, c->identity, &c->err) < 0)
-		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 	if (evidence_header(&c->evidence, c->header, c->identity, &c->err) < 0)
-		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 	return check_agreement(c);
 }
 
@@ -147,7 +115,7 @@ static int send_frame(struct compile *c, const char *frame, size_t n)
 		m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_PIECE;
 		m.piece = (ProtobufCBinaryData){n - at < PIECE ? n - at : PIECE, (uint8_t *)(uintptr_t)(frame + at)};
 		if (rpc_send(c->call, &m.base, &c->err) < 0)
-			return fail_cancelled(c);
+			return compile_fail_cancelled(c);
 	}
 	worker_count(c->service, COUNT_answer_bytes, n);
 	rpc_finish(c->call, RPC_OK, "%s", "");
@@ -164,7 +132,7 @@ static int write_evidence(struct compile *c, const struct result *x, const struc
 	if (evidence_end(&c->evidence, outcome, NULL, &c->err) == 0)
 		return 0;
 	log_event(LOG_LEVEL_ERROR, "audit row not written", LOG_TEXT("why", c->err.text));
-	return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+	return compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
 }
 
 // `run` is NULL for a result that was known.
@@ -203,13 +171,13 @@ static int send_result(struct compile *c, const struct result *x, const struct j
 	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_RESULT;
 	m.result = &r;
 	if (rpc_send(c->call, &m.base, &c->err) < 0)
-		return fail_cancelled(c);
+		return compile_fail_cancelled(c);
 	tenant_stats_add(c->service->tally, c->claims.tenant, !run);
 	return send_frame(c, x->frame, x->n_frame);
 }
 
 // Answers if the result of c->key is there.
-static int look_up(struct compile *c, enum worker_counter counter, const char *outcome)
+int compile_look_up(struct compile *c, enum worker_counter counter, const char *outcome)
 {
 	struct result x;
 	struct err err = ERR_INIT;
@@ -234,7 +202,7 @@ static int look_up_by_hint(struct compile *c)
 	if (hint->len != sizeof c->upload.digest || c->header->no_lookup)
 		return 0;
 	c->key = key_of(c->claims.tenant, c->identity, c->header, hint->data);
-	return look_up(c, COUNT_early_hits, "early hit");
+	return compile_look_up(c, COUNT_early_hits, "early hit");
 }
 
 static int tell_wanted(struct compile *c)
@@ -243,15 +211,15 @@ static int tell_wanted(struct compile *c)
 	Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
 	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_WANTED;
 	m.wanted = &wanted;
-	return c->header->asks_first && rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
+	return c->header->asks_first && rpc_send(c->call, &m.base, &c->err) < 0 ? compile_fail_cancelled(c) : 0;
 }
 
 static int check_room(struct compile *c)
 {
 	if (queue_has_room(c->service->queue, &c->ticket, &c->err) < 0)
-		return fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+		return compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	if (space_check(&c->service->space, &c->err) < 0)
-		return fail(c, COUNT_no_space, RPC_RESOURCE_EXHAUSTED);
+		return compile_fail(c, COUNT_no_space, RPC_RESOURCE_EXHAUSTED);
 	return 0;
 }
 
@@ -261,14 +229,14 @@ static int take_piece(struct compile *c, const Coffer__V1__CompileRequest *m)
 {
 	if (m->kind_case != COFFER__V1__COMPILE_REQUEST__KIND_SOURCE) {
 		err_set(&c->err, ERR_FORMAT, "a message that is no piece of the source");
-		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	}
 	if (upload_take(&c->upload, m->source.data, m->source.len, &c->err) < 0)
-		return c->err.code == ERR_LIMIT ? fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
-						: fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+		return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
+						: compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	if (queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), &c->err) < 0)
-		return c->err.code == ERR_LIMIT ? fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
-						: fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
+		return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION)
+						: compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED);
 	return 0;
 }
 
@@ -279,7 +247,7 @@ static int take_source(struct compile *c)
 	int rc = 0;
 	do {
 		left = until - clock_ms();
-		rc = receive(c, left < 0 ? 0 : left < NEXT_PIECE_MS ? (int)left : NEXT_PIECE_MS, &m);
+		rc = compile_receive(c, left < 0 ? 0 : left < NEXT_PIECE_MS ? (int)left : NEXT_PIECE_MS, &m);
 		if (rc != 1)
 			break;
 		rc = take_piece(c, m);
@@ -288,7 +256,7 @@ static int take_source(struct compile *c)
 	if (rc < 0)
 		return -1;
 	if (upload_end(&c->upload, &c->err) < 0)
-		return fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
+		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	queue_hold(c->service->queue, &c->ticket, upload_memory(&c->upload), NULL); // it has become less
 	evidence_source(&c->evidence, c->upload.digest);
 	worker_count(c->service, COUNT_source_bytes, c->upload.size);
@@ -298,16 +266,22 @@ static int take_source(struct compile *c)
 
 // ---- is it known, or about to be? -----------------------------------------------------------------------------------
 
-static int look_up_by_source(struct compile *c)
+// By what has really come: c->key.
+static int look_up_or_join(struct compile *c)
 {
-	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
 	if (c->header->no_lookup)
 		return 0;
 	if (single_flight_join(c->service->flights, &c->flight, c->key.b, sizeof c->key.b) < 0)
-		return fail_cancelled(c);
+		return compile_fail_cancelled(c);
 	if (c->flight.has_waited)
 		worker_count(c->service, COUNT_shared, 1);
-	return look_up(c, COUNT_hits, c->flight.has_waited ? "shared" : "hit");
+	return compile_look_up(c, COUNT_hits, c->flight.has_waited ? "shared" : "hit");
+}
+
+static int look_up_by_source(struct compile *c)
+{
+	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
+	return look_up_or_join(c);
 }
 
 // ---- the run --------------------------------------------------------------------------------------------------------
@@ -324,7 +298,8 @@ static int take_slot(struct compile *c)
 	int64_t before = clock_ms();
 	queue_on_overdue(c->service->queue, &c->ticket, end_for_others, c);
 	if (queue_take(c->service->queue, &c->ticket, &c->err) < 0)
-		return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED) : fail_cancelled(c);
+		return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
+						: compile_fail_cancelled(c);
 	c->waited_ms = clock_ms() - before;
 	return 0;
 }
@@ -336,11 +311,12 @@ static int tell_started(struct compile *c)
 	started.waited_ms = (uint32_t)c->waited_ms;
 	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_STARTED;
 	m.started = &started;
-	return rpc_send(c->call, &m.base, &c->err) < 0 ? fail_cancelled(c) : 0;
+	return rpc_send(c->call, &m.base, &c->err) < 0 ? compile_fail_cancelled(c) : 0;
 }
 
 static int exec_in(struct compile *c, struct runtime_session *session, const struct worker_command *command)
 {
+	struct job_tree tree;
 	struct execution x = {.command = command,
 			      .source = {c->upload.packed.data, c->upload.packed.len},
 			      .wall_ms = c->header->timeout_ms,
@@ -348,6 +324,13 @@ static int exec_in(struct compile *c, struct runtime_session *session, const str
 			      .out = &c->out,
 			      .errs = &c->errs,
 			      .frame = &c->packer};
+	if (c->header->tree) {
+		compile_tree_job(c, &tree);
+		tree_source_rewind(&c->tree);
+		x.tree = &tree;
+		x.read = tree_source_read;
+		x.read_ctx = &c->tree;
+	}
 	return execution_run(&x, session, &c->run, &c->err);
 }
 
@@ -363,14 +346,14 @@ static int fail_run(struct compile *c)
 {
 	switch (c->err.code) {
 	case ERR_TIMEOUT:
-		return fail_cancelled(c);
+		return compile_fail_cancelled(c);
 	case ERR_USAGE:
 	case ERR_LIMIT:
 	case ERR_FORMAT:
 	case ERR_NOT_FOUND:
-		return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 	default:
-		return fail(c, COUNT_broken, RPC_UNAVAILABLE);
+		return compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
 	}
 }
 
@@ -381,12 +364,15 @@ static int run(struct compile *c)
 	struct worker_command command;
 	struct pooled_session *session;
 	int rc = -1;
-	command_build(&command, &a, c->header, &c->found, c->upload.digest);
+	if (c->header->tree)
+		command_build_tree(&command, &a, c->header);
+	else
+		command_build(&command, &a, c->header, &c->found, c->upload.digest);
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		if (sessions_take(s->sessions, c->claims.tenant, images_session_name(c->header->image), &session, &c->err) <
 		    0)
-			return c->err.code == ERR_LIMIT ? fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
-							: fail(c, COUNT_broken, RPC_UNAVAILABLE);
+			return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
+							: compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
 		evidence_session(&c->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
 				 runtime_monitor(s->runtime));
 		rc = exec_in(c, pooled_session(session), &command);
@@ -423,7 +409,12 @@ static int check_compiler(struct compile *c)
 		return 0;
 	err_set(&c->err, ERR_USAGE, "the compiler '%s' has become another one meanwhile: describe it again",
 		c->header->compiler);
-	return fail(c, COUNT_outdated, RPC_ABORTED);
+	return compile_fail(c, COUNT_outdated, RPC_ABORTED);
+}
+
+static const uint8_t *compile_source_digest(const struct compile *c)
+{
+	return c->header->tree ? c->tree.digest.b : c->upload.digest;
 }
 
 static struct result result_of(const struct compile *c)
@@ -436,7 +427,7 @@ static struct result result_of(const struct compile *c)
 			   .frame = c->packer.frame.data,
 			   .n_frame = c->packer.frame.len,
 			   .n_outputs = c->packer.n};
-	memcpy(x.source, c->upload.digest, sizeof x.source);
+	memcpy(x.source, compile_source_digest(c), sizeof x.source);
 	memcpy(x.outputs, c->packer.outputs, sizeof x.outputs);
 	return x;
 }
@@ -458,7 +449,7 @@ static int verify(struct compile *c)
 		if (c->packer.outputs[i].kind == COFFER__V1__OUTPUT__KIND__OBJECT && c->packer.outputs[i].size > 0)
 			return 0;
 	err_set(&c->err, ERR_FORMAT, "the compiler has ended well and left no output");
-	return fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+	return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 }
 
 static int store(struct compile *c)
@@ -491,7 +482,7 @@ static int keep_source(struct compile *c)
 {
 	struct err err = ERR_INIT;
 	struct worker_service *s = c->service;
-	if (s->audit && s->keeps_sources &&
+	if (s->audit && s->keeps_sources && !c->header->tree &&
 	    results_put_source(s->results, c->claims.tenant, c->upload.digest, &c->upload.packed, &err) < 0)
 		log_event(LOG_LEVEL_DEBUG, "source not kept", LOG_TEXT("why", err.text));
 	return 0;
@@ -517,6 +508,7 @@ static void init(struct compile *c, struct rpc_call *call, struct worker_service
 			      .err = ERR_INIT};
 	c->out.max = c->errs.max = (size_t)s->limits.message_bytes;
 	upload_init(&c->upload, s->limits.source_bytes);
+	tree_source_init(&c->tree, s->results, c->claims.tenant, s->limits.source_bytes);
 	output_frame_init(&c->packer, s->limits.output_bytes);
 }
 
@@ -525,6 +517,7 @@ static void release(struct compile *c)
 	rpc_call_on_cancel(c->call, NULL, NULL);
 	single_flight_leave(c->service->flights, &c->flight);
 	upload_release(&c->upload);
+	tree_source_release(&c->tree);
 	if (c->has_ticket)
 		queue_leave(c->service->queue, &c->ticket);
 	evidence_release(&c->evidence);
@@ -541,36 +534,59 @@ static void log_compile(const struct compile *c)
 {
 	log_event(LOG_LEVEL_DEBUG, "compile", LOG_TEXT("tenant", c->claims.tenant), LOG_TEXT("outcome", c->outcome),
 		  LOG_TEXT("compiler", c->header ? c->header->compiler : ""), LOG_NUMBER("ms", clock_ms() - c->began_ms),
-		  LOG_NUMBER("waited_ms", c->waited_ms), LOG_NUMBER("source", c->upload.size),
+		  LOG_NUMBER("waited_ms", c->waited_ms), LOG_NUMBER("source", c->upload.size + c->tree.bytes),
 		  LOG_NUMBER("exit", c->run.exit_status), LOG_TEXT("limit", c->run.limit));
+}
+
+static int carry_out(struct compile *c, int (*const *steps)(struct compile *), size_t n)
+{
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = steps[i](c);
+	return rc;
 }
 
 void compile_serve(struct rpc_call *call, void *service)
 {
 	// Each returns 0 to go on, STEP_DONE when the call has its answer, -1 when it is to be refused.
 	static int (*const steps[])(struct compile *) = {
-		check_token,       // tenant, image, worker, isolation, time
-		begin_evidence,    // from here on the job has its row in the audit log
-		read_header,       // only what a client may say
+		check_token,    // tenant, image, worker, isolation, time
+		begin_evidence, // from here on the job has its row in the audit log
+		read_header,    // only what a client may say
+	};
+	static int (*const text_steps[])(struct compile *) = {
 		look_up_by_hint,   // known already: the source need not come
 		check_room,        // full: the source need not come either
 		tell_wanted,       // to a client that has asked first
 		take_source,       // unpacked and digested as it comes
 		look_up_by_source, // the key by what really came; waits for another job with the same one
-		take_slot,         // in turn with other tenants
-		tell_started,      //
-		run,               // in the tenant's session
-		check_compiler,    // is it still the one that was there at first?
-		verify,            //
-		store,             //
-		keep_source,       //
+	};
+	static int (*const tree_steps[])(struct compile *) = {
+		check_room,                 // full: the listing need not come
+		compile_take_listing,       // names and digests of all files
+		compile_look_up_by_listing, // known already: the files need not come
+		compile_take_files,         // those that are not here
+		look_up_or_join,            // waits for another job with the same key
+	};
+	static int (*const run_steps[])(struct compile *) = {
+		take_slot,      // in turn with other tenants
+		tell_started,   //
+		run,            // in the tenant's session
+		check_compiler, // is it still the one that was there at first?
+		verify,         //
+		store,          //
+		keep_source,    //
 		answer,
 	};
 	struct compile c;
-	int rc = 0;
+	int rc;
 	init(&c, call, service);
-	for (size_t i = 0; i < COUNT_OF(steps) && rc == 0; i++)
-		rc = steps[i](&c);
+	rc = carry_out(&c, steps, COUNT_OF(steps));
+	if (rc == 0)
+		rc = c.header->tree ? carry_out(&c, tree_steps, COUNT_OF(tree_steps))
+				    : carry_out(&c, text_steps, COUNT_OF(text_steps));
+	if (rc == 0)
+		rc = carry_out(&c, run_steps, COUNT_OF(run_steps));
 	if (rc < 0 && evidence_end(&c.evidence, c.code == RPC_CANCELLED ? "cancelled" : "refused", c.err.text, &c.err) < 0)
 		log_event(LOG_LEVEL_ERROR, "audit row not written", LOG_TEXT("why", c.err.text));
 	if (rc < 0)

@@ -2,6 +2,7 @@
 
 #include "auth/token.h"
 #include "base/log.h"
+#include "codec/sha/sha256.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +33,21 @@ static const char *wanted(struct evidence *e, const Coffer__V1__CompileHeader *h
 	return b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
 }
 
+// The user's own words may be longer than a row holds: then their digest stands for them.
+static void describe_tree(struct evidence *e, const Coffer__V1__CompileHeader *h)
+{
+	const char *joined = e->row.value[AUDIT_flags];
+	e->row.value[AUDIT_language] = "tree";
+	e->row.value[AUDIT_suffix] = NULL;
+	if (!joined || audit_value_length(joined) <= AUDIT_FLAGS_MAX)
+		return;
+	AUTO_BUF struct buf b = BUF_INIT;
+	for (size_t i = 0; i < h->n_arguments; i++)
+		buf_add_str(&b, h->arguments[i]);
+	struct sha256 digest = sha256_of(b.data, b.len);
+	e->row.value[AUDIT_flags] = arena_printf(&e->arena, "arguments=%s", audit_digest(&e->arena, digest.b));
+}
+
 int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity, struct err *err)
 {
 	if (!e->log)
@@ -44,7 +60,9 @@ int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, cons
 	e->row.value[AUDIT_suffix] = h->suffix;
 	e->row.value[AUDIT_outputs] = wanted(e, h);
 	const char *joined = e->row.value[AUDIT_flags];
-	if (joined && audit_value_length(joined) > AUDIT_FLAGS_MAX)
+	if (h->tree)
+		describe_tree(e, h);
+	else if (joined && audit_value_length(joined) > AUDIT_FLAGS_MAX)
 		return err_set(err, ERR_LIMIT, "the arguments are longer than a row of the audit log, which holds %d bytes",
 			       AUDIT_FLAGS_MAX);
 	return 0;

@@ -32,6 +32,12 @@ int execution_run(struct execution *x, struct runtime_session *session, struct j
 				  .outputs = outputs,
 				  .n_outputs = command->n_outputs,
 				  .cancel = x->cancel};
+	if (x->tree) {
+		job.tree = x->tree;
+		job.read = x->read;
+		job.read_ctx = x->read_ctx;
+		job.is_packed = false;
+	}
 	for (size_t i = 0; i < command->n_outputs; i++) {
 		sinks[i] = (struct output_sink){x->frame, command->kinds[i], false};
 		outputs[i] = (struct job_output){.name = command->outputs[i], .sink = {take_output, &sinks[i]}};

@@ -9,7 +9,10 @@
 
 struct execution {
 	const struct worker_command *command;
-	struct job_bytes source;   // one zstd frame: the agent unpacks it
+	struct job_bytes source; // one zstd frame: the agent unpacks it
+	struct job_tree *tree;   // or NULL: then a tree is the source, which `read` gives
+	job_read_fn read;
+	void *read_ctx;
 	uint32_t wall_ms;          // 0: the session's limit
 	struct job_cancel *cancel; // or NULL
 	struct buf *out, *errs;    // with their maxima

@@ -3,6 +3,7 @@
 #include "auth/token.h"
 #include "base/mem.h"
 #include "compiler/names.h"
+#include "compiler/travel.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -92,6 +93,60 @@ int header_check(const Coffer__V1__CompileHeader *h, struct arguments *found, st
 	return check_outputs(h, found, err);
 }
 
+// ---- the user's own text --------------------------------------------------------------------------------------------
+
+// Absolute, and without ".", ".." and empty parts.
+static bool is_plain_path(const char *path)
+{
+	if (strlen(path) > HEADER_MAX_PATH || *path != '/')
+		return false;
+	for (const char *part = path; part; part = strchr(part, '/')) {
+		size_t n = strcspn(++part, "/");
+		if (n == 0 || n > 255 || (n <= 2 && strncmp(part, "..", n) == 0))
+			return false;
+	}
+	return true;
+}
+
+static int check_tree_outputs(const Coffer__V1__CompileHeader *h, struct err *err)
+{
+	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DEPFILE,
+				    COFFER__V1__OUTPUT__KIND__DWO, COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE};
+	size_t known = 0;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		known += header_wants(h, kinds[i]);
+	if (h->n_outputs > HEADER_MAX_OUTPUTS || known != h->n_outputs || !header_wants(h, COFFER__V1__OUTPUT__KIND__OBJECT))
+		return err_set(err, ERR_USAGE, "the outputs are not an object, a .dwo and depfiles, each once");
+	for (size_t i = 0; i < h->n_outputs; i++)
+		if (!is_plain_path(h->outputs[i]->name))
+			return err_set(err, ERR_USAGE, "'%.200s' is no name of an output", h->outputs[i]->name);
+	return 0;
+}
+
+int header_check_tree(const Coffer__V1__CompileHeader *h, struct err *err)
+{
+	const Coffer__V1__CompileTree *t = h->tree;
+	size_t bytes = 0;
+	if (!token_is_image(h->image))
+		return err_set(err, ERR_USAGE, "an image is 'sha256:' and 64 hex digits, or 'host:' and a name");
+	if (!compiler_name_is_known(h->compiler))
+		return err_set(err, ERR_USAGE, "'%.80s' is no name of a compiler that is known", h->compiler);
+	if (*h->language || *h->suffix || *h->output_name || h->source_digest.len)
+		return err_set(err, ERR_USAGE, "a tree and a text at once");
+	if (!is_plain_path(t->directory))
+		return err_set(err, ERR_USAGE, "'%.200s' is no directory to start in", t->directory);
+	for (size_t i = 0; i < t->n_environment; i++) {
+		bytes += strlen(t->environment[i]) + 1;
+		if (!travel_variable(t->environment[i]))
+			return err_set(err, ERR_USAGE, "the variable '%.80s' is not taken from clients", t->environment[i]);
+	}
+	for (size_t i = 0; i < h->n_arguments; i++)
+		bytes += strlen(h->arguments[i]) + 1;
+	if (h->n_arguments > HEADER_MAX_WORDS || bytes > HEADER_MAX_WORD_BYTES)
+		return err_set(err, ERR_USAGE, "arguments and environment are longer than %d bytes", HEADER_MAX_WORD_BYTES);
+	return check_tree_outputs(h, err);
+}
+
 int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err)
 {
 	if (!token_is_image(r->image))
@@ -112,6 +167,8 @@ static const char *const kind_names[] = {
 	[COFFER__V1__OUTPUT__KIND__COVERAGE_NOTES] = "coverage_notes",
 	[COFFER__V1__OUTPUT__KIND__CALLGRAPH_INFO] = "callgraph_info",
 	[COFFER__V1__OUTPUT__KIND__DIAGNOSTICS] = "diagnostics",
+	[COFFER__V1__OUTPUT__KIND__DEPFILE] = "depfile",
+	[COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE] = "assembler_depfile",
 };
 
 const char *output_kind_name(int kind)

@@ -9,16 +9,29 @@
 
 enum { KINDS = 16 };
 
+static void add_number(struct buf *b, size_t n)
+{
+	char number[24];
+	snprintf(number, sizeof number, "%zu", n);
+	buf_add_str(b, number);
+}
+
+static void add_list(struct buf *b, char *const *list, size_t n)
+{
+	add_number(b, n);
+	for (size_t i = 0; i < n; i++)
+		buf_add_str(b, list[i]);
+}
+
 struct key key_of(const char *scope, const char *identity, const Coffer__V1__CompileHeader *h, const uint8_t source[32])
 {
 	AUTO_BUF struct buf b = BUF_INIT;
 	struct key key;
-	char wanted[KINDS], number[24];
+	char wanted[KINDS];
 	size_t n = 0;
 	for (int kind = 0; kind < KINDS; kind++)
 		if (header_wants(h, kind))
 			wanted[n++] = (char)kind;
-	snprintf(number, sizeof number, "%zu", h->n_arguments);
 	buf_add_str(&b, "coffer key 1");
 	buf_add_str(&b, scope);
 	buf_add_str(&b, identity);
@@ -27,10 +40,30 @@ struct key key_of(const char *scope, const char *identity, const Coffer__V1__Com
 	buf_add_str(&b, h->suffix);
 	buf_add_str(&b, h->output_name);
 	buf_add_strn(&b, wanted, n);
-	buf_add_str(&b, number);
-	for (size_t i = 0; i < h->n_arguments; i++)
-		buf_add_str(&b, h->arguments[i]);
+	add_list(&b, h->arguments, h->n_arguments);
 	buf_add_strn(&b, source, 32);
+	SHA256((const uint8_t *)b.data, b.len, key.b);
+	return key;
+}
+
+struct key key_of_tree(const char *scope, const char *identity, const Coffer__V1__CompileHeader *h,
+		       const uint8_t listing[32])
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	struct key key;
+	buf_add_str(&b, "coffer tree key 1");
+	buf_add_str(&b, scope);
+	buf_add_str(&b, identity);
+	buf_add_str(&b, h->compiler);
+	buf_add_str(&b, h->tree->directory);
+	add_list(&b, h->tree->environment, h->tree->n_environment);
+	add_number(&b, h->n_outputs);
+	for (size_t i = 0; i < h->n_outputs; i++) {
+		add_number(&b, (size_t)h->outputs[i]->kind);
+		buf_add_str(&b, h->outputs[i]->name);
+	}
+	add_list(&b, h->arguments, h->n_arguments);
+	buf_add_strn(&b, listing, 32);
 	SHA256((const uint8_t *)b.data, b.len, key.b);
 	return key;
 }

@@ -85,6 +85,7 @@ static void reply_facts(struct worker_service *s, struct rpc_call *call, const C
 	m.defines = (ProtobufCBinaryData){sizeof facts->defines.b, facts->defines.b};
 	m.isolation = (Coffer__V1__Isolation)runtime_isolation(s->runtime);
 	m.keep_nothing = s->is_paranoid;
+	m.takes_trees = runtime_has_roots(s->runtime);
 	rpc_reply(call, &m.base);
 }
 

@@ -74,6 +74,13 @@ static const char *difference(const struct farm *f, const struct farm_compiler *
 	return file_difference(c, r);
 }
 
+static void note_trees(struct farm *f, struct route *r, bool takes_trees)
+{
+	pthread_mutex_lock(&f->lock);
+	r->takes_trees = takes_trees;
+	pthread_mutex_unlock(&f->lock);
+}
+
 static void note_policy(struct farm *f, struct route *r, bool keep_nothing)
 {
 	pthread_mutex_lock(&f->lock);
@@ -129,6 +136,7 @@ int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compi
 	else
 		snprintf(seat->identity, sizeof seat->identity, "%s", reply->identity);
 	note_policy(f, seat->route, reply->keep_nothing);
+	note_trees(f, seat->route, reply->takes_trees);
 	protobuf_c_message_free_unpacked(&reply->base, NULL);
 	return !differs;
 }

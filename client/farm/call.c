@@ -53,34 +53,64 @@ static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *s
 	}
 }
 
-static size_t n_wanted(const struct remote_call *c)
+static const Coffer__V1__Output__Kind kinds[] = {[REMOTE_OBJECT] = COFFER__V1__OUTPUT__KIND__OBJECT,
+						 [REMOTE_DWO] = COFFER__V1__OUTPUT__KIND__DWO,
+						 [REMOTE_DEPFILE] = COFFER__V1__OUTPUT__KIND__DEPFILE,
+						 [REMOTE_ASM_DEPFILE] = COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE};
+
+static bool is_wanted(const struct remote_call *c, enum remote_output o)
 {
-	return c->output_name ? 2 : 1;
+	return c->tree ? c->tree->outputs[o] != NULL : o == REMOTE_OBJECT || (o == REMOTE_DWO && c->output_name);
+}
+
+// What is asked for, in its order. Returns how many.
+static size_t list_wanted(const struct remote_call *c, enum remote_output list[REMOTE_OUTPUTS])
+{
+	size_t n = 0;
+	for (enum remote_output o = REMOTE_OBJECT; o < REMOTE_OUTPUTS; o++)
+		if (is_wanted(c, o))
+			list[n++] = o;
+	return n;
 }
 
 static bool asks_first(const struct remote_call *c)
 {
-	return c->text->compressed.len > ASK_FIRST_BYTES;
+	return !c->tree && c->text->compressed.len > ASK_FIRST_BYTES;
+}
+
+static void describe_text(const struct remote_call *c, Coffer__V1__CompileHeader *h)
+{
+	h->n_arguments = c->arguments->n;
+	h->arguments = (char **)(uintptr_t)c->arguments->arguments;
+	h->language = (char *)(uintptr_t)c->arguments->language;
+	h->suffix = (char *)(uintptr_t)c->arguments->suffix;
+	h->source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
+	h->source_size = c->text->size;
+	h->output_name = (char *)(uintptr_t)(c->output_name ? c->output_name : "");
 }
 
 static int send_header(const struct remote_call *c, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
 	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	Coffer__V1__CompileHeader h = COFFER__V1__COMPILE_HEADER__INIT;
-	Coffer__V1__Output object = COFFER__V1__OUTPUT__INIT, dwo = COFFER__V1__OUTPUT__INIT, *outputs[] = {&object, &dwo};
-	object.kind = COFFER__V1__OUTPUT__KIND__OBJECT;
-	dwo.kind = COFFER__V1__OUTPUT__KIND__DWO;
+	Coffer__V1__Output outputs[REMOTE_OUTPUTS], *pointers[REMOTE_OUTPUTS];
+	enum remote_output wanted[REMOTE_OUTPUTS];
+	struct remote_tree_header tree;
 	h.image = (char *)(uintptr_t)c->image;
 	h.compiler = (char *)(uintptr_t)c->compiler;
-	h.n_arguments = c->arguments->n;
-	h.arguments = (char **)(uintptr_t)c->arguments->arguments;
-	h.language = (char *)(uintptr_t)c->arguments->language;
-	h.suffix = (char *)(uintptr_t)c->arguments->suffix;
-	h.source_digest = (ProtobufCBinaryData){sizeof c->text->sha256, (uint8_t *)(uintptr_t)c->text->sha256};
-	h.source_size = c->text->size;
-	h.n_outputs = n_wanted(c);
-	h.output_name = (char *)(uintptr_t)(c->output_name ? c->output_name : "");
-	h.outputs = outputs;
+	h.n_outputs = list_wanted(c, wanted);
+	h.outputs = pointers;
+	for (size_t i = 0; i < h.n_outputs; i++) {
+		coffer__v1__output__init(&outputs[i]);
+		outputs[i].kind = kinds[wanted[i]];
+		pointers[i] = &outputs[i];
+		if (c->tree)
+			outputs[i].name = (char *)(uintptr_t)c->tree->outputs[wanted[i]];
+	}
+	if (c->tree)
+		remote_tree_describe(c->tree, &tree, &h);
+	else
+		describe_text(c, &h);
 	h.source_name = (char *)(uintptr_t)c->source_name;
 	h.identity = (char *)(uintptr_t)seat->identity;
 	h.keeps_nothing = c->keeps_nothing;
@@ -109,10 +139,12 @@ static int send_text(struct remote_call *c, struct rpc_call *call, struct err *e
 // What the worker answers, while it does.
 struct answer {
 	struct remote_call *c;
+	struct rpc_call *call;
 	Coffer__V1__CompileReply *result; // the message that has it
 	ZSTD_DCtx *zstd;                  // from the first piece on: most of a call is waiting
 	uint64_t size;                    // of the object, as the result says
 	bool started;
+	bool has_listing, has_files; // of a tree: sent again, sent
 	bool is_lie;
 };
 
@@ -169,11 +201,11 @@ static int take_rest(struct answer *a, struct err *err)
 // What has been asked for, in that order, or nothing where it has failed.
 static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, struct err *err)
 {
-	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DWO};
-	bool is_asked_for = r->n_outputs <= n_wanted(a->c) && r->n_outputs <= COUNT_OF(kinds);
+	enum remote_output wanted[REMOTE_OUTPUTS];
+	bool is_asked_for = r->n_outputs <= list_wanted(a->c, wanted);
 	a->size = 0;
 	for (size_t i = 0; is_asked_for && i < r->n_outputs; i++) {
-		is_asked_for = (int)r->outputs[i]->kind == kinds[i];
+		is_asked_for = r->outputs[i]->kind == kinds[wanted[i]];
 		if (r->outputs[i]->size > a->c->max_output)
 			return err_set(err, ERR_LIMIT, "an output has %llu bytes", (unsigned long long)r->outputs[i]->size);
 		a->size += r->outputs[i]->size;
@@ -182,6 +214,24 @@ static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, str
 		return lie(a, err, "it sends outputs that nobody has asked for");
 	if (a->size > a->c->max_output)
 		return err_set(err, ERR_LIMIT, "the object has %llu bytes", (unsigned long long)a->size);
+	return 0;
+}
+
+// Of a tree: first the whole listing, where the worker has lost the one before it, then files, once.
+static int send_needed(struct answer *a, const Coffer__V1__CompileNeeds *needs, struct err *err)
+{
+	struct remote_call *c = a->c;
+	if (!c->tree || a->result || a->has_files || (needs->listing && (a->has_listing || !c->tree->prefix)))
+		return lie(a, err, "it asks for what it has");
+	if (needs->listing) {
+		a->has_listing = true;
+		return remote_tree_send_listing(c->tree, false, a->call, &c->sent, err);
+	}
+	a->has_files = true;
+	int rc = remote_tree_send_files(c->tree, needs, a->call, &c->sent, err);
+	if (rc < 0)
+		return err->code == ERR_FORMAT ? lie(a, err, "it asks for files that are not in the listing") : -1;
+	rpc_send_end(a->call);
 	return 0;
 }
 
@@ -194,6 +244,8 @@ static int take_reply(struct answer *a, Coffer__V1__CompileReply **reply, struct
 		return 0;
 	case COFFER__V1__COMPILE_REPLY__KIND_WANTED: // late: the text is on its way
 		return asks_first(a->c) && !a->result ? 0 : lie(a, err, "it wants a source that it has");
+	case COFFER__V1__COMPILE_REPLY__KIND_NEEDS:
+		return send_needed(a, r->needs, err);
 	case COFFER__V1__COMPILE_REPLY__KIND_RESULT:
 		if (a->result)
 			return lie(a, err, "it answers twice");
@@ -251,6 +303,9 @@ static int ask(struct answer *a, const struct farm_seat *seat, struct rpc_call *
 	int got = 1, taken = 0;
 	if (send_header(a->c, seat, call, err) < 0)
 		return -1;
+	// The worker says then which files it needs.
+	if (a->c->tree)
+		return remote_tree_send_listing(a->c->tree, true, call, &a->c->sent, err);
 	if (asks_first(a->c))
 		got = receive(call, clock_ms() + ASK_FIRST_MS, &reply, err);
 	bool is_known = reply && reply->kind_case != COFFER__V1__COMPILE_REPLY__KIND_WANTED;
@@ -268,7 +323,8 @@ static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1
 {
 	const char *p = c->outputs.data ? c->outputs.data : "";
 	size_t left = c->outputs.len;
-	bool is_good = r->n_outputs == n_wanted(c);
+	enum remote_output wanted[REMOTE_OUTPUTS];
+	bool is_good = r->n_outputs == list_wanted(c, wanted);
 	for (size_t i = 0; is_good && i < r->n_outputs; i++) {
 		const Coffer__V1__Output *o = r->outputs[i];
 		uint8_t sha256[32];
@@ -277,8 +333,9 @@ static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1
 			break;
 		SHA256((const uint8_t *)p, o->size, sha256);
 		is_good = memcmp(o->sha256.data, sha256, sizeof sha256) == 0;
-		if (is_good && object_check(c->target, p, o->size, err) < 0)
+		if (is_good && wanted[i] <= REMOTE_DWO && object_check(c->target, p, o->size, err) < 0)
 			return REMOTE_LIED;
+		c->sizes[wanted[i]] = o->size;
 		p += o->size;
 		left -= o->size;
 	}
@@ -286,7 +343,6 @@ static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1
 		err_set(err, ERR_FORMAT, "its object is not what it says of it");
 		return REMOTE_LIED;
 	}
-	c->n_object = r->outputs[0]->size;
 	return REMOTE_DONE;
 }
 
@@ -303,13 +359,15 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 		return REMOTE_REFUSED;
 	}
 	c->exit_status = r->exit_status;
-	c->has_messages = r->out.len || r->err.len;
+	buf_add(&c->out, r->out.data, r->out.len);
+	buf_add(&c->errs, r->err.data, r->err.len);
 	c->is_cached = r->cached;
 	c->wall_us = r->usage ? r->usage->wall_us : 0;
 	if (r->exit_status != 0)
 		return REMOTE_DONE;
-	if (r->source_digest.len != sizeof c->text->sha256 ||
-	    memcmp(r->source_digest.data, c->text->sha256, sizeof c->text->sha256) != 0) {
+	const uint8_t *sha256 = c->tree ? c->tree->sha256.b : c->text->sha256;
+	if (r->source_digest.len != sizeof(struct sha256) ||
+	    memcmp(r->source_digest.data, sha256, sizeof(struct sha256)) != 0) {
 		err_set(err, ERR_FORMAT, "it has compiled another text");
 		return REMOTE_LIED;
 	}
@@ -340,9 +398,11 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 	struct rpc_call *call;
 	enum remote_outcome outcome = REMOTE_FAILED;
 	int64_t began = clock_ms();
-	buf_release(&c->outputs);
+	remote_call_release(c);
 	c->outputs = (struct buf){.max = c->max_output + PIECE};
+	memset(c->sizes, 0, sizeof c->sizes);
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
+		a.call = call;
 		outcome = converse(&a, call, seat, err);
 		rpc_call_release(call);
 	}
@@ -359,4 +419,6 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 void remote_call_release(struct remote_call *c)
 {
 	buf_release(&c->outputs);
+	buf_release(&c->out);
+	buf_release(&c->errs);
 }

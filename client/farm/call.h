@@ -1,8 +1,9 @@
-// One compile on a worker: sends the text, waits, takes the outputs in and believes nothing that it has not checked.
+// One compile on a worker: sends the text, preprocessed or the user's own, waits, takes the outputs in and believes nothing that it has not checked.
 // Thread: any; one job is one thread's.
 #ifndef COFFER_CLIENT_FARM_CALL_H
 #define COFFER_CLIENT_FARM_CALL_H
 
+#include "client/farm/call_tree.h"
 #include "client/farm/farm.h"
 #include "client/farm/preprocess.h"
 #include "compiler/travel.h"
@@ -10,6 +11,8 @@
 struct remote_call {
 	const char *image;
 	const char *compiler; // a base name
+	const struct remote_tree
+		*tree; // the user's own text; NULL: preprocessed text, with `arguments`, `text` and the two names
 	const struct travel_arguments *arguments;
 	const struct preprocess *text;
 	const char *source_name;
@@ -24,12 +27,12 @@ struct remote_call {
 
 	// filled in
 	int exit_status;
-	bool has_messages;
+	struct buf out, errs; // what the compiler said
 	bool is_cached;
-	struct buf outputs; // the object, then the .dwo
-	size_t n_object;    // bytes of the object
-	uint64_t wall_us;   // what the compile took there
-	uint64_t sent;      // bytes
+	struct buf outputs;           // one after the other
+	size_t sizes[REMOTE_OUTPUTS]; // of each; 0: it was not asked for
+	uint64_t wall_us;             // what the compile took there
+	uint64_t sent;                // bytes
 };
 enum remote_outcome {
 	REMOTE_DONE,     // exit_status, and with 0 the object

@@ -59,6 +59,7 @@ static void route_free(struct route *r)
 		explicit_bzero(r->token, strlen(r->token));
 	free(r->token);
 	free(r->namesake);
+	buf_release(&r->listing);
 	free(r);
 }
 
@@ -509,11 +510,11 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 		memcpy(seat->identity, identity, sizeof identity);
 	else
 		same = farm_compare(f, seat, compiler, err);
-	if (same >= 0 && !*identity) {
-		pthread_mutex_lock(&f->lock);
+	pthread_mutex_lock(&f->lock);
+	if (same >= 0 && !*identity)
 		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
-		pthread_mutex_unlock(&f->lock);
-	}
+	seat->takes_trees = r->takes_trees;
+	pthread_mutex_unlock(&f->lock);
 	if (same != 1)
 		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);
 	return same == 1;
@@ -547,6 +548,21 @@ int64_t farm_patience_ms(struct farm *f)
 	int64_t ms = latency_patience_ms(best_pace(f, latency_best(-1, &f->here)));
 	pthread_mutex_unlock(&f->lock);
 	return ms;
+}
+
+void farm_last_listing(struct farm *f, const struct farm_seat *seat, struct buf *listing)
+{
+	pthread_mutex_lock(&f->lock);
+	buf_add(listing, seat->route->listing.data, seat->route->listing.len);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void farm_note_listing(struct farm *f, const struct farm_seat *seat, const struct buf *listing)
+{
+	pthread_mutex_lock(&f->lock);
+	buf_clear(&seat->route->listing);
+	buf_add(&seat->route->listing, listing->data, listing->len);
+	pthread_mutex_unlock(&f->lock);
 }
 
 const char *farm_image(const struct farm *f)

@@ -40,6 +40,7 @@ struct farm_seat {
 	char *authorization;          // "Bearer …" or NULL
 	const char *worker;           // its name
 	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared
+	bool takes_trees;             // it compiles the user's own text
 	// To be set before farm_give, where there is something to say.
 	int64_t took_ms; // from the call to an answer that was computed for it, or until it was late; 0: neither
 	int pause_ms;    // for so long the worker wants to be left alone; 0: it has said nothing
@@ -81,6 +82,10 @@ int64_t farm_last_done_ms(struct farm *farm, const struct farm_seat *seat);
 void farm_note_local(struct farm *farm, int64_t ms);
 // After so long a job that is away is late.
 int64_t farm_patience_ms(struct farm *farm);
+
+// The listing of the last tree that the worker got, copied, or nothing; and another one.
+void farm_last_listing(struct farm *farm, const struct farm_seat *seat, struct buf *listing);
+void farm_note_listing(struct farm *farm, const struct farm_seat *seat, const struct buf *listing);
 
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);

@@ -32,6 +32,8 @@ struct route {
 	unsigned doubts; // farm_note_words
 	char lie[160];
 	bool has_told_policy, keep_nothing;
+	bool takes_trees;
+	struct buf listing; // of the last tree that it got: the next one is packed behind it
 	int64_t not_before_ms;
 	struct rpc_target *target;
 	// What it was asked about -> the identity of its compiler, ours to free; "" if it is not ours.

@@ -1,9 +1,11 @@
 #include "client/job/away.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "client/farm/call.h"
+#include "client/job/away_tree.h"
 #include "client/job/command.h"
 #include "client/job/deliver.h"
 #include "client/job/inputs.h"
@@ -31,9 +33,14 @@ struct away {
 	struct farm_seat seat;
 	bool is_gated, has_slot;
 	struct farm_compiler compiler;
+	// What is sent: preprocessed text, or the user's own. Why not, or NULL.
+	const char *no_text, *no_tree;
+	bool has_text, has_tree; // it is made
 	struct travel_arguments arguments;
 	struct preprocess text;
+	struct away_tree tree;
 	struct remote_call call;
+	struct made_elsewhere made;
 	struct manifest_entry entry;
 	struct refusal not_stored; // why the result will not be stored
 	unsigned asked;
@@ -82,12 +89,10 @@ void away_heed_policy(struct job *j, bool ask)
 		j->keeping = KEEPING_NOT_BY_POLICY;
 }
 
-static const char *farm_arguments(struct away *w)
+// Why preprocessed text can't go, or NULL.
+static const char *text_arguments(struct away *w)
 {
 	struct job *j = w->j;
-	w->farm = farms_find(j->plan.services->farms, j->plan.config);
-	if (!w->farm)
-		return "there is no farm";
 	if (j->plan.inputs_from == INPUTS_SOURCE_ONLY || j->plan.lto || j->plan.line.makes_pch || !plan_has_object(&j->plan))
 		return "it is preprocessed, compiled when it is linked, or precompiled";
 	travel_arguments(&w->arguments, &j->arena, &j->plan.line, j->plan.compiler);
@@ -98,6 +103,20 @@ static const char *farm_arguments(struct away *w)
 		return "what is native here is not understood";
 	if (j->plan.seed)
 		w->arguments.arguments[w->arguments.n++] = command_seed(&j->plan);
+	return NULL;
+}
+
+static const char *farm_arguments(struct away *w)
+{
+	struct job *j = w->j;
+	const char *send = setting_text(j->plan.config, SETTING_send);
+	w->farm = farms_find(j->plan.services->farms, j->plan.config);
+	if (!w->farm)
+		return "there is no farm";
+	w->no_tree = strcmp(send, "text") == 0 ? "the setting 'send' is text" : away_tree_begin(&w->tree, &j->plan);
+	w->no_text = strcmp(send, "tree") == 0 ? "the setting 'send' is tree" : text_arguments(w);
+	if (w->no_tree && w->no_text)
+		return strcmp(send, "tree") == 0 ? w->no_tree : w->no_text;
 	const char *language = language_of(j);
 	if (farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0)
 		return "its compiler is not understood";
@@ -130,7 +149,6 @@ static const char *preprocess(struct away *w)
 	w->text.cwd_fd = j->plan.cwd_fd;
 	w->text.umask = j->wire.umask;
 	w->text.time_limit_ms = PREPROCESS_MS;
-	baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	if (preprocess_run(&w->text, &err) < 0) {
 		log_info("cannot preprocess '%s' for another machine: %s", j->plan.line.source, err.text);
 		return "it cannot be preprocessed";
@@ -144,6 +162,34 @@ static const char *preprocess(struct away *w)
 		if (w->entry.inputs[i].flags & INPUT_BINARY)
 			return "it takes a precompiled header";
 	return w->not_stored.reason == REASON_embed ? "its assembler may read files" : NULL;
+}
+
+// Makes what this worker takes, unless it is there: the user's own text, or else what the preprocessor makes of it.
+static const char *prepare(struct away *w)
+{
+	struct job *j = w->j;
+	if (!w->has_text && !w->has_tree)
+		baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
+	if (!w->no_tree && w->seat.takes_trees && !w->has_tree) {
+		w->no_tree = away_tree_find(&w->tree, &j->baseline, &w->compiler);
+		w->has_tree = !w->no_tree;
+		if (w->no_tree)
+			log_debug("'%s' goes as preprocessed text: %s", j->plan.line.source, w->no_tree);
+	}
+	if (w->has_tree && w->seat.takes_trees) {
+		away_tree_seat(&w->tree, w->farm, &w->seat);
+		w->call.tree = &w->tree.remote;
+		return NULL;
+	}
+	w->call.tree = NULL;
+	if (w->no_text || w->has_text)
+		return w->no_text;
+	bool entered = w->is_gated && slots_enter(&j->plan.services->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
+	w->no_text = preprocess(w);
+	if (entered)
+		slots_leave(&j->plan.services->slots);
+	w->has_text = !w->no_text;
+	return w->no_text;
 }
 
 // A core here that is idle takes a job back that the worker has not begun, or that is late.
@@ -223,6 +269,8 @@ static enum remote_outcome call_worker(struct away *w)
 	int64_t took = clock_ms() - w->began_ms;
 	if (o == REMOTE_GIVEN_UP && took > farm_patience_ms(w->farm))
 		w->seat.took_ms = took; // and it would have been more
+	if (o == REMOTE_DONE && w->call.tree)
+		farm_note_listing(w->farm, &w->seat, w->tree.remote.listing);
 	stats_add(j->plan.services->stats, STAT_remote_lies, o == REMOTE_LIED);
 	// What a worker says that has lied in another job meanwhile is worth nothing.
 	if (!farm_give(w->farm, &w->seat, verdict_of(w, o)) && o == REMOTE_DONE) {
@@ -240,7 +288,8 @@ static enum remote_outcome call_worker(struct away *w)
 static const char *call_workers(struct away *w)
 {
 	struct job *j = w->j;
-	w->call = (struct remote_call){.image = farm_image(w->farm),
+	w->call = (struct remote_call){.tree = w->call.tree,
+				       .image = farm_image(w->farm),
 				       .compiler = w->compiler.name,
 				       .target = w->compiler.target,
 				       .arguments = &w->arguments,
@@ -254,6 +303,8 @@ static const char *call_workers(struct away *w)
 	w->until_ms = clock_ms() + farm_timeout_ms(w->farm);
 	for (int i = 0; i < MOST_WORKERS && (i == 0 || clock_ms() < w->until_ms); i++) {
 		const char *stays = i ? find_place(w) : NULL;
+		if (!stays && i && (stays = prepare(w)))
+			farm_give(w->farm, &w->seat, FARM_UNUSED);
 		if (stays)
 			return stays;
 		switch (call_worker(w)) {
@@ -272,22 +323,54 @@ static const char *call_workers(struct away *w)
 	return "no worker has compiled it";
 }
 
-// The compiler's messages are about the text that the user wrote: with any of them it compiles here once more.
+static void list_made(struct away *w)
+{
+	const struct remote_call *c = &w->call;
+	const char *at = c->outputs.data ? c->outputs.data : "";
+	struct store_part *const parts[REMOTE_OUTPUTS] = {&w->made.object, &w->made.dwo, &w->made.depfile,
+							  &w->made.asm_depfile};
+	for (int i = 0; i < REMOTE_OUTPUTS; i++) {
+		*parts[i] = (struct store_part){at, c->sizes[i]};
+		at += c->sizes[i];
+	}
+	w->made.has_depfile = c->tree;
+	w->made.out = (struct store_part){c->out.data, c->out.len};
+	w->made.errs = (struct store_part){c->errs.data, c->errs.len};
+}
+
+// With any message about preprocessed text, and where the compiler has said no, it compiles here once more: what is shown is about the
+// text that the user wrote.
+static bool is_to_be_heard_here(const struct away *w)
+{
+	bool has_messages = w->made.out.n || w->made.errs.n;
+	return w->call.exit_status != 0 || (has_messages && !(w->call.tree && away_tree_speaks_alike(&w->j->plan)));
+}
+
 static const char *deliver(struct away *w)
 {
 	struct job *j = w->j;
 	struct err err = ERR_INIT;
-	const struct wire_done done = {0};
-	if (w->call.exit_status != 0 || w->call.has_messages) {
+	list_made(w);
+	const struct wire_done done = {.out = w->made.out.p,
+				       .errs = w->made.errs.p,
+				       .n_out = (uint32_t)w->made.out.n,
+				       .n_errs = (uint32_t)w->made.errs.n};
+	if (is_to_be_heard_here(w)) {
 		stats_add(j->plan.services->stats, STAT_remote_messages, 1);
 		memcpy(j->doubted, j->worker, sizeof j->doubted); // until the compiler here says the same, or does not
 		return "the compiler has something to say";
 	}
-	farm_note_words(w->farm, j->worker, true);
+	const char *why = w->call.tree ? away_tree_judge(&w->tree, &w->made) : NULL;
+	if (why) {
+		log_info("worker '%s' did not compile '%s' as it was sent: %s", j->worker, j->plan.line.source, why);
+		return why;
+	}
+	if (!done.n_out && !done.n_errs)
+		farm_note_words(w->farm, j->worker, true);
 	// Whoever waits no longer has compiled by itself, and may have changed its files since.
 	if (!job_tell(j, WIRE_REMOTE))
 		return "its launcher has gone";
-	if (deliver_outputs(&j->plan, &w->call.outputs, w->call.n_object, &err) < 0) {
+	if (deliver_made(&j->plan, &w->made, &err) < 0) {
 		log_info("cannot write '%s': %s", j->plan.line.output, err.text);
 		return "its outputs cannot be written";
 	}
@@ -295,6 +378,7 @@ static const char *deliver(struct away *w)
 	j->is_answered = true;
 	j->wall_us = w->call.wall_us;
 	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
+	stats_add(j->plan.services->stats, STAT_remote_trees, w->call.tree != NULL);
 	return NULL;
 }
 
@@ -307,10 +391,7 @@ static const char *send_away(struct away *w)
 	if (stays)
 		return stays;
 	away_heed_policy(j, false);
-	bool entered = w->is_gated && slots_enter(&j->plan.services->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
-	stays = preprocess(w);
-	if (entered)
-		slots_leave(&j->plan.services->slots);
+	stays = prepare(w);
 	if (stays)
 		farm_give(w->farm, &w->seat, FARM_UNUSED);
 	else if (!job_tell(j, WIRE_REMOTE))
@@ -321,16 +402,36 @@ static const char *send_away(struct away *w)
 	return stays ? stays : deliver(w);
 }
 
+static int file_of(const struct store_part *part)
+{
+	int fd = memfd_create("depfile", MFD_CLOEXEC);
+	if (fd >= 0 && file_write_fd(fd, part->p, part->n, NULL) < 0)
+		mem_close_cleanup(&fd);
+	return fd;
+}
+
+// As after a compile here: by what the compiler says that it has read.
+static struct refusal find_inputs(struct away *w)
+{
+	AUTO_CLOSE int dep_fd = file_of(&w->made.depfile);
+	AUTO_CLOSE int asm_dep_fd = w->tree.remote.outputs[REMOTE_ASM_DEPFILE] ? file_of(&w->made.asm_depfile) : -1;
+	if (dep_fd < 0)
+		return refuse(REASON_depfile_unparsed, NULL);
+	return inputs_find(&w->j->plan, &w->j->baseline, dep_fd, asm_dep_fd, &w->entry);
+}
+
 static struct refusal publish_it(struct away *w)
 {
 	struct job *j = w->j;
+	if (w->call.tree)
+		w->not_stored = find_inputs(w);
 	if (is_refused(w->not_stored))
 		return w->not_stored;
 	away_heed_policy(j, false); // another worker may have told it while this one compiled
 	if (!job_stores(j))
 		return NO_REFUSAL;
 	struct publication pub = job_publication(j);
-	struct refusal refusal = publish_from_elsewhere(&pub, &w->entry, &w->call.outputs, w->call.n_object);
+	struct refusal refusal = publish_from_elsewhere(&pub, &w->entry, &w->made);
 	j->result = pub.result;
 	return refusal;
 }
@@ -347,6 +448,7 @@ enum where away_compile(struct job *j, enum where where, struct refusal *refusal
 		where = DONE_AWAY;
 	}
 	preprocess_release(&w.text);
+	away_tree_release(&w.tree);
 	remote_call_release(&w.call);
 	return where;
 }

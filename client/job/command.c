@@ -89,6 +89,11 @@ static bool has_own_tools(const struct plan *p)
 	return false;
 }
 
+bool command_lists_for_as(const struct plan *p)
+{
+	return p->compiler->gnu_as && p->line.assembles && !p->lto && !p->line.makes_pch && !has_own_tools(p);
+}
+
 void command_make(const struct plan *p, struct wire_run *run)
 {
 	uint32_t n = 0;
@@ -109,9 +114,7 @@ void command_make(const struct plan *p, struct wire_run *run)
 		run->argv[n++] = "";
 		run->flags |= RUN_DEPFILE;
 	}
-	// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would
-	// keep our words in the object and use them again when it links.
-	if (p->compiler->gnu_as && p->line.assembles && !p->lto && !p->line.makes_pch && !has_own_tools(p)) {
+	if (command_lists_for_as(p)) {
 		run->asm_depfile_word = n;
 		run->argv[n++] = "-Wa,--MD,";
 		run->flags |= RUN_ASM_DEPFILE;

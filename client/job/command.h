@@ -4,6 +4,9 @@
 
 #include "client/job/plan.h"
 
+// GNU as lists what it read itself: .incbin and .include, however they were spelled. With -flto the compiler would keep our words in the
+// object and use them again when it links.
+bool command_lists_for_as(const struct plan *p);
 void command_make(const struct plan *p, struct wire_run *run);
 
 // What it adds, for a compile elsewhere.

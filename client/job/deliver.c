@@ -62,12 +62,14 @@ static int write_output(const struct plan *p, const char *path, enum manner mann
 	return file_write_fd(fd, bytes, n, err);
 }
 
-int deliver_outputs(const struct plan *p, const struct buf *outputs, size_t n_object, struct err *err)
+int deliver_made(const struct plan *p, const struct made_elsewhere *m, struct err *err)
 {
-	if (p->line.dwo &&
-	    write_output(p, p->line.dwo, manner_of(p, PART_DWO), outputs->data + n_object, outputs->len - n_object, err) < 0)
+	if (m->has_depfile && plan_has_depfile(p) &&
+	    write_output(p, p->line.depfile, IN_PLACE, m->depfile.p, m->depfile.n, err) < 0)
 		return -1;
-	return write_output(p, p->line.output, manner_of(p, PART_OBJECT), outputs->data, n_object, err);
+	if (p->line.dwo && write_output(p, p->line.dwo, manner_of(p, PART_DWO), m->dwo.p, m->dwo.n, err) < 0)
+		return -1;
+	return write_output(p, p->line.output, manner_of(p, PART_OBJECT), m->object.p, m->object.n, err);
 }
 
 static int write_depfile(const struct plan *p, const struct manifest_entry *e, struct err *err)

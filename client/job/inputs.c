@@ -244,7 +244,7 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 
 // ---- what is forced in ----------------------------------------------------------------------------------------------
 
-static unsigned forced_includes(const struct plan *p, struct include **out)
+unsigned inputs_forced(const struct plan *p, struct include **out)
 {
 	const struct cmdline *l = &p->line;
 	*out = arena_alloc(p->arena, (l->n_forced + 1) * sizeof **out);
@@ -298,7 +298,7 @@ static void add_by_compiler(struct inputs *in)
 		add(in, d.deps[i], 0);
 }
 
-static bool read_reached(void *ctx, const char *path, struct absent_input *out)
+bool inputs_read_reached(void *ctx, const char *path, struct absent_input *out)
 {
 	struct inputs *in = ctx;
 	const struct scan *scan = !is_refused(in->refusal) ? add(in, path, 0) : NULL;
@@ -336,7 +336,7 @@ static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st
 	return true;
 }
 
-static struct absent_input *for_absent(const struct inputs *in)
+struct absent_input *inputs_for_absent(const struct inputs *in)
 {
 	struct absent_input *list = arena_alloc(in->plan->arena, (in->n + 1) * sizeof *list);
 	for (uint32_t i = 0; i < in->n; i++) {
@@ -409,13 +409,13 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 				 .pch = !p->line.makes_pch && p->compiler->family == FAMILY_CLANG && p->line.n_forced,
 				 .loose = in->loose,
 				 .n_loose = in->n_loose,
-				 .n_forced = forced_includes(p, &forced),
-				 .read = p->inputs_from == INPUTS_USER_MMD ? read_reached : NULL,
+				 .n_forced = inputs_forced(p, &forced),
+				 .read = p->inputs_from == INPUTS_USER_MMD ? inputs_read_reached : NULL,
 				 .unread = is_rightly_unread,
 				 .ctx = in};
 	q.forced = forced;
 	do {
-		q.inputs = for_absent(in);
+		q.inputs = inputs_for_absent(in);
 		q.n_inputs = in->n;
 		absent_find(&q, p->arena, answer);
 	} while (add_missing(in, &q, answer));

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "client/job/baseline.h"
 #include "client/job/plan.h"
+#include "depscan/absent.h"
 #include "depscan/files.h"
 
 struct input {
@@ -36,6 +37,12 @@ struct inputs {
 // Adds a file as it is now, once (INPUT_* of depscan/manifest.h); or sets a refusal.
 void inputs_add(struct inputs *in, const char *path, uint32_t flags);
 const struct input *inputs_find_one(const struct inputs *in, const char *path); // NULL: it is none
+
+// For who follows the includes of these inputs (depscan/absent.h): what is included before the first line, the inputs as
+// they are now, and an absent_read_fn that adds what is reached.
+unsigned inputs_forced(const struct plan *p, struct include **out);
+struct absent_input *inputs_for_absent(const struct inputs *in);
+bool inputs_read_reached(void *inputs, const char *path, struct absent_input *out);
 
 // Runs the compiler with the plan's arguments, without its source and its outputs, and with `more`. The caller releases `c`.
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c);

@@ -222,7 +222,7 @@ static struct refusal check_environment(const struct plan *p)
 	return NO_REFUSAL;
 }
 
-static const char *locale_of(const struct plan *p, const char *category)
+const char *plan_locale(const struct plan *p, const char *category)
 {
 	const char *names[] = {"LC_ALL", category, "LANG"};
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -241,7 +241,7 @@ static void find_key_environment(struct plan *p)
 		if (v)
 			p->key_env[p->n_key_env++] = arena_printf(p->arena, "%s=%s", variables[i].name, v);
 	}
-	p->key_env[p->n_key_env++] = arena_printf(p->arena, "LC_CTYPE=%s", locale_of(p, "LC_CTYPE"));
+	p->key_env[p->n_key_env++] = arena_printf(p->arena, "LC_CTYPE=%s", plan_locale(p, "LC_CTYPE"));
 }
 
 static bool is_about_colors(const char *text)
@@ -261,7 +261,7 @@ static void find_messages_context(struct plan *p)
 	bool terminal = p->wire->flags & JOB_STDERR_TTY;
 	hasher_init(&h);
 	hasher_str(&h, "coffer messages 2");
-	hasher_str(&h, locale_of(p, "LC_MESSAGES"));
+	hasher_str(&h, plan_locale(p, "LC_MESSAGES"));
 	hasher_u64(&h, terminal ? p->wire->columns + 1 : 0);
 	for (size_t i = 0; i < COUNT_OF(variables); i++)
 		if (variables[i].role == VARIABLE_MESSAGES || (terminal && variables[i].role == VARIABLE_TERMINAL))

@@ -79,6 +79,9 @@ const char *plan_real_path(const struct plan *p, struct arena *a, const char *ca
 // clang's precompiled headers hold the times of their files, and are refused by it once these change: ours hold none.
 bool plan_adds_no_timestamp(const struct plan *p);
 
+const char *plan_locale(const struct plan *p,
+			const char *category); // of the user's environment: "LC_MESSAGES" -> "de_DE.UTF-8"
+
 bool plan_has_depfile(const struct plan *p); // false: none is asked for, or it goes to /dev/null
 bool plan_has_object(const struct plan *p);  // false: messages are all that comes of it
 

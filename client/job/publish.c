@@ -244,12 +244,20 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 	return is_refused(refusal) ? refusal : publish_outputs(pub, &entry, &outputs);
 }
 
-struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct buf *all,
-				      size_t n_object)
+static struct buf as_buf(const struct store_part *part)
 {
-	struct outputs outputs = {
-		.parts[PART_OBJECT] = *all, .has[PART_OBJECT] = true, .has[PART_DWO] = pub->plan->line.dwo};
-	outputs.parts[PART_OBJECT].len = n_object;
-	outputs.parts[PART_DWO] = (struct buf){.data = all->data + n_object, .len = all->len - n_object};
+	return (struct buf){.data = (char *)(uintptr_t)part->p, .len = part->n};
+}
+
+struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct made_elsewhere *m)
+{
+	const struct outputs outputs = {.parts = {[PART_OBJECT] = as_buf(&m->object),
+						  [PART_DWO] = as_buf(&m->dwo),
+						  [PART_STDOUT] = as_buf(&m->out),
+						  [PART_STDERR] = as_buf(&m->errs)},
+					.has = {[PART_OBJECT] = true,
+						[PART_DWO] = pub->plan->line.dwo,
+						[PART_STDOUT] = m->out.n,
+						[PART_STDERR] = m->errs.n}};
 	return publish_outputs(pub, entry, &outputs);
 }

@@ -3,6 +3,7 @@
 #define COFFER_CLIENT_JOB_PUBLISH_H
 
 #include "client/job/baseline.h"
+#include "client/job/deliver.h"
 #include "client/job/plan.h"
 #include "depscan/manifest.h"
 
@@ -19,10 +20,9 @@ struct publication {
 
 // After the compiler has run here. `fds` as in WIRE_RESULT.
 struct refusal publish(struct publication *pub, const struct baseline *b, const struct wire_result *r, const int *fds);
-// What another machine has made without messages: an object of n_object bytes and, where the compile has one, the .dwo
-// behind it. `entry` has the inputs.
-struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry, const struct buf *outputs,
-				      size_t n_object);
+// What another machine has made. `entry` has the inputs.
+struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry,
+				      const struct made_elsewhere *made);
 
 // What another machine has made, out of a shared store: gives the entry its key here, stores it where the settings allow it, and adds
 // the bytes of the result, as store_get() would.

@@ -160,7 +160,7 @@ static void set_up_scratch(void)
 	err_clear(&err);
 	agent = (struct agent){.scratch = directory};
 	scratch = (struct scratch)SCRATCH_INIT;
-	ck_assert_msg(scratch_open(&scratch, &agent, 7, 1000, false, &err) == 0, "%s", err.text);
+	ck_assert_msg(scratch_open(&scratch, &agent, 7, 1000, SCRATCH_SOURCE, &err) == 0, "%s", err.text);
 }
 
 static void tear_down_scratch(void)
@@ -228,7 +228,7 @@ START_TEST(what_is_left_in_a_slot_is_removed)
 	ck_assert_int_eq(chmod(locked, 0), 0);
 	// As after a crash: the slot is used again without having been closed.
 	close(scratch.root);
-	ck_assert_msg(scratch_open(&scratch, &agent, 7, 1000, false, &err) == 0, "%s", err.text);
+	ck_assert_msg(scratch_open(&scratch, &agent, 7, 1000, SCRATCH_SOURCE, &err) == 0, "%s", err.text);
 	ck_assert_int_eq(find("file"), 0);
 	ck_assert_int_eq(access(locked, F_OK), -1);
 }

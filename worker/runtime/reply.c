@@ -90,6 +90,7 @@ static int take_exit(struct reply *r, const Coffer__V1__ExecExit *e, struct err 
 
 int reply_take(struct reply *r, const Coffer__V1__ExecReply *m, struct err *err)
 {
+	bool has_entries = r->job->tree && !r->job->tree->is_root;
 	if (r->is_ended)
 		return err_set(err, ERR_PEER, "the agent goes on after a job's end");
 	switch (m->kind_case) {
@@ -98,9 +99,9 @@ int reply_take(struct reply *r, const Coffer__V1__ExecReply *m, struct err *err)
 	case COFFER__V1__EXEC_REPLY__KIND_ERR:
 		return take_message(r, &r->job->errs, &r->n_err, &m->err, err);
 	case COFFER__V1__EXEC_REPLY__KIND_OUTPUT:
-		return r->job->tree ? take_entry(r, m->output, err) : take_output(r, m->output, err);
+		return has_entries ? take_entry(r, m->output, err) : take_output(r, m->output, err);
 	case COFFER__V1__EXEC_REPLY__KIND_PIECE:
-		return r->job->tree ? take_entry_piece(r, &m->piece, err) : take_piece(r, &m->piece, err);
+		return has_entries ? take_entry_piece(r, &m->piece, err) : take_piece(r, &m->piece, err);
 	case COFFER__V1__EXEC_REPLY__KIND_EXIT:
 		return take_exit(r, m->exit, err);
 	default:

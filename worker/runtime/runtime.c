@@ -128,6 +128,11 @@ const char *runtime_monitor(const struct runtime *r)
 	return r->vm.monitor == VM_FIRECRACKER ? "firecracker" : is_emulated(r) ? "qemu-tcg" : "qemu-kvm";
 }
 
+bool runtime_has_roots(const struct runtime *r)
+{
+	return r->isolation != ISOLATION_PROCESS;
+}
+
 const char *runtime_label(const struct runtime *r)
 {
 	if (r->isolation == ISOLATION_MICROVM)
@@ -383,6 +388,13 @@ static int send_header(struct rpc_call *call, const struct runtime_job *job, con
 		tree.directory = (char *)(uintptr_t)job->tree->directory;
 		tree.environment = (char **)(uintptr_t)job->tree->environment;
 		tree.n_environment = job->tree->n_environment;
+		tree.is_root = job->tree->is_root;
+		tree.writable = (char **)(uintptr_t)job->tree->writable;
+		tree.n_writable = job->tree->n_writable;
+		tree.whole = (char **)(uintptr_t)job->tree->whole;
+		tree.n_whole = job->tree->n_whole;
+		tree.absent = (char **)(uintptr_t)job->tree->absent;
+		tree.n_absent = job->tree->n_absent;
 	}
 	Coffer__V1__ExecRequest m;
 	coffer__v1__exec_request__init(&m);

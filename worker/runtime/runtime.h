@@ -82,6 +82,7 @@ enum isolation runtime_isolation(const struct runtime *runtime);
 // What it is in full: "process", "sandbox", "sandbox-without-landlock", "microvm", "microvm-emulated".
 const char *runtime_label(const struct runtime *runtime);
 const char *runtime_monitor(const struct runtime *runtime); // of microvm: "firecracker", "qemu-kvm", "qemu-tcg"; else NULL
+bool runtime_has_roots(const struct runtime *runtime);      // job_tree.is_root
 void runtime_free(struct runtime *runtime);                 // after its sessions
 
 // `image` is "host:…" (the part after the colon is not looked at here) or "sha256:…". `most` may be NULL: the runtime's.
@@ -146,7 +147,7 @@ struct job_cancel {
 	}
 void job_cancel_fire(struct job_cancel *cancel); // never sleeps
 
-// An action: its source is a tree (agent/tree.h), its outputs may be files, directories and links.
+// The source is a tree (agent/tree.h). Of an action, outputs may be files, directories and links.
 enum job_entry_kind { JOB_FILE, JOB_EXECUTABLE, JOB_DIRECTORY, JOB_SYMLINK };
 struct job_entry {
 	size_t index;     // of the output
@@ -159,7 +160,16 @@ struct job_tree {
 	const char *directory;          // where the program starts, below the top; ""
 	const char *const *environment; // "NAME=value"
 	size_t n_environment;
-	// A directory comes before what is in it; the bytes of a file come after it. 0, or -1 to give up.
+	// A compile of the user's own text: the tree is the job's root, beside the toolchain (agent/root.h), and outputs are plain files.
+	// ERR_ACCESS: not here (`process` has no roots, or the toolchain has an absent name).
+	bool is_root;
+	const char *const *writable; // directories below the top in which outputs are made
+	size_t n_writable;
+	const char *const *whole; // directories in which nothing of the toolchain is to be seen; none within another
+	size_t n_whole;
+	const char *const *absent; // absolute names of which the toolchain must have nothing
+	size_t n_absent;
+	// Of an action. A directory comes before what is in it; the bytes of a file come after it. 0, or -1 to give up.
 	int (*entry)(void *ctx, const struct job_entry *entry, struct err *err);
 	job_write_fn write;
 	void *ctx;

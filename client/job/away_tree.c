@@ -1,0 +1,139 @@
+#include "client/job/away_tree.h"
+
+#include "base/path.h"
+#include "client/job/command.h"
+#include "depscan/depfile.h"
+
+#include <string.h>
+
+// In the job's own /tmp.
+#define OUR_DEPFILE "/tmp/.coffer.d"
+#define OUR_ASM_DEPFILE "/tmp/.coffer.s.d"
+
+// As command_make() has them for a compile here.
+static const char *const *own_words(const struct plan *p)
+{
+	const char **words = arena_alloc(p->arena, (COMMAND_MAX_MAPS + 12) * sizeof *words);
+	uint32_t n = 0;
+	if (p->reproducible)
+		command_prefix_maps(p, words, &n);
+	if (p->seed)
+		words[n++] = command_seed(p);
+	if (p->inputs_from == INPUTS_OUR_DEPFILE) {
+		words[n++] = "-MD";
+		words[n++] = "-MF";
+		words[n++] = OUR_DEPFILE;
+	}
+	if (command_lists_for_as(p))
+		words[n++] = "-Wa,--MD," OUR_ASM_DEPFILE;
+	return words;
+}
+
+static void fill_environment(struct away_tree *t)
+{
+	const struct plan *p = t->plan;
+	unsigned n = 0;
+	bool has_all = false;
+	while (p->env[n])
+		n++;
+	const char **env = arena_alloc(p->arena, (n + 3) * sizeof *env);
+	unsigned used = 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (!travel_variable(p->env[i]) || strncmp(p->env[i], "PWD=", 4) == 0)
+			continue;
+		has_all |= strncmp(p->env[i], "LC_ALL=", 7) == 0;
+		env[used++] = p->env[i];
+	}
+	// A worker has a language of its own where the job has none.
+	if (!has_all)
+		env[used++] = "LC_ALL=";
+	env[used++] = arena_printf(p->arena, "PWD=%s", p->cwd);
+	t->remote.environment = env;
+	t->remote.n_environment = used;
+}
+
+const char *away_tree_begin(struct away_tree *t, const struct plan *p)
+{
+	*t = (struct away_tree){.plan = p, .prefix = {.max = SOURCE_TREE_MAX_LISTING + 1}};
+	const char *variable = travel_bound_variable(p->env);
+	if (variable)
+		return arena_printf(p->arena, "the variable '%.*s' means something here", (int)strcspn(variable, "="),
+				    variable);
+	if (p->inputs_from == INPUTS_SOURCE_ONLY || p->lto || !plan_has_object(p) || plan_adds_no_timestamp(p))
+		return "it is preprocessed, compiled when it is linked, or precompiled";
+	return travel_tree(p->arena, &p->line, p->compiler, own_words(p), &t->words, &t->n_words);
+}
+
+const char *away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler)
+{
+	const struct plan *p = t->plan;
+	const char *const named[REMOTE_OUTPUTS] = {[REMOTE_OBJECT] = p->line.output,
+						   [REMOTE_DWO] = p->line.dwo,
+						   [REMOTE_DEPFILE] = plan_has_depfile(p) ? p->line.depfile : NULL};
+	const char *list[REMOTE_OUTPUTS + 1] = {NULL};
+	unsigned n = 0;
+	for (int i = 0; i < REMOTE_OUTPUTS; i++)
+		if (named[i])
+			list[n++] = named[i];
+	const char *why = reach_find(&t->reach, p, b, list, compiler);
+	if (why)
+		return why;
+	for (int i = 0; i < REMOTE_OUTPUTS; i++)
+		if (named[i] && !(t->remote.outputs[i] = reach_place(&t->reach, p, named[i])))
+			return "the directory of an output is not there";
+	if (p->inputs_from == INPUTS_OUR_DEPFILE)
+		t->remote.outputs[REMOTE_DEPFILE] = OUR_DEPFILE;
+	if (command_lists_for_as(p))
+		t->remote.outputs[REMOTE_ASM_DEPFILE] = OUR_ASM_DEPFILE;
+	t->remote.tree = &t->reach.tree;
+	t->remote.listing = &t->reach.listing;
+	t->remote.sha256 = t->reach.sha256;
+	t->remote.directory = p->cwd;
+	t->remote.arguments = t->words;
+	t->remote.n_arguments = t->n_words;
+	t->remote.prefix = &t->prefix;
+	fill_environment(t);
+	return NULL;
+}
+
+void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_seat *seat)
+{
+	buf_clear(&t->prefix);
+	farm_last_listing(farm, seat, &t->prefix);
+}
+
+const char *away_tree_judge(struct away_tree *t, const struct made_elsewhere *made)
+{
+	const struct plan *p = t->plan;
+	struct depfile d = {0};
+	if (depfile_parse(&d, p->arena, made->depfile.p, made->depfile.n, NULL) < 0)
+		return "its depfile is not understood";
+	for (unsigned i = 0; i < d.n_deps; i++)
+		if (!reach_has(&t->reach, p, d.deps[i]))
+			return arena_printf(p->arena, "the compiler there has read '%.200s', which it did not get",
+					    d.deps[i]);
+	return NULL;
+}
+
+bool away_tree_speaks_alike(const struct plan *p)
+{
+	static const char *const plain[] = {"C", "POSIX", "C.UTF-8", "C.utf8"};
+	static const char *const categories[] = {"LC_MESSAGES", "LC_CTYPE"};
+	if (p->wire->flags & JOB_STDERR_TTY)
+		return false;
+	for (size_t i = 0; i < COUNT_OF(categories); i++) {
+		const char *locale = plan_locale(p, categories[i]);
+		bool is_plain = false;
+		for (size_t k = 0; k < COUNT_OF(plain) && !is_plain; k++)
+			is_plain = strcmp(locale, plain[k]) == 0;
+		if (!is_plain)
+			return false;
+	}
+	return true;
+}
+
+void away_tree_release(struct away_tree *t)
+{
+	reach_release(&t->reach);
+	buf_release(&t->prefix);
+}

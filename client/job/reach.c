@@ -1,0 +1,271 @@
+#include "client/job/reach.h"
+
+#include "base/path.h"
+#include "client/job/macros.h"
+#include "client/job/search_snapshot.h"
+#include "depscan/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// ---- what can be reached --------------------------------------------------------------------------------------------
+
+static const char *follow(struct inputs *in, struct absent_answer *answer)
+{
+	const struct plan *p = in->plan;
+	struct include *forced;
+	struct absent_query q = {.cwd_fd = p->cwd_fd,
+				 .search = search_snapshot_search(in->baseline->search),
+				 .n_forced = inputs_forced(p, &forced),
+				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
+				 .pch = p->compiler->family == FAMILY_CLANG && p->line.n_forced,
+				 .read = inputs_read_reached,
+				 .ctx = in};
+	q.forced = forced;
+	for (bool again = true; again;) {
+		q.inputs = inputs_for_absent(in);
+		q.n_inputs = in->n;
+		absent_find(&q, p->arena, answer);
+		if (answer->doubtful)
+			return "it may take a precompiled header";
+		if (answer->computed || macros_in_includes(in))
+			return "an include has a computed name";
+		again = in->n_probes == 0 && macros_in_probes(in);
+		if (is_refused(in->refusal))
+			return reason_name(in->refusal.reason);
+	}
+	return NULL;
+}
+
+static bool reads_files_by_itself(const struct inputs *in)
+{
+	const uint32_t facts = FACT_embed | FACT_asm_embeds | FACT_incbin | FACT_asm_include;
+	for (uint32_t i = 0; i < in->n; i++)
+		if (in->list[i].facts.scan.facts & facts)
+			return true;
+	return false;
+}
+
+// ---- the tree -------------------------------------------------------------------------------------------------------
+
+struct builder {
+	struct reach *r;
+	const struct plan *p;
+	struct map known; // the directory's node and a name in it -> its node, or &missing
+	struct source_node missing;
+	const char *lacks;               // the first name on the last way that led nowhere
+	const struct source_node *fresh; // the last file that was added
+	struct digest digest;            // and what the scanner knows it by
+	bool is_spoilt;
+};
+
+static struct source_node *make_node(struct builder *b, struct source_node *directory, const char *name, size_t n)
+{
+	struct arena *a = b->p->arena;
+	char target[SOURCE_TREE_MAX_PATH + 1];
+	struct stat st;
+	const char *path = arena_printf(a, "%s/%.*s", directory == &b->r->tree.top ? "" : directory->path, (int)n, name);
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		b->is_spoilt |= errno != ENOENT && errno != ENOTDIR;
+		return &b->missing;
+	}
+	enum source_kind kind = S_ISDIR(st.st_mode) ? SOURCE_DIRECTORY : S_ISLNK(st.st_mode) ? SOURCE_LINK : SOURCE_FILE;
+	ssize_t n_target = kind == SOURCE_LINK ? readlink(path, target, sizeof target - 1) : 0;
+	struct source_node *node = source_tree_add(&b->r->tree, directory, name, n, kind);
+	if (!node || n_target < 0 || (kind == SOURCE_FILE && !S_ISREG(st.st_mode))) {
+		b->is_spoilt = true;
+		return &b->missing;
+	}
+	node->path = path;
+	node->target = arena_strndup(a, target, (size_t)n_target);
+	node->size = (uint64_t)st.st_size;
+	if (kind != SOURCE_FILE)
+		return node;
+	directory->is_whole = true;
+	b->fresh = node;
+	b->is_spoilt |= contents_find(b->p->services->contents, AT_FDCWD, path, &node->sha256, &b->digest, NULL) < 0;
+	return node;
+}
+
+static struct source_node *child(struct builder *b, struct source_node *directory, const char *name, size_t n)
+{
+	char key[sizeof directory + SOURCE_TREE_MAX_NAME];
+	if (n > SOURCE_TREE_MAX_NAME)
+		return &b->missing;
+	memcpy(key, &directory, sizeof directory);
+	memcpy(key + sizeof directory, name, n);
+	struct source_node *node = map_get(&b->known, key, sizeof directory + n);
+	if (!node) {
+		node = make_node(b, directory, name, n);
+		map_put(&b->known, key, sizeof directory + n, node);
+	}
+	return node;
+}
+
+// Adds what is at a name, and every directory and link on the way. NULL: nothing is there (b->lacks), or too many links are on the way.
+static struct source_node *enter(struct builder *b, struct source_node *at, const char *path, int *links)
+{
+	if (*path == '/')
+		at = &b->r->tree.top;
+	while (at && *path) {
+		size_t n = strcspn(path, "/");
+		struct source_node *next = at;
+		if (at->kind != SOURCE_DIRECTORY)
+			return NULL;
+		if (n == 2 && memcmp(path, "..", 2) == 0)
+			next = at->parent;
+		else if (n && !(n == 1 && *path == '.'))
+			next = child(b, at, path, n);
+		if (next == &b->missing) {
+			b->lacks = arena_printf(b->p->arena, "%s/%.*s", at == &b->r->tree.top ? "" : at->path, (int)n, path);
+			return NULL;
+		}
+		if (next->kind == SOURCE_LINK)
+			next = (*links)++ < SOURCE_TREE_MAX_LINKS ? enter(b, at, next->target, links) : NULL;
+		at = next;
+		path += n;
+		path += *path == '/';
+	}
+	return at;
+}
+
+static struct source_node *add_path(struct builder *b, const char *path)
+{
+	int links = 0;
+	b->lacks = NULL;
+	if (*path != '/')
+		path = arena_printf(b->p->arena, "%s/%s", b->p->cwd, path);
+	return enter(b, &b->r->tree.top, path, &links);
+}
+
+// A directory of which nothing but what is in the tree is to be seen.
+static bool add_whole(struct builder *b, const char *path)
+{
+	struct source_node *n = add_path(b, path);
+	if (n && n->kind == SOURCE_DIRECTORY)
+		n->is_whole = true;
+	return n;
+}
+
+static void add_search(struct builder *b, const char *const *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		add_whole(b, list[i]);
+}
+
+// Names that are looked for and are nowhere: in what comes from the tree alone they are absent anyway. Beside the worker's
+// toolchain they are told.
+static void add_absent(struct builder *b, const struct absent_answer *answer)
+{
+	for (uint32_t i = 0; i < answer->n_groups; i++)
+		add_path(b, answer->groups[i].dir);
+	for (uint32_t i = 0; i < answer->n_groups; i++) {
+		const struct absent_group *g = &answer->groups[i];
+		const struct source_node *directory = add_path(b, g->dir);
+		if (!directory || source_node_is_covered(&b->r->tree, directory))
+			continue;
+		for (uint32_t k = 0; k < g->n_names; k++) {
+			add_path(b, arena_printf(b->p->arena, "%s/%s", g->dir, g->names[k]));
+			if (b->lacks)
+				source_tree_add_absent(&b->r->tree, b->lacks);
+		}
+	}
+}
+
+// The compiler's own programs and files are the worker's: none may lie in a directory that comes from the tree, unless it is in it.
+static bool hides_the_compiler(struct builder *b, const struct farm_compiler *c)
+{
+	for (size_t i = 0; i < c->n_files; i++) {
+		const struct source_node *at = &b->r->tree.top;
+		bool is_in_hidden = false;
+		for (const char *part = c->files[i].path; at && *part == '/'; part += strcspn(part, "/")) {
+			size_t n = strcspn(++part, "/");
+			char key[sizeof at + SOURCE_TREE_MAX_NAME];
+			if (n > SOURCE_TREE_MAX_NAME)
+				return true;
+			memcpy(key, &at, sizeof at);
+			memcpy(key + sizeof at, part, n);
+			const struct source_node *next = map_get(&b->known, key, sizeof at + n);
+			is_in_hidden |= at->is_whole;
+			at = next == &b->missing || (next && next->kind == SOURCE_LINK) ? NULL : next;
+		}
+		if (is_in_hidden && !at)
+			return true;
+	}
+	return false;
+}
+
+static const char *build(struct builder *b, struct inputs *in, const struct absent_answer *answer,
+			 const char *const *outputs)
+{
+	const struct search *s = search_snapshot_search(in->baseline->search);
+	for (uint32_t i = 0; i < in->n && !b->is_spoilt; i++) {
+		const struct source_node *n = add_path(b, in->list[i].path);
+		if (!n || (n == b->fresh && !digest_equal(&b->digest, &in->list[i].facts.digest)))
+			return "a file that it can reach has changed";
+	}
+	for (uint32_t i = 0; i < answer->n_present; i++)
+		add_path(b, answer->present[i]);
+	add_whole(b, b->p->cwd);
+	add_search(b, s->quoted, s->n_quoted);
+	add_search(b, s->angled, s->n_angled);
+	for (; *outputs; outputs++)
+		if (!add_whole(b, path_dir(b->p->arena, *outputs)))
+			return "the directory of an output is not there";
+	add_absent(b, answer);
+	return b->is_spoilt ? "a file that it can reach can't be read" : NULL;
+}
+
+const char *reach_find(struct reach *r, const struct plan *p, const struct baseline *baseline, const char *const *outputs,
+		       const struct farm_compiler *compiler)
+{
+	struct inputs in = {.plan = p, .baseline = baseline};
+	struct builder b = {.r = r, .p = p};
+	struct absent_answer answer = {0};
+	struct err err = ERR_INIT;
+	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1}};
+	source_tree_init(&r->tree, p->arena);
+	if (!baseline->search)
+		return "the compiler does not tell where it looks";
+	inputs_add(&in, p->line.source, 0);
+	const char *why = is_refused(in.refusal) ? reason_name(in.refusal.reason) : follow(&in, &answer);
+	if (!why && reads_files_by_itself(&in))
+		why = "its assembler may read files";
+	if (!why)
+		why = build(&b, &in, &answer, outputs);
+	if (!why && hides_the_compiler(&b, compiler))
+		why = "its headers lie among the compiler's own files";
+	if (!why && source_tree_encode(&r->tree, &r->listing, &err) < 0)
+		why = "too many files can be reached";
+	if (!why)
+		r->sha256 = sha256_of(r->listing.data, r->listing.len);
+	map_release(&b.known);
+	map_release(&in.known);
+	buf_release(&in.builtin);
+	return why;
+}
+
+void reach_release(struct reach *r)
+{
+	buf_release(&r->listing);
+}
+
+static struct source_node *resolve(struct reach *r, const struct plan *p, const char *path)
+{
+	return source_tree_resolve(&r->tree, *path == '/' ? path : arena_printf(p->arena, "%s/%s", p->cwd, path));
+}
+
+const char *reach_place(struct reach *r, const struct plan *p, const char *output)
+{
+	const struct source_node *d = resolve(r, p, path_dir(p->arena, output));
+	return d ? arena_printf(p->arena, "%s/%s", d == &r->tree.top ? "" : d->path, path_base(output)) : NULL;
+}
+
+bool reach_has(struct reach *r, const struct plan *p, const char *path)
+{
+	const struct source_node *n = resolve(r, p, path);
+	return n && n->kind == SOURCE_FILE;
+}

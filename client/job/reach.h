@@ -1,0 +1,30 @@
+// What a compile can reach, before it runs anywhere: every file that an include of any text could mean, in dead branches too, found by
+// the scanner along the compiler's search path without running it; and the same as a tree for a worker.
+//
+// Where the texts do not tell (an include names a macro that may be defined, a __has_include asks for what macros make), there
+// is no tree, and the text is preprocessed here. Thread: the job's; everything is in the job's arena but the listing.
+#ifndef COFFER_CLIENT_JOB_REACH_H
+#define COFFER_CLIENT_JOB_REACH_H
+
+#include "client/farm/farm.h"
+#include "client/job/baseline.h"
+#include "client/job/plan.h"
+#include "sourcetree/source_tree.h"
+
+struct reach {
+	struct source_tree tree;
+	struct buf listing;
+	struct sha256 sha256; // of the listing
+};
+
+// NULL: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the
+// compiler itself reads, none of which the tree may hide.
+const char *reach_find(struct reach *r, const struct plan *p, const struct baseline *b, const char *const *outputs,
+		       const struct farm_compiler *compiler);
+void reach_release(struct reach *r);
+
+// Where a file will be written, absolute and without links; NULL: its directory is not in the tree.
+const char *reach_place(struct reach *r, const struct plan *p, const char *output);
+bool reach_has(struct reach *r, const struct plan *p, const char *path); // is that file in the tree?
+
+#endif

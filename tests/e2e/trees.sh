@@ -1,0 +1,139 @@
+# Compiles on workers of the user's own text: a tree of files instead of preprocessed text.
+# shellcheck shell=bash disable=SC2154
+
+# shellcheck source=tests/e2e/farm/lib.sh
+source "$TESTS/e2e/farm/lib.sh"
+export COFFER_SEND=tree
+
+# of_trees N: so many compiles were of trees.
+of_trees()
+{
+	local n
+	n=$(counter remote_trees)
+	[ "$n" = "$1" ] || fail "$n of $1 compiles were of trees: $("$COFFER" status) $(tail -n 5 "$T"/w?.log) $(daemon_log 'compiled here|did not compile')"
+}
+
+e2e_trees_objects_are_the_compilers()
+{
+	worker_start w1
+	farm_project 4
+	all_away 4 -O2 -g
+	of_trees 4
+	# What was compiled there is a hit here, until a header changes.
+	read_counters counters_before
+	rm -f got/*
+	all_away 4 -O2 -g
+	settle
+	[ "$(grown direct_hits)" = 4 ] || fail "no hits:$(all_grown)"
+	put inc/h.h '#define H 2' 'static inline int twice(int x) { return 2 * x + H; }'
+	rm -f got/* want/*
+	all_away 4 -O2 -g
+	of_trees 8
+	farm_end
+}
+
+# same_compile FILE FLAG...: the same object, depfile, messages and status as the compiler by itself has.
+same_compile()
+{
+	local source=$1 plain=0 ours=0
+	shift
+	mkdir -p out
+	rm -f out/*
+	"$CC" "$@" -MD -MF out/x.d -c "$source" -o out/x.o 2>"$T/plain.err" || plain=$?
+	rm -rf want && cp -r out want && rm -f out/*
+	"$COFFER" "$CC" "$@" -MD -MF out/x.d -c "$source" -o out/x.o 2>"$T/ours.err" || ours=$?
+	[ $plain = $ours ] || fail "$source $*: status $ours, not $plain: $(<"$T/ours.err")"
+	same_file "$T/plain.err" "$T/ours.err"
+	diff -r want out >/dev/null || fail "$source $*: another $(diff -rq want out)"
+}
+
+e2e_trees_what_had_to_stay_here_goes_away_now()
+{
+	export LC_ALL=C COFFER_REPRODUCIBLE=off
+	worker_start w1
+	put 'deep/er/h h.h' '#pragma once' '#define MAX(a, b) ((a) > (b) ? (a) : (b))' 'static int unused_in_header(void) { return 1; }'
+	put a.c '#include "deep/er/h h.h"' '#include <stdio.h>' 'int f(int a, unsigned b) { int unused; return MAX(a, b); }' \
+		'const char *name(void) { return __FILE__; }'
+	# Messages, the macros and checksums of debug information, sanitizers' columns, maps, names through a link and "..".
+	same_compile a.c -Wall -Wextra -O1
+	same_compile a.c -g3 -O2
+	same_compile a.c -g -gdwarf-5
+	same_compile a.c -g "-fdebug-prefix-map=$P=/src"
+	same_compile a.c -fsanitize=undefined -O1
+	same_compile "$P/a.c" -g
+	ln -s deep linked
+	put b.c '#include "linked/er/../er/h h.h"' 'int b(int x) { return MAX(x, 2); }'
+	same_compile b.c -g -Wall
+	put sub/c.c '#include <er/h h.h>' 'int c(int x) { return MAX(x, 2); }'
+	same_compile sub/../sub/c.c -g -Ilinked -isystem "$P/deep/../sub"
+	of_trees 8
+	[ "$(counter remote_messages)" = 0 ] || fail "a compile was done twice"
+	# What fails is shown as the compiler here says it.
+	put e.c 'int f(void) { return nothing; }'
+	same_compile e.c
+	farm_end
+}
+
+# The worker's machine has headers that the client has not: none of them counts.
+e2e_trees_nothing_of_the_worker_is_seen() # gcc
+{
+	own_mounts
+	export LC_ALL=C COFFER_REPRODUCIBLE=off
+	put probe.c '#if __has_include(<only_there.h>) || __has_include(<sys/only_there.h>) || __has_include("only_there.h")' \
+		'#error seen' '#endif' '#include <limits.h>' 'int x = INT_MAX;'
+	put "$T/start" '#!/bin/bash' "mount -t tmpfs tmpfs /usr/local/include" 'echo "#error seen" >/usr/local/include/only_there.h' \
+		'echo "#error seen" >/usr/local/include/limits.h' 'exec "$@"'
+	chmod +x "$T/start"
+	(COFFER_WORKER_LOG_FORMAT=text unshare -m "$T/start" "$COFFERD" worker --insecure-loopback --listen "unix:$T/w1.sock" --admin '' --name w1 \
+		--folder "$T/w1" --slots 4 --compilers "$CC" --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
+	echo $! >"$T/w1.pid")
+	wait_until 10 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
+	export COFFER_WORKER=unix:$T/w1.sock
+	same_compile probe.c -O1
+	of_trees 1
+	farm_end
+}
+
+e2e_trees_what_can_not_be_told_goes_as_text()
+{
+	worker_start w1
+	export COFFER_SEND=auto COFFER_REPRODUCIBLE=off
+	put x.h 'int x;'
+	put computed.c '#define NAME "x.h"' '#include NAME' 'int y;'
+	put plain.c '#include "x.h"'
+	same_compile computed.c -O1
+	of_trees 0
+	same_compile plain.c -O1
+	of_trees 1
+	[ "$(counter remote_compiles)" = 2 ] || fail "not all went away: $("$COFFER" status)"
+	# With `tree` it stays here.
+	put computed.c '#define NAME "x.h"' '#include NAME' 'int y, z;'
+	COFFER_SEND=tree same_compile computed.c -O1
+	[ "$(counter remote_compiles)" = 2 ] || fail "it went away"
+	farm_end
+}
+
+# The runtime `process` has no roots for jobs, as older workers have none.
+e2e_trees_a_worker_without_them_gets_text() # gcc
+{
+	export COFFER_SEND=auto
+	worker_start w1 --runtime process
+	farm_project 2
+	all_away 2 -O1
+	of_trees 0
+	[ "$(counter remote_compiles)" -ge 1 ] || fail "nothing went away: $("$COFFER" status)"
+	farm_end
+}
+
+# What a worker has lost since, it asks for again.
+e2e_trees_lost_blobs_are_asked_for_again() # gcc
+{
+	worker_start w1
+	farm_project 3
+	all_away 1 -O1
+	of_trees 1
+	find "$T/w1/results" -type f -delete
+	all_away 3 -O1
+	of_trees 3
+	farm_end
+}
