@@ -120,22 +120,6 @@ static int send_header(const struct remote_call *c, const struct farm_seat *seat
 	return rpc_send(call, &m.base, err) < 0 ? -1 : 0;
 }
 
-// 0: all is sent, or the worker wants no more. -1: the call has failed.
-static int send_text(struct remote_call *c, struct rpc_call *call, struct err *err)
-{
-	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
-	const struct buf *text = &c->text->compressed;
-	int sent = 0;
-	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
-	for (size_t at = 0; sent == 0 && at < text->len && !rpc_call_has_news(call); at += PIECE) {
-		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
-		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
-		sent = rpc_send(call, &m.base, err);
-		c->sent += n;
-	}
-	return sent < 0 ? -1 : 0;
-}
-
 // What the worker answers, while it does.
 struct answer {
 	struct remote_call *c;
@@ -296,6 +280,36 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 	return lie(a, err, "it sends without end");
 }
 
+// What has come while the text is sent. 1: it is wanted still; 0: no more; -1: failed.
+static int take_news(struct answer *a, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileReply *reply = NULL;
+	int got = receive(call, clock_ms(), &reply, err);
+	int taken = reply ? take_reply(a, &reply, err) : 0;
+	if (reply)
+		protobuf_c_message_free_unpacked(&reply->base, NULL);
+	return got < 0 || taken < 0 ? -1 : got > 0 && !a->result;
+}
+
+// 0: all is sent, or the worker wants no more. -1: the call has failed.
+static int send_text(struct answer *a, struct rpc_call *call, struct err *err)
+{
+	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
+	const struct buf *text = &a->c->text->compressed;
+	int rc = 1;
+	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
+	for (size_t at = 0; rc == 1 && at < text->len; at += PIECE) {
+		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
+		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
+		if (rpc_send(call, &m.base, err) < 0)
+			return -1;
+		a->c->sent += n;
+		if (rpc_call_has_news(call))
+			rc = take_news(a, call, err);
+	}
+	return rc < 0 ? -1 : 0;
+}
+
 // The header, and the text where it is wanted. 0: all that the worker needs is on its way; -1: the call has failed.
 static int ask(struct answer *a, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
@@ -313,7 +327,7 @@ static int ask(struct answer *a, const struct farm_seat *seat, struct rpc_call *
 		taken = take_reply(a, &reply, err);
 	if (reply)
 		protobuf_c_message_free_unpacked(&reply->base, NULL);
-	if (got < 0 || taken < 0 || (got > 0 && !is_known && send_text(a->c, call, err) < 0))
+	if (got < 0 || taken < 0 || (got > 0 && !is_known && send_text(a, call, err) < 0))
 		return -1;
 	rpc_send_end(call);
 	return 0;
