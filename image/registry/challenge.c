@@ -53,10 +53,11 @@ static enum challenge_kind kind_of(const char *scheme, size_t n)
 
 static void set_parameter(struct challenge *c, const char *name, size_t n, const char *value)
 {
-	if (n == 5 && strncasecmp(name, "realm", n) == 0)
-		snprintf(c->realm, sizeof c->realm, "%s", value);
-	else if (n == 7 && strncasecmp(name, "service", n) == 0 && strlen(value) < sizeof c->service)
-		snprintf(c->service, sizeof c->service, "%s", value);
+	size_t size = strlen(value) + 1;
+	if (n == 5 && strncasecmp(name, "realm", n) == 0 && size <= sizeof c->realm)
+		memcpy(c->realm, value, size);
+	else if (n == 7 && strncasecmp(name, "service", n) == 0 && size <= sizeof c->service)
+		memcpy(c->service, value, size);
 }
 
 int challenge_parse(const char *header, struct challenge *c, struct err *err)
