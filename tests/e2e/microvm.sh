@@ -139,7 +139,7 @@ long_job()
 
 # In the middle of a job: the monitor is killed; it stands still and says nothing. The job is done in another guest, its user sees
 # nothing of it, and nothing is left.
-e2e_microvm_dies_in_a_job() { # once clock
+e2e_microvm_dies_in_a_job() { # once clock long
 	vm_needs
 	local how monitor
 	long_job x.i 60
