@@ -17,7 +17,7 @@ gcc -static -O1 -o "$work/images/${image/:/-}/rootfs/usr/bin/probe" tests/e2e/mi
 drive() # RUNTIME COMMAND...
 {
 	"$session" --runtime "$1" --accel "${ACCEL:-tcg}" --kernel "$kernel" --modules "$modules" --images "$work/images" --image "$image" \
-		--directory "$work/scratch" --agent "$build/coffer-agent" --memory 256 --ahead 1 "${@:2}"
+		--directory "$work/scratch" --agent "$build/coffer-agent" --memory "${MEMORY:-256}" --ahead 1 "${@:2}"
 }
 
 for runtime in microvm sandbox; do
@@ -25,7 +25,8 @@ for runtime in microvm sandbox; do
 	for ((i = 0; i < rounds; i++)); do
 		drive "$runtime" open close
 	done
-	drive "$runtime" open empty 200 probe true ';' many 500 probe true ';' upload 64 memory
+	drive "$runtime" open empty 200 probe true ';' upload 64 memory
+	MEMORY=1024 drive "$runtime" open many 500 probe true ';'
 done
 echo "== microvm, ahead and asleep"
 for ((i = 0; i < rounds; i++)); do
