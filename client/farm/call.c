@@ -255,20 +255,25 @@ static int receive(struct rpc_call *call, int64_t until, Coffer__V1__CompileRepl
 	return err_set(err, why.code, "%s", why.text);
 }
 
+// The same, and what has come is taken.
+static int receive_and_take(struct answer *a, struct rpc_call *call, int64_t until, struct err *err)
+{
+	Coffer__V1__CompileReply *reply = NULL;
+	int got = receive(call, until, &reply, err);
+	int taken = reply ? take_reply(a, &reply, err) : 0;
+	if (reply)
+		protobuf_c_message_free_unpacked(&reply->base, NULL);
+	return taken < 0 ? -1 : got;
+}
+
 // 1: the worker has ended the call; 0: go_on said no; -1: failed.
 static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 {
 	int64_t end = clock_ms() + a->c->timeout_ms, ask_at = clock_ms() + ASK_MS;
 	for (int n = 0; n < MAX_PIECES; n++) {
-		Coffer__V1__CompileReply *reply = NULL;
-		int got = receive(call, ask_at, &reply, err);
+		int got = receive_and_take(a, call, ask_at, err);
 		if (got <= 0)
 			return got < 0 ? -1 : 1;
-		int taken = reply ? take_reply(a, &reply, err) : 0;
-		if (reply)
-			protobuf_c_message_free_unpacked(&reply->base, NULL);
-		if (taken < 0)
-			return -1;
 		if (clock_ms() > end)
 			return err_set(err, ERR_TIMEOUT, "no answer within %lld s", (long long)(a->c->timeout_ms / 1000));
 		if (clock_ms() < ask_at)
@@ -280,54 +285,38 @@ static int receive_all(struct answer *a, struct rpc_call *call, struct err *err)
 	return lie(a, err, "it sends without end");
 }
 
-// What has come while the text is sent. 1: it is wanted still; 0: no more; -1: failed.
-static int take_news(struct answer *a, struct rpc_call *call, struct err *err)
-{
-	Coffer__V1__CompileReply *reply = NULL;
-	int got = receive(call, clock_ms(), &reply, err);
-	int taken = reply ? take_reply(a, &reply, err) : 0;
-	if (reply)
-		protobuf_c_message_free_unpacked(&reply->base, NULL);
-	return got < 0 || taken < 0 ? -1 : got > 0 && !a->result;
-}
-
 // 0: all is sent, or the worker wants no more. -1: the call has failed.
 static int send_text(struct answer *a, struct rpc_call *call, struct err *err)
 {
 	Coffer__V1__CompileRequest m = COFFER__V1__COMPILE_REQUEST__INIT;
 	const struct buf *text = &a->c->text->compressed;
-	int rc = 1;
+	int got = 1;
 	m.kind_case = COFFER__V1__COMPILE_REQUEST__KIND_SOURCE;
-	for (size_t at = 0; rc == 1 && at < text->len; at += PIECE) {
+	for (size_t at = 0; got > 0 && !a->result && at < text->len; at += PIECE) {
 		size_t n = text->len - at < PIECE ? text->len - at : PIECE;
 		m.source = (ProtobufCBinaryData){n, (uint8_t *)text->data + at};
 		if (rpc_send(call, &m.base, err) < 0)
 			return -1;
 		a->c->sent += n;
 		if (rpc_call_has_news(call))
-			rc = take_news(a, call, err);
+			got = receive_and_take(a, call, clock_ms(), err);
 	}
-	return rc < 0 ? -1 : 0;
+	return got < 0 ? -1 : 0;
 }
 
 // The header, and the text where it is wanted. 0: all that the worker needs is on its way; -1: the call has failed.
 static int ask(struct answer *a, const struct farm_seat *seat, struct rpc_call *call, struct err *err)
 {
-	Coffer__V1__CompileReply *reply = NULL;
-	int got = 1, taken = 0;
+	int got = 1;
 	if (send_header(a->c, seat, call, err) < 0)
 		return -1;
 	// The worker says then which files it needs.
 	if (a->c->tree)
 		return remote_tree_send_listing(a->c->tree, true, call, &a->c->sent, err);
 	if (asks_first(a->c))
-		got = receive(call, clock_ms() + ASK_FIRST_MS, &reply, err);
-	bool is_known = reply && reply->kind_case != COFFER__V1__COMPILE_REPLY__KIND_WANTED;
-	if (reply)
-		taken = take_reply(a, &reply, err);
-	if (reply)
-		protobuf_c_message_free_unpacked(&reply->base, NULL);
-	if (got < 0 || taken < 0 || (got > 0 && !is_known && send_text(a, call, err) < 0))
+		got = receive_and_take(a, call, clock_ms() + ASK_FIRST_MS, err);
+	bool is_known = a->result || a->started;
+	if (got < 0 || (got > 0 && !is_known && send_text(a, call, err) < 0))
 		return -1;
 	rpc_send_end(call);
 	return 0;
