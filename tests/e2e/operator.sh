@@ -2,20 +2,43 @@
 # shellcheck shell=bash disable=SC2154
 
 e2e_operator_units_verify() { # once
-	local unit score
+	local unit score packaging=$TESTS/../packaging/systemd
 	need systemd-analyze
 	mkdir -p "$T/units"
-	for unit in scheduler worker store-gc; do
-		sed "s#/usr/local/bin/coffer#$COFFER#" "$TESTS/../packaging/systemd/coffer-$unit.service" >"$T/units/coffer-$unit.service"
-		systemd-analyze --man=no verify "$T/units/coffer-$unit.service" >"$T/said" 2>&1 || fail "coffer-$unit.service: $(<"$T/said")"
+	for unit in "$packaging"/*; do
+		sed "s#/usr/local/bin/coffer#$COFFER#" "$unit" >"$T/units/${unit##*/}"
+	done
+	for unit in "$T"/units/*; do
+		systemd-analyze --man=no verify "$unit" >"$T/said" 2>&1 || fail "${unit##*/}: $(<"$T/said")"
 		# What it says about units of the machine itself is not ours.
-		! grep "coffer-$unit" "$T/said" || fail "it has something to say"
+		! grep "coffer-" "$T/said" || fail "it has something to say"
 	done
 	systemd-analyze security --help 2>/dev/null | grep -q -- --offline || skip "this systemd does not rate units that are not installed"
-	for score in scheduler=15 worker=40; do
+	for score in scheduler=15 gateway=15 worker=40; do
 		systemd-analyze security --offline=true --no-pager --threshold="${score#*=}" "$T/units/coffer-${score%=*}.service" >"$T/said" 2>&1 ||
 			fail "coffer-${score%=*} is more exposed than docs/operator.md says: $(tail -n 1 "$T/said")"
 	done
+}
+
+# What the comments of the units say: keys are handed over, nothing is root's, and nobody is killed while it may drain.
+e2e_operator_units_are_what_they_say() { # once
+	local unit key seconds packaging=$TESTS/../packaging/systemd
+	for unit in scheduler worker gateway; do
+		grep -qx 'DynamicUser=yes' "$packaging/coffer-$unit.service" && grep -qx 'CapabilityBoundingSet=' "$packaging/coffer-$unit.service" ||
+			fail "coffer-$unit.service runs as somebody"
+		for key in $(sed -nE 's/^Environment=.*=%d\/(.*)$/\1/p' "$packaging/coffer-$unit.service"); do
+			grep -qx "LoadCredential=$key:/etc/coffer/$key" "$packaging/coffer-$unit.service" || fail "coffer-$unit.service: $key is not handed over"
+		done
+		# Every private key of its settings: the last word of the option's name.
+		for key in $(sed -nE 's/^OPTION\(((token_)?key), VALUE_PATH.*/\1/p' "$TESTS/../$unit/options.def"); do
+			grep -q "^Environment=COFFER_${unit^^}_${key^^}=%d/" "$packaging/coffer-$unit.service" || fail "coffer-$unit.service: '$key' is read by name"
+		done
+		seconds=$(sed -nE 's/^OPTION\(drain_time, VALUE_DURATION, "([0-9]+)(s|m)".*/\1 \2/p' "$TESTS/../$unit/options.def")
+		[ "${seconds#* }" = m ] && seconds=$((${seconds% *} * 60)) || seconds=${seconds% *}
+		[ "$(sed -n 's/^TimeoutStopSec=//p' "$packaging/coffer-$unit.service")" -ge $((seconds + 15)) ] || fail "coffer-$unit.service is killed while it drains"
+	done
+	grep -qx 'KillMode=mixed' "$packaging/coffer-worker.service" || fail "jobs get the worker's SIGTERM"
+	grep -qx 'Delegate=memory pids' "$packaging/coffer-worker.service" || fail "no cgroups for jobs"
 }
 
 # says STATUS TEXT COMMAND...: it ends soon, with the text in one line that begins with "coffer:", and at most one more of advice.

@@ -91,6 +91,11 @@ e2e_worker_goes_on_with_a_full_disk() { # once
 	scenario disk_full
 }
 
+e2e_worker_refuses_what_it_cannot_audit() { # once
+	[ "$(id -u)" = 0 ] || skip "needs root for a small file system"
+	scenario audit_full
+}
+
 e2e_worker_drops_damaged_results() { # once
 	scenario damaged
 }

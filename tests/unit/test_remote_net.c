@@ -41,15 +41,15 @@ struct pair {
 	X509 *certificate;
 };
 
-static void make_pair(struct pair *p, const char *name, enum keys_role role, const char *alternative,
-		      const struct pair *issuer)
+static void make_pair_for(struct pair *p, const char *name, enum keys_role role, const char *alternative,
+			  const struct pair *issuer, int days)
 {
 	const char *const names[] = {alternative, "URI:coffer://tenant/acme"};
 	const struct keys_plan plan = {.role = role,
 				       .common_name = name,
 				       .names = names,
 				       .n_names = alternative ? 2 : 0,
-				       .days = 2,
+				       .days = days,
 				       .issuer = issuer ? issuer->certificate : NULL,
 				       .issuer_key = issuer ? issuer->key : NULL};
 	AUTO_FREE char *key = mem_printf("%s/%s.key", directory, name), *pem = mem_printf("%s/%s.pem", directory, name);
@@ -57,6 +57,12 @@ static void make_pair(struct pair *p, const char *name, enum keys_role role, con
 	ck_assert_msg(keys_make_certificate(&plan, p->key, &p->certificate, &err) == 0, "%s", err.text);
 	ck_assert_msg(keys_write_private(key, p->key, &err) == 0, "%s", err.text);
 	ck_assert_msg(keys_write_certificate(pem, p->certificate, &err) == 0, "%s", err.text);
+}
+
+static void make_pair(struct pair *p, const char *name, enum keys_role role, const char *alternative,
+		      const struct pair *issuer)
+{
+	make_pair_for(p, name, role, alternative, issuer, 2);
 }
 
 static void free_pair(struct pair *p)
@@ -77,6 +83,8 @@ static void make_site(void)
 	make_pair(&leaf, "client", KEYS_CLIENT, "DNS:client.example", &ca);
 	free_pair(&leaf);
 	make_pair(&leaf, "stranger", KEYS_CLIENT, "DNS:stranger.example", &other);
+	free_pair(&leaf);
+	make_pair_for(&leaf, "expired", KEYS_CLIENT, "DNS:expired.example", &ca, -1);
 	free_pair(&leaf);
 	free_pair(&ca);
 	free_pair(&other);
@@ -335,8 +343,14 @@ START_TEST(a_client_without_a_good_certificate_is_refused)
 	rpc_tls_free(client_tls);
 	new_client_tls("ca.pem", "stranger");
 	expect_refusal(&(struct rpc_channel_config){.tls = client_tls}, "the authority that has signed our certificate");
+	rpc_channel_release(channel);
+	channel = NULL;
+	rpc_tls_free(client_tls);
+	new_client_tls("ca.pem", "expired");
+	expect_refusal(&(struct rpc_channel_config){.tls = client_tls}, "our certificate has expired");
 	ck_assert_int_eq(n_admitted, 0);
 	expect_handshakes(RPC_HANDSHAKE_UNTRUSTED, 2);
+	expect_handshakes(RPC_HANDSHAKE_EXPIRED, 1);
 }
 END_TEST
 
@@ -379,6 +393,7 @@ START_TEST(plain_text_and_tls_do_not_meet)
 	new_server_tls("server", false);
 	listen_on("127.0.0.1:0");
 	expect_refusal(NULL, "");
+	expect_handshakes(RPC_HANDSHAKE_VERSION, 1);
 	struct rpc_tls *keep = server_tls;
 	server_tls = NULL;
 	listen_on("127.0.0.1:0");

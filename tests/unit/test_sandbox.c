@@ -4,6 +4,7 @@
 
 #include "worker/runtime/toolchain.h"
 
+#include <linux/capability.h>
 #include <pthread.h>
 #include <seccomp.h>
 
@@ -212,7 +213,9 @@ START_TEST(surroundings_are_the_same_everywhere)
 				    "TMPDIR=/tmp\nTZ=UTC\n");
 	expect_script("pwd; umask; hostname; ls", "/tmp/job\n0022\ncoffer\nsource.i\n");
 	expect_script("ulimit -n; ulimit -p; ulimit -v; ulimit -c; ulimit -s", "1024\n257\n4194304\n0\n8192\n");
-	expect_script("echo /home* /proc* /root* /sys* /var*", "/home* /proc* /root* /sys* /var*\n");
+	expect_script("echo /home* /proc* /root* /sys* /var* /run* /boot*",
+		      "/home* /proc* /root* /sys* /var* /run* /boot*\n");
+	expect_script("echo /dev/*; id -u; id -G", "/dev/full /dev/null /dev/random /dev/urandom /dev/zero\n65534\n65534\n");
 }
 END_TEST
 
@@ -368,6 +371,13 @@ START_TEST(a_session_of_root_is_nobody_on_the_host)
 	AUTO_FREE char *process = mem_printf("/proc/%d", runtime_session_pid(session));
 	ck_assert_int_eq(stat(process, &st), 0);
 	ck_assert(geteuid() == 0 ? st.st_uid >= NOBODY && st.st_gid >= NOBODY : st.st_uid == geteuid());
+	// And no other session is the same nobody, unless this machine has no other to give.
+	uid_t first = st.st_uid;
+	struct runtime_session *other = new_session();
+	AUTO_FREE char *second = mem_printf("/proc/%d", runtime_session_pid(other));
+	ck_assert_int_eq(stat(second, &st), 0);
+	ck_assert(first <= NOBODY || st.st_uid != first);
+	runtime_session_close(other);
 }
 END_TEST
 
@@ -426,15 +436,20 @@ static const struct refusal {
 	{SCMP_SYS(mount), "cannot set up the sandbox: private mounts"},
 	{SCMP_SYS(open_tree), "cannot set up the sandbox: bind '/usr'"},
 	{SCMP_SYS(mount_setattr), "cannot set up the sandbox: bind '/usr'"},
+	{SCMP_SYS(move_mount), "cannot set up the sandbox: bind '/usr'"},
 	{SCMP_SYS(pivot_root), "cannot set up the sandbox: pivot_root"},
 	{SCMP_SYS(umount2), "cannot set up the sandbox: pivot_root"},
 	{SCMP_SYS(sethostname), "cannot set up the sandbox: sethostname 'coffer'"},
 	{SCMP_SYS(unshare), "cannot set up the sandbox: unshare"},
 	{SCMP_SYS(execveat), "cannot set up the sandbox: exec of the agent"},
+	{SCMP_SYS(clone), "cannot set up the sandbox: clone"},
 	// In the agent, or a job's first process.
 	{SCMP_SYS(fsopen), "cannot set up the sandbox: a tmpfs for the scratch folder"},
 	{SCMP_SYS(capset), "cannot set up the sandbox: dropping capabilities"},
+	{SCMP_SYS(landlock_add_rule), "cannot set up the sandbox: landlock"},
 	{SCMP_SYS(landlock_restrict_self), "cannot set up the sandbox: landlock"},
+	{SCMP_SYS(seccomp), "cannot set up the sandbox: the seccomp filter"},
+	{SCMP_SYS(prlimit64), "cannot set up the sandbox: the limits"},
 	{SCMP_SYS(setsid), "cannot set up the sandbox: the descriptors"},
 	{SCMP_SYS(landlock_create_ruleset), NULL}, // the agent does not even start, and says so in the log
 };
@@ -454,6 +469,37 @@ START_TEST(what_can_not_be_set_up_is_refused_by_name)
 		runtime_session_close(s);
 	}
 	ck_assert_msg(!r->text || strstr(err.text, r->text), "%d: %s", _i, err.text);
+}
+END_TEST
+
+// Root that may not become others would run jobs as root.
+START_TEST(root_that_is_not_all_of_root_is_refused)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct caps[2];
+	struct runtime_session *s = NULL;
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(syscall(SYS_capget, &head, caps), 0);
+	caps[0].effective &= ~(1U << CAP_SETUID);
+	ck_assert_int_eq(syscall(SYS_capset, &head, caps), 0);
+	ck_assert_int_eq(runtime_session_open(runtime, "tenant", "host", NULL, &s, &err), -1);
+	ck_assert_ptr_nonnull(
+		strstr(err.text, "cannot set up the sandbox: root without the capabilities SYS_ADMIN, SETUID and SETGID"));
+}
+END_TEST
+
+START_TEST(cgroups_that_are_required_and_not_there_are_refused)
+{
+	struct runtime_config c = config_of_tests;
+	struct runtime *r = NULL;
+	c.cgroups_required = true;
+	bool has_cgroups = strcmp(runtime_session_cgroups(session), "none") != 0;
+	ck_assert_int_eq(runtime_new(ISOLATION_SANDBOX, &c, &r, &err), has_cgroups ? 0 : -1);
+	if (has_cgroups)
+		runtime_free(r);
+	else
+		ck_assert_msg(strstr(err.text, "cannot set up cgroups: ") == err.text, "%s", err.text);
 }
 END_TEST
 
@@ -527,6 +573,8 @@ static Suite *make_suite(void)
 	tcase_add_test(tc, a_killed_worker_takes_everything_with_it);
 	tcase_add_test(tc, a_session_of_root_is_nobody_on_the_host);
 	tcase_add_test(tc, images_are_directories_by_digest);
+	tcase_add_test(tc, root_that_is_not_all_of_root_is_refused);
+	tcase_add_test(tc, cgroups_that_are_required_and_not_there_are_refused);
 	tcase_add_loop_test(tc, a_kernel_without_landlock_is_refused_or_told, 0, 2);
 	tcase_add_loop_test(tc, what_can_not_be_set_up_is_refused_by_name, 0, COUNT_OF(refusals));
 	tcase_add_test(tc, a_runtime_that_can_not_work_is_not_made);

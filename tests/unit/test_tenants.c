@@ -1,13 +1,18 @@
 // The operator's file of tenants: what it may say, and whom it lets in.
 #include "auth/tenants.h"
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/tree.h"
 #include "tests/unit/unit.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char image[] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 static struct tenants *tenants;
@@ -200,6 +205,25 @@ START_TEST(a_file_that_is_absent_is_an_error)
 }
 END_TEST
 
+// Who can write it decides who may use the farm.
+START_TEST(a_file_that_others_can_write_is_refused)
+{
+	AUTO_FREE char *directory = unit_directory(), *path = mem_printf("%s/t.conf", directory);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, good, strlen(good), 0640, &err), 0);
+	ck_assert_msg(tenants_read(path, &tenants, &err) == 0, "%s", err.text);
+	teardown();
+	ck_assert_int_eq(chmod(path, 0646), 0);
+	ck_assert_int_eq(tenants_read(path, &tenants, &err), -1);
+	ck_assert_int_eq(err.code, ERR_ACCESS);
+	ck_assert_ptr_nonnull(strstr(err.text, "everybody can write it"));
+	if (geteuid() == 0) { // else it can't be given away
+		ck_assert_int_eq(chmod(path, 0640) | chown(path, 12345, 12345), 0);
+		ck_assert(tenants_read(path, &tenants, &err) == -1 && err.code == ERR_ACCESS);
+	}
+	tree_remove(AT_FDCWD, directory);
+}
+END_TEST
+
 START_TEST(many_words_are_taken_up_to_a_limit)
 {
 	AUTO_BUF struct buf b = BUF_INIT;
@@ -225,6 +249,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, mistakes_are_one_line_with_file_and_line);
 	tcase_add_test(tc, an_empty_file_lets_nobody_in);
 	tcase_add_test(tc, a_file_that_is_absent_is_an_error);
+	tcase_add_test(tc, a_file_that_others_can_write_is_refused);
 	tcase_add_test(tc, many_words_are_taken_up_to_a_limit);
 	suite_add_tcase(s, tc);
 	return s;

@@ -203,6 +203,20 @@ START_TEST(the_latest_token_bounds_what_a_tenant_runs)
 }
 END_TEST
 
+START_TEST(one_tenant_alone_has_all_slots)
+{
+	struct waiter a[4];
+	make_queue(4, 10, 0);
+	for (int i = 0; i < 4; i++)
+		start(&a[i], "a");
+	for (int i = 0; i < 4; i++)
+		expect_state(&a[i], 1);
+	for (int i = 0; i < 4; i++)
+		finish(&a[i]);
+	queue_free(queue);
+}
+END_TEST
+
 START_TEST(two_tenants_never_find_all_slots_taken_by_one)
 {
 	struct waiter a[8], b;
@@ -522,6 +536,7 @@ Suite *unit_suite(void)
 	tcase_add_test(q, tenants_get_slots_in_turn);
 	tcase_add_test(q, a_full_queue_says_so);
 	tcase_add_test(q, the_latest_token_bounds_what_a_tenant_runs);
+	tcase_add_test(q, one_tenant_alone_has_all_slots);
 	tcase_add_test(q, two_tenants_never_find_all_slots_taken_by_one);
 	tcase_add_test(q, who_has_used_the_slots_for_long_waits_for_who_has_not);
 	tcase_add_test(q, a_long_job_ends_when_others_wait_and_not_before);

@@ -727,6 +727,38 @@ def scenario_disk_full():
         subprocess.run(['umount', '-l', HOME + '/state-w1/results'], check=True)
 
 
+def scenario_audit_full():
+    os.makedirs(HOME + '/state-w1/audit')
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', HOME + '/state-w1/audit'], check=True)
+    try:
+        w = Worker()
+        c = w.client(image='host:any')
+        assert c.compile().exit == 0
+        with open(HOME + '/state-w1/audit/fill', 'wb', 0) as f:
+            while tries_to_write(f):
+                pass
+        for i in range(300):  # what there is room for in the last page
+            answer = in_threads(lambda: c.compile(source=C + b'/* %d */' % i))[0]
+            if not isinstance(answer, Answer):
+                break
+        assert isinstance(answer, grpc.RpcError) and answer.code() == grpc.StatusCode.UNAVAILABLE, answer
+        w.wait_for_log('audit row not written')
+        # With room again it goes on.
+        os.unlink(HOME + '/state-w1/audit/fill')
+        assert c.compile(source=C + b'/* again */').exit == 0
+        w.process.kill()
+        w.process.wait()
+    finally:
+        subprocess.run(['umount', '-l', HOME + '/state-w1/audit'], check=True)
+
+
+def tries_to_write(f):
+    try:
+        return f.write(b'x' * 4096)
+    except OSError:
+        return 0
+
+
 def scenario_damaged():
     w = Worker()
     c = w.client()
