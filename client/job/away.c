@@ -375,6 +375,8 @@ static const char *deliver(struct away *w)
 		return "its outputs cannot be written";
 	}
 	job_send_done(j, &done);
+	for (enum part part = 0; part < PART_COUNT; part++)
+		j->made[part] = true;
 	j->is_answered = true;
 	j->wall_us = w->call.wall_us;
 	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);

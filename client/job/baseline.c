@@ -53,9 +53,16 @@ void baseline_take(struct baseline *b, const struct plan *p, int64_t newest_inpu
 	const char *profile = plan_profile_data(p);
 	struct stat st;
 	b->has_profile = profile && fstatat(p->cwd_fd, profile, &st, 0) == 0;
-	b->start_ns = wait_for_clock(p, newest_input_ns);
+	int64_t newest_output_ns = outputs_note(p, &b->outputs);
+	b->start_ns = wait_for_clock(p, newest_output_ns > newest_input_ns ? newest_output_ns : newest_input_ns);
 	if (b->search)
 		search_snapshot_starts(b->search, b->start_ns);
+}
+
+bool baseline_is_made(const struct baseline *b, const struct plan *p, enum part part)
+{
+	const char *name = plan_output_name(p, part);
+	return name && output_fate(p, name, &b->outputs.parts[part], b->start_ns) == OUTPUT_MADE;
 }
 
 void baseline_release(struct baseline *b)

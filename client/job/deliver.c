@@ -110,14 +110,13 @@ int deliver_read_parts(const struct buf *result, const void *data[PART_COUNT], s
 	return r.bad ? err_set(err, ERR_FORMAT, "a result does not parse") : 0;
 }
 
-int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result,
+int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result, bool has[PART_COUNT],
 		struct wire_done *messages, struct err *err)
 {
 	const void *data[PART_COUNT] = {0};
 	size_t size[PART_COUNT] = {0};
 	if (deliver_read_parts(result, data, size, err) < 0)
 		return -1;
-	bool has[PART_COUNT];
 	for (enum part part = 0; part < PART_COUNT; part++)
 		has[part] = data[part] != NULL;
 	if (!plan_outputs_fit(p, has))

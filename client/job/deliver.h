@@ -8,8 +8,8 @@
 #include "store/store.h"
 
 // A hit: writes the outputs of the result and rebuilds the depfile; -1 when something can't be written (the compiler then
-// runs and meets the same trouble). The messages are returned as pointers into `result`.
-int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result,
+// runs and meets the same trouble). `has`: which parts there are. The messages are returned as pointers into `result`.
+int deliver_hit(const struct plan *p, const struct manifest_entry *entry, const struct buf *result, bool has[PART_COUNT],
 		struct wire_done *messages, struct err *err);
 // What another machine has made: an object, and the .dwo and the depfile where the compile has one; and what its compiler said.
 struct made_elsewhere {

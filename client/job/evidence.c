@@ -56,7 +56,7 @@ static void say_what_went_in(struct compile_evidence *e, const struct plan *p)
 	e->row.value[AUDIT_suffix] = path_ext(p->line.source);
 }
 
-static void say_what_came_out(struct compile_evidence *e, const struct plan *p)
+static void say_what_came_out(struct compile_evidence *e, const struct plan *p, const bool *made)
 {
 	static const char *const kinds[PART_COUNT] = {
 		[PART_OBJECT] = "object",
@@ -74,7 +74,7 @@ static void say_what_came_out(struct compile_evidence *e, const struct plan *p)
 		const char *name = plan_output_name(p, part);
 		struct sha256 sha;
 		struct digest ignored;
-		if (!name || contents_find(p->services->contents, p->cwd_fd, name, &sha, &ignored, NULL) < 0)
+		if (!name || !made[part] || contents_find(p->services->contents, p->cwd_fd, name, &sha, &ignored, NULL) < 0)
 			continue;
 		buf_addf(&b, "%s%s%s%s", b.len ? "," : "", part == PART_OBJECT ? "" : kinds[part],
 			 part == PART_OBJECT ? "" : "=", audit_digest(p->arena, sha.b));
@@ -93,7 +93,7 @@ void evidence_end_compile(struct compile_evidence *e, const struct plan *p, bool
 	if (tells_all)
 		say_what_went_in(e, p);
 	if (tells_all && made)
-		say_what_came_out(e, p);
+		say_what_came_out(e, p, said->made);
 	value[AUDIT_outcome] = end_names[said->end];
 	value[AUDIT_reason] = said->reason;
 	value[AUDIT_vm] = said->worker;

@@ -30,6 +30,7 @@ struct compile_said {
 	const char *reason;          // why it was not cached, or NULL
 	const char *worker;          // of END_AWAY
 	const struct digest *result; // the key of the result in the cache; NULL or zero: it has none
+	const bool *made; // PART_COUNT of them: the outputs that are this compile's, and not left by an earlier one
 };
 // Reads the outputs where the compile has left some. `tells_all` false: no argument and no digest of a file goes into the row. A row that can't be written is told in the daemon's log, and the job's name
 // stays pending.

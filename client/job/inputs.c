@@ -160,9 +160,12 @@ static bool parse_fd(const struct plan *p, int fd, struct depfile *d)
 	return ok;
 }
 
-// The user's depfile is taken apart only if we can put it together again, byte for byte. `fd`: where it is, if not under its name.
-static bool parse_users(const struct plan *p, int fd, struct depfile *d)
+// The user's depfile is taken apart only if this compile has made it and we can put it together again, byte for byte. `fd`: where
+// it is, if not under its name.
+static bool parse_users(const struct plan *p, const struct baseline *b, int fd, struct depfile *d)
 {
+	if (fd < 0 && output_fate(p, p->line.depfile, &b->outputs.depfile, b->start_ns) != OUTPUT_MADE)
+		return false;
 	AUTO_BUF struct buf text = BUF_INIT;
 	AUTO_BUF struct buf again = BUF_INIT;
 	int read = fd >= 0 ? (lseek(fd, 0, SEEK_SET) < 0 ? -1 : file_read_fd(fd, DEPFILE_MAX, &text, NULL))
@@ -195,7 +198,7 @@ static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *en
 {
 	struct depfile d = {0};
 	bool users = in->plan->inputs_from != INPUTS_OUR_DEPFILE;
-	if (!(users ? parse_users(in->plan, dep_fd, &d) : parse_fd(in->plan, dep_fd, &d))) {
+	if (!(users ? parse_users(in->plan, in->baseline, dep_fd, &d) : parse_fd(in->plan, dep_fd, &d))) {
 		in->refusal = refuse(REASON_depfile_unparsed, NULL);
 		return;
 	}

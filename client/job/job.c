@@ -160,6 +160,8 @@ static struct refusal compile_in_launcher(struct job *j)
 		note_checked(j, "the exit status");
 		return refuse(REASON_compile_failed, NULL);
 	}
+	for (enum part part = 0; part < PART_COUNT; part++)
+		j->made[part] = baseline_is_made(&j->baseline, &j->plan, part);
 	away_heed_policy(j, true);
 	if (!job_stores(j))
 		return NO_REFUSAL;
@@ -251,7 +253,8 @@ static void give_evidence(struct job *j, enum compile_end end, struct refusal re
 					  .wall_us = j->wall_us,
 					  .reason = reason,
 					  .worker = j->is_answered ? j->worker : NULL,
-					  .result = &j->result};
+					  .result = &j->result,
+					  .made = j->made};
 	evidence_end_compile(&j->evidence, &j->plan, j->keeping == KEEPING, &said);
 }
 
@@ -329,7 +332,7 @@ static bool hit(struct job *j)
 		result = (struct buf)BUF_INIT;
 		return false;
 	}
-	if (deliver_hit(&j->plan, &entry, &result, &done, &err) < 0) {
+	if (deliver_hit(&j->plan, &entry, &result, j->made, &done, &err) < 0) {
 		log_info("cannot write the outputs of '%s': %s", j->plan.line.source, err.text);
 		return false;
 	}

@@ -51,13 +51,14 @@ struct job {
 	struct same_text text;
 	struct manifest_entry stored; // if is_stored
 	bool is_stored;
-	struct buf checked;   // what the hit would give out that is compiled all the same (recheck.h); empty: it is none
-	uint64_t wall_us;     // of the compile, now or when it was stored
-	struct digest result; // zero: none is known
-	bool is_answered;     // the launcher has got its result
-	unsigned counted_in;  // stats_renewed() when the compile was counted
-	char worker[65];      // that was asked last
-	char doubted[65];     // the worker whose compiler had something to say, or failed; "": none
+	struct buf checked;    // what the hit would give out that is compiled all the same (recheck.h); empty: it is none
+	bool made[PART_COUNT]; // the outputs that the launcher has now because of this job
+	uint64_t wall_us;      // of the compile, now or when it was stored
+	struct digest result;  // zero: none is known
+	bool is_answered;      // the launcher has got its result
+	unsigned counted_in;   // stats_renewed() when the compile was counted
+	char worker[65];       // that was asked last
+	char doubted[65];      // the worker whose compiler had something to say, or failed; "": none
 };
 
 // Serves a launcher whose first message, a WIRE_JOB, has come.

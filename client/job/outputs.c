@@ -44,7 +44,44 @@ const char *plan_output_name(const struct plan *p, enum part part)
 
 bool plan_output_may_be_missing(const struct plan *p, enum part part)
 {
+	// clang leaves out the file of a unit without functions.
+	if (part == PART_SU && p->compiler->family == FAMILY_CLANG)
+		return true;
 	return p->line.code_may_come_later && (part == PART_SU || part == PART_CALLGRAPH || part == PART_REMARKS);
+}
+
+// ---- whether this compile has made them ------------------------------------------------------------------------------
+
+static struct file_id state_of(const struct plan *p, const char *name)
+{
+	struct stat st;
+	if (!name || fstatat(p->cwd_fd, name, &st, 0) < 0)
+		return (struct file_id){0};
+	return file_id_of(&st);
+}
+
+int64_t outputs_note(const struct plan *p, struct outputs_before *before)
+{
+	before->depfile = state_of(p, plan_has_depfile(p) ? p->line.depfile : NULL);
+	int64_t newest = before->depfile.ctime_ns;
+	for (enum part part = 0; part < PART_COUNT; part++) {
+		before->parts[part] = state_of(p, plan_output_name(p, part));
+		if (before->parts[part].ctime_ns > newest)
+			newest = before->parts[part].ctime_ns;
+	}
+	return newest;
+}
+
+// The state and not the date alone: a compiler, or a script around one, may give its output an older date, and a file system may
+// have another clock.
+enum output_fate output_fate(const struct plan *p, const char *name, const struct file_id *before, int64_t start_ns)
+{
+	struct file_id now = state_of(p, name);
+	if (!now.ino)
+		return before->ino ? OUTPUT_UNKNOWN : OUTPUT_LEFT_OUT;
+	if (!file_id_equal(&now, before))
+		return OUTPUT_MADE;
+	return before->ctime_ns < start_ns - FILES_AGE_FLOOR_NS ? OUTPUT_LEFT_OUT : OUTPUT_UNKNOWN;
 }
 
 bool plan_outputs_fit(const struct plan *p, const bool has[PART_COUNT])

@@ -52,37 +52,43 @@ static void outputs_release(struct outputs *o)
 		buf_release(&o->parts[part]);
 }
 
-// A file of an earlier compile may stand where this one has left none.
-static bool was_left_out(const struct plan *p, const struct baseline *b, enum part part)
+static struct refusal read_output(const struct plan *p, const struct baseline *b, enum part part, const char *name,
+				  struct outputs *o)
 {
-	struct stat st;
-	if (!plan_output_may_be_missing(p, part))
-		return false;
-	if (fstatat(p->cwd_fd, plan_output_name(p, part), &st, 0) < 0)
-		return true;
-	return file_id_of(&st).mtime_ns < b->start_ns;
+	struct err err = ERR_INIT;
+	size_t most = (size_t)setting_number(p->config, SETTING_max_output);
+	switch (output_fate(p, name, &b->outputs.parts[part], b->start_ns)) {
+	case OUTPUT_LEFT_OUT:
+		return plan_output_may_be_missing(p, part) ? NO_REFUSAL : refuse(REASON_output_missing, name);
+	case OUTPUT_UNKNOWN:
+		return refuse(REASON_output_missing, name);
+	case OUTPUT_MADE:
+		break;
+	}
+	o->has[part] = true;
+	if (file_read(p->cwd_fd, name, most, &o->parts[part], NULL, &err) < 0)
+		return refuse(err.code == ERR_LIMIT ? REASON_output_too_large : REASON_output_missing, name);
+	return NO_REFUSAL;
 }
 
-static enum reason read_outputs(const struct plan *p, const struct baseline *b, const int fds[WIRE_MAX_FDS],
-				struct outputs *o)
+static struct refusal read_outputs(const struct plan *p, const struct baseline *b, const int fds[WIRE_MAX_FDS],
+				   struct outputs *o)
 {
 	struct err err = ERR_INIT;
 	size_t most = (size_t)setting_number(p->config, SETTING_max_output);
 	for (enum part part = 0; part < PART_COUNT; part++) {
 		const char *name = plan_output_name(p, part);
-		if (!name || was_left_out(p, b, part))
-			continue;
-		o->has[part] = true;
-		if (file_read(p->cwd_fd, name, most, &o->parts[part], NULL, &err) < 0)
-			return err.code == ERR_LIMIT ? REASON_output_too_large : REASON_output_missing;
+		struct refusal refusal = name ? read_output(p, b, part, name, o) : NO_REFUSAL;
+		if (is_refused(refusal))
+			return refusal;
 	}
 	for (int i = 0; i < 2; i++) {
 		enum part part = PART_STDOUT + (enum part)i;
 		if (lseek(fds[i], 0, SEEK_SET) < 0 || file_read_fd(fds[i], most, &o->parts[part], &err) < 0)
-			return REASON_messages_too_large;
+			return refuse(REASON_messages_too_large, NULL);
 		o->has[part] = o->parts[part].len > 0;
 	}
-	return REASON_NONE;
+	return NO_REFUSAL;
 }
 
 // Some compilers put absolute names into the object whatever the maps say, and messages name files as they were given. Some
@@ -233,12 +239,12 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 	int next = 2;
 	int dep_fd = r->has & RUN_DEPFILE ? fds[next++] : -1;
 	int asm_dep_fd = r->has & RUN_ASM_DEPFILE ? fds[next++] : -1;
-	enum reason reason = read_outputs(pub->plan, b, fds, &outputs);
-	if (reason != REASON_NONE)
-		return refuse(reason, NULL);
+	struct refusal refusal = read_outputs(pub->plan, b, fds, &outputs);
+	if (is_refused(refusal))
+		return refusal;
 	if (pub->stored)
 		pub->differs = recheck_compare(pub->plan, pub->stored, outputs.parts, outputs.has);
-	struct refusal refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
+	refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
 	if (!is_refused(refusal))
 		refusal = quoted_add(pub->plan, b, &outputs.parts[PART_STDERR], &entry);
 	return is_refused(refusal) ? refusal : publish_outputs(pub, &entry, &outputs);

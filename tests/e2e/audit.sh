@@ -291,14 +291,21 @@ e2e_audit_has_rows_of_the_client() { # once
 		'.source_digest == $s and .exit == "0" and .isolation == "none" and (.image_digest | startswith("host:"))' >/dev/null ||
 		fail "the row of the compile is another one: $("$COFFER" audit ls --log "$log" --where outcome=run)"
 	says 0 'sha256:' "$COFFER" inspect a.o --log "$log"
+	# With -flto gcc leaves this file to the linker: the one that is there is none of this compile.
+	echo old >a.su
+	sleep 2.1
+	"$COFFER" gcc -flto -fstack-usage -c a.c -o a.o
+	"$COFFER" gcc -flto -fstack-usage -c a.c -o a.o
+	[ "$("$COFFER" audit ls --log "$log" --last 2 --format json | jq -r '.outcome + (.output_digest | gsub("[0-9a-f]{64}"; ""))' | tr '\n' ' ')" = \
+		"runsha256: hitsha256: " ] || fail "the rows name other outputs: $("$COFFER" audit ls --log "$log" --last 2)"
 	"$COFFER" stop
-	says 0 '4 rows of' "$COFFER" audit verify --log "$log"
+	says 0 '6 rows of' "$COFFER" audit verify --log "$log"
 	# A paranoid user's rows say nothing of the compile.
 	COFFER_PARANOID=on "$COFFER" "$CC" -c a.c -o a.o
 	"$COFFER" stop
 	"$COFFER" audit ls --log "$log" --last 1 --format json | jq -e '.flags == null and .output_digest == null and .outcome == "run"' >/dev/null ||
 		fail "a paranoid row tells: $("$COFFER" audit ls --log "$log" --last 1)"
-	says 0 '5 rows of' "$COFFER" audit verify --log "$log"
+	says 0 '7 rows of' "$COFFER" audit verify --log "$log"
 	# What can't be written ends the cache, and not the build.
 	chmod 755 "$log"
 	echo x >"$log/checkpoint"

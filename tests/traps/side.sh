@@ -327,11 +327,49 @@ trap_55_stack_usage_with_lto()
 	sleep 0.05
 	check hit "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
 	sed -i 's/return 0/return 3/' a.c
+	sleep 2.1
 	same "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
 	rm a.su
 	check hit "$CC" $SEED -flto -fstack-usage -Iinc -c a.c -o a.o
 	right "$CC" $SEED -flto -ffat-lto-objects -fstack-usage -Iinc -c a.c -o fat.o
 	is_clang || IGNORE='*.gz' right gcc $SEED -flto -fcallgraph-info -O2 -fsave-optimization-record -Iinc -c a.c -o /dev/null
+}
+
+# clang leaves no .su of a unit without functions. The one of an earlier compile is not this one's.
+trap_55_stack_usage_of_no_function() # clang
+{
+	local old
+	put a.c 'int a;'
+	echo old >a.su
+	sleep 2.1 # what is as new as that may have been written again without showing
+	for old in cold warm; do
+		check any clang -fstack-usage -c a.c -o a.o
+		[ "$old" = cold ] || judge hit || fail "no hit"
+		rm a.su
+		check hit clang -fstack-usage -c a.c -o a.o
+		echo other >a.su
+	done
+}
+
+# What an earlier compile has left counts for nothing, whatever the file is. Here another objcopy leaves out the .dwo.
+trap_55_outputs_of_an_earlier_compile() # gcc
+{
+	local when
+	put a.c 'int f(int x) { return x; }'
+	mkdir tools
+	gcc -g -gsplit-dwarf -c a.c -o old.o && mv old.dwo a.dwo
+	put tools/objcopy '#!/bin/sh' 'case $1 in --extract-dwo) exit 0 ;; esac' 'exec objcopy "$@"'
+	chmod +x tools/objcopy
+	for when in '3 hours ago' now; do
+		touch -d "$when" a.dwo
+		untouched output_missing gcc -Btools/ -g -gsplit-dwarf -c a.c -o a.o
+	done
+	put tools/objcopy '#!/bin/sh' 'case $1 in --extract-dwo) rm -f "$3"; exit 0 ;; esac' 'exec objcopy "$@"'
+	untouched output_missing gcc -Btools/ -g -gsplit-dwarf -c a.c -o a.o
+	# The date is the tool's affair: it makes the file all the same.
+	put tools/objcopy '#!/bin/sh' 'objcopy "$@" || exit' 'case $1 in --extract-dwo) touch -d 2001-01-01 "$3" ;; esac'
+	cp old.o a.dwo
+	MODES=off keeps a.dwo gcc -Btools/ -g -gsplit-dwarf -c a.c -o a.o
 }
 
 # leaves FILE CMD...: the command must leave FILE, and the same files each time.
