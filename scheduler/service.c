@@ -1,6 +1,7 @@
 #include "scheduler/service.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "remote/refusal.h"
@@ -148,6 +149,7 @@ static void decide(struct service *s, const struct trust *trust, const struct ro
 		m.routes = list;
 		m.n_routes = answer.n;
 		m.reason = answer.reason;
+		m.time_ms = (uint64_t)clock_now_ns() / 1000000;
 		m.lifetime_ms = (uint32_t)(answer.n || again < ASK_AGAIN_MS ? again : ASK_AGAIN_MS);
 		rpc_reply(call, &m.base);
 	}

@@ -124,6 +124,23 @@ static int ask(const struct compiler *compiler, const char *language, const char
 	return done;
 }
 
+static int fill(const struct compiler *compiler, const char *language, const struct toolchain_facts *facts,
+		struct farm_compiler *out)
+{
+	*out = (struct farm_compiler){.name = path_base(compiler->path), .language = language};
+	snprintf(out->version, sizeof out->version, "%s", facts->version);
+	snprintf(out->target, sizeof out->target, "%s", facts->target);
+	memcpy(out->defines, facts->defines.b, sizeof out->defines);
+	return out->version[0] ? 0 : -1;
+}
+
+int farms_ask_compiler(const struct compiler *compiler, const char *language, const char *const *env,
+		       struct farm_compiler *out)
+{
+	struct toolchain_facts facts;
+	return ask(compiler, language, env, &facts) < 0 ? -1 : fill(compiler, language, &facts, out);
+}
+
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
 		   struct farm_compiler *out)
 {
@@ -138,12 +155,9 @@ int farms_compiler(struct farms *fs, const struct compiler *compiler, const char
 			facts->version[0] = '\0';
 		map_put(&fs->facts, key.data, key.len, facts);
 	}
-	*out = (struct farm_compiler){.name = path_base(compiler->path), .language = language};
-	snprintf(out->version, sizeof out->version, "%s", facts->version);
-	snprintf(out->target, sizeof out->target, "%s", facts->target);
-	memcpy(out->defines, facts->defines.b, sizeof out->defines);
+	int done = fill(compiler, language, facts, out);
 	pthread_mutex_unlock(&fs->lock);
-	return out->version[0] ? 0 : -1;
+	return done;
 }
 
 static struct meaning *ask_native(const struct compiler *compiler, const char *const *env,

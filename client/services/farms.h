@@ -15,6 +15,9 @@ struct farm *farms_find(struct farms *fs, const struct settings *config);
 // not tell.
 int farms_compiler(struct farms *fs, const struct compiler *compiler, const char *language, const char *const *env,
 		   struct farm_compiler *out);
+// The same for who asks but once: nothing is remembered.
+int farms_ask_compiler(const struct compiler *compiler, const char *language, const char *const *env,
+		       struct farm_compiler *out);
 // What gcc's native words mean on this machine, once for each compiler; in the arena. -1: not understood.
 int farms_resolve_native(struct farms *fs, const struct compiler *compiler, const char *const *env, struct arena *a,
 			 struct travel_arguments *words);

@@ -41,6 +41,7 @@ void doctor_check_runtime_directory(struct doctor *d);
 void doctor_check_clock(struct doctor *d);
 // doctor_compilers.c
 void doctor_check_compilers(struct doctor *d);
+const char *doctor_real_compiler(struct doctor *d, const char *name); // the first in PATH that is no link to coffer, or NULL
 // doctor_farm.c
 void doctor_check_farm(struct doctor *d); // asks scheduler and workers, for some seconds at most
 // doctor_store.c

@@ -133,6 +133,14 @@ static void judge(struct doctor *d, const char *name, const struct entries *es)
 		found_ok(d, "compilers", "%s is '%s'", name, real->file);
 }
 
+const char *doctor_real_compiler(struct doctor *d, const char *name)
+{
+	struct entries *es = arena_alloc(&d->arena, sizeof *es);
+	find_entries(&d->arena, getenv("PATH"), name, es);
+	const struct entry *real = first_of(es, 0, ENTRY_REAL);
+	return real ? real->file : NULL;
+}
+
 void doctor_check_compilers(struct doctor *d)
 {
 	const char *path = getenv("PATH");

@@ -267,7 +267,97 @@ e2e_operator_doctor_looks_at_the_farm() { # once
 	COFFER_SCHEDULER=localhost:1 "$COFFER" doctor >"$T/said" 2>&1
 	grep -q "nothing that says to it who we are" "$T/said" || fail "no certificate: $(<"$T/said")"
 	TMPDIR=$T/tmp "$COFFER" farm try -- "$COFFER" doctor >"$T/said" 2>&1
-	grep -q "ok .*the scheduler '.*' answers" "$T/said" && grep -q "ok .*worker 'w[12]' .* answers" "$T/said" || fail "a farm that works: $(<"$T/said")"
+	grep -q "ok .*the scheduler '.*' answers" "$T/said" && grep -q "ok .*worker 'w[12]' .* compiles as this machine does: .*gcc" "$T/said" || fail "a farm that works: $(<"$T/said")"
+}
+
+# doctor_says WORDS FIX COMMAND...: `coffer doctor` there finds this, and says that to do about it.
+doctor_says()
+{
+	local words=$1 fix=$2
+	shift 2
+	timeout 60 "$@" "$COFFER" doctor >"$T/said" 2>&1
+	grep -A1 -- "^coffer: [a-z]*: .*$words" "$T/said" | grep -q "fix: .*$fix" || fail "it does not say '$words' and '$fix': $(grep -A1 coffer: "$T/said")"
+}
+
+# farm_part NAME [VARIABLE=...]: the site's scheduler, or its worker, with a clock of its own.
+farm_part()
+{
+	case $1 in
+	scheduler) env "${@:2}" "$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' --log-format text 2>"$T/scheduler.log" & ;;
+	*) env "${@:2}" "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --compilers gcc --log-format text \
+		--agent "$COFFER_BUILD/coffer-agent" 2>"$T/worker.log" & ;;
+	esac
+	echo $! >"$T/$1.pid"
+	wait_until 20 "grep -qE 'scheduler serves|registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"
+}
+
+farm_part_ends() { kill "$(<"$T/$1.pid")" && wait "$(<"$T/$1.pid")"; }
+
+# certificate_of NAME DAYS ALTERNATIVE: another one for its key, of the farm's own authority.
+certificate_of()
+{
+	openssl req -new -key "$T/site/$1-key.pem" -subj "/CN=$1" -out "$T/csr" 2>/dev/null &&
+		openssl x509 -req -in "$T/csr" -CA "$T/site/ca.pem" -CAkey "$T/site/ca-key.pem" -CAcreateserial -days "$2" \
+			-extfile <(echo "subjectAltName=$3") -out "$T/site/$1.pem" 2>/dev/null || fail "openssl makes no certificate"
+}
+
+# Each mistake by its own words, with what mends it: certificates, tokens, clocks, reachability, toolchains.
+e2e_operator_doctor_names_what_is_wrong_with_a_farm() { # once long
+	local site=$T/site skew="LD_PRELOAD=$T/skew.so"
+	need openssl gcc
+	mkdir -p "$T/tools"
+	gcc -D_GNU_SOURCE -shared -fPIC -O1 -o "$T/skew.so" "$TESTS/e2e/farm/skew.c" || fail "the clock does not compile"
+	"$COFFER" keys init "$site" --tenant me >/dev/null && "$COFFER" keys init "$T/other" --tenant me >/dev/null || fail "no keys"
+	# shellcheck source=tests/e2e/farm/lib.sh
+	source "$TESTS/e2e/farm/lib.sh"
+	sed -i "s/:7420/:$(free_port)/; s/:7430/:$(free_port)/" "$site"/*.conf
+	export COFFER_CONFIG=$site/tenant-me.conf
+	doctor_says 'Connection refused' 'nothing listens there' env
+	doctor_says "cannot find 'nosuch.invalid" 'no machine of that name' env COFFER_SCHEDULER=nosuch.invalid:7420
+	farm_part scheduler
+	doctor_says 'no worker is there' 'look in its log' env
+	doctor_says 'authority that has signed our certificate' "another farm's" \
+		env COFFER_CERTIFICATE="$T/other/tenant-me.pem" COFFER_CERTIFICATE_KEY="$T/other/tenant-me-key.pem"
+	doctor_says 'no authority that is known here' "set 'scheduler_ca'" env COFFER_SCHEDULER_CA="$T/other/ca.pem"
+	doctor_says 'not one of yours' "unset 'tenant'" env COFFER_TENANT=you
+	doctor_says 'belong to no tenant' 'tenants.conf' env COFFER_CERTIFICATE="$site/worker-w1.pem" COFFER_CERTIFICATE_KEY="$site/worker-w1-key.pem"
+	echo a.b.c >"$T/token"
+	chmod 644 "$T/token"
+	doctor_says 'no tokens of users' 'users_jwks' env COFFER_CERTIFICATE= COFFER_CERTIFICATE_KEY= COFFER_TOKEN_FILE="$T/token"
+	grep -q "everybody on this machine can read the token" "$T/said" || fail "a token for everybody: $(<"$T/said")"
+	doctor_says 'is another machine\|is on another machine' 'name a scheduler' env COFFER_CONFIG= COFFER_WORKER=192.0.2.1:7430
+	# A worker whose clock is wrong, by much and by little, that knows other keys, that has another assembler.
+	farm_part worker "$skew" SKEW_S=-60
+	doctor_says 'the token is not valid yet' "of the scheduler and of this worker" env
+	farm_part_ends worker
+	farm_part worker "$skew" SKEW_S=60
+	doctor_says "clock of worker 'w1' .* is [56][0-9] s ahead of" 'timedatectl' env
+	farm_part_ends worker
+	cp "$site/jwks.json" "$T/jwks.json"
+	cp "$T/other/jwks.json" "$site/jwks.json"
+	farm_part worker
+	doctor_says 'not one that is accepted here' 'jwks.json' env
+	farm_part_ends worker
+	cp "$T/jwks.json" "$site/jwks.json"
+	farm_part worker
+	printf '#!/bin/sh\nexec /usr/bin/as "$@"\n' >"$T/tools/as"
+	chmod +x "$T/tools/as"
+	doctor_says "is not used for 'gcc': here it reads '$T/tools/as'" 'the same packages' env COMPILER_PATH="$T/tools"
+	farm_part_ends scheduler
+	farm_part scheduler "$skew" SKEW_S=100
+	doctor_says 'clock of the scheduler is [0-9]* s ahead of' 'timedatectl' env
+	farm_part_ends scheduler
+	certificate_of scheduler -1 DNS:localhost
+	farm_part scheduler
+	doctor_says 'the certificate shown is not trusted: it has expired' "tell the farm's operator" env
+	farm_part_ends scheduler
+	certificate_of scheduler 2 DNS:farm.example.org
+	farm_part scheduler
+	doctor_says 'it is for another name' 'a name that is in the certificate' env
+	certificate_of tenant-me -1 URI:coffer://tenant/me
+	doctor_says 'has expired: make a new one' 'coffer keys add' env
+	farm_part_ends scheduler
+	farm_part_ends worker
 }
 
 # What a machine can do, tried as the user that a worker would be.

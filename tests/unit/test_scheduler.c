@@ -581,7 +581,7 @@ START_TEST(no_message_can_carry_payload_keys_or_results)
 {
 	static const struct allowed all[] = {
 		{&coffer__v1__route_request__descriptor, " tenant image slots minimum_isolation avoid "},
-		{&coffer__v1__route_reply__descriptor, " routes lifetime_ms reason "},
+		{&coffer__v1__route_reply__descriptor, " routes lifetime_ms reason time_ms "},
 		{&coffer__v1__route__descriptor, " worker address slots certificate_sha256 isolation token namesake "},
 		{&coffer__v1__worker_report__descriptor, " hello load "},
 		{&coffer__v1__worker_hello__descriptor,
