@@ -95,6 +95,10 @@ static int read_header(struct compile *c)
 		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	}
 	c->header = c->first->header;
+	if (c->header->tree && !runtime_has_roots(c->service->runtime)) {
+		err_set(&c->err, ERR_USAGE, "this worker takes no trees");
+		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
+	}
 	if ((c->header->tree ? header_check_tree(c->header, &c->err) : header_check(c->header, &c->found, &c->err)) < 0)
 		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	if (access_check_image(c->service->access, &c->claims, c->header->image, &c->err) < 0)
@@ -344,6 +348,12 @@ static void forget_attempt(struct compile *c)
 
 static int fail_run(struct compile *c)
 {
+	// The client comes again, and is asked for it.
+	if (c->tree.has_lost)
+		return compile_fail(c, COUNT_lost, RPC_RESOURCE_EXHAUSTED);
+	// The toolchain here does not go together with the tree; preprocessed text needs no more than the compiler.
+	if (c->header->tree && c->err.code == ERR_ACCESS)
+		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
 	switch (c->err.code) {
 	case ERR_TIMEOUT:
 		return compile_fail_cancelled(c);

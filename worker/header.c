@@ -108,6 +108,16 @@ static bool is_plain_path(const char *path)
 	return true;
 }
 
+// What a running system has there is no place for outputs.
+static bool is_of_the_system(const char *path)
+{
+	static const char *const tops[] = {"/dev/", "/proc/", "/sys/"};
+	for (size_t i = 0; i < COUNT_OF(tops); i++)
+		if (strncmp(path, tops[i], strlen(tops[i])) == 0)
+			return true;
+	return false;
+}
+
 static int check_tree_outputs(const Coffer__V1__CompileHeader *h, struct err *err)
 {
 	static const int kinds[] = {COFFER__V1__OUTPUT__KIND__OBJECT, COFFER__V1__OUTPUT__KIND__DEPFILE,
@@ -118,7 +128,7 @@ static int check_tree_outputs(const Coffer__V1__CompileHeader *h, struct err *er
 	if (h->n_outputs > HEADER_MAX_OUTPUTS || known != h->n_outputs || !header_wants(h, COFFER__V1__OUTPUT__KIND__OBJECT))
 		return err_set(err, ERR_USAGE, "the outputs are not an object, a .dwo and depfiles, each once");
 	for (size_t i = 0; i < h->n_outputs; i++)
-		if (!is_plain_path(h->outputs[i]->name))
+		if (!is_plain_path(h->outputs[i]->name) || is_of_the_system(h->outputs[i]->name))
 			return err_set(err, ERR_USAGE, "'%.200s' is no name of an output", h->outputs[i]->name);
 	return 0;
 }

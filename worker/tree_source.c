@@ -214,6 +214,7 @@ static int add_node(struct tree_source *s, const struct source_node *n, struct e
 	struct reapi_digest d = content_of(n);
 	buf_add_u64(&s->ready, n->size);
 	int found = n->size ? results_get_content(s->results, s->tenant, &d, &s->ready, err) : 1;
+	s->has_lost |= found == 0;
 	if (found == 0)
 		return err_set(err, ERR_IO, "an input has gone from this worker's disk meanwhile");
 	return found < 0 ? -1 : buf_check(&s->ready, "an input", err);
@@ -249,7 +250,7 @@ static int step(struct tree_source *s, struct err *err)
 
 void tree_source_rewind(struct tree_source *s)
 {
-	s->has_begun = s->is_done = false;
+	s->has_begun = s->is_done = s->has_lost = false;
 	s->taken = 0;
 	buf_clear(&s->ready);
 }

@@ -38,6 +38,7 @@ struct tree_source {
 	// The bytes for an agent.
 	const struct source_node *at;
 	bool has_begun, is_done;
+	bool has_lost; // a file that was here is not here any more, or not whole
 	struct buf ready;
 	size_t taken;
 };

@@ -1,9 +1,10 @@
-# The worker as an operator runs it, with clients that are not ours (tests/e2e/worker/jobs.py).
+# The worker as an operator runs it, with clients that are not ours (tests/e2e/worker/jobs.py, trees.py).
 # shellcheck shell=bash disable=SC2154
 
 # The distribution's, which has its packages.
 python=/usr/bin/python3
 
+# scenario NAME [SECONDS [FILE]]
 scenario()
 {
 	local rootfs=$T/work/images/sha256-$(printf 'a%.0s' {1..64})/rootfs
@@ -14,7 +15,7 @@ scenario()
 		--plugin=protoc-gen-grpc_python="$(command -v grpc_python_plugin)" coffer.proto || fail "protoc fails"
 	mkdir -p "$rootfs/usr/bin" && ln -s usr/bin "$rootfs/bin"
 	gcc -O1 -static -o "$rootfs/usr/bin/gcc" "$TESTS/e2e/worker/stand_in.c" || fail "the stand-in does not compile"
-	(cd "$T/work" && PYTHONPATH=$T:$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout "${2:-120}" $python "$TESTS/e2e/worker/jobs.py" "$1") ||
+	(cd "$T/work" && PYTHONPATH=$T:$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout "${2:-120}" $python "$TESTS/e2e/worker/${3:-jobs.py}" "$1") ||
 		{ tail -n 30 "$T"/work/log.* 2>/dev/null; fail "scenario $1"; }
 }
 
@@ -130,4 +131,12 @@ e2e_worker_has_a_manual_for_every_setting() { # once
 e2e_worker_honest_tenant_beside_a_hostile_one() { # once clock long
 	[ -z "${FULL:-}" ] || export COFFER_SOAK_JOBS="${COFFER_SOAK_JOBS:-10000}"
 	scenario soak 3600
+}
+
+e2e_worker_takes_no_hostile_tree() { # once
+	scenario hostile 120 trees.py
+}
+
+e2e_worker_asks_again_for_damaged_files() { # once long
+	scenario damaged 120 trees.py
 }

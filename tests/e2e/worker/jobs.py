@@ -878,4 +878,5 @@ def scenario_insecure():
     w.stop()
 
 
-globals()['scenario_' + sys.argv[1]](*sys.argv[2:])
+if __name__ == '__main__':
+    globals()['scenario_' + sys.argv[1]](*sys.argv[2:])
