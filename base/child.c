@@ -88,11 +88,11 @@ static int collect(struct child *c, struct pipes *p, int64_t end, struct err *er
 }
 
 // Whether the child ends within the time; then it is reaped. -1: it is no child of ours.
-static int has_ended(pid_t pid, int process, int within_ms, int *status)
+static int has_ended(pid_t pid, int process, int within_ms, int *status, struct rusage *usage)
 {
 	int64_t end = clock_ns() + (int64_t)within_ms * 1000000;
 	for (;;) {
-		pid_t ended = waitpid(pid, status, WNOHANG);
+		pid_t ended = wait4(pid, status, WNOHANG, usage);
 		if (ended == pid)
 			return 1;
 		if (ended < 0 && errno != EINTR)
@@ -105,16 +105,21 @@ static int has_ended(pid_t pid, int process, int within_ms, int *status)
 	}
 }
 
-int child_wait(pid_t pid, int limit_ms, int *status)
+int child_wait_usage(pid_t pid, int limit_ms, int *status, struct rusage *usage)
 {
 	int unused;
 	AUTO_CLOSE int process = (int)syscall(SYS_pidfd_open, pid, 0); // before Linux 5.3 there is none
-	int ended = has_ended(pid, process, limit_ms, status ? status : &unused);
+	int ended = has_ended(pid, process, limit_ms, status ? status : &unused, usage);
 	if (ended != 0)
 		return ended;
 	if (kill(-pid, SIGKILL) < 0)
 		kill(pid, SIGKILL);
-	return has_ended(pid, process, DEATH_MS, status ? status : &unused) == 1 ? 0 : -1;
+	return has_ended(pid, process, DEATH_MS, status ? status : &unused, usage) == 1 ? 0 : -1;
+}
+
+int child_wait(pid_t pid, int limit_ms, int *status)
+{
+	return child_wait_usage(pid, limit_ms, status, NULL);
 }
 
 int child_run(struct child *c, struct err *err)

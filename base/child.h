@@ -25,5 +25,7 @@ void child_release(struct child *c);
 // Waits until a child has ended, for `limit_ms` at most; then kills its process group, or it alone where it leads none. 1: it
 // has ended by itself; 0: it had to be killed; -1: it does not die (it stands in the kernel), and nobody waits for it any more.
 int child_wait(pid_t pid, int limit_ms, int *status);
+struct rusage; // the same, and what it has used, if it has ended
+int child_wait_usage(pid_t pid, int limit_ms, int *status, struct rusage *usage);
 
 #endif

@@ -59,6 +59,9 @@ static const struct {
 #define STAT(name, text) {#name, text},
 #include "client/stats.def"
 #undef STAT
+#define NO_TREE(name, text) {"no_tree_" #name, text},
+#include "client/no_tree.def"
+#undef NO_TREE
 #define REASON(name, text) {"not_cached_" #name, text},
 #include "compiler/reasons.def"
 #undef REASON

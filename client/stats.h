@@ -6,11 +6,13 @@
 // by a new one. On a read-only directory the counters can be read, and what is added is forgotten at the end.
 //
 // Every compile is counted once in `compiles` and once in one of direct_hits, preprocessed_hits, misses or not_cached;
-// a compile in not_cached is also counted under its reason. Thread: any.
+// a compile in not_cached is also counted under its reason. What goes to a worker as preprocessed text, or nowhere, although the user's own
+// text was wanted, is counted under that reason ("no_tree_<reason>"). Thread: any.
 #ifndef COFFER_CLIENT_STATS_H
 #define COFFER_CLIENT_STATS_H
 
 #include "base/err.h"
+#include "client/no_tree.h"
 #include "compiler/reason.h"
 
 #include <stdint.h>
@@ -19,6 +21,9 @@ enum stat_counter {
 #define STAT(name, text) STAT_##name,
 #include "client/stats.def"
 #undef STAT
+#define NO_TREE(name, text) STAT_no_tree_##name,
+#include "client/no_tree.def"
+#undef NO_TREE
 	STAT_FIRST_REASON,
 	STAT_COUNT = STAT_FIRST_REASON + REASON_COUNT - 1 // one counter a reason ("not_cached_<reason>")
 };
@@ -35,7 +40,11 @@ void stats_add_reason(struct stats *s, enum reason r); // `not_cached` and the r
 uint64_t stats_value(const struct stats *s, enum stat_counter c); // 0 if s is NULL
 void stats_zero(struct stats *s);                                 // sets all to 0, also unknown ones, and notes the time
 int64_t stats_zeroed_at(const struct stats *s);                   // seconds since 1970; 0 if s is NULL
-static inline enum stat_counter stats_of_reason(enum reason r)    // not REASON_NONE
+static inline enum stat_counter stats_of_no_tree(enum no_tree_reason r) // not NO_TREE_NONE
+{
+	return (enum stat_counter)((int)STAT_FIRST_REASON - NO_TREE_COUNT + (int)r);
+}
+static inline enum stat_counter stats_of_reason(enum reason r) // not REASON_NONE
 {
 	return (enum stat_counter)((int)STAT_FIRST_REASON + (int)r - 1);
 }

@@ -38,12 +38,18 @@ static void find_farm(struct services *s, struct arena *a, const char *environme
 static void add_counters(struct buf *b, const struct stats *stats)
 {
 	static const enum stat_counter shown[] = {
-		STAT_compiles,        STAT_direct_hits, STAT_preprocessed_hits, STAT_misses,        STAT_not_cached,
-		STAT_remote_compiles, STAT_remote_hits, STAT_remote_messages,   STAT_remote_failed, STAT_remote_lies};
+		STAT_compiles,          STAT_direct_hits,     STAT_preprocessed_hits, STAT_misses,
+		STAT_not_cached,        STAT_remote_compiles, STAT_remote_hits,       STAT_remote_messages,
+		STAT_remote_failed,     STAT_remote_lies,     STAT_remote_trees,      STAT_remote_tree_us,
+		STAT_remote_tree_bytes, STAT_remote_texts,    STAT_remote_text_us,    STAT_remote_text_bytes};
 	json_add_name(b, "counters");
 	buf_addc(b, '{');
 	for (size_t i = 0; i < COUNT_OF(shown); i++)
 		json_add_number(b, stats_name(shown[i]), (int64_t)stats_value(stats, shown[i]));
+	for (enum no_tree_reason r = NO_TREE_NONE + 1; r < NO_TREE_COUNT; r++)
+		if (stats_value(stats, stats_of_no_tree(r)))
+			json_add_number(b, stats_name(stats_of_no_tree(r)),
+					(int64_t)stats_value(stats, stats_of_no_tree(r)));
 	buf_addc(b, '}');
 }
 

@@ -129,7 +129,7 @@ struct answer {
 	uint64_t size;                    // of the object, as the result says
 	bool started;
 	bool has_listing, has_files; // of a tree: sent again, sent
-	bool is_lie;
+	bool is_lie, is_spoilt;
 };
 
 __attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct err *err, const char *fmt, ...)
@@ -213,8 +213,11 @@ static int send_needed(struct answer *a, const Coffer__V1__CompileNeeds *needs, 
 	}
 	a->has_files = true;
 	int rc = remote_tree_send_files(c->tree, needs, a->call, &c->sent, err);
+	if (rc < 0 && err->code == ERR_FORMAT)
+		return lie(a, err, "it asks for files that are not in the listing");
+	a->is_spoilt = rc < 0 && err->code == ERR_NOT_FOUND;
 	if (rc < 0)
-		return err->code == ERR_FORMAT ? lie(a, err, "it asks for files that are not in the listing") : -1;
+		return -1;
 	rpc_send_end(a->call);
 	return 0;
 }
@@ -388,10 +391,14 @@ static enum remote_outcome converse(struct answer *a, struct rpc_call *call, str
 		rpc_cancel(call);
 		return REMOTE_GIVEN_UP;
 	}
-	if (rpc_call_is_cancelled(call) && !a->is_lie)
+	if (rpc_call_is_cancelled(call) && !a->is_lie && !a->is_spoilt)
 		return outcome_of(call, seat, err);
 	rpc_cancel(call);
-	return a->is_lie ? REMOTE_LIED : err->code == ERR_LIMIT ? REMOTE_REFUSED : REMOTE_FAILED;
+	if (a->is_lie)
+		return REMOTE_LIED;
+	if (a->is_spoilt)
+		return REMOTE_SPOILT;
+	return err->code == ERR_LIMIT ? REMOTE_REFUSED : REMOTE_FAILED;
 }
 
 enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err)

@@ -42,6 +42,7 @@ enum remote_outcome {
 	REMOTE_CHANGED,  // it is no longer the worker that it was compared as
 	REMOTE_LIED,     // its answer is not what it says of it, or cannot be one: the worker is not to be believed
 	REMOTE_GIVEN_UP, // go_on said so
+	REMOTE_SPOILT,   // a file of the tree is no longer what was said of it: nothing against the worker
 };
 // Sets the seat's pause_ms, and what else farm_give wants to know.
 enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err);

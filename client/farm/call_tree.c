@@ -98,7 +98,7 @@ static int send_file(struct packer *p, const struct source_node *file, struct er
 {
 	AUTO_BUF struct buf bytes = {.max = MAX_FILE + 2};
 	if (file_read(AT_FDCWD, file->path, MAX_FILE, &bytes, NULL, err) < 0)
-		return -1;
+		return err->code == ERR_LIMIT ? -1 : err_set(err, ERR_NOT_FOUND, "'%s' can't be read any more", file->path);
 	struct sha256 is = sha256_of(bytes.data, bytes.len);
 	if (bytes.len != file->size || !sha256_equal(&is, &file->sha256))
 		return err_set(err, ERR_NOT_FOUND, "'%s' has changed", file->path);

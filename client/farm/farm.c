@@ -29,6 +29,7 @@ enum {
 	FAILED_MS = 2000,     // doubled with each failure in a row
 	FAILED_MAX_MS = 60000,
 	ROUTES_MAX = 4096,
+	TREES_AGAIN_MS = 600000,
 };
 
 // ---- set-up -----------------------------------------------------------------------------------------------------------
@@ -413,6 +414,25 @@ void farm_note_words(struct farm *f, const char *worker, bool is_right)
 	pthread_mutex_unlock(&f->lock);
 }
 
+void farm_note_tree(struct farm *f, const char *worker, bool is_done)
+{
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->n_routes; i++) {
+		struct route *r = f->routes[i];
+		if (strcmp(r->worker, worker) != 0)
+			continue;
+		r->tree_failures = is_done ? 0 : r->tree_failures + 1;
+		if (r->tree_failures < FARM_MOST_TREE_FAILURES)
+			continue;
+		if (r->tree_failures == FARM_MOST_TREE_FAILURES)
+			log_warn("worker '%s' has refused or failed %u trees in a row: it gets preprocessed text for %d "
+				 "minutes",
+				 worker, r->tree_failures, TREES_AGAIN_MS / 60000);
+		r->trees_again_ms = clock_ms() + TREES_AGAIN_MS;
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
 static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
 {
 	struct route *r = seat->route;
@@ -513,7 +533,7 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 	pthread_mutex_lock(&f->lock);
 	if (same >= 0 && !*identity)
 		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
-	seat->takes_trees = r->takes_trees;
+	seat->takes_trees = r->takes_trees && clock_ms() >= r->trees_again_ms;
 	pthread_mutex_unlock(&f->lock);
 	if (same != 1)
 		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);

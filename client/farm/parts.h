@@ -33,7 +33,9 @@ struct route {
 	char lie[160];
 	bool has_told_policy, keep_nothing;
 	bool takes_trees;
-	struct buf listing; // of the last tree that it got: the next one is packed behind it
+	unsigned tree_failures; // in a row: farm_note_tree
+	int64_t trees_again_ms; // after so many it gets none before
+	struct buf listing;     // of the last tree that it got: the next one is packed behind it
 	int64_t not_before_ms;
 	struct rpc_target *target;
 	// What it was asked about -> the identity of its compiler, ours to free; "" if it is not ours.

@@ -31,6 +31,7 @@ struct preprocess {
 	bool has_columns; // the text asks for its columns (std::source_location), which are other ones in it than in the user's
 	uint8_t sha256[32];    // of the canonical text
 	uint64_t size;         // of the text
+	uint64_t cpu_us;       // the preprocessor's
 	struct buf compressed; // one zstd frame
 };
 // 0: the program has run, whatever its status.

@@ -208,6 +208,7 @@ static void add_worker(struct buf *b, const struct route *r)
 	json_add_number(b, "in_flight", r->in_flight);
 	json_add_number(b, "jobs", (int64_t)r->jobs);
 	add_flag(b, "keep_nothing", r->keep_nothing);
+	add_flag(b, "takes_trees", r->takes_trees && clock_ms() >= r->trees_again_ms);
 	if (r->load.is_known)
 		add_load(b, &r->load);
 	buf_addc(b, '}');

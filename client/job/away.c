@@ -33,8 +33,11 @@ struct away {
 	struct farm_seat seat;
 	bool is_gated, has_slot;
 	struct farm_compiler compiler;
-	// What is sent: preprocessed text, or the user's own. Why not, or NULL.
-	const char *no_text, *no_tree;
+	// What is sent: preprocessed text, or the user's own. Why not.
+	const char *no_text; // or NULL
+	struct no_tree no_tree;
+	bool wants_tree;         // the setting says so
+	bool is_for_text;        // a worker that takes no trees was asked
 	bool has_text, has_tree; // it is made
 	struct travel_arguments arguments;
 	struct preprocess text;
@@ -106,6 +109,11 @@ static const char *text_arguments(struct away *w)
 	return NULL;
 }
 
+static bool may_be_tree(const struct away *w)
+{
+	return w->wants_tree && !w->no_tree.reason;
+}
+
 static const char *farm_arguments(struct away *w)
 {
 	struct job *j = w->j;
@@ -113,10 +121,11 @@ static const char *farm_arguments(struct away *w)
 	w->farm = farms_find(j->plan.services->farms, j->plan.config);
 	if (!w->farm)
 		return "there is no farm";
-	w->no_tree = strcmp(send, "text") == 0 ? "the setting 'send' is text" : away_tree_begin(&w->tree, &j->plan);
+	w->wants_tree = strcmp(send, "text") != 0;
+	w->no_tree = w->wants_tree ? away_tree_begin(&w->tree, &j->plan) : no_tree(NO_TREE_NONE, NULL);
 	w->no_text = strcmp(send, "tree") == 0 ? "the setting 'send' is tree" : text_arguments(w);
-	if (w->no_tree && w->no_text)
-		return strcmp(send, "tree") == 0 ? w->no_tree : w->no_text;
+	if (!may_be_tree(w) && w->no_text)
+		return w->no_text;
 	const char *language = language_of(j);
 	if (farms_compiler(j->plan.services->farms, j->plan.compiler, language, j->plan.env, &w->compiler) < 0)
 		return "its compiler is not understood";
@@ -170,11 +179,9 @@ static const char *prepare(struct away *w)
 	struct job *j = w->j;
 	if (!w->has_text && !w->has_tree)
 		baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
-	if (!w->no_tree && w->seat.takes_trees && !w->has_tree) {
+	if (may_be_tree(w) && w->seat.takes_trees && !w->has_tree) {
 		w->no_tree = away_tree_find(&w->tree, &j->baseline, &w->compiler);
-		w->has_tree = !w->no_tree;
-		if (w->no_tree)
-			log_debug("'%s' goes as preprocessed text: %s", j->plan.line.source, w->no_tree);
+		w->has_tree = !w->no_tree.reason;
 	}
 	if (w->has_tree && w->seat.takes_trees) {
 		away_tree_seat(&w->tree, w->farm, &w->seat);
@@ -182,6 +189,8 @@ static const char *prepare(struct away *w)
 		return NULL;
 	}
 	w->call.tree = NULL;
+	if (!w->seat.takes_trees && may_be_tree(w))
+		w->is_for_text = true;
 	if (w->no_text || w->has_text)
 		return w->no_text;
 	bool entered = w->is_gated && slots_enter(&j->plan.services->slots, SLOTS_LIMIT_MS, tell_to_wait, j);
@@ -229,6 +238,8 @@ static enum farm_verdict verdict_of(const struct away *w, enum remote_outcome o)
 		return FARM_CHANGED;
 	case REMOTE_LIED:
 		return FARM_LIED;
+	case REMOTE_SPOILT:
+		return FARM_UNUSED;
 	case REMOTE_GIVEN_UP:
 		return w->never_began ? FARM_FAILED : FARM_UNUSED;
 	default:
@@ -256,6 +267,21 @@ static const char *find_place(struct away *w)
 	return NULL;
 }
 
+// A tree that a worker would not or could not take goes as preprocessed text, if anything.
+static void note_tree(struct away *w, enum remote_outcome o, const char *worker)
+{
+	bool has_failed = o == REMOTE_REFUSED || o == REMOTE_FAILED;
+	if (!w->call.tree)
+		return;
+	if (has_failed || o == REMOTE_DONE)
+		farm_note_tree(w->farm, worker, !has_failed);
+	if (o == REMOTE_SPOILT)
+		w->no_tree = no_tree(NO_TREE_changed, NULL);
+	else if (has_failed && (o == REMOTE_REFUSED || !w->no_text))
+		w->no_tree = no_tree(o == REMOTE_REFUSED ? NO_TREE_refused : NO_TREE_failed, worker);
+	w->has_tree = !w->no_tree.reason;
+}
+
 static enum remote_outcome call_worker(struct away *w)
 {
 	struct job *j = w->j;
@@ -277,6 +303,7 @@ static enum remote_outcome call_worker(struct away *w)
 		err_set(&err, ERR_PEER, "it has lied in another job");
 		o = REMOTE_FAILED;
 	}
+	note_tree(w, o, worker);
 	if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
 		log_info("worker '%s' did not compile '%s': %s", worker, j->plan.line.source, err.text);
 	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED)
@@ -311,7 +338,11 @@ static const char *call_workers(struct away *w)
 		case REMOTE_DONE:
 			return NULL;
 		case REMOTE_REFUSED:
-			return "no worker would take it";
+			if (!w->call.tree || w->no_text)
+				return "no worker would take it";
+			break;
+		case REMOTE_SPOILT:
+			return "a file has changed meanwhile";
 		case REMOTE_GIVEN_UP:
 			if (w->gave_up)
 				return w->gave_up;
@@ -360,8 +391,10 @@ static const char *deliver(struct away *w)
 		memcpy(j->doubted, j->worker, sizeof j->doubted); // until the compiler here says the same, or does not
 		return "the compiler has something to say";
 	}
-	const char *why = w->call.tree ? away_tree_judge(&w->tree, &w->made) : NULL;
+	const char *why = w->call.tree ? away_tree_judge(&w->tree, &w->compiler, &w->made) : NULL;
 	if (why) {
+		w->no_tree = no_tree(NO_TREE_stranger, j->worker);
+		farm_note_words(w->farm, j->worker, false);
 		log_info("worker '%s' did not compile '%s' as it was sent: %s", j->worker, j->plan.line.source, why);
 		return why;
 	}
@@ -380,7 +413,7 @@ static const char *deliver(struct away *w)
 	j->is_answered = true;
 	j->wall_us = w->call.wall_us;
 	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
-	stats_add(j->plan.services->stats, STAT_remote_trees, w->call.tree != NULL);
+	j->sent.as = w->call.tree ? SENT_TREE : SENT_TEXT;
 	return NULL;
 }
 
@@ -400,7 +433,6 @@ static const char *send_away(struct away *w)
 		stays = "its launcher has gone";
 	else
 		stays = call_workers(w);
-	stats_add(j->plan.services->stats, STAT_remote_bytes_sent, w->call.sent);
 	return stays ? stays : deliver(w);
 }
 
@@ -438,8 +470,40 @@ static struct refusal publish_it(struct away *w)
 	return refusal;
 }
 
+static struct no_tree why_no_tree(const struct away *w)
+{
+	if (w->no_tree.reason || w->call.tree || !w->is_for_text)
+		return w->no_tree;
+	return no_tree(NO_TREE_worker, w->j->worker[0] ? w->j->worker : NULL);
+}
+
+// Once for each compile: how it went, and what it cost.
+static void count(struct away *w, int64_t cpu_ns)
+{
+	struct job *j = w->j;
+	struct stats *stats = j->plan.services->stats;
+	struct sent *s = &j->sent;
+	s->bytes = w->call.sent;
+	s->cpu_us = (uint64_t)cpu_ns / 1000 + w->text.cpu_us;
+	if (w->wants_tree)
+		s->no_tree = why_no_tree(w);
+	if (s->no_tree.reason) {
+		stats_add(stats, stats_of_no_tree(s->no_tree.reason), 1);
+		log_debug("'%s' does not go as a tree: %s%s%s", j->plan.line.source, no_tree_text(s->no_tree.reason),
+			  s->no_tree.culprit ? ": " : "", s->no_tree.culprit ? s->no_tree.culprit : "");
+	}
+	stats_add(stats, STAT_remote_bytes_sent, s->bytes);
+	if (s->as == SENT_NOT)
+		return;
+	bool is_tree = s->as == SENT_TREE;
+	stats_add(stats, is_tree ? STAT_remote_trees : STAT_remote_texts, 1);
+	stats_add(stats, is_tree ? STAT_remote_tree_us : STAT_remote_text_us, s->cpu_us);
+	stats_add(stats, is_tree ? STAT_remote_tree_bytes : STAT_remote_text_bytes, s->bytes);
+}
+
 enum where away_compile(struct job *j, enum where where, struct refusal *refusal)
 {
+	int64_t began_ns = clock_thread_ns();
 	struct away w = {.j = j, .is_gated = where == AWAY_OR_WAIT};
 	const char *stays = send_away(&w);
 	if (stays) {
@@ -449,6 +513,7 @@ enum where away_compile(struct job *j, enum where where, struct refusal *refusal
 		*refusal = publish_it(&w);
 		where = DONE_AWAY;
 	}
+	count(&w, clock_thread_ns() - began_ns);
 	preprocess_release(&w.text);
 	away_tree_release(&w.tree);
 	remote_call_release(&w.call);

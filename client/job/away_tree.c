@@ -52,19 +52,19 @@ static void fill_environment(struct away_tree *t)
 	t->remote.n_environment = used;
 }
 
-const char *away_tree_begin(struct away_tree *t, const struct plan *p)
+struct no_tree away_tree_begin(struct away_tree *t, const struct plan *p)
 {
 	*t = (struct away_tree){.plan = p, .prefix = {.max = SOURCE_TREE_MAX_LISTING + 1}};
 	const char *variable = travel_bound_variable(p->env);
 	if (variable)
-		return arena_printf(p->arena, "the variable '%.*s' means something here", (int)strcspn(variable, "="),
-				    variable);
+		return no_tree(NO_TREE_variable, arena_strndup(p->arena, variable, strcspn(variable, "=")));
 	if (p->inputs_from == INPUTS_SOURCE_ONLY || p->lto || !plan_has_object(p) || plan_adds_no_timestamp(p))
-		return "it is preprocessed, compiled when it is linked, or precompiled";
-	return travel_tree(p->arena, &p->line, p->compiler, own_words(p), &t->words, &t->n_words);
+		return no_tree(NO_TREE_kind, NULL);
+	const char *culprit = travel_tree(p->arena, &p->line, p->compiler, own_words(p), &t->words, &t->n_words);
+	return no_tree(culprit ? NO_TREE_option : NO_TREE_NONE, culprit);
 }
 
-const char *away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler)
+struct no_tree away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler)
 {
 	const struct plan *p = t->plan;
 	const char *const named[REMOTE_OUTPUTS] = {[REMOTE_OBJECT] = p->line.output,
@@ -75,12 +75,12 @@ const char *away_tree_find(struct away_tree *t, const struct baseline *b, const 
 	for (int i = 0; i < REMOTE_OUTPUTS; i++)
 		if (named[i])
 			list[n++] = named[i];
-	const char *why = reach_find(&t->reach, p, b, list, compiler);
-	if (why)
+	struct no_tree why = reach_find(&t->reach, p, b, list, compiler);
+	if (why.reason)
 		return why;
 	for (int i = 0; i < REMOTE_OUTPUTS; i++)
 		if (named[i] && !(t->remote.outputs[i] = reach_place(&t->reach, p, named[i])))
-			return "the directory of an output is not there";
+			return no_tree(NO_TREE_output, named[i]);
 	if (p->inputs_from == INPUTS_OUR_DEPFILE)
 		t->remote.outputs[REMOTE_DEPFILE] = OUR_DEPFILE;
 	if (command_lists_for_as(p))
@@ -93,7 +93,7 @@ const char *away_tree_find(struct away_tree *t, const struct baseline *b, const 
 	t->remote.n_arguments = t->n_words;
 	t->remote.prefix = &t->prefix;
 	fill_environment(t);
-	return NULL;
+	return why;
 }
 
 void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_seat *seat)
@@ -102,14 +102,23 @@ void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_se
 	farm_last_listing(farm, seat, &t->prefix);
 }
 
-const char *away_tree_judge(struct away_tree *t, const struct made_elsewhere *made)
+// The compiler reads some files of its own as inputs (clang's lists for sanitizers). They were compared before anything was sent.
+static bool is_of_compiler(const struct farm_compiler *c, const char *path)
+{
+	for (size_t i = 0; i < c->n_files; i++)
+		if (strcmp(c->files[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *compiler, const struct made_elsewhere *made)
 {
 	const struct plan *p = t->plan;
 	struct depfile d = {0};
 	if (depfile_parse(&d, p->arena, made->depfile.p, made->depfile.n, NULL) < 0)
 		return "its depfile is not understood";
 	for (unsigned i = 0; i < d.n_deps; i++)
-		if (!reach_has(&t->reach, p, d.deps[i]))
+		if (!reach_has(&t->reach, p, d.deps[i]) && !is_of_compiler(compiler, d.deps[i]))
 			return arena_printf(p->arena, "the compiler there has read '%.200s', which it did not get",
 					    d.deps[i]);
 	return NULL;

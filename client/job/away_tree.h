@@ -11,18 +11,18 @@ struct away_tree {
 	const char **words;
 	unsigned n_words;
 	struct reach reach;
-	struct remote_tree remote; // for a call, once away_tree_find has said NULL
+	struct remote_tree remote; // for a call, once away_tree_find has said NO_TREE_NONE
 	struct buf prefix;
 };
 
-// Whether the arguments and the environment may go so at all: NULL, or why not.
-const char *away_tree_begin(struct away_tree *t, const struct plan *p);
-// What the compile can reach: NULL, or why that is not known.
-const char *away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler);
+// Whether the arguments and the environment may go so at all.
+struct no_tree away_tree_begin(struct away_tree *t, const struct plan *p);
+// What the compile can reach, or why that is not known.
+struct no_tree away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler);
 // For this worker: what it got before.
 void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_seat *seat);
-// What the worker's compiler has read, and what it said: NULL, or why it is not to be believed.
-const char *away_tree_judge(struct away_tree *t, const struct made_elsewhere *made);
+// What the worker's compiler has read: NULL, or what is not to be believed of it.
+const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *compiler, const struct made_elsewhere *made);
 // Whether messages of a worker are those that the compiler here would have for this user.
 bool away_tree_speaks_alike(const struct plan *p);
 void away_tree_release(struct away_tree *t);

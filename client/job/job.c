@@ -202,6 +202,20 @@ static struct refusal compile(struct job *j)
 
 // ---- the record -----------------------------------------------------------------------------------------------------
 
+static void tell_sending(const struct job *j, struct journal_record *r)
+{
+	static const char *const names[] = {[SENT_NOT] = NULL, [SENT_TREE] = "tree", [SENT_TEXT] = "text"};
+	const struct sent *s = &j->sent;
+	r->sent_as = names[s->as];
+	r->worker = j->worker;
+	r->sent_bytes = s->bytes;
+	r->sent_us = s->cpu_us;
+	if (s->no_tree.reason) {
+		r->no_tree = no_tree_name(s->no_tree.reason);
+		r->no_tree_culprit = s->no_tree.culprit;
+	}
+}
+
 // Where nothing is kept no argument, variable or file is written down either.
 static void record(const struct job *j, enum outcome outcome, struct refusal refusal)
 {
@@ -223,6 +237,8 @@ static void record(const struct job *j, enum outcome outcome, struct refusal ref
 		r.key = &p->manifest_key;
 		r.result = &j->result;
 	}
+	if (j->keeping == KEEPING)
+		tell_sending(j, &r);
 	if (is_miss && j->keeping != KEEPING)
 		r.cause = &kept_nothing;
 	else if (j->keeping == KEEPING && j->lookup.cause.kind != CAUSE_NONE &&

@@ -28,6 +28,7 @@
 #include "client/job/plan.h"
 #include "client/job/publish.h"
 #include "client/job/same_text.h"
+#include "client/no_tree.h"
 #include "client/services/journal.h"
 
 // Whether anything of a job may stay on this machine when it is done.
@@ -35,6 +36,14 @@ enum keeping {
 	KEEPING,
 	KEEPING_NOT,           // the setting paranoid
 	KEEPING_NOT_BY_POLICY, // the operator of the farm
+};
+
+// How a compile has gone away, and what that has cost here.
+enum sent_as { SENT_NOT, SENT_TREE, SENT_TEXT };
+struct sent {
+	enum sent_as as;
+	struct no_tree no_tree; // why not as a tree, where the settings want it
+	uint64_t cpu_us, bytes;
 };
 
 struct job {
@@ -58,7 +67,8 @@ struct job {
 	bool is_answered;      // the launcher has got its result
 	unsigned counted_in;   // stats_renewed() when the compile was counted
 	char worker[65];       // that was asked last
-	char doubted[65];      // the worker whose compiler had something to say, or failed; "": none
+	struct sent sent;
+	char doubted[65]; // the worker whose compiler had something to say, or failed; "": none
 };
 
 // Serves a launcher whose first message, a WIRE_JOB, has come.

@@ -13,7 +13,7 @@
 
 // ---- what can be reached --------------------------------------------------------------------------------------------
 
-static const char *follow(struct inputs *in, struct absent_answer *answer)
+static struct no_tree follow(struct inputs *in, struct absent_answer *answer)
 {
 	const struct plan *p = in->plan;
 	struct include *forced;
@@ -30,23 +30,23 @@ static const char *follow(struct inputs *in, struct absent_answer *answer)
 		q.n_inputs = in->n;
 		absent_find(&q, p->arena, answer);
 		if (answer->doubtful)
-			return "it may take a precompiled header";
+			return no_tree(NO_TREE_precompiled, answer->doubtful);
 		if (answer->computed || macros_in_includes(in))
-			return "an include has a computed name";
+			return no_tree(NO_TREE_computed, NULL);
 		again = in->n_probes == 0 && macros_in_probes(in);
 		if (is_refused(in->refusal))
-			return reason_name(in->refusal.reason);
+			return no_tree(NO_TREE_input, in->refusal.culprit);
 	}
-	return NULL;
+	return no_tree(NO_TREE_NONE, NULL);
 }
 
-static bool reads_files_by_itself(const struct inputs *in)
+static const char *reads_files_by_itself(const struct inputs *in)
 {
 	const uint32_t facts = FACT_embed | FACT_asm_embeds | FACT_incbin | FACT_asm_include;
 	for (uint32_t i = 0; i < in->n; i++)
 		if (in->list[i].facts.scan.facts & facts)
-			return true;
-	return false;
+			return in->list[i].path;
+	return NULL;
 }
 
 // ---- the tree -------------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ static void add_absent(struct builder *b, const struct absent_answer *answer)
 }
 
 // The compiler's own programs and files are the worker's: none may lie in a directory that comes from the tree, unless it is in it.
-static bool hides_the_compiler(struct builder *b, const struct farm_compiler *c)
+static const char *hides_the_compiler(struct builder *b, const struct farm_compiler *c)
 {
 	for (size_t i = 0; i < c->n_files; i++) {
 		const struct source_node *at = &b->r->tree.top;
@@ -185,7 +185,7 @@ static bool hides_the_compiler(struct builder *b, const struct farm_compiler *c)
 			size_t n = strcspn(++part, "/");
 			char key[sizeof at + SOURCE_TREE_MAX_NAME];
 			if (n > SOURCE_TREE_MAX_NAME)
-				return true;
+				return c->files[i].path;
 			memcpy(key, &at, sizeof at);
 			memcpy(key + sizeof at, part, n);
 			const struct source_node *next = map_get(&b->known, key, sizeof at + n);
@@ -193,19 +193,19 @@ static bool hides_the_compiler(struct builder *b, const struct farm_compiler *c)
 			at = next == &b->missing || (next && next->kind == SOURCE_LINK) ? NULL : next;
 		}
 		if (is_in_hidden && !at)
-			return true;
+			return c->files[i].path;
 	}
-	return false;
+	return NULL;
 }
 
-static const char *build(struct builder *b, struct inputs *in, const struct absent_answer *answer,
-			 const char *const *outputs)
+static struct no_tree build(struct builder *b, struct inputs *in, const struct absent_answer *answer,
+			    const char *const *outputs)
 {
 	const struct search *s = search_snapshot_search(in->baseline->search);
 	for (uint32_t i = 0; i < in->n && !b->is_spoilt; i++) {
 		const struct source_node *n = add_path(b, in->list[i].path);
 		if (!n || (n == b->fresh && !digest_equal(&b->digest, &in->list[i].facts.digest)))
-			return "a file that it can reach has changed";
+			return no_tree(NO_TREE_changed, in->list[i].path);
 	}
 	for (uint32_t i = 0; i < answer->n_present; i++)
 		add_path(b, answer->present[i]);
@@ -214,33 +214,43 @@ static const char *build(struct builder *b, struct inputs *in, const struct abse
 	add_search(b, s->angled, s->n_angled);
 	for (; *outputs; outputs++)
 		if (!add_whole(b, path_dir(b->p->arena, *outputs)))
-			return "the directory of an output is not there";
+			return no_tree(NO_TREE_output, *outputs);
 	add_absent(b, answer);
-	return b->is_spoilt ? "a file that it can reach can't be read" : NULL;
+	return no_tree(b->is_spoilt ? NO_TREE_unreadable : NO_TREE_NONE, NULL);
 }
 
-const char *reach_find(struct reach *r, const struct plan *p, const struct baseline *baseline, const char *const *outputs,
-		       const struct farm_compiler *compiler)
+static struct no_tree find(struct builder *b, struct inputs *in, const char *const *outputs,
+			   const struct farm_compiler *compiler)
+{
+	struct reach *r = b->r;
+	struct absent_answer answer = {0};
+	const char *culprit;
+	inputs_add(in, b->p->line.source, 0);
+	if (is_refused(in->refusal))
+		return no_tree(NO_TREE_input, in->refusal.culprit);
+	struct no_tree why = follow(in, &answer);
+	if (!why.reason && (culprit = reads_files_by_itself(in)))
+		why = no_tree(NO_TREE_assembler, culprit);
+	if (!why.reason)
+		why = build(b, in, &answer, outputs);
+	if (!why.reason && (culprit = hides_the_compiler(b, compiler)))
+		why = no_tree(NO_TREE_toolchain, culprit);
+	if (!why.reason && source_tree_encode(&r->tree, &r->listing, NULL) < 0)
+		why = no_tree(NO_TREE_too_many, NULL);
+	return why;
+}
+
+struct no_tree reach_find(struct reach *r, const struct plan *p, const struct baseline *baseline, const char *const *outputs,
+			  const struct farm_compiler *compiler)
 {
 	struct inputs in = {.plan = p, .baseline = baseline};
 	struct builder b = {.r = r, .p = p};
-	struct absent_answer answer = {0};
-	struct err err = ERR_INIT;
 	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1}};
 	source_tree_init(&r->tree, p->arena);
 	if (!baseline->search)
-		return "the compiler does not tell where it looks";
-	inputs_add(&in, p->line.source, 0);
-	const char *why = is_refused(in.refusal) ? reason_name(in.refusal.reason) : follow(&in, &answer);
-	if (!why && reads_files_by_itself(&in))
-		why = "its assembler may read files";
-	if (!why)
-		why = build(&b, &in, &answer, outputs);
-	if (!why && hides_the_compiler(&b, compiler))
-		why = "its headers lie among the compiler's own files";
-	if (!why && source_tree_encode(&r->tree, &r->listing, &err) < 0)
-		why = "too many files can be reached";
-	if (!why)
+		return no_tree(NO_TREE_probe, NULL);
+	struct no_tree why = find(&b, &in, outputs, compiler);
+	if (!why.reason)
 		r->sha256 = sha256_of(r->listing.data, r->listing.len);
 	map_release(&b.known);
 	map_release(&in.known);

@@ -9,6 +9,7 @@
 #include "client/farm/farm.h"
 #include "client/job/baseline.h"
 #include "client/job/plan.h"
+#include "client/no_tree.h"
 #include "sourcetree/source_tree.h"
 
 struct reach {
@@ -17,10 +18,10 @@ struct reach {
 	struct sha256 sha256; // of the listing
 };
 
-// NULL: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the
+// NO_TREE_NONE: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the
 // compiler itself reads, none of which the tree may hide.
-const char *reach_find(struct reach *r, const struct plan *p, const struct baseline *b, const char *const *outputs,
-		       const struct farm_compiler *compiler);
+struct no_tree reach_find(struct reach *r, const struct plan *p, const struct baseline *b, const char *const *outputs,
+			  const struct farm_compiler *compiler);
 void reach_release(struct reach *r);
 
 // Where a file will be written, absolute and without links; NULL: its directory is not in the tree.

@@ -105,6 +105,20 @@ static void add_digest(struct buf *b, const char *name, const struct digest *d)
 	json_add_field(b, name, hex);
 }
 
+static void add_sending(struct buf *b, const struct journal_record *r)
+{
+	if (r->no_tree)
+		json_add_field(b, "no_tree", r->no_tree);
+	if (r->no_tree && r->no_tree_culprit)
+		json_add_field(b, "no_tree_culprit", r->no_tree_culprit);
+	if (!r->sent_as)
+		return;
+	json_add_field(b, "sent_as", r->sent_as);
+	json_add_field(b, "worker", r->worker);
+	json_add_number(b, "sent_bytes", (int64_t)r->sent_bytes);
+	json_add_number(b, "sent_us", (int64_t)r->sent_us);
+}
+
 void journal_add(struct journal *jl, const struct journal_record *r)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -129,6 +143,7 @@ void journal_add(struct journal *jl, const struct journal_record *r)
 	add_digest(&b, "result", r->result);
 	if (r->cause)
 		add_cause(&b, r->cause);
+	add_sending(&b, r);
 	buf_adds(&b, "}\n");
 	pthread_mutex_lock(&jl->lock);
 	int fd = journal_fd(jl);

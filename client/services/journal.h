@@ -62,6 +62,12 @@ struct journal_record {
 	uint64_t wall_us; // of the compile, now or when it was stored
 	const struct digest *unit, *key, *result;
 	const struct cause *cause;
+	// Of a compile that went to a worker, or was to go there.
+	const char *worker;  // that has made the result
+	const char *sent_as; // "tree" or "text"
+	const char *no_tree; // a name of no_tree.def
+	const char *no_tree_culprit;
+	uint64_t sent_bytes, sent_us; // what it cost here: bytes, and microseconds of CPU
 };
 
 struct journal;

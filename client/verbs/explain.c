@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/value.h"
+#include "client/no_tree.h"
 #include "client/verbs/format.h"
 #include "client/verbs/history.h"
 #include "client/verbs/report.h"
@@ -203,6 +204,22 @@ static void print_miss(struct explanation *x)
 		       format_duration(&x->arena, (uint64_t)(x->lost * 1e6)));
 }
 
+// How it went to a worker, and what that cost here.
+static void print_sending(struct explanation *x, const json_t *r)
+{
+	const char *as = record_text(r, "sent_as"), *culprit = format_shown(&x->arena, record_text(r, "no_tree_culprit"));
+	enum no_tree_reason no_tree = no_tree_by_name(record_text(r, "no_tree"));
+	if (as[0])
+		printf("  compiled by worker '%s' from %s; that took %s of CPU here, and %s were sent\n",
+		       format_shown(&x->arena, record_text(r, "worker")),
+		       strcmp(as, "tree") == 0 ? "the files themselves" : "preprocessed text",
+		       format_duration(&x->arena, (uint64_t)json_integer_value(json_object_get(r, "sent_us"))),
+		       format_bytes(&x->arena, (uint64_t)json_integer_value(json_object_get(r, "sent_bytes"))));
+	if (no_tree)
+		printf("  the files themselves did not go to a worker: %s%s%s%s (%s)\n", no_tree_text(no_tree),
+		       culprit[0] ? ": '" : "", culprit, culprit[0] ? "'" : "", no_tree_name(no_tree));
+}
+
 static void print_record(struct explanation *x, const json_t *r, const char *what)
 {
 	const char *source = record_text(r, "source");
@@ -234,6 +251,7 @@ static void print_text(struct explanation *x)
 		return;
 	print_record(x, x->miss, record_text(x->miss, "reason")[0] ? "not cached" : "a miss");
 	print_miss(x);
+	print_sending(x, x->miss);
 }
 
 // ---- for programs ---------------------------------------------------------------------------------------------------

@@ -107,6 +107,21 @@ static void put_shared(struct stats_view *v)
 	put_line("written", format_bytes(a, value(v, STAT_shared_bytes_written)));
 }
 
+static void put_farm(struct stats_view *v)
+{
+	bool is_first = true;
+	for (enum stat_counter c = STAT_remote_compiles; c < STAT_FIRST_REASON; c++) {
+		bool is_no_tree = c > stats_of_no_tree(NO_TREE_NONE);
+		if (!value(v, c) || (c > STAT_remote_bytes_sent && !is_no_tree))
+			continue;
+		if (is_first)
+			printf("%sfarm%s\n", format_style(STYLE_HEADING), format_plain());
+		is_first = false;
+		printf("  %10llu  %s%s\n", (unsigned long long)value(v, c),
+		       is_no_tree ? "not as the user's own files: " : "", stats_text(c));
+	}
+}
+
 static void put_reasons(struct stats_view *v)
 {
 	bool is_first = true;
@@ -125,6 +140,7 @@ static void put_people(struct stats_view *v)
 	put_compiles(v);
 	put_cache(v);
 	put_shared(v);
+	put_farm(v);
 	put_reasons(v);
 	if (v->stats)
 		printf("counted since %s\n", format_date(&v->arena, stats_zeroed_at(v->stats)));

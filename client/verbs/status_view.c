@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/value.h"
+#include "client/stats.h"
 #include "client/verbs/format.h"
 
 #include <stdio.h>
@@ -124,6 +125,38 @@ static void show_others(struct painter *p, const json_t *s)
 				       text(json_array_get(others, 0), "cache"), n > 1 ? ", ..." : ""));
 }
 
+// What a compile that went to a worker has cost here.
+static void show_way(struct painter *p, const json_t *counters, const char *label, const char *way)
+{
+	struct arena *a = &p->arena;
+	long long n = number(counters, arena_printf(a, "remote_%ss", way));
+	if (n <= 0)
+		return;
+	long long us = number(counters, arena_printf(a, "remote_%s_us", way)) / n,
+		  bytes = number(counters, arena_printf(a, "remote_%s_bytes", way)) / n;
+	put_label(p, label,
+		  arena_printf(a, "%lld: %lld.%lld ms of CPU here and %s sent for each", n, us / 1000, us / 100 % 10,
+			       format_bytes(a, (uint64_t)bytes)));
+}
+
+// How compiles went to workers, and why not as the user's own files where these were wanted; the most frequent reason first.
+static void show_ways(struct painter *p, const json_t *counters)
+{
+	enum no_tree_reason first = NO_TREE_NONE;
+	long long most = 0, sum = 0;
+	show_way(p, counters, "as files", "tree");
+	show_way(p, counters, "as text", "text");
+	for (enum no_tree_reason r = NO_TREE_NONE + 1; r < NO_TREE_COUNT; r++) {
+		long long n = number(counters, stats_name(stats_of_no_tree(r)));
+		sum += n;
+		first = n > most ? r : first;
+		most = n > most ? n : most;
+	}
+	if (sum)
+		put_label(p, "not as files",
+			  arena_printf(&p->arena, "%lld, of these %lld: %s", sum, most, no_tree_text(first)));
+}
+
 static void show_here(struct painter *p, const json_t *s)
 {
 	struct arena *a = &p->arena;
@@ -148,6 +181,7 @@ static void show_here(struct painter *p, const json_t *s)
 		put_label(p, "hits there",
 			  arena_printf(a, "%s: %lld of %lld sent to workers", percent(p, remote_hits, remote), remote_hits,
 				       remote));
+	show_ways(p, c);
 }
 
 // ---- a farm -----------------------------------------------------------------------------------------------------------

@@ -190,3 +190,22 @@ e2e_farm_jobs_that_never_begin_come_back() { # once clock long
 	[ "$(jobs_of_liar)" -ge 1 ] && [ "$(counter remote_compiles)" = 0 ] || fail "nothing went away: $("$COFFER" status)"
 	farm_end
 }
+
+# The same of the user's own text; and what only such a worker can say.
+e2e_farm_lies_about_trees() { # once long
+	local lie
+	export COFFER_SEND=auto
+	liar_start
+	farm_project 6
+	build_with truth
+	[ "$(counter remote_trees)" -ge 1 ] || fail "nothing goes as a tree: $("$COFFER" stats)"
+	for lie in source bytes 'no object' 'needs more' 'needs in disorder' 'needs the listing' 'needs twice'; do
+		build_with "$lie"
+		[ "$(grown remote_compiles)" = 0 ] && [ "$(grown remote_hits)" = 0 ] || fail "a lie was believed: $lie:$(all_grown)"
+		[ "$(grown remote_lies)" -ge 1 ] || fail "the lie was not counted: $lie:$(all_grown)"
+	done
+	build_with stranger
+	[ "$(grown remote_compiles)" = 0 ] && [ "$(grown remote_hits)" = 0 ] && [ "$(grown no_tree_stranger)" -ge 1 ] ||
+		fail "a strange depfile was believed:$(all_grown)"
+	farm_end
+}

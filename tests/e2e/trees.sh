@@ -137,3 +137,97 @@ e2e_trees_lost_blobs_are_asked_for_again() # gcc
 	of_trees 3
 	farm_end
 }
+
+# A worker that says that it takes trees and does not take these: they go as preprocessed text, and soon nothing else is tried.
+e2e_trees_refused_go_as_text() # gcc
+{
+	export COFFER_SEND=auto
+	worker_start w1 --source-size 64K
+	farm_project 7
+	mkdir -p got
+	for ((i = 1; i <= 7; i++)); do
+		"$COFFER" "$CC" -O1 -c "u$i.c" -o "got/$i.o" 2>"$T/log" || fail "a compile fails: $(<"$T/log")"
+		"$CC" -O1 -c "u$i.c" -o "$T/want.o"
+		same_file "$T/want.o" "got/$i.o"
+	done
+	settle
+	of_trees 0
+	[ "$(counter remote_texts)" = 7 ] || fail "not all went as text: $("$COFFER" stats --tsv)"
+	[ "$(counter no_tree_refused)" = 3 ] && [ "$(counter no_tree_worker)" = 4 ] || fail "not counted: $("$COFFER" stats)"
+	"$COFFER" status | grep -q '^  not as files *7, of these 4: the worker takes no trees$' || fail "status: $("$COFFER" status)"
+	"$COFFER" explain got/1.o >"$T/said" || fail "no explanation"
+	grep -q "compiled by worker '.*w1.sock' from preprocessed text; that took .* of CPU here" "$T/said" &&
+		grep -q "the files themselves did not go to a worker: a worker has refused the tree: '.*' (refused)" "$T/said" || fail "explain: $(<"$T/said")"
+	# What only could go as a tree is compiled here.
+	COFFER_SEND=tree "$COFFER" "$CC" -O2 -c u1.c -o got/t.o || fail "a compile fails"
+	[ "$(counter remote_texts)" = 7 ] || fail "it went away"
+	farm_end
+}
+
+# The worker is another program when it comes back, and its clients do not know.
+e2e_trees_a_worker_comes_back_without_them() # gcc long
+{
+	export COFFER_SEND=auto
+	worker_start w1
+	farm_project 4
+	all_away 1 -O1
+	of_trees 1
+	worker_kill w1 TERM
+	wait_until 30 "[ ! -d /proc/$(<"$T/w1.pid") ]" || fail "it does not end"
+	rm -f "$T/w1.sock"
+	COFFER_WORKER='' worker_start w1 --runtime process
+	export COFFER_WORKER=unix:$T/w1.sock
+	rm -rf got
+	all_away 4 -O1
+	of_trees 1
+	farm_end
+}
+
+# is_compiling: the worker's compiler runs in our directory.
+is_compiling()
+{
+	local process
+	for process in /proc/[0-9]*; do
+		[ "$(readlink "$process/cwd" 2>/dev/null)" = "$P" ] && [ "$(cat "$process/comm" 2>/dev/null)" = cc1 ] && return 0
+	done
+	return 1
+}
+
+# A header that changes before its text is asked for, and one that changes while the compiler runs.
+e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long
+{
+	local i
+	worker_start w1
+	put h.h '#define H 1'
+	put a.c '#include "h.h"' 'int h = H;'
+	"$COFFER" "$CC" -O1 -c a.c -o a.o || fail "a compile fails"
+	of_trees 1
+	put h.h '#define H 2'
+	worker_kill w1 STOP
+	"$COFFER" "$CC" -O1 -c a.c -o a.o 2>"$T/log" &
+	wait_until 20 "\"$COFFER\" status --json | grep -Eq '\"in_flight\": *1\\b'" || fail "it is not under way"
+	sleep 1
+	put h.h '#define H 3'
+	worker_kill w1 CONT
+	wait $! || fail "a compile fails: $(<"$T/log")"
+	"$CC" -O1 -c a.c -o want.o
+	same_file want.o a.o
+	of_trees 1
+	[ "$(counter no_tree_changed)" = 1 ] || fail "not counted: $("$COFFER" stats)"
+	{ echo '#include "h.h"'; for ((i = 0; i < 150; i++)); do echo "int f$i(int x) { for (int k = 0; k < x; k++) x ^= k * H + $i; return x % (H + 1); }"; done; } >b.c
+	"$CC" -O2 -c b.c -o was.o
+	settle
+	read_counters counters_before
+	"$COFFER" "$CC" -O2 -c b.c -o b.o 2>"$T/log" &
+	wait_until 30 is_compiling || fail "nothing is compiled there"
+	put h.h '#define H 4'
+	wait $! || fail "a compile fails: $(<"$T/log")"
+	settle
+	of_trees 2
+	same_file was.o b.o
+	[ "$(grown stored)" = 0 ] && [ "$(grown not_cached_input_changed)" = 1 ] || fail "it was kept:$(all_grown)"
+	"$CC" -O2 -c b.c -o want.o
+	"$COFFER" "$CC" -O2 -c b.c -o b.o || fail "a compile fails"
+	same_file want.o b.o
+	farm_end
+}

@@ -2,7 +2,7 @@
 # answers. `liar.py SITE NAME SCHEDULER BACKEND LIE-FILE`: the keys are SITE/worker-NAME.pem; BACKEND is where the honest worker
 # takes jobs without tokens; LIE-FILE names the lie, and is read for each job. It prints a line for each job, with the clock.
 # Debian's python3-grpcio, with stubs from proto/coffer.proto.
-import hashlib, queue, ssl, struct, sys, threading, time
+import hashlib, queue, ssl, struct, subprocess, sys, threading, time
 from concurrent import futures
 
 import grpc
@@ -76,9 +76,28 @@ def lie_about(lie, result, frame):
         return [reply()]
     elif lie == 'messages':
         result.err = b'the worker says: send money\n'
+    elif lie == 'stranger':  # a depfile that names what nobody has sent
+        data = subprocess.run(['zstd', '-qdc'], input=frame, stdout=subprocess.PIPE, check=True).stdout
+        start = sum(o.size for o in result.outputs if o.kind < pb.Output.DEPFILE)
+        depfile = next(o for o in result.outputs if o.kind == pb.Output.DEPFILE)
+        text = data[start:start + depfile.size].rstrip(b'\n') + b' /etc/hostname\n'
+        data = data[:start] + text + data[start + depfile.size:]
+        depfile.size, depfile.sha256 = len(text), hashlib.sha256(text).digest()
+        return told(raw_frame(data))
     elif lie == 'failure':
         result.exit_status, result.err = 1, b'the worker says: send money\n'
     return told(frame)
+
+
+# What is sent instead of the files that the honest worker needs.
+def needs_of(lie, m):
+    if lie == 'needs more':
+        return [reply(needs=pb.CompileNeeds(files=[1 << 20]))]
+    if lie == 'needs in disorder':
+        return [reply(needs=pb.CompileNeeds(files=[1, 0]))]
+    if lie == 'needs the listing':
+        return [reply(needs=pb.CompileNeeds(listing=True))] * 2
+    return [m, m] if lie == 'needs twice' else [m]
 
 
 class Liar(rpc.WorkerServicer):
@@ -108,6 +127,8 @@ class Liar(rpc.WorkerServicer):
                 result = m.result
             elif m.WhichOneof('kind') == 'piece':
                 frame += m.piece
+            elif m.WhichOneof('kind') == 'needs':
+                yield from needs_of(lie, m)
         replies = lie_about(lie, result, frame)
         if lie == 'trickle':
             yield replies[0]
