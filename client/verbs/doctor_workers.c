@@ -79,7 +79,8 @@ static void add_compiler(struct own_compilers *own, const char *path, const char
 
 static struct own_compilers *find_compilers(struct doctor *d)
 {
-	static const char *const names[COMPILERS_MAX][2] = {{"gcc", "c"}, {"g++", "c++"}, {"clang", "c"}, {"clang++", "c++"}};
+	static const char *const names[COMPILERS_MAX][2] = {
+		{"gcc", "c"}, {"g++", "c++"}, {"clang", "c"}, {"clang++", "c++"}};
 	struct own_compilers *own = mem_alloc(sizeof *own);
 	own->files = files_new();
 	own->views = views_new(own->files, NULL, NULL, "/tmp");
@@ -125,8 +126,8 @@ static const char *say_difference(struct arena *a, const struct farm_compiler *o
 				  const char *differs)
 {
 	if (differs[0] != '/')
-		return arena_printf(a, "its %s is another one (here %s, %s; there %s, %s)", differs, ours->version, ours->target,
-				    theirs->version, theirs->target);
+		return arena_printf(a, "its %s is another one (here %s, %s; there %s, %s)", differs, ours->version,
+				    ours->target, theirs->version, theirs->target);
 	if (!farm_worker_reads(theirs, differs))
 		return arena_printf(a, "here it reads '%s', and there it does not", differs);
 	if (!farm_reads(ours, differs))
@@ -143,11 +144,12 @@ static void tell_difference(struct asked *x, const struct farm_compiler *ours, c
 			      "%s is not used for '%s': what the compiler reads can't be observed %s", x->name, ours->name,
 			      ours->n_files ? "there" : "here");
 	else
-		found_warning(d, "farm",
-			      "install the same packages on both, or give both one image (setting 'image'); until then these "
-			      "compiles stay here",
-			      "%s is not used for '%s': %s", x->name, ours->name,
-			      say_difference(&d->arena, ours, theirs, differs));
+		found_warning(
+			d, "farm",
+			"install the same packages on both, or give both one image (setting 'image'); until then these "
+			"compiles stay here",
+			"%s is not used for '%s': %s", x->name, ours->name,
+			say_difference(&d->arena, ours, theirs, differs));
 }
 
 // True if it has the same one.
