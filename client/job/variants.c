@@ -1,4 +1,5 @@
 #include "client/job/variants.h"
+#include "client/job/toolchain_parts.h"
 
 #include <string.h>
 
@@ -80,6 +81,7 @@ void variants_remember(const struct plan *p, struct store *s)
 	AUTO_BUF struct buf b = BUF_INIT;
 	struct variant v[VARIANTS + 1] = {variant_of(p, &a)};
 	unsigned n = variants_load(p, s, &a, v + 1) + 1, kept = 1;
+	toolchain_parts_remember(p, s);
 	// Known under the same key already: nothing that could be told apart later has changed.
 	for (unsigned i = 1; i < n; i++) {
 		if (digest_equal(&v[i].key, &p->manifest_key))
@@ -114,12 +116,6 @@ static unsigned missing_arguments(const struct variant *in, const struct variant
 			out[n++] = in->arguments[i];
 	}
 	return n;
-}
-
-static unsigned distance(const struct variant *x, const struct variant *y, struct arena *a)
-{
-	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
-	return missing_arguments(x, y, a, gone) + missing_arguments(y, x, a, come);
 }
 
 // "-O2" and "-O3", "-DX=1" and "-DX=2": words for one thing are shown as was and now.
@@ -172,12 +168,47 @@ static void compare_environment(const struct variant *was, const struct variant 
 				  NULL);
 }
 
+// How many words and variables are others. Another compiler weighs as much as some of these.
+static unsigned distance(const struct variant *x, const struct variant *y, struct arena *a)
+{
+	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
+	struct cause variables = {0};
+	compare_environment(x, y, a, &variables);
+	unsigned toolchain = strcmp(x->compiler, y->compiler) != 0 ? 4 : !digest_equal(&x->toolchain, &y->toolchain);
+	return missing_arguments(x, y, a, gone) + missing_arguments(y, x, a, come) + variables.n_all + toolchain;
+}
+
 static bool same_order(const struct variant *x, const struct variant *y)
 {
 	for (uint32_t i = 0; i < x->n_arguments && i < y->n_arguments; i++)
 		if (strcmp(x->arguments[i], y->arguments[i]) != 0)
 			return false;
 	return true;
+}
+
+// Another compiler is told first, and whatever else differs with it. Where it has the same name, its files may differ because of
+// the words or variables: then these are the cause.
+static void compare(const struct plan *p, struct store *s, const struct variant *was, const struct variant *now,
+		    struct arena *a, struct cause *c)
+{
+	bool is_other = strcmp(was->compiler, now->compiler) != 0;
+	if (is_other)
+		cause_add(c, NULL, was->compiler, now->compiler);
+	compare_arguments(was, now, a, c);
+	c->kind = is_other ? CAUSE_TOOLCHAIN : CAUSE_ARGUMENTS;
+	if (c->n_all && !is_other)
+		return;
+	compare_environment(was, now, a, c);
+	if (c->n_all) {
+		c->kind = is_other ? CAUSE_TOOLCHAIN : CAUSE_ENVIRONMENT;
+		return;
+	}
+	if (!digest_equal(&was->toolchain, &now->toolchain)) {
+		c->kind = CAUSE_TOOLCHAIN;
+		toolchain_parts_compare(p, s, &was->toolchain, a, c);
+		return;
+	}
+	c->kind = same_order(was, now) ? CAUSE_SETTINGS : CAUSE_ORDER;
 }
 
 void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c)
@@ -194,18 +225,5 @@ void variants_compare(const struct plan *p, struct store *s, struct arena *a, st
 		c->kind = CAUSE_EVICTED;
 		return;
 	}
-	compare_arguments(&v[best], &now, a, c);
-	c->kind = CAUSE_ARGUMENTS;
-	if (c->n_all)
-		return;
-	compare_environment(&v[best], &now, a, c);
-	c->kind = CAUSE_ENVIRONMENT;
-	if (c->n_all)
-		return;
-	if (!digest_equal(&v[best].toolchain, &now.toolchain)) {
-		c->kind = CAUSE_TOOLCHAIN;
-		cause_add(c, NULL, v[best].compiler, now.compiler);
-		return;
-	}
-	c->kind = same_order(&v[best], &now) ? CAUSE_SETTINGS : CAUSE_ORDER;
+	compare(p, s, &v[best], &now, a, c);
 }

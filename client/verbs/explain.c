@@ -131,6 +131,13 @@ static void print_was_now(struct explanation *x, const json_t *change)
 		printf("    %s%s%s%s is new\n", subject, format_style(STYLE_GOOD), now ? now : "", format_plain());
 }
 
+// A file of a toolchain: was and now are digests.
+static void print_part(const json_t *change, const char *name)
+{
+	bool was = json_is_string(json_object_get(change, "was")), now = json_is_string(json_object_get(change, "now"));
+	printf("  '%s' %s\n", name, was && now ? "has changed" : was ? "is no longer there" : "is there now");
+}
+
 static void print_changes(struct explanation *x, const char *kind, const json_t *changes)
 {
 	size_t n = json_array_size(changes);
@@ -145,6 +152,8 @@ static void print_changes(struct explanation *x, const char *kind, const json_t 
 				printf("'%s' is no longer there\n", name);
 		} else if (strcmp(kind, "appeared") == 0) {
 			printf("  '%s' is there now, where the compiler looks before the file that it used\n", name);
+		} else if (strcmp(kind, "toolchain") == 0 && name[0] == '/') {
+			print_part(c, name);
 		} else {
 			print_was_now(x, c);
 		}
@@ -159,7 +168,7 @@ const char *explain_cause_text(const char *kind)
 		{"first", "this source has not been compiled before, or not within what the cache remembers"},
 		{"arguments", "the command line is another one"},
 		{"environment", "the environment is another one"},
-		{"toolchain", "the compiler is another one"},
+		{"toolchain", "the compiler, or a file that it looks at, is another one"},
 		{"input", "an input has changed"},
 		{"appeared", "a file has appeared"},
 		{"link", "a folder of the include path is a symlink that leads elsewhere now"},

@@ -38,6 +38,7 @@ caused()
 	[ "$(jq -r '.miss.reason // .miss.cause.kind' last.json)" = "$what" ] ||
 		fail "expected $what, explained as $(jq -c '[.miss.reason, .miss.cause]' last.json): $*"
 	"$COFFER" explain last | grep -qF -e "$text" || fail "$what lacks '$text': $("$COFFER" explain last)"
+	echo "$what" >>"$T/named"
 }
 
 # Every cause with what brings it about, and what people read.
@@ -72,13 +73,49 @@ e2e_explain_names_each_cause() { # gcc
 	put w.c 'int f(void) { int unused; return 1; }'
 	caused first 'has not been compiled' gcc -Wall -c w.c -o w.o
 	caused messages 'another terminal or language' env GCC_COLORS= "$COFFER" gcc -Wall -c w.c -o w.o
+	put two.c '#include "h.h"' 'int two = H;'
+	put other/h.h '#define H 1'
+	ln -s inc linked
+	caused first 'has not been compiled' gcc -Ilinked -c two.c -o two.o
+	ln -sfn other linked
+	caused link "linked: $P/inc, now $P/other" gcc -Ilinked -c two.c -o two.o
+	put k.c 'int k;'
+	mkdir tools
+	cp "$(command -v as)" tools/as
+	caused first 'has not been compiled' gcc -Btools -c k.c -o k.o
+	echo >>tools/as
+	caused toolchain "'$P/tools/as' has changed" gcc -Btools -c k.c -o k.o
+	rm tools/as
+	caused toolchain "'$P/tools/as' is no longer there" gcc -Btools -c k.c -o k.o
+	if command -v clang >/dev/null; then
+		caused toolchain "$(command -v clang) (clang" clang -O1 -Btools -c k.c -o k.o
+		put m.c 'int m;'
+		caused first 'has not been compiled' clang -c m.c -o m.o
+		caused toolchain '-O1 is new' gcc -O1 -c m.c -o m.o
+	fi
+	COFFER_RECOMPILE_CHECK=100 caused checked 'and is equal' gcc -Btools -c k.c -o k.o
+	# gcc makes another object each time.
+	caused arguments '-flto is new' gcc -flto -Btools -c k.c -o k.o
+	COFFER_RECOMPILE_CHECK=100 caused differs 'k.o' gcc -flto -Btools -c k.c -o k.o
 	put t.c 'const char *t = __DATE__;'
+	caused first 'has not been compiled' env SOURCE_DATE_EPOCH=1 "$COFFER" gcc -c t.c -o t.o
+	caused time 'SOURCE_DATE_EPOCH is another one' env SOURCE_DATE_EPOCH=99999999 "$COFFER" gcc -c t.c -o t.o
+	mkdir -p one/.git two/.git
+	put one/p.c 'int f(void) { int unused; return 1; }'
+	cp one/p.c two/p.c
+	COFFER_REPRODUCIBLE=on in_dir one caused first 'has not been compiled' gcc -Wall -c "$P/one/p.c" -o p.o
+	COFFER_REPRODUCIBLE=on in_dir two caused place 'the name of the build tree that it was made in' gcc -Wall -c "$P/two/p.c" -o p.o
 	caused time_macros '__DATE__' gcc -c t.c -o t.o
 	put p.h 'int p;'
 	gcc -c p.h -o p.h.gch
 	put p.c '#include "p.h"'
 	caused precompiled_header_used 'precompiled header could be used' gcc -c p.c -o p.o
 	caused precompiled_header 'makes a precompiled header' gcc -c p.h
+	# All that there are; the farm's policy is in farm.sh.
+	sed -n '/^## `--json/q; s/^| `\([a-z]*\)` |.*/\1/p' "$TESTS/../docs/explain.md" | grep -vx policy | sort >"$T/all"
+	grep -qx differs "$T/all" || fail "the table of causes is not found"
+	sort -u "$T/named" | comm -13 - "$T/all" >"$T/without"
+	[ ! -s "$T/without" ] || fail "without a case: $(tr '\n' ' ' <"$T/without")"
 	EXPECT_ERRORS=1
 }
 
