@@ -19,6 +19,7 @@ enum { COMPARED_ENTRIES = 8 };
 // What the job has already looked up, by canonical name: entries of one manifest share most of their files.
 struct memo {
 	struct map digests; // name -> struct digest in the job's arena; zero: can't be read
+	struct map states;  // name -> struct file_id, as the digests; a file number of 0: there is none
 };
 
 static const struct digest *digest_now(const struct plan *p, struct memo *memo, const char *name)
@@ -51,6 +52,24 @@ static enum watched_state state_now(struct lookup *l, const char *path, const st
 	return *known ? (*known)->state : WATCHED_REFUSED;
 }
 
+// What is there now. `memo` may be NULL.
+static struct file_id state_of(const struct plan *p, struct memo *memo, const char *name)
+{
+	struct stat st;
+	const struct file_id *known = memo ? map_gets(&memo->states, name) : NULL;
+	if (known)
+		return *known;
+	struct file_id id = {0};
+	if (fstatat(p->cwd_fd, plan_real_path(p, p->arena, name), &st, 0) == 0)
+		id = file_id_of(&st);
+	if (memo) {
+		struct file_id *kept = arena_alloc(p->arena, sizeof *kept);
+		*kept = id;
+		map_puts(&memo->states, name, kept);
+	}
+	return id;
+}
+
 // In the usual case a watch, or one look at the file's identity, is enough.
 static bool input_matches(struct lookup *l, struct memo *memo, struct manifest_input *in)
 {
@@ -62,10 +81,9 @@ static bool input_matches(struct lookup *l, struct memo *memo, struct manifest_i
 		note_date(l, &in->watched->id);
 		return digest_equal(&in->watched->digest, &in->digest);
 	}
-	struct stat st;
-	if (fstatat(p->cwd_fd, plan_real_path(p, p->arena, in->name), &st, 0) < 0)
+	struct file_id id = state_of(p, memo, in->name);
+	if (!id.ino)
 		return false;
-	struct file_id id = file_id_of(&st);
 	note_date(l, &id);
 	if (file_id_equal(&id, &in->seen))
 		return true;
@@ -294,7 +312,7 @@ static int direct(struct lookup *l, struct memo *memo, struct manifest_entry *en
 	struct manifest *m = l->manifest;
 	for (uint32_t i = 0; i < m->n_entries; i++) {
 		struct manifest_entry *e = &m->entries[i];
-		if (!inputs_match(l, i ? memo : NULL, e) || !context_matches(p, e) || !names_hold(l, e, NULL))
+		if (!inputs_match(l, m->n_entries > 1 ? memo : NULL, e) || !context_matches(p, e) || !names_hold(l, e, NULL))
 			continue;
 		if (take_result(l, e, result)) {
 			*entry = *e;
@@ -455,13 +473,14 @@ int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *resu
 		variants_compare(p, p->services->store, p->arena, &l->cause);
 		return 0;
 	}
-	struct memo memo = {MAP_INIT};
+	struct memo memo = {MAP_INIT, MAP_INIT};
 	int found = direct(l, &memo, entry, result);
 	if (!found)
 		found = direct_by_text(l, &memo, entry, result);
 	if (!found)
 		found = nearest(l, &memo, entry, result);
 	map_release(&memo.digests);
+	map_release(&memo.states);
 	return found;
 }
 

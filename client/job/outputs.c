@@ -125,8 +125,8 @@ const char *plan_profile_data(const struct plan *p)
 
 // ---- whether they can be kept ---------------------------------------------------------------------------------------
 
-// The compilers refuse some of these and destroy a file in others; what comes last wins.
-static struct refusal check_distinct(const struct plan *p)
+// Regular files, each by itself. The compilers refuse some of these and destroy a file in others; what comes last wins.
+static struct refusal check_files(const struct plan *p)
 {
 	const struct cmdline *l = &p->line;
 	unsigned n = 0, most = PART_COUNT + 2 + l->n_extra_inputs;
@@ -142,8 +142,11 @@ static struct refusal check_distinct(const struct plan *p)
 	for (unsigned i = 0; i < l->n_extra_inputs; i++)
 		names[n++] = l->extra_inputs[i];
 	for (unsigned i = 0; i < n; i++) {
-		names[i] = path_tidy(p->arena, names[i]);
 		states[i] = fstatat(p->cwd_fd, names[i], &states[i], 0) == 0 ? states[i] : none;
+		bool is_depfile = plan_has_depfile(p) && i == n_outputs - 1;
+		if (i < n_outputs && states[i].st_ino && !S_ISREG(states[i].st_mode))
+			return refuse(is_depfile ? REASON_depfile_not_a_file : REASON_output_not_a_file, names[i]);
+		names[i] = path_tidy(p->arena, names[i]);
 	}
 	for (unsigned i = 0; i < n_outputs; i++)
 		for (unsigned k = i + 1; k < n; k++) {
@@ -157,11 +160,6 @@ static struct refusal check_distinct(const struct plan *p)
 
 struct refusal outputs_check(const struct plan *p)
 {
-	struct stat st;
-	if (plan_has_object(p) && fstatat(p->cwd_fd, p->line.output, &st, 0) == 0 && !S_ISREG(st.st_mode))
-		return refuse(REASON_output_not_a_file, p->line.output);
-	if (plan_has_depfile(p) && fstatat(p->cwd_fd, p->line.depfile, &st, 0) == 0 && !S_ISREG(st.st_mode))
-		return refuse(REASON_depfile_not_a_file, p->line.depfile);
 	// Ours would have to come last.
 	for (unsigned i = 0; i < p->line.n_arguments && p->line.dep != DEP_NONE && !plan_has_depfile(p); i++)
 		if (p->line.dep_wp || strcmp(p->line.arguments[i].text, "--") == 0)
@@ -169,5 +167,5 @@ struct refusal outputs_check(const struct plan *p)
 	// How listings are made, and what went into them, only GNU as tells.
 	if (p->line.lists && !p->compiler->gnu_as)
 		return refuse(REASON_side_files, NULL);
-	return check_distinct(p);
+	return check_files(p);
 }

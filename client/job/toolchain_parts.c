@@ -138,7 +138,8 @@ static void compare(const struct parts *was, const struct parts *now, struct are
 	map_release(&told);
 }
 
-void toolchain_parts_compare(const struct plan *p, struct store *s, const struct digest *was, struct arena *a, struct cause *c)
+void toolchain_parts_compare(const struct plan *p, struct store *s, const struct digest *was, struct arena *a,
+			     struct cause *c)
 {
 	struct parts before = {.arena = a};
 	if (!parts_load(s, was, &before))
