@@ -169,20 +169,11 @@ static void share(const struct plan *p, const struct manifest_entry *e, const st
 void publish_fetched(const struct plan *p, struct manifest_entry *e, const struct buf parts[PART_COUNT],
 		     const bool has[PART_COUNT], struct buf *result)
 {
-	struct err err = ERR_INIT;
 	add_head(result, parts, has);
 	for (int part = 0; part < PART_COUNT; part++)
 		if (has[part])
 			buf_add(result, parts[part].data, parts[part].len);
 	e->result = result_key(p, e);
-	if (setting_bool(p->config, SETTING_read_only))
-		return;
-	struct store_part all = {result->data, result->len};
-	if (store_put(p->services->store, STORE_RESULT, &e->result, &all, 1, &err) < 0 ||
-	    manifests_add(p->services->manifests, &p->manifest_key, e,
-			  (size_t)setting_number(p->config, SETTING_max_manifest_entries), &err) < 0)
-		log_warn("cannot store a result of the shared store: %s", err.text);
-	variants_remember(p, p->services->store);
 }
 
 // The result first: a manifest never names what was not published.

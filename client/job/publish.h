@@ -24,8 +24,8 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 struct refusal publish_from_elsewhere(struct publication *pub, struct manifest_entry *entry,
 				      const struct made_elsewhere *made);
 
-// What another machine has made, out of a shared store: gives the entry its key here, stores it where the settings allow it, and adds
-// the bytes of the result, as store_get() would.
+// What another machine has made, out of a shared store: gives the entry its key here and adds the bytes of the result, as store_get()
+// would. local_copy.h stores them.
 void publish_fetched(const struct plan *p, struct manifest_entry *entry, const struct buf parts[PART_COUNT],
 		     const bool has[PART_COUNT], struct buf *result);
 

@@ -1,3 +1,4 @@
+#include "client/job/local_copy.h"
 #include "client/job/publish.h"
 #include "client/job/share.h"
 #include "client/job/share_name.h"
@@ -180,6 +181,7 @@ static int take(struct finder *f, uint32_t i, struct manifest_entry *entry, stru
 			return 0;
 	*entry = f->entry.manifest->entries[i];
 	publish_fetched(p, entry, f->parts, f->has, result);
+	local_copy_keep(p, f->store, entry, f->entry.manifest, result);
 	lookup_take_manifest(f->lookup, TAKE(f->entry.manifest));
 	if (!f->kept)
 		shared_note_saved(f->store->shared, (int64_t)(entry->wall_us / 1000));

@@ -75,10 +75,9 @@ static void put_strings(struct buf *b, const char *const *list, uint32_t n)
 		buf_add_str(b, list[i]);
 }
 
-void variants_remember(const struct plan *p, struct store *s)
+void variants_encode(const struct plan *p, struct store *s, struct buf *b)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	AUTO_BUF struct buf b = BUF_INIT;
 	struct variant v[VARIANTS + 1] = {variant_of(p, &a)};
 	unsigned n = variants_load(p, s, &a, v + 1) + 1, kept = 1;
 	toolchain_parts_remember(p, s);
@@ -88,17 +87,24 @@ void variants_remember(const struct plan *p, struct store *s)
 			return;
 	}
 	kept = n > VARIANTS ? VARIANTS : n;
-	buf_add_u32(&b, UNIT_FORMAT);
-	buf_add_u32(&b, kept);
+	buf_add_u32(b, UNIT_FORMAT);
+	buf_add_u32(b, kept);
 	for (unsigned i = 0; i < kept; i++) {
-		buf_add(&b, v[i].key.b, sizeof v[i].key.b);
-		buf_add(&b, v[i].toolchain.b, sizeof v[i].toolchain.b);
-		put_strings(&b, &v[i].compiler, 1);
-		put_strings(&b, v[i].arguments, v[i].n_arguments);
-		put_strings(&b, v[i].env, v[i].n_env);
+		buf_add(b, v[i].key.b, sizeof v[i].key.b);
+		buf_add(b, v[i].toolchain.b, sizeof v[i].toolchain.b);
+		put_strings(b, &v[i].compiler, 1);
+		put_strings(b, v[i].arguments, v[i].n_arguments);
+		put_strings(b, v[i].env, v[i].n_env);
 	}
+}
+
+void variants_remember(const struct plan *p, struct store *s)
+{
+	AUTO_BUF struct buf b = BUF_INIT;
+	variants_encode(p, s, &b);
 	struct store_part part = {b.data, b.len};
-	store_put(s, STORE_UNIT, &p->unit_key, &part, 1, NULL);
+	if (b.len)
+		store_put(s, STORE_UNIT, &p->unit_key, &part, 1, NULL);
 }
 
 // Which words of one list the other has not, each word as often as it stands there.

@@ -9,6 +9,8 @@
 
 // Compares the plan with the nearest variant and fills in `c`.
 void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c);
+// What to store under the unit's key, so that the plan is the newest variant; nothing is added where it is known already.
+void variants_encode(const struct plan *p, struct store *s, struct buf *b);
 // Remembers the plan as the newest variant.
 void variants_remember(const struct plan *p, struct store *s);
 

@@ -38,6 +38,7 @@ shares_a_build()
 	all_from_store 12
 	diff -r one/out deep/two/out >"$T/diff" || fail "the outputs differ: $(head -5 "$T/diff")"
 	# It is in the local cache now.
+	copies_written
 	rm -r deep/two/out
 	read_counters counters_before
 	build deep/two
@@ -73,6 +74,29 @@ e2e_stores_redis_shares_a_build()
 {
 	start_redis
 	shares_a_build
+	stop_machines
+}
+
+# Copies are written after the answer; a daemon that is told to end writes them first, and what is lost with one that is killed is only that.
+e2e_stores_copies_outlive_their_daemon() # once long
+{
+	start_redis
+	first_builds 12
+	build deep/two
+	coffer stop >/dev/null
+	rm -r deep/two/out
+	read_counters counters_before
+	COFFER_SHARED_STORE='' build deep/two
+	settle
+	[ "$(grown direct_hits)" = 12 ] || fail "copies are lost:$(all_grown)"
+	machine third
+	build deep/two
+	kill -KILL "$(coffer status --json | jq .pid)"
+	rm -r deep/two/out
+	build deep/two
+	settle
+	[ "$(counter direct_hits)" -ge 12 ] && [ "$(counter misses)" = 0 ] || fail "after a kill:$(coffer stats)"
+	diff -r one/out deep/two/out >"$T/diff" || fail "the outputs differ: $(head -5 "$T/diff")"
 	stop_machines
 }
 

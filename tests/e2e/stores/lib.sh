@@ -104,6 +104,12 @@ written()
 	[ "$(counter shared_dropped)" = 0 ] || fail "$(counter shared_dropped) results were dropped"
 }
 
+# Waits until what came out of the store is on this machine's disk, too.
+copies_written()
+{
+	wait_until 20 "[ \$(coffer status --json | jq '[.shared_stores[].waiting] | add') = 0 ]" || fail "copies are not written: $(coffer status --json)"
+}
+
 # Ends a test of many machines: lib.sh knows of one daemon.
 stop_machines()
 {
