@@ -77,6 +77,7 @@ struct manifest_entry {
 	uint32_t n_present;
 	struct manifest_link *links;
 	uint32_t n_links;
+	uint32_t uses; // how often its result was read, as far as this process remembers; guarded by the manifest's lock
 };
 
 struct manifest {

@@ -112,12 +112,12 @@ int blob_pack(enum store_kind kind, const struct digest *key, const struct store
 			return err_set(err, ERR_LIMIT, "a blob is larger than %zu bytes", STORE_MAX_BLOB);
 		raw_size += parts[i].n;
 	}
-	size_t room = ZSTD_compressBound(raw_size);
+	size_t room = level == BLOB_UNPACKED ? raw_size : ZSTD_compressBound(raw_size);
 	char *to = buf_room(file, BLOB_HEADER + room);
 	if (!to)
 		return buf_check(file, "a blob file", err);
 	size_t stored = 0;
-	if (raw_size >= TINY)
+	if (raw_size >= TINY && level != BLOB_UNPACKED)
 		stored = pack_zstd(parts, n_parts, raw_size, level, to + BLOB_HEADER, room);
 	// What does not shrink by a sixteenth is not worth unpacking at every hit.
 	int packing = stored && stored < raw_size - raw_size / 16 ? PACKING_ZSTD : PACKING_RAW;
@@ -136,13 +136,41 @@ int blob_pack(enum store_kind kind, const struct digest *key, const struct store
 
 // ---- unpacking -----------------------------------------------------------------------------------------------------
 
+static bool is_header(const uint8_t *file, const struct digest *sum, enum store_kind kind, const struct digest *key)
+{
+	return memcmp(file, magic, sizeof magic) == 0 && memcmp(file + AT_CHECKSUM, sum->b, sizeof sum->b) == 0 &&
+	       file[AT_KIND] == (uint8_t)kind && memcmp(file + AT_KEY, key->b, sizeof key->b) == 0;
+}
+
 static bool header_fits(const uint8_t *file, size_t n, enum store_kind kind, const struct digest *key)
 {
-	if (n < BLOB_HEADER || memcmp(file, magic, sizeof magic) != 0)
+	if (n < BLOB_HEADER)
 		return false;
 	struct digest sum = digest_of(file + AT_COVERED, n - AT_COVERED);
-	return memcmp(file + AT_CHECKSUM, sum.b, sizeof sum.b) == 0 && file[AT_KIND] == (uint8_t)kind &&
-	       memcmp(file + AT_KEY, key->b, sizeof key->b) == 0;
+	return is_header(file, &sum, kind, key);
+}
+
+static uint64_t raw_size_of(const uint8_t *header)
+{
+	struct rd at_size = RD(header + AT_RAW_SIZE, 8);
+	return rd_u64(&at_size);
+}
+
+bool blob_is_unpacked(const void *header, size_t size)
+{
+	const uint8_t *p = header;
+	return size >= BLOB_HEADER && p[AT_PACKING] == PACKING_RAW && raw_size_of(p) == size - BLOB_HEADER;
+}
+
+bool blob_follows(const void *header, const void *stored, size_t n, enum store_kind kind, const struct digest *key)
+{
+	AUTO_HASHER struct hasher h;
+	const uint8_t *p = header;
+	hasher_init(&h);
+	hasher_raw(&h, p + AT_COVERED, BLOB_HEADER - AT_COVERED);
+	hasher_raw(&h, stored, n);
+	struct digest sum = hasher_end(&h);
+	return blob_is_unpacked(header, BLOB_HEADER + n) && is_header(p, &sum, kind, key);
 }
 
 static bool unpack_zstd(const void *stored, size_t n, void *to, size_t raw_size)
@@ -158,8 +186,7 @@ int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct d
 	if (!header_fits(file, n, kind, key))
 		return err_set(err, ERR_FORMAT, "not the whole blob of its key");
 	const uint8_t *p = file;
-	struct rd at_size = RD(p + AT_RAW_SIZE, 8);
-	uint64_t raw_size = rd_u64(&at_size);
+	uint64_t raw_size = raw_size_of(p);
 	const uint8_t *stored = p + BLOB_HEADER;
 	size_t n_stored = n - BLOB_HEADER;
 	bool is_zstd = p[AT_PACKING] == PACKING_ZSTD;

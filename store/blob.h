@@ -16,6 +16,8 @@
 
 #include "store/store.h"
 
+#include <limits.h>
+
 #define BLOB_HEADER ((size_t)56)
 // No file is larger: what zstd does not make smaller is stored raw.
 #define BLOB_FILE_MAX (STORE_MAX_BLOB + BLOB_HEADER)
@@ -26,9 +28,15 @@
 struct buf *blob_scratch(void);
 void blob_scratch_done(struct buf *file);
 
+// A level of zstd that leaves the bytes as they are.
+#define BLOB_UNPACKED INT_MIN
 // Builds the whole file in `file` (empty before). ERR_LIMIT past STORE_MAX_BLOB.
 int blob_pack(enum store_kind kind, const struct digest *key, const struct store_part *parts, size_t n_parts, int level,
 	      struct buf *file, struct err *err);
+// For large blobs that are not packed, which need no copy: by the first BLOB_HEADER bytes of a file of `size` bytes, is what follows
+// the raw bytes? And are `n` bytes that followed the blob of this kind and key?
+bool blob_is_unpacked(const void *header, size_t size);
+bool blob_follows(const void *header, const void *stored, size_t n, enum store_kind kind, const struct digest *key);
 // Adds the raw bytes to `out`. ERR_FORMAT when these bytes are not the whole blob of this kind and key; ERR_LIMIT when
 // `out` may not become so large. On failure nothing has been added.
 int blob_unpack(const void *file, size_t n, enum store_kind kind, const struct digest *key, struct buf *out,

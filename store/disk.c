@@ -206,16 +206,33 @@ int store_put(struct store *s, enum store_kind kind, const struct digest *key, c
 	return done;
 }
 
+int store_keep_unpacked(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *raw,
+			struct err *err)
+{
+	char path[PATH_MAX];
+	struct stat old;
+	disk_path(s, kind, key, path);
+	uint64_t bytes = disk_bytes(BLOB_HEADER + raw->n), max = s->max_bytes;
+	bool is_packed = lstat(path, &old) == 0 && is_blob_file(&old) && (uint64_t)old.st_size < BLOB_HEADER + raw->n;
+	if (raw->n < STORE_UNPACKED_MIN || !is_packed || (max && store_bytes(s) + bytes > max / 4))
+		return 0;
+	struct buf *file = blob_scratch();
+	int done = blob_pack(kind, key, raw, 1, BLOB_UNPACKED, file, err);
+	if (done == 0)
+		done = publish(s, path, file, err);
+	if (done == 0)
+		usage_add(s->usage, shard_of(key), (int64_t)bytes - (int64_t)disk_bytes((uint64_t)old.st_size));
+	blob_scratch_done(file);
+	return done;
+}
+
 // ---- get -----------------------------------------------------------------------------------------------------------
 
-// `file` gets exactly `size` bytes; fewer in the file are ERR_FORMAT.
-static int read_whole(int fd, size_t size, struct buf *file, struct err *err)
+// `to` gets exactly `size` bytes from there on; fewer in the file are ERR_FORMAT.
+static int read_at(int fd, size_t from, void *to, size_t size, struct err *err)
 {
-	char *to = buf_room(file, size);
-	if (!to)
-		return buf_check(file, "a blob file", err);
 	for (size_t got = 0; got < size;) {
-		ssize_t n = pread(fd, to + got, size - got, (off_t)got);
+		ssize_t n = pread(fd, (char *)to + got, size - got, (off_t)(from + got));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -224,8 +241,38 @@ static int read_whole(int fd, size_t size, struct buf *file, struct err *err)
 			return err_set(err, ERR_FORMAT, "a blob ends early");
 		got += (size_t)n;
 	}
+	return 0;
+}
+
+static int read_whole(int fd, size_t size, struct buf *file, struct err *err)
+{
+	char *to = buf_room(file, size);
+	if (!to)
+		return buf_check(file, "a blob file", err);
+	if (read_at(fd, 0, to, size, err) < 0)
+		return -1;
 	buf_grew(file, size);
 	return 0;
+}
+
+// A large blob that is not packed, straight into `out`. 1 it is there; 0 it is packed, and nothing is; -1 as disk_load().
+static int load_unpacked(int fd, enum store_kind kind, const struct digest *key, size_t size, struct buf *out,
+			 struct err *err)
+{
+	char header[BLOB_HEADER];
+	if (read_at(fd, 0, header, sizeof header, err) < 0)
+		return -1;
+	if (!blob_is_unpacked(header, size))
+		return 0;
+	size_t n = size - BLOB_HEADER;
+	char *to = buf_room(out, n);
+	if (!to)
+		return buf_check(out, "a blob", err);
+	int done = read_at(fd, BLOB_HEADER, to, n, err);
+	if (done == 0 && !blob_follows(header, to, n, kind, key))
+		done = err_set(err, ERR_FORMAT, "not the whole blob of its key");
+	buf_grew(out, done == 0 ? n : 0); // its '\0' was written over
+	return done == 0 ? 1 : -1;
 }
 
 int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err)
@@ -234,6 +281,11 @@ int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf
 		return err_errno(err, "cannot read a blob");
 	if (!is_blob_file(st) || st->st_size < (off_t)BLOB_HEADER || st->st_size > (off_t)BLOB_FILE_MAX)
 		return err_set(err, ERR_FORMAT, "a blob file of %lld bytes", (long long)st->st_size);
+	if ((size_t)st->st_size >= STORE_UNPACKED_MIN) {
+		int loaded = load_unpacked(fd, kind, key, (size_t)st->st_size, out, err);
+		if (loaded != 0)
+			return loaded < 0 ? -1 : 0;
+	}
 	struct buf *file = blob_scratch();
 	int done = read_whole(fd, (size_t)st->st_size, file, err);
 	if (done == 0)

@@ -51,6 +51,12 @@ void store_set_limit(struct store *s, uint64_t max_bytes);
 // and for a blob larger than the store may be.
 int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
 	      size_t n_parts, struct err *err);
+// For a blob that is asked for again and again: stands unpacked on the disk from now on, so that reading it is a copy. Only blobs
+// of STORE_UNPACKED_MIN bytes and more, and only while the store is no more than a quarter full: else it stays as it is, and that
+// is no error. `raw` is what store_get() gave. Otherwise as store_put(): not on the way of a compile.
+#define STORE_UNPACKED_MIN ((size_t)256 << 10)
+int store_keep_unpacked(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *raw,
+			struct err *err);
 // 1 found (raw bytes added to `out`), 0 absent, -1 the disk failed or the blob is larger than `out` may be (ERR_LIMIT).
 // A corrupt blob is removed: 0 with ERR_FORMAT in `err`, and counted. Unless it returns 1, `out` has the bytes it had.
 int store_get(struct store *s, enum store_kind kind, const struct digest *key, struct buf *out, struct err *err);

@@ -306,6 +306,13 @@ static int take_result(struct lookup *l, const struct manifest_entry *e, struct 
 	return 0;
 }
 
+static void note_use(struct lookup *l, struct manifest_entry *e)
+{
+	pthread_mutex_lock(&l->manifest->lock);
+	e->uses++;
+	pthread_mutex_unlock(&l->manifest->lock);
+}
+
 static int direct(struct lookup *l, struct memo *memo, struct manifest_entry *entry, struct buf *result)
 {
 	const struct plan *p = l->plan;
@@ -315,6 +322,7 @@ static int direct(struct lookup *l, struct memo *memo, struct manifest_entry *en
 		if (!inputs_match(l, m->n_entries > 1 ? memo : NULL, e) || !context_matches(p, e) || !names_hold(l, e, NULL))
 			continue;
 		if (take_result(l, e, result)) {
+			note_use(l, e);
 			*entry = *e;
 			l->outcome = OUTCOME_DIRECT_HIT;
 			return 1;

@@ -148,3 +148,25 @@ e2e_daemon_waits_not_long_for_an_equal_compile() { # once long
 	cmp 1.o want.o && cmp 2.o want.o || fail "another object"
 	[ "$(counter misses)" = 2 ] || fail "both were to compile"
 }
+
+# What comes back again and again is read without unpacking it.
+e2e_large_results_stand_unpacked_from_the_third_hit() { # gcc
+	local i
+	put a.c 'char big[400000] = {1};'
+	gcc -c a.c -o want.o
+	result() { find "$COFFER_CACHE_DIR/v1/result" -type f -printf '%s\n'; }
+	for i in miss hit hit hit hit; do
+		rm -f a.o
+		counted $i "$COFFER" gcc -c a.c -o a.o
+		same_file want.o a.o
+		[ $i != miss ] || [ "$(result)" -lt 100000 ] || fail "a result of zeros takes $(result) bytes"
+	done
+	wait_until 5 '[ "$(result)" -gt 400000 ]' || fail "the result takes $(result) bytes"
+	# A cache that is a quarter full keeps what it has packed.
+	put b.c 'char big[500000] = {1};'
+	export COFFER_MAX_SIZE=2M
+	for i in 1 2 3; do "$COFFER" gcc -c b.c -o b.o; done
+	settle
+	sleep 0.2
+	[ "$(result | awk '$1 > 400000' | wc -l)" = 1 ] || fail "results take $(result | tr '\n' ' ')"
+}

@@ -234,6 +234,75 @@ START_TEST(a_frame_that_ends_after_good_blocks_adds_nothing)
 }
 END_TEST
 
+// A blob that is read without a copy on the way.
+START_TEST(a_damaged_large_blob_is_a_miss)
+{
+	size_t n = STORE_UNPACKED_MIN + 4321;
+	char *bytes = mem_alloc(n);
+	fill(bytes, n, 1, true);
+	put_text(STORE_RESULT, 1, "x");
+	AUTO_BUF struct buf file = BUF_INIT;
+	pack_one(bytes, n, 1, STORE_RESULT, &file);
+	ck_assert_uint_eq(file.len, BLOB_HEADER + n);
+	for (size_t at = 0; at < file.len; at += at < 60 ? 1 : 9973) {
+		file.data[at] = (char)(file.data[at] ^ 16);
+		expect_corrupt(file.data, file.len, "flipped bit in byte", at);
+		file.data[at] = (char)(file.data[at] ^ 16);
+	}
+	expect_corrupt(file.data, file.len - 1, "end after byte", file.len - 1);
+	buf_addc(&file, 'x');
+	expect_corrupt(file.data, file.len, "a byte too many", file.len);
+	free(bytes);
+}
+END_TEST
+
+static uint64_t size_on_disk(unsigned n)
+{
+	struct digest key = key_of(n);
+	AUTO_FREE char *path = blob_path(STORE_RESULT, &key);
+	struct stat st;
+	ck_assert_int_eq(stat(path, &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+static void keep_unpacked(unsigned n, const char *p, size_t len)
+{
+	struct digest key = key_of(n);
+	struct store_part raw = {p, len};
+	ck_assert_msg(store_keep_unpacked(store, STORE_RESULT, &key, &raw, &err) == 0, "%s", err.text);
+}
+
+START_TEST(what_is_asked_for_often_stands_unpacked)
+{
+	size_t n = 3 * STORE_UNPACKED_MIN;
+	char *bytes = mem_alloc(n);
+	fill(bytes, n, 1, false);
+	store_set_limit(store, 16 * n);
+	ck_assert_int_eq(put(store, STORE_RESULT, 1, bytes, n), 0);
+	ck_assert_uint_lt(size_on_disk(1), n / 2);
+	keep_unpacked(1, bytes, n);
+	ck_assert_uint_eq(size_on_disk(1), BLOB_HEADER + n);
+	ck_assert(reads_back(store, STORE_RESULT, 1, bytes, n));
+	ck_assert_uint_ge(store_bytes(store), n);
+	struct store_report r;
+	uint64_t counted = store_bytes(store);
+	ck_assert_int_eq(store_gc(store, &r, &err), 0);
+	ck_assert_uint_eq(store_bytes(store), counted);
+	// Not what is small or not there, and not where it would take more than a quarter of the room.
+	ck_assert_int_eq(put(store, STORE_RESULT, 2, bytes, STORE_UNPACKED_MIN - 1), 0);
+	keep_unpacked(2, bytes, STORE_UNPACKED_MIN - 1);
+	ck_assert_uint_lt(size_on_disk(2), STORE_UNPACKED_MIN / 2);
+	keep_unpacked(3, bytes, n);
+	ck_assert_int_eq(get(STORE_RESULT, 3), 0);
+	store_set_limit(store, 4 * n);
+	ck_assert_int_eq(put(store, STORE_RESULT, 4, bytes, n), 0);
+	keep_unpacked(4, bytes, n);
+	ck_assert_uint_lt(size_on_disk(4), n / 2);
+	ck_assert(reads_back(store, STORE_RESULT, 4, bytes, n));
+	free(bytes);
+}
+END_TEST
+
 START_TEST(a_torn_file_does_not_stop_the_next_put)
 {
 	put_text(STORE_RESULT, 1, "x");
@@ -595,6 +664,8 @@ int main(void)
 				       a_blob_under_another_name_is_a_miss,
 				       a_right_checksum_over_wrong_sizes_is_a_miss,
 				       a_frame_that_ends_after_good_blocks_adds_nothing,
+				       a_damaged_large_blob_is_a_miss,
+				       what_is_asked_for_often_stands_unpacked,
 				       a_torn_file_does_not_stop_the_next_put,
 				       what_is_no_file_is_absent_and_stays};
 	const TTest *const faults[] = {a_removed_cache_directory_is_made_again,
