@@ -265,7 +265,7 @@ bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struc
 	return inputs_ask_with(in, more, in->plan->env, DEPFILE_MAX, c);
 }
 
-bool inputs_ask_with(const struct inputs *in, const char *const *more, const char *const *env, size_t most, struct child *c)
+const char *const *inputs_question(const struct inputs *in, const char *const *more)
 {
 	const struct plan *p = in->plan;
 	const struct cmdline *l = &p->line;
@@ -282,6 +282,13 @@ bool inputs_ask_with(const struct inputs *in, const char *const *more, const cha
 			argv[n++] = t;
 	}
 	memcpy(argv + n, more, n_more * sizeof *more);
+	return argv;
+}
+
+bool inputs_ask_with(const struct inputs *in, const char *const *more, const char *const *env, size_t most, struct child *c)
+{
+	const struct plan *p = in->plan;
+	const char *const *argv = inputs_question(in, more);
 	*c = (struct child){.argv = argv, .envp = env, .cwd_fd = p->cwd_fd, .time_limit_ms = LIST_MS, .max_output = most};
 	return child_run(c, NULL) == 0 && c->status == 0 && c->out.data;
 }

@@ -1,6 +1,8 @@
 #include "client/job/macros.h"
 
 #include "base/file.h"
+#include "base/path.h"
+#include "depscan/builtins.h"
 
 #include <string.h>
 
@@ -27,17 +29,51 @@ static bool is_defined_in_arguments(const struct plan *p, const char *name)
 	return false;
 }
 
+// What the answer depends on. False: also on texts that are not known here.
+static bool builtin_key(const struct inputs *in, const char *const *argv, struct digest *key)
+{
+	const struct plan *p = in->plan;
+	AUTO_HASHER struct hasher h;
+	if (p->line.n_forced || p->line.n_extra_inputs || !p->view)
+		return false;
+	hasher_init(&h);
+	hasher_digest(&h, &p->toolchain);
+	hasher_str(&h, p->cwd);
+	for (; *argv; argv++)
+		hasher_str(&h, *argv);
+	hasher_str(&h, NULL);
+	for (const char *const *e = p->env; e && *e; e++)
+		hasher_str(&h, *e);
+	for (uint32_t i = 0; i < in->n; i++)
+		if (strcmp(path_base(in->list[i].path), "stdc-predef.h") == 0)
+			hasher_digest(&h, &in->list[i].facts.digest);
+	*key = hasher_end(&h);
+	return true;
+}
+
+static void ask_for_builtins(struct inputs *in)
+{
+	struct builtins *known = in->plan->services->builtins;
+	const char *const more[] = {"-E", "-dM", "-x", lang_name(in->plan->line.lang), "/dev/null", NULL};
+	struct digest key;
+	bool has_key = builtin_key(in, inputs_question(in, more), &key);
+	struct child c;
+	if (has_key && builtins_find(known, &key, &in->builtin))
+		return;
+	if (inputs_ask_compiler(in, more, &c)) {
+		buf_add(&in->builtin, c.out.data, c.out.len);
+		if (has_key)
+			builtins_keep(known, &key, &in->builtin);
+	}
+	child_release(&c);
+}
+
 bool macros_builtin(struct inputs *in, const char *name, const char **value)
 {
 	enum lang lang = in->plan->line.lang;
 	*value = NULL;
-	if (!in->builtin.len && lang_is_of_c(lang)) {
-		const char *const more[] = {"-E", "-dM", "-x", lang_name(lang), "/dev/null", NULL};
-		struct child c;
-		if (inputs_ask_compiler(in, more, &c))
-			buf_add(&in->builtin, c.out.data, c.out.len);
-		child_release(&c);
-	}
+	if (!in->builtin.len && lang_is_of_c(lang))
+		ask_for_builtins(in);
 	const char *line = arena_printf(in->plan->arena, "#define %s", name);
 	for (const char *p = in->builtin.data; p && (p = strstr(p, line)); p++)
 		if (p[strlen(line)] == ' ' || p[strlen(line)] == '(') {

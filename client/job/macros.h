@@ -44,6 +44,8 @@ unsigned inputs_forced(const struct plan *p, struct include **out);
 struct absent_input *inputs_for_absent(const struct inputs *in);
 bool inputs_read_reached(void *inputs, const char *path, struct absent_input *out);
 
+// The plan's command without its source and its outputs, and with `more`; NULL-terminated.
+const char *const *inputs_question(const struct inputs *in, const char *const *more);
 // Runs the compiler with the plan's arguments, without its source and its outputs, and with `more`. The caller releases `c`.
 bool inputs_ask_compiler(const struct inputs *in, const char *const *more, struct child *c);
 // The same in another environment, and with more to be printed than DEPFILE_MAX.

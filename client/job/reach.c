@@ -54,8 +54,6 @@ static const char *reads_files_by_itself(const struct inputs *in)
 struct builder {
 	struct reach *r;
 	const struct plan *p;
-	struct map known; // the directory's node and a name in it -> its node, or &missing
-	struct source_node missing;
 	const char *lacks;               // the first name on the last way that led nowhere
 	const struct source_node *fresh; // the last file that was added
 	struct digest digest;            // and what the scanner knows it by
@@ -70,14 +68,14 @@ static struct source_node *make_node(struct builder *b, struct source_node *dire
 	const char *path = arena_printf(a, "%s/%.*s", directory == &b->r->tree.top ? "" : directory->path, (int)n, name);
 	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		b->is_spoilt |= errno != ENOENT && errno != ENOTDIR;
-		return &b->missing;
+		return &b->r->missing;
 	}
 	enum source_kind kind = S_ISDIR(st.st_mode) ? SOURCE_DIRECTORY : S_ISLNK(st.st_mode) ? SOURCE_LINK : SOURCE_FILE;
 	ssize_t n_target = kind == SOURCE_LINK ? readlink(path, target, sizeof target - 1) : 0;
 	struct source_node *node = source_tree_add(&b->r->tree, directory, name, n, kind);
 	if (!node || n_target < 0 || (kind == SOURCE_FILE && !S_ISREG(st.st_mode))) {
 		b->is_spoilt = true;
-		return &b->missing;
+		return &b->r->missing;
 	}
 	node->path = path;
 	node->target = arena_strndup(a, target, (size_t)n_target);
@@ -94,13 +92,15 @@ static struct source_node *child(struct builder *b, struct source_node *director
 {
 	char key[sizeof directory + SOURCE_TREE_MAX_NAME];
 	if (n > SOURCE_TREE_MAX_NAME)
-		return &b->missing;
+		return &b->r->missing;
 	memcpy(key, &directory, sizeof directory);
 	memcpy(key + sizeof directory, name, n);
-	struct source_node *node = map_get(&b->known, key, sizeof directory + n);
+	struct source_node *node = map_get(&b->r->known, key, sizeof directory + n);
+	if (!node && b->r->is_closed)
+		return &b->r->missing;
 	if (!node) {
 		node = make_node(b, directory, name, n);
-		map_put(&b->known, key, sizeof directory + n, node);
+		map_put(&b->r->known, key, sizeof directory + n, node);
 	}
 	return node;
 }
@@ -119,7 +119,7 @@ static struct source_node *enter(struct builder *b, struct source_node *at, cons
 			next = at->parent;
 		else if (n && !(n == 1 && *path == '.'))
 			next = child(b, at, path, n);
-		if (next == &b->missing) {
+		if (next == &b->r->missing) {
 			b->lacks = arena_printf(b->p->arena, "%s/%.*s", at == &b->r->tree.top ? "" : at->path, (int)n, path);
 			return NULL;
 		}
@@ -164,11 +164,13 @@ static void add_absent(struct builder *b, const struct absent_answer *answer)
 		add_path(b, answer->groups[i].dir);
 	for (uint32_t i = 0; i < answer->n_groups; i++) {
 		const struct absent_group *g = &answer->groups[i];
-		const struct source_node *directory = add_path(b, g->dir);
+		struct source_node *directory = add_path(b, g->dir);
 		if (!directory || source_node_is_covered(&b->r->tree, directory))
 			continue;
 		for (uint32_t k = 0; k < g->n_names; k++) {
-			add_path(b, arena_printf(b->p->arena, "%s/%s", g->dir, g->names[k]));
+			int links = 0;
+			b->lacks = NULL;
+			enter(b, directory, g->names[k], &links);
 			if (b->lacks)
 				source_tree_add_absent(&b->r->tree, b->lacks);
 		}
@@ -188,9 +190,9 @@ static const char *hides_the_compiler(struct builder *b, const struct farm_compi
 				return c->files[i].path;
 			memcpy(key, &at, sizeof at);
 			memcpy(key + sizeof at, part, n);
-			const struct source_node *next = map_get(&b->known, key, sizeof at + n);
+			const struct source_node *next = map_get(&b->r->known, key, sizeof at + n);
 			is_in_hidden |= at->is_whole;
-			at = next == &b->missing || (next && next->kind == SOURCE_LINK) ? NULL : next;
+			at = next == &b->r->missing || (next && next->kind == SOURCE_LINK) ? NULL : next;
 		}
 		if (is_in_hidden && !at)
 			return c->files[i].path;
@@ -252,7 +254,7 @@ struct no_tree reach_find(struct reach *r, const struct plan *p, const struct ba
 	struct no_tree why = find(&b, &in, outputs, compiler);
 	if (!why.reason)
 		r->sha256 = sha256_of(r->listing.data, r->listing.len);
-	map_release(&b.known);
+	r->is_closed = true;
 	map_release(&in.known);
 	buf_release(&in.builtin);
 	return why;
@@ -260,12 +262,14 @@ struct no_tree reach_find(struct reach *r, const struct plan *p, const struct ba
 
 void reach_release(struct reach *r)
 {
+	map_release(&r->known);
 	buf_release(&r->listing);
 }
 
-static struct source_node *resolve(struct reach *r, const struct plan *p, const char *path)
+static const struct source_node *resolve(struct reach *r, const struct plan *p, const char *path)
 {
-	return source_tree_resolve(&r->tree, *path == '/' ? path : arena_printf(p->arena, "%s/%s", p->cwd, path));
+	struct builder b = {.r = r, .p = p};
+	return add_path(&b, path);
 }
 
 const char *reach_place(struct reach *r, const struct plan *p, const char *output)

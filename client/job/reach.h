@@ -6,6 +6,7 @@
 #ifndef COFFER_CLIENT_JOB_REACH_H
 #define COFFER_CLIENT_JOB_REACH_H
 
+#include "base/map.h"
 #include "client/farm/farm.h"
 #include "client/job/baseline.h"
 #include "client/job/plan.h"
@@ -16,6 +17,9 @@ struct reach {
 	struct source_tree tree;
 	struct buf listing;
 	struct sha256 sha256; // of the listing
+	struct map known;     // the directory's node and a name in it -> its node, or &missing
+	struct source_node missing;
+	bool is_closed; // nothing is added any more
 };
 
 // NO_TREE_NONE: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the

@@ -7,6 +7,7 @@
 #include "client/services/oddities.h"
 #include "client/services/shared_stores.h"
 #include "client/services/trials.h"
+#include "depscan/builtins.h"
 #include "jobserver/client/cores.h"
 
 #include <sys/stat.h>
@@ -49,6 +50,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	struct part_keeper keeper = views_part_keeper(s->views);
 	s->compilers = compilers_new(files_digester(s->files), &keeper);
 	s->searches = searches_new();
+	s->builtins = builtins_new();
 	s->manifests = manifests_new(s->store);
 	s->oddities = oddities_new();
 	s->settings = settings_cache_new();

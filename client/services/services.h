@@ -37,6 +37,7 @@ struct services {
 	struct compilers *compilers;
 	struct views *views;
 	struct searches *searches;
+	struct builtins *builtins;
 	struct watch *watch;              // NULL: no directory is watched
 	struct directory_watch *arrivals; // NULL: the same
 	struct manifests *manifests;

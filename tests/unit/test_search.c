@@ -2,6 +2,7 @@
 #include "tests/unit/cmdline_helpers.h"
 
 #include "base/file.h"
+#include "depscan/builtins.h"
 #include "depscan/search.h"
 
 #include <unistd.h>
@@ -62,12 +63,41 @@ START_TEST(what_can_move_the_search_is_asked_for)
 }
 END_TEST
 
+START_TEST(builtins_are_known_by_their_key_and_within_bounds)
+{
+	struct builtins *b = builtins_new();
+	AUTO_BUF struct buf answer = BUF_INIT;
+	AUTO_BUF struct buf large = BUF_INIT;
+	AUTO_BUF struct buf out = BUF_INIT;
+	struct digest one = digest_of("1", 1), two = digest_of("2", 1);
+	buf_adds(&answer, "#define linux 1\n");
+	ck_assert(!builtins_find(b, &one, &out));
+	builtins_keep(b, &one, &answer);
+	builtins_keep(b, &one, &answer);
+	ck_assert(builtins_find(b, &one, &out));
+	ck_assert_str_eq(out.data, "#define linux 1\n");
+	ck_assert(!builtins_find(b, &two, &out));
+	while (large.len <= BUILTINS_MAX_BYTES)
+		buf_adds(&large, "#define x y\n");
+	builtins_keep(b, &two, &large);
+	ck_assert(!builtins_find(b, &two, &out));
+	for (int i = 0; i < BUILTINS_MAX; i++) {
+		struct digest key = digest_of(&i, sizeof i);
+		builtins_keep(b, &key, &answer);
+		ck_assert(builtins_find(b, &key, &out));
+	}
+	ck_assert(!builtins_find(b, &one, &out));
+	builtins_free(b);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		options_keep_their_values,
 		what_can_not_move_the_search_is_left_out,
 		what_can_move_the_search_is_asked_for,
+		builtins_are_known_by_their_key_and_within_bounds,
 	};
 	if (!mkdtemp(dir))
 		return EXIT_FAILURE;
