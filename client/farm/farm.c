@@ -540,6 +540,22 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 	return same == 1;
 }
 
+bool farm_lacks(struct farm *f, const struct farm_compiler *compiler)
+{
+	char key[320];
+	bool is_asked = false, is_found = false;
+	compiler_key(compiler, key);
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->n_routes; i++) {
+		const struct route *r = f->routes[i];
+		const char *identity = map_gets(&r->compilers, key);
+		is_asked |= r->is_current && identity;
+		is_found |= r->is_current && !r->has_lied && (!identity || *identity);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return is_asked && !is_found;
+}
+
 void farm_wait(struct farm *f, int ms)
 {
 	pthread_mutex_lock(&f->lock);

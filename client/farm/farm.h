@@ -49,6 +49,8 @@ struct farm_seat {
 // 1: a seat; 0: there is none now (`err` says why). Sleeps for the scheduler's answer or a connection, some seconds at most.
 int farm_take(struct farm *farm, const struct farm_compiler *compiler, struct farm_seat *seat, struct err *err);
 
+// Has every worker that there is been asked, and none has this very compiler?
+bool farm_lacks(struct farm *farm, const struct farm_compiler *compiler);
 // Sleeps until a seat was given back, or the time is over.
 void farm_wait(struct farm *farm, int ms);
 

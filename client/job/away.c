@@ -247,6 +247,12 @@ static enum farm_verdict verdict_of(const struct away *w, enum remote_outcome o)
 	}
 }
 
+static const char *no_place(const struct away *w, const char *why)
+{
+	stats_add(w->j->plan.services->stats, STAT_remote_no_compiler, farm_lacks(w->farm, &w->compiler));
+	return why;
+}
+
 // A seat at a worker, or a core here: whichever is free first.
 static const char *find_place(struct away *w)
 {
@@ -255,11 +261,11 @@ static const char *find_place(struct away *w)
 	for (int waited = 0; farm_take(w->farm, &w->compiler, &w->seat, &err) != 1; waited += WAIT_MS) {
 		if (!w->is_gated || waited >= SLOTS_LIMIT_MS) {
 			log_debug("'%s' stays here: %s", j->plan.line.source, err.text);
-			return "no worker is free";
+			return no_place(w, "no worker is free");
 		}
 		w->has_slot = slots_try(&j->plan.services->slots, 0);
 		if (w->has_slot)
-			return "a core here was idle first";
+			return no_place(w, "a core here was idle first");
 		if (waited % 1000 == 0 && !job_tell(j, WIRE_WAIT))
 			return "its launcher has gone";
 		farm_wait(w->farm, WAIT_MS);
@@ -421,8 +427,9 @@ static const char *send_away(struct away *w)
 {
 	struct job *j = w->j;
 	const char *stays = farm_arguments(w);
-	if (!stays)
-		stays = find_place(w);
+	if (stays)
+		return stays;
+	stays = find_place(w);
 	if (stays)
 		return stays;
 	away_heed_policy(j, false);

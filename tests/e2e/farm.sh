@@ -60,6 +60,27 @@ e2e_farm_split_dwarf_is_the_compilers()
 	farm_end
 }
 
+# Debug information made in a build directory, as CMake calls compilers: by absolute and by relative names.
+e2e_farm_debug_information_of_a_build_directory() # gcc long
+{
+	local mode source n
+	mkdir -p .git src inc build/deep
+	put inc/h.h 'static inline int h(int x)' '{' '	return x + 1;' '}'
+	put src/u.c '#include "h.h"' 'int u(int x)' '{' '	int y = h(x);' '	return y * 2;' '}'
+	worker_start w1
+	cd build/deep || exit 1
+	for mode in off on; do
+		export COFFER_REPRODUCIBLE=$mode
+		for source in "$P/src/u.c" ../../src/u.c; do
+			n=$(($(counter remote_compiles) + $(counter remote_hits)))
+			check any "$CC" -g -O1 -I"$P/inc" -MD -MF u.d -c "$source" -o u.o
+			[ $(($(counter remote_compiles) + $(counter remote_hits) - n)) = 1 ] || fail "$source stayed here with reproducible=$mode: $(all_grown)"
+			again hit "$CC" -g -O1 -I"$P/inc" -MD -MF u.d -c "$source" -o u.o
+		done
+	done
+	farm_end
+}
+
 e2e_farm_objective_c_is_the_compilers()
 {
 	local lang
@@ -272,6 +293,7 @@ e2e_farm_policy_of_a_worker_without_our_compiler() { # once
 	settle
 	[ "$(counter misses)" = 1 ] || fail "it is not cached at all: $(all_grown)"
 	[ "$(counter stored)" = 0 ] || fail "it was kept: $(all_grown)"
+	[ "$(counter remote_no_compiler)" = 1 ] || fail "why it stays here is not counted: $(all_grown)"
 	"$COFFER" status | grep -q 'nothing is kept on this machine' || fail "status: $("$COFFER" status)"
 	farm_end
 }
@@ -331,6 +353,7 @@ e2e_farm_compiler_that_changes_while_a_job_waits() { # once long
 	# The worker stored nothing of it, and was compared again.
 	settle
 	[ "$(counter remote_hits)" = 0 ] && [ "$(counter remote_compiles)" -lt 2 ] || fail "the other assembler's object was taken: $(all_grown)"
+	[ "$(counter remote_no_compiler)" -ge 1 ] || fail "the other assembler is not counted: $(all_grown)"
 	"$COFFER" status | grep -q "differs: the '.*' of its gcc" || fail "status: $("$COFFER" status)"
 	farm_end
 }

@@ -336,7 +336,7 @@ trap_55_stack_usage_with_lto()
 }
 
 # clang leaves no .su of a unit without functions. The one of an earlier compile is not this one's.
-trap_55_stack_usage_of_no_function() # clang
+trap_55_stack_usage_of_no_function() # clang long
 {
 	local old
 	put a.c 'int a;'
