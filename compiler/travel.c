@@ -142,7 +142,7 @@ static const char *refuse_tree_outputs(const struct cmdline *l)
 		return "its options name files";
 	if (l->dep_wp)
 		return "its depfile is asked for by -Wp";
-	return lang_is_of_c(l->lang) ? NULL : "it is assembler, or preprocessed already";
+	return lang_is_of_c(l->lang) || l->lang == LANG_ASM_CPP ? NULL : "it is preprocessed already";
 }
 
 static bool means_the_same_there(const struct argument *w)

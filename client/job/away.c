@@ -279,8 +279,8 @@ static void note_tree(struct away *w, enum remote_outcome o, const char *worker)
 	bool has_failed = o == REMOTE_REFUSED || o == REMOTE_FAILED;
 	if (!w->call.tree)
 		return;
-	if (has_failed || o == REMOTE_DONE)
-		farm_note_tree(w->farm, worker, !has_failed);
+	if (has_failed)
+		farm_note_tree(w->farm, worker, false);
 	if (o == REMOTE_SPOILT)
 		w->no_tree = no_tree(NO_TREE_changed, NULL);
 	else if (has_failed && (o == REMOTE_REFUSED || !w->no_text))
@@ -400,10 +400,12 @@ static const char *deliver(struct away *w)
 	const char *why = w->call.tree ? away_tree_judge(&w->tree, &w->compiler, &w->made) : NULL;
 	if (why) {
 		w->no_tree = no_tree(NO_TREE_stranger, j->worker);
-		farm_note_words(w->farm, j->worker, false);
+		farm_note_tree(w->farm, j->worker, false);
 		log_info("worker '%s' did not compile '%s' as it was sent: %s", j->worker, j->plan.line.source, why);
 		return why;
 	}
+	if (w->call.tree)
+		farm_note_tree(w->farm, j->worker, true);
 	if (!done.n_out && !done.n_errs)
 		farm_note_words(w->farm, j->worker, true);
 	// Whoever waits no longer has compiled by itself, and may have changed its files since.

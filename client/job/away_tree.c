@@ -2,9 +2,11 @@
 
 #include "base/path.h"
 #include "client/job/command.h"
+#include "client/job/inputs.h"
 #include "depscan/depfile.h"
 
 #include <string.h>
+#include <unistd.h>
 
 // In the job's own /tmp.
 #define OUR_DEPFILE "/tmp/.coffer.d"
@@ -60,6 +62,9 @@ struct no_tree away_tree_begin(struct away_tree *t, const struct plan *p)
 		return no_tree(NO_TREE_variable, arena_strndup(p->arena, variable, strcspn(variable, "=")));
 	if (p->inputs_from == INPUTS_SOURCE_ONLY || p->lto || !plan_has_object(p) || plan_adds_no_timestamp(p))
 		return no_tree(NO_TREE_kind, NULL);
+	// Only GNU as lists what it has read.
+	if (!lang_is_of_c(p->line.lang) && !command_lists_for_as(p))
+		return no_tree(NO_TREE_assembler, p->line.source);
 	const char *culprit = travel_tree(p->arena, &p->line, p->compiler, own_words(p), &t->words, &t->n_words);
 	return no_tree(culprit ? NO_TREE_option : NO_TREE_NONE, culprit);
 }
@@ -111,6 +116,29 @@ static bool is_of_compiler(const struct farm_compiler *c, const char *path)
 	return false;
 }
 
+// GNU as also lists names that it was only told, mapped and shortened ones among them. Relative ones lead to the tree's own directories;
+// others could be files of the worker, unless they are mapped and nothing here has that name.
+static bool is_stranger(struct away_tree *t, const char *path)
+{
+	const struct plan *p = t->plan;
+	bool may_be_told = (p->reproducible || p->line.has_prefix_map) && faccessat(p->cwd_fd, path, F_OK, 0) < 0;
+	if (inputs_is_temp_source(path) || reach_has(&t->reach, p, path) || (*path != '/' && !strstr(path, "..")))
+		return false;
+	return !may_be_told;
+}
+
+static const char *judge_assembler(struct away_tree *t, const struct store_part *depfile)
+{
+	struct depfile d = {0};
+	if (depfile_parse(&d, t->plan->arena, depfile->p, depfile->n, NULL) < 0)
+		return "its assembler's depfile is not understood";
+	for (unsigned i = 0; i < d.n_deps; i++)
+		if (is_stranger(t, d.deps[i]))
+			return arena_printf(t->plan->arena,
+					    "the assembler there may have read '%.200s', which it did not get", d.deps[i]);
+	return NULL;
+}
+
 const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *compiler, const struct made_elsewhere *made)
 {
 	const struct plan *p = t->plan;
@@ -121,7 +149,7 @@ const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *com
 		if (!reach_has(&t->reach, p, d.deps[i]) && !is_of_compiler(compiler, d.deps[i]))
 			return arena_printf(p->arena, "the compiler there has read '%.200s', which it did not get",
 					    d.deps[i]);
-	return NULL;
+	return t->remote.outputs[REMOTE_ASM_DEPFILE] ? judge_assembler(t, &made->asm_depfile) : NULL;
 }
 
 bool away_tree_speaks_alike(const struct plan *p)

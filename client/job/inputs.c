@@ -212,7 +212,7 @@ static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *en
 // ---- what the assembler read ----------------------------------------------------------------------------------------
 
 // The driver's own assembler file ("/tmp/ccXYZabc.s") is gone by now.
-static bool is_temp_source(const char *path)
+bool inputs_is_temp_source(const char *path)
 {
 	const char *base = path_base(path);
 	return strcmp(path, "{standard input}") == 0 ||
@@ -232,7 +232,7 @@ static void add_assembler_inputs(struct inputs *in, int fd)
 		// It also lists names that it was only told (.file, line markers), mapped and shortened ones among them:
 		// these need not exist, or mean an input.
 		struct stat st;
-		if (is_temp_source(d.deps[i]) || fstatat(p->cwd_fd, d.deps[i], &st, 0) < 0)
+		if (inputs_is_temp_source(d.deps[i]) || fstatat(p->cwd_fd, d.deps[i], &st, 0) < 0)
 			continue;
 		struct file_id id = file_id_of(&st);
 		bool known = same_file(in, &id) != NULL;

@@ -8,6 +8,8 @@
 
 // Fills in the entry's inputs and names. dep_fd: the depfile that we have asked for, or -1: the user's under its name; asm_dep_fd: what GNU as has
 // listed, or -1.
+// A file that the compiler has made for the assembler.
+bool inputs_is_temp_source(const char *path);
 struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
 			   struct manifest_entry *entry);
 

@@ -231,3 +231,74 @@ e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long
 	same_file want.o b.o
 	farm_end
 }
+
+# Assembler sources go, and nothing that the assembler reads by itself is the worker's.
+e2e_trees_assembler_and_what_it_reads() # gcc
+{
+	local crt
+	export LC_ALL=C COFFER_REPRODUCIBLE=off
+	crt=$("$CC" -print-file-name=crtend.o)
+	[ -e "$crt" ] || skip "this compiler has no crtend.o"
+	worker_start w1
+	put inc/asm.h '#define VALUE 7' '.macro two a' '.long \a, \a' '.endm'
+	put a.S '#include "asm.h"' '.data' '.globl x' 'x: two VALUE' '.section .note.GNU-stack,"",@progbits'
+	same_compile a.S -Iinc
+	same_compile a.S -Iinc -g
+	put o.m 'int o(int x) { return x; }'
+	same_compile o.m -O1
+	of_trees 3
+	# The name of the directive is put together by the assembler itself.
+	put b.S '.macro take word' ".inc\\word \"$crt\"" '.endm' '.data' 'take bin'
+	same_compile b.S
+	of_trees 3
+	[ "$(counter no_tree_stranger)" = 1 ] || fail "what the assembler read was believed: $("$COFFER" stats)"
+	farm_end
+}
+
+# unit_is_the_same DIRECTORY OBJECT DEPFILE COMMAND...: object, depfile, messages and status are the plain compiler's.
+unit_is_the_same()
+{
+	local directory=$1 object=$2 depfile=$3 who
+	shift 3
+	for who in plain ours; do
+		(
+			cd "$directory" || exit 1
+			rm -f "$object" "$depfile"
+			[ $who = plain ] || set -- "$COFFER" "$@"
+			"$@" 2>"$T/$who.err"
+			echo $? >"$T/$who.status"
+			rm -f "$T/$who.o" "$T/$who.d"
+			[ ! -e "$object" ] || cp "$object" "$T/$who.o"
+			[ ! -e "$depfile" ] || cp "$depfile" "$T/$who.d"
+		)
+	done
+	same_file "$T/plain.status" "$T/ours.status"
+	same_file "$T/plain.err" "$T/ours.err"
+	[ "$(<"$T/plain.status")" = 0 ] || return 0
+	same_file "$T/plain.o" "$T/ours.o"
+	[ ! -e "$T/plain.d" ] || same_file "$T/plain.d" "$T/ours.d"
+}
+
+# A part of git's units as its own Makefile compiles them, with and without debug information; with FULL=1 a larger one, with
+# COFFER_TEST_ALL_UNITS=1 all.
+e2e_trees_units_of_git() # long
+{
+	local words at=0 i=0 n=0 every=60
+	need make
+	[ -z "${FULL:-}" ] || every=30
+	[ -z "${COFFER_TEST_ALL_UNITS:-}" ] || every=1
+	export LC_ALL=C COFFER_REPRODUCIBLE=off
+	package_sources git
+	"$TESTS/../bench/project.sh" record git "$P" "$T/commands" || fail "its commands can't be told"
+	worker_start w1
+	mapfile -d '' words <"$T/commands"
+	for (( ; at < ${#words[@]}; at += 4 + words[at], i++)); do
+		[ $((i % every)) = 0 ] || continue
+		n=$((n + 2))
+		unit_is_the_same "${words[@]:at+1:3}" "$CC" "${words[@]:at+5:words[at]-1}"
+		unit_is_the_same "${words[@]:at+1:3}" "$CC" "${words[@]:at+5:words[at]-1}" -g0
+	done
+	[ "$(counter remote_trees)" -ge $((n / 2)) ] || fail "of $n compiles $(counter remote_trees) went as trees: $("$COFFER" stats)"
+	[ "$(counter remote_messages)" = 0 ] || fail "compiles were done twice: $("$COFFER" stats)"
+	farm_end
+}
