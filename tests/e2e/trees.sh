@@ -13,7 +13,7 @@ of_trees()
 	[ "$n" = "$1" ] || fail "$n of $1 compiles were of trees: $("$COFFER" status) $(tail -n 5 "$T"/w?.log) $(daemon_log 'compiled here|did not compile')"
 }
 
-e2e_trees_objects_are_the_compilers()
+e2e_trees_objects_are_the_compilers() # clock
 {
 	worker_start w1
 	farm_project 4
@@ -47,7 +47,7 @@ same_compile()
 	diff -r want out >/dev/null || fail "$source $*: another $(diff -rq want out)"
 }
 
-e2e_trees_what_had_to_stay_here_goes_away_now()
+e2e_trees_what_had_to_stay_here_goes_away_now() # clock
 {
 	export LC_ALL=C COFFER_REPRODUCIBLE=off
 	worker_start w1
@@ -75,7 +75,7 @@ e2e_trees_what_had_to_stay_here_goes_away_now()
 }
 
 # The worker's machine has headers that the client has not: none of them counts.
-e2e_trees_nothing_of_the_worker_is_seen() # gcc
+e2e_trees_nothing_of_the_worker_is_seen() # gcc clock
 {
 	own_mounts
 	export LC_ALL=C COFFER_REPRODUCIBLE=off
@@ -94,7 +94,7 @@ e2e_trees_nothing_of_the_worker_is_seen() # gcc
 	farm_end
 }
 
-e2e_trees_what_can_not_be_told_goes_as_text()
+e2e_trees_what_can_not_be_told_goes_as_text() # clock
 {
 	worker_start w1
 	export COFFER_SEND=auto COFFER_REPRODUCIBLE=off
@@ -114,7 +114,7 @@ e2e_trees_what_can_not_be_told_goes_as_text()
 }
 
 # The runtime `process` has no roots for jobs, as older workers have none.
-e2e_trees_a_worker_without_them_gets_text() # gcc
+e2e_trees_a_worker_without_them_gets_text() # gcc clock
 {
 	export COFFER_SEND=auto
 	worker_start w1 --runtime process
@@ -126,7 +126,7 @@ e2e_trees_a_worker_without_them_gets_text() # gcc
 }
 
 # What a worker has lost since, it asks for again.
-e2e_trees_lost_blobs_are_asked_for_again() # gcc
+e2e_trees_lost_blobs_are_asked_for_again() # gcc clock
 {
 	worker_start w1
 	farm_project 3
@@ -139,7 +139,7 @@ e2e_trees_lost_blobs_are_asked_for_again() # gcc
 }
 
 # A worker that says that it takes trees and does not take these: they go as preprocessed text, and soon nothing else is tried.
-e2e_trees_refused_go_as_text() # gcc
+e2e_trees_refused_go_as_text() # gcc clock
 {
 	export COFFER_SEND=auto
 	worker_start w1 --source-size 64K
@@ -165,7 +165,7 @@ e2e_trees_refused_go_as_text() # gcc
 }
 
 # The worker is another program when it comes back, and its clients do not know.
-e2e_trees_a_worker_comes_back_without_them() # gcc long
+e2e_trees_a_worker_comes_back_without_them() # gcc long clock
 {
 	export COFFER_SEND=auto
 	worker_start w1
@@ -186,15 +186,15 @@ e2e_trees_a_worker_comes_back_without_them() # gcc long
 # is_compiling: the worker's compiler runs in our directory.
 is_compiling()
 {
-	local process
-	for process in /proc/[0-9]*; do
-		[ "$(readlink "$process/cwd" 2>/dev/null)" = "$P" ] && [ "$(cat "$process/comm" 2>/dev/null)" = cc1 ] && return 0
+	local exe
+	for exe in $(find /proc -maxdepth 2 -path '/proc/[0-9]*' -name exe -lname '*/cc1' 2>/dev/null); do
+		[ "$(readlink "${exe%exe}cwd" 2>/dev/null)" = "$P" ] && return 0
 	done
 	return 1
 }
 
 # A header that changes before its text is asked for, and one that changes while the compiler runs.
-e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long
+e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long clock
 {
 	local i
 	worker_start w1
@@ -214,7 +214,7 @@ e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long
 	same_file want.o a.o
 	of_trees 1
 	[ "$(counter no_tree_changed)" = 1 ] || fail "not counted: $("$COFFER" stats)"
-	{ echo '#include "h.h"'; for ((i = 0; i < 150; i++)); do echo "int f$i(int x) { for (int k = 0; k < x; k++) x ^= k * H + $i; return x % (H + 1); }"; done; } >b.c
+	{ echo '#include "h.h"'; for ((i = 0; i < 200; i++)); do echo "int f$i(int x) { for (int k = 0; k < x; k++) x ^= k * H + $i; return x % (H + 1); }"; done; } >b.c
 	"$CC" -O2 -c b.c -o was.o
 	settle
 	read_counters counters_before
@@ -233,7 +233,7 @@ e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long
 }
 
 # Assembler sources go, and nothing that the assembler reads by itself is the worker's.
-e2e_trees_assembler_and_what_it_reads() # gcc
+e2e_trees_assembler_and_what_it_reads() # gcc clock
 {
 	local crt
 	export LC_ALL=C COFFER_REPRODUCIBLE=off

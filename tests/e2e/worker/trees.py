@@ -118,7 +118,7 @@ def scenario_hostile():
     t.refused(CANT, project(raw(b'x', million)), said={'listing_size': 1000})
     t.refused((CANT, INVALID), good, packed=[bomb(200)])
     t.refused(CANT, good, said={'listing_size': 1 << 40})
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
     # What only a header says.
     for said in (dict(directory='home/u'), dict(directory='/home/../etc'), dict(environment=['LD_PRELOAD=/x.so']), dict(environment=['PATH=/x']),
