@@ -52,7 +52,7 @@ class Worker(Program):
 
     def token(self, tenant='acme', image=STAND_IN, isolation='process', **more):
         return run('token', 'issue', '--key', HOME + '/farm/token-key.pem', '--worker', more.get('worker', self.name), '--tenant',
-                   tenant, '--image', image, '--isolation', isolation, '--slots', str(more.get('slots', 1))).strip()
+                   tenant, '--image', image, '--isolation', isolation, '--slots', str(more.get('slots', 1)), '--lifetime', more.get('lifetime', '5m')).strip()
 
     def channel(self):
         credentials = grpc.ssl_channel_credentials(read(HOME + '/farm/ca.pem'))
@@ -592,7 +592,7 @@ def p99(latencies):
 def scenario_soak():
     n = int(os.environ.get('COFFER_SOAK_JOBS', '1000'))
     w = Worker('--slots', '4', '--queue', '32', '--busy-wall-time', '2s', '--log-level', 'info')
-    honest = w.client('other')
+    honest = w.client('other', token=w.token('other', lifetime='1h'))  # 10,000 jobs take longer than 5 minutes
 
     def jobs(name, count):
         took = []
@@ -604,7 +604,7 @@ def scenario_soak():
         return took
     jobs(b'warm', 20)
     alone = p99(jobs(b'alone', max(n // 4, 200)))
-    hostile = subprocess.Popen([sys.executable, __file__, 'beside', w.port, w.token('acme', slots=100)])
+    hostile = subprocess.Popen([sys.executable, __file__, 'beside', w.port, w.token('acme', slots=100, lifetime='1h')])
     try:
         wait_until(lambda: w.status()['waiting'] >= 3, 30)
         beside = p99(jobs(b'beside', n))
