@@ -17,7 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLIENTS = 4, AT_ONCE = 8, MAX_SAMPLES = 4 << 20 };
+enum { CLIENTS_MOST = 64, AT_ONCE_MOST = 64, MAX_SAMPLES = 4 << 20 };
+static int n_clients, at_once;
 
 static struct loop *loop;
 static const char *address;
@@ -126,13 +127,13 @@ static void *client(void *arg)
 	check(rpc_connect(loop, address, &(struct rpc_channel_config){.tls = client_tls}, 30000, &channel, &err), &err,
 	      "connect");
 	while (!stop) {
-		struct rpc_call *calls[AT_ONCE];
-		int64_t since[AT_ONCE];
-		for (int i = 0; i < AT_ONCE; i++) {
+		struct rpc_call *calls[AT_ONCE_MOST];
+		int64_t since[AT_ONCE_MOST];
+		for (int i = 0; i < at_once; i++) {
 			since[i] = now_us();
 			begin(channel, &calls[i]);
 		}
-		for (int i = 0; i < AT_ONCE; i++)
+		for (int i = 0; i < at_once; i++)
 			end(calls[i], since[i]);
 	}
 	rpc_channel_release(channel);
@@ -175,16 +176,16 @@ static int by_size(const void *a, const void *b)
 
 static void measure(int pid, int seconds, int n_workers, long kb)
 {
-	pthread_t threads[CLIENTS];
+	pthread_t threads[CLIENTS_MOST];
 	stop = false;
 	n_samples = n_slots = n_routes = 0;
 	double cpu = cpu_s(pid);
 	int64_t from = now_us();
-	for (int i = 0; i < CLIENTS; i++)
+	for (int i = 0; i < n_clients; i++)
 		pthread_create(&threads[i], NULL, client, NULL);
 	sleep((unsigned)seconds);
 	stop = true;
-	for (int i = 0; i < CLIENTS; i++)
+	for (int i = 0; i < n_clients; i++)
 		pthread_join(threads[i], NULL);
 	double took = (double)(now_us() - from) / 1e6;
 	cpu = cpu_s(pid) - cpu;
@@ -197,6 +198,14 @@ static void measure(int pid, int seconds, int n_workers, long kb)
 	fflush(stdout);
 }
 
+// A number of the environment, from 1 to `most`.
+static int number_of(const char *name, int usual, int most)
+{
+	const char *text = getenv(name);
+	int n = text ? atoi(text) : usual;
+	return n < 1 ? 1 : n > most ? most : n;
+}
+
 // routes ADDRESS FOLDER PID SECONDS WORKERS WANTED...
 int main(int argc, char **argv)
 {
@@ -204,6 +213,8 @@ int main(int argc, char **argv)
 	if (argc < 7)
 		return 2;
 	address = argv[1];
+	n_clients = number_of("BENCH_CLIENTS", 4, CLIENTS_MOST);
+	at_once = number_of("BENCH_AT_ONCE", 8, AT_ONCE_MOST);
 	int pid = atoi(argv[3]), seconds = atoi(argv[4]), n_workers = atoi(argv[5]);
 	AUTO_FREE char *ca = mem_printf("%s/ca.pem", argv[2]), *pem = mem_printf("%s/tenant-bench.pem", argv[2]),
 		       *key = mem_printf("%s/tenant-bench-key.pem", argv[2]),

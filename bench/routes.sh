@@ -2,6 +2,7 @@
 # How many routes a scheduler gives on one core: bench/routes.sh [SECONDS [WORKERS...]]. Needs `make all build/release/bin-routes`.
 # The scheduler has the first core and the clients have the others; with two cores it is often these that are slower, so that
 # "a CPU second" (of the scheduler's own) tells more than the rate. bench/routes.md has figures.
+# BENCH_CLIENTS (4) ask BENCH_AT_ONCE (8) questions each at once: with 1 and 1 p99 is what one question takes, and not how many wait.
 # With BENCH_ETCD=1 the scheduler tells an etcd of its workers (Debian's etcd-server).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
