@@ -277,14 +277,20 @@ char *keys_first_host(X509 *certificate)
 	return host;
 }
 
-int keys_check_time(const char *path, struct err *err)
+int keys_check_time(const char *path, int64_t *left_s, struct err *err)
 {
 	X509 *x = NULL;
+	int days = 0, seconds = 0;
 	if (keys_read_certificate(path, &x, err) < 0)
 		return -1;
-	int from = X509_cmp_current_time(X509_get0_notBefore(x)), to = X509_cmp_current_time(X509_get0_notAfter(x));
+	int from = X509_cmp_current_time(X509_get0_notBefore(x));
+	bool is_known = ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)) == 1; // from now
 	X509_free(x);
+	int64_t left = (int64_t)days * 86400 + seconds;
+	if (left_s)
+		*left_s = left;
 	if (from > 0)
 		return err_set(err, ERR_ACCESS, "the certificate '%s' is not valid yet: the clock here may be wrong", path);
-	return to < 0 ? err_set(err, ERR_ACCESS, "the certificate '%s' has expired: make a new one", path) : 0;
+	return !is_known || left < 0 ? err_set(err, ERR_ACCESS, "the certificate '%s' has expired: make a new one", path)
+				     : 0;
 }

@@ -45,7 +45,7 @@ char *keys_host_name(const char *host);
 // The first such name of a certificate, without what is before the ':'. To free(), or NULL.
 char *keys_first_host(X509 *certificate);
 
-// Whether the certificate in that file is good at this time. ERR_ACCESS: it has expired, or is not valid yet.
-int keys_check_time(const char *path, struct err *err);
+// Whether the certificate in that file is good at this time, and for how long still (`left_s` may be NULL). ERR_ACCESS: it has expired, or is not valid yet.
+int keys_check_time(const char *path, int64_t *left_s, struct err *err);
 
 #endif

@@ -349,7 +349,7 @@ static int check(struct gateway_program *g, struct err *err)
 	struct callers_config callers;
 	if (check_options(g, err) < 0)
 		return -1;
-	if (!g->is_open && (keys_check_time(tls.certificate, err) < 0 || rpc_tls_server(&tls, &g->tls, err) < 0))
+	if (!g->is_open && (keys_check_time(tls.certificate, NULL, err) < 0 || rpc_tls_server(&tls, &g->tls, err) < 0))
 		return -1;
 	callers = callers_of(g);
 	if (callers_new(&callers, &g->gateway.callers, err) < 0)

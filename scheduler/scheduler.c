@@ -271,7 +271,7 @@ static int check(struct scheduler *s, struct err *err)
 	struct rpc_tls_config tls = {.certificate = setting_text(&s->settings, SCHEDULER_certificate),
 				     .key = setting_text(&s->settings, SCHEDULER_key),
 				     .ca = setting_text_or_null(&s->settings, SCHEDULER_client_ca)};
-	if (check_options(s, err) < 0 || keys_check_time(setting_text(&s->settings, SCHEDULER_certificate), err) < 0 ||
+	if (check_options(s, err) < 0 || keys_check_time(setting_text(&s->settings, SCHEDULER_certificate), NULL, err) < 0 ||
 	    rpc_tls_server(&tls, &s->tls, err) < 0 || start_service(s, err) < 0)
 		return -1;
 	printf("coffer: the scheduler's settings are good: %zu tenants, certificate %s\n",

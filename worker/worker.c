@@ -474,7 +474,7 @@ static int check(struct worker_program *w, struct err *err)
 	if (!w->is_open) {
 		struct access_config config = {.jwks = setting_text(&w->settings, WORKER_token_jwks), .worker = w->name};
 		struct access *access = NULL;
-		if (keys_check_time(server.certificate, err) < 0 || rpc_tls_server(&server, &w->server_tls, err) < 0 ||
+		if (keys_check_time(server.certificate, NULL, err) < 0 || rpc_tls_server(&server, &w->server_tls, err) < 0 ||
 		    rpc_tls_client(&client, &w->client_tls, err) < 0 || access_new(&config, &access, err) < 0)
 			return -1;
 		access_free(access);

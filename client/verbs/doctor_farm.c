@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 enum { CONNECT_MS = 3000, ANSWER_MS = 5000, MAX_TOKEN = 8192, MAX_WORKERS = 16, SKEW_MS = 5000, TOKEN_SKEW_MS = 30000 };
+enum { SOON_S = 14 * 86400 }; // that a certificate has left
 
 static const char *text_of(const struct doctor *d, enum setting s)
 {
@@ -101,6 +102,20 @@ static bool check_what_is_set(struct doctor *d)
 	return d->n_by_level[FINDING_PROBLEM] == before;
 }
 
+static void check_time(struct doctor *d, const char *path)
+{
+	struct err err = ERR_INIT;
+	int64_t left_s = 0;
+	const char *fix = "'coffer keys add' makes new certificates; see docs/operator.md";
+	if (!path)
+		return;
+	if (keys_check_time(path, &left_s, &err) < 0)
+		found_problem(d, "farm", fix, "%s", err.text);
+	else if (left_s < SOON_S)
+		found_warning(d, "farm", fix, "the certificate '%s' expires in %lld hours", path,
+			      (long long)(left_s / 3600));
+}
+
 // Files: readable, of one pair, good at this time.
 static struct rpc_tls *check_certificates(struct doctor *d)
 {
@@ -112,8 +127,8 @@ static struct rpc_tls *check_certificates(struct doctor *d)
 		found_problem(d, "farm", "correct the setting or the file", "%s", err.text);
 		return NULL;
 	}
-	if ((own && keys_check_time(own, &err) < 0) || (ca && keys_check_time(ca, &err) < 0))
-		found_problem(d, "farm", "'coffer keys add' makes new certificates; see docs/operator.md", "%s", err.text);
+	check_time(d, own);
+	check_time(d, ca);
 	return tls;
 }
 

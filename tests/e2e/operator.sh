@@ -354,6 +354,8 @@ e2e_operator_doctor_names_what_is_wrong_with_a_farm() { # once long
 	certificate_of scheduler 2 DNS:farm.example.org
 	farm_part scheduler
 	doctor_says 'it is for another name' 'a name that is in the certificate' env
+	certificate_of tenant-me 3 URI:coffer://tenant/me
+	doctor_says 'expires in 7[0-2] hours' 'coffer keys add' env
 	certificate_of tenant-me -1 URI:coffer://tenant/me
 	doctor_says 'has expired: make a new one' 'coffer keys add' env
 	farm_part_ends scheduler
