@@ -138,7 +138,7 @@ e2e_setting_max_size() { # once long
 
 e2e_setting_compression() { # once
 	local level
-	put a.c 'char a[100000] = {1};'
+	put a.c 'enum { level = L };' 'char a[100000] = {1};'
 	for level in -5 1 19; do
 		export COFFER_COMPRESSION=$level
 		check any "$CC" -DL=$level -c a.c -o a.o

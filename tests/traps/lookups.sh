@@ -778,6 +778,8 @@ edited_meanwhile()
 {
 	local file=$1 way old="#define H 1" new="#define H 2" when
 	shift
+	# A text of its own for each way: no compile is answered by the one before it.
+	echo 'enum { WAY };' >>a.c
 	for way in write keep rename; do
 		put "$file" "$old"
 		touch -d '2020-01-01' "$file"
@@ -851,7 +853,7 @@ trap_15_folder_moved_during_the_compile() # long
 {
 	local way
 	slow_source slow.c 250
-	{ echo '#include "h.h"'; cat slow.c; echo 'int value = H;'; } >a.c
+	{ printf '%s\n' '#include "h.h"' 'enum { WAY };'; cat slow.c; echo 'int value = H;'; } >a.c
 	for way in link rename touched; do
 		rm -rf v0 v1 v2 current
 		put v1/h.h '#define H 1'
