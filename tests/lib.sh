@@ -205,6 +205,9 @@ settle()
 			direct_hits | preprocessed_hits | stored | not_cached_*)
 				open=$((open - counters_after[$name] + ${counters_before[$name]:-0}))
 				;;
+			remote_hits | remote_compiles) # a paranoid client stores nothing
+				[ "${COFFER_PARANOID:-}" != on ] || open=$((open - counters_after[$name] + ${counters_before[$name]:-0}))
+				;;
 			esac
 		done
 		[ $open -gt 0 ] || return 0

@@ -303,7 +303,7 @@ end_by()
 
 e2e_jobserver_signals_end_the_build() { # once
 	load_w1 60 2
-	sed 's/remote 0 1000/remote 0 20000/' w1.mk >slow.mk
+	sed 's/remote 0 1000/remote 0 8000/' w1.mk >slow.mk
 	for case in group:INT group:QUIT front:INT front:TERM group:HUP make:TERM make:KILL; do
 		end_by ${case%:*} ${case#*:}
 		[ $status != 0 ] || fail "$case: exit status 0"

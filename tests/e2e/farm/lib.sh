@@ -20,12 +20,19 @@ worker_start()
 
 worker_kill() { kill -"$2" "$(<"$T/$1.pid")"; }
 
-# Ends workers and scheduler as an operator would.
+# Ends workers and schedulers as an operator would, and then the etcd that they need.
 farm_end()
 {
-	local file
+	local file told=()
 	for file in "$T"/*.pid; do
-		kill -TERM "$(<"$file")" 2>/dev/null && { wait_until 30 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"; }
+		[[ $file != */etcd*.pid ]] || continue
+		kill -TERM "$(<"$file")" 2>/dev/null && told+=("$file")
+	done
+	for file in "${told[@]}"; do
+		wait_until 30 "[ ! -d /proc/$(<"$file") ]" || fail "SIGTERM does not end it: $file"
+	done
+	for file in "$T"/etcd*.pid; do
+		[ ! -e "$file" ] || kill -KILL "$(<"$file")" 2>/dev/null
 	done
 	return 0
 }
