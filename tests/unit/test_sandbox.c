@@ -444,6 +444,7 @@ static const struct refusal {
 	{SCMP_SYS(sethostname), "cannot set up the sandbox: sethostname 'coffer'"},
 	{SCMP_SYS(unshare), "cannot set up the sandbox: unshare"},
 	{SCMP_SYS(execveat), "cannot set up the sandbox: exec of the agent"},
+	{SCMP_SYS(clone), "cannot set up the sandbox: clone"},
 	// In the agent, or a job's first process.
 	{SCMP_SYS(fsopen), "cannot set up the sandbox: a tmpfs for the scratch folder"},
 	{SCMP_SYS(capset), "cannot set up the sandbox: dropping capabilities"},
