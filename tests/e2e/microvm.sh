@@ -83,7 +83,7 @@ vm_session() # COMMAND...: a session by hand (programs/vm_session.c), its words 
 }
 
 # A session that nobody uses is saved and goes on later, as itself, with a new clock and new random numbers; nobody else's ever.
-e2e_microvm_sleeps_and_wakes() { # once clock
+e2e_microvm_sleeps_and_wakes() { # once clock long
 	vm_needs_no_image
 	vm_probe_image
 	local before after numbers

@@ -296,12 +296,23 @@ static size_t count_scratch(void)
 	return n;
 }
 
+// A command that sleeps for a time for which nobody else sleeps.
+static char *long_sleep(void)
+{
+	return mem_printf("sleep 1000.%d", (int)getpid());
+}
+
+static void expect_no_sleep(const char *sleeper)
+{
+	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^%s$' >/dev/null", geteuid(), sleeper);
+	ck_assert_int_eq(system(command), 0);
+}
+
 START_TEST(process_leaves_no_files_and_no_processes)
 {
 	struct trial t;
-	// A length that nobody else sleeps for.
-	AUTO_FREE char *text =
-		mem_printf("mkdir -p a/b; touch a/b/c $TMPDIR/d; (setsid sleep 1000.%d &) ; echo $$", (int)getpid());
+	AUTO_FREE char *sleeper = long_sleep();
+	AUTO_FREE char *text = mem_printf("mkdir -p a/b; touch a/b/c $TMPDIR/d; (setsid %s &) ; echo $$", sleeper);
 	const char *const script[] = {"sh", "-c", text, NULL};
 	trial_init(&t, NULL);
 	memcpy(t.arguments, script, sizeof script);
@@ -310,15 +321,16 @@ START_TEST(process_leaves_no_files_and_no_processes)
 	ck_assert_int_lt(t.took_ms, 10000);
 	ck_assert_uint_eq(count_scratch(), 0);
 	trial_release(&t);
-	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1000[.]%d$' >/dev/null", geteuid(), (int)getpid());
-	ck_assert_int_eq(system(command), 0);
+	expect_no_sleep(sleeper);
 }
 END_TEST
 
 START_TEST(process_keeps_the_wall_clock_limit)
 {
 	struct trial t;
-	static const char *const script[] = {"sh", "-c", "(setsid sleep 1001 &); sleep 1001", NULL};
+	AUTO_FREE char *sleeper = long_sleep();
+	AUTO_FREE char *text = mem_printf("(setsid %s &); %s", sleeper, sleeper);
+	const char *const script[] = {"sh", "-c", text, NULL};
 	trial_init(&t, NULL);
 	memcpy(t.arguments, script, sizeof script);
 	t.job.limits.wall_ms = 300;
@@ -327,14 +339,13 @@ START_TEST(process_keeps_the_wall_clock_limit)
 	ck_assert_str_eq(t.result.limit, "wall");
 	ck_assert_int_lt(t.took_ms, 10000);
 	trial_release(&t);
-	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1001' >/dev/null", geteuid());
-	ck_assert_int_eq(system(command), 0);
+	expect_no_sleep(sleeper);
 }
 END_TEST
 
 START_TEST(process_limits_files_and_messages)
 {
-	AUTO_FREE char *fill = mem_printf("%s/programs/hostile fill", directory), *chatter = NULL;
+	AUTO_FREE char *fill = mem_printf("%s/programs/hostile fill there", directory), *chatter = NULL;
 	struct trial t;
 	trial_init(&t, fill);
 	t.job.limits.file_bytes = 1 << 20;
@@ -366,7 +377,8 @@ START_TEST(process_cancels)
 {
 	struct job_cancel cancel = JOB_CANCEL_INIT;
 	struct one o;
-	trial_init(&o.trial, "sleep 1002");
+	AUTO_FREE char *sleeper = long_sleep();
+	trial_init(&o.trial, sleeper);
 	o.trial.job.cancel = &cancel;
 	ck_assert_int_eq(pthread_create(&o.thread, NULL, run_one, &o), 0);
 	usleep(200000);
@@ -375,15 +387,15 @@ START_TEST(process_cancels)
 	ck_assert(o.trial.rc < 0 && err.code == ERR_TIMEOUT);
 	trial_release(&o.trial);
 	expect_good_job();
-	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1002' >/dev/null", geteuid());
-	ck_assert_int_eq(system(command), 0);
+	expect_no_sleep(sleeper);
 }
 END_TEST
 
 START_TEST(closing_a_process_session_ends_its_jobs)
 {
 	struct one o;
-	trial_init(&o.trial, "sleep 1003");
+	AUTO_FREE char *sleeper = long_sleep();
+	trial_init(&o.trial, sleeper);
 	ck_assert_int_eq(pthread_create(&o.thread, NULL, run_one, &o), 0);
 	usleep(200000);
 	runtime_session_close(session);
@@ -391,8 +403,7 @@ START_TEST(closing_a_process_session_ends_its_jobs)
 	ck_assert_int_lt(o.trial.rc, 0);
 	ck_assert_int_lt(o.trial.took_ms, 10000);
 	trial_release(&o.trial);
-	AUTO_FREE char *command = mem_printf("! pgrep -u %u -f '^sleep 1003' >/dev/null", geteuid());
-	ck_assert_int_eq(system(command), 0);
+	expect_no_sleep(sleeper);
 	session = new_session();
 }
 END_TEST

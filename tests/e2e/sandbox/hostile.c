@@ -57,10 +57,11 @@ static int bomb(void)
 	return 1;
 }
 
-static int fill(void)
+// Fills the job's folder and another place.
+static int fill(const char *there)
 {
 	static char block[1 << 20];
-	int fd = open("big", O_WRONLY | O_CREAT, 0644), other = open("/tmp/big", O_WRONLY | O_CREAT, 0644);
+	int fd = open("big", O_WRONLY | O_CREAT, 0644), other = open(there, O_WRONLY | O_CREAT, 0644);
 	size_t n = 0;
 	memset(block, 'x', sizeof block);
 	signal(SIGXFSZ, SIG_IGN);
@@ -497,7 +498,6 @@ static int try(int argc, char **argv)
 		int (*run)(void);
 	} all[] = {{"many", many},
 		   {"bomb", bomb},
-		   {"fill", fill},
 		   {"burn", burn},
 		   {"sockets", sockets},
 		   {"reading", reading},
@@ -521,6 +521,8 @@ static int try(int argc, char **argv)
 		sleep(argc > 2 ? (unsigned)atoi(argv[2]) : 100000);
 		return 0;
 	}
+	if (strcmp(what, "fill") == 0)
+		return fill(argc > 2 ? argv[2] : "/tmp/big");
 	if (strcmp(what, "chatter") == 0)
 		return chatter(atoi(argv[2]));
 	if (strcmp(what, "files") == 0)
