@@ -257,6 +257,9 @@ static struct digest question_key(const struct view_query *q, const char *const 
 		hasher_str(&h, env_value(q->env, steering_variables[i]));
 	hasher_str(&h, q->root);
 	hasher_str(&h, by_cwd ? q->cwd : NULL);
+	// clang looks for what a precompiled header has to hold besides.
+	if (q->line->makes_pch)
+		hasher_str(&h, "header");
 	return hasher_end(&h);
 }
 
@@ -382,12 +385,10 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 	argv[n++] = q->argv0;
 	for (unsigned i = 0; i < n_arguments; i++)
 		argv[n++] = words[i];
-	if (q->line->makes_pch)
-		argv[n++] = "-c";
 	argv[n++] = "-o";
 	argv[n++] = s.output;
 	argv[n++] = "-x";
-	argv[n++] = lang_name(q->line->lang);
+	argv[n++] = q->line->makes_pch ? arena_printf(&a, "%s-header", lang_name(q->line->lang)) : lang_name(q->line->lang);
 	argv[n++] = s.source;
 	struct observe o = {.argv = argv,
 			    .program = q->compiler->path,
