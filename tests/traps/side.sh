@@ -534,6 +534,9 @@ trap_56_modules_of_clang() # clang
 	right clang++ -std=c++20 -fprebuilt-module-path=. -c use.cc -o use.o
 	right clang++ -std=c++20 -c m.pcm -o m.o
 	IGNORE='m.*' right clang++ -std=c++20 -c m.cppm -o m.o
+	# Without a depfile clang has no use for this, and says so.
+	put d.c 'int d;'
+	untouched modules clang -fno-module-file-deps -c d.c -o d.o
 	# Implicit modules with a map.
 	put inc/module.modulemap 'module h { header "h.h" }'
 	put inc/h.h 'static inline int h(void) { return 1; }'
