@@ -187,6 +187,7 @@ int compile_look_up(struct compile *c, enum worker_counter counter, const char *
 	struct err err = ERR_INIT;
 	int found = results_get(c->service->results, c->claims.tenant, &c->key, runtime_isolation(c->service->runtime),
 				&c->blob, &x, &err);
+	c->is_unread = found < 0;
 	if (found < 0)
 		log_event(LOG_LEVEL_WARN, "results not looked at", LOG_TEXT("why", err.text));
 	if (found != 1)
@@ -286,6 +287,34 @@ static int look_up_by_source(struct compile *c)
 {
 	c->key = key_of(c->claims.tenant, c->identity, c->header, c->upload.digest);
 	return look_up_or_join(c);
+}
+
+static const uint8_t *compile_source_digest(const struct compile *c)
+{
+	return c->header->tree ? c->tree.digest.b : c->upload.digest;
+}
+
+static enum worker_counter cause_of_miss(struct compile *c)
+{
+	static const enum worker_counter counters[] = {[MISS_SOURCE] = COUNT_miss_source,
+						       [MISS_TOOLCHAIN] = COUNT_miss_toolchain,
+						       [MISS_ARGUMENTS] = COUNT_miss_arguments,
+						       [MISS_SAME] = COUNT_miss_same};
+	struct worker_service *s = c->service;
+	enum miss_cause cause = misses_note(s->misses, c->claims.tenant, compile_source_digest(c), c->identity,
+					    c->header->compiler, &c->key);
+	if (c->header->no_lookup)
+		return COUNT_miss_asked;
+	if (c->is_unread)
+		return COUNT_miss_unread;
+	// One that is there still is whole, and was made behind less than this job asks for.
+	return results_has(s->results, c->claims.tenant, &c->key) ? COUNT_miss_isolation : counters[cause];
+}
+
+static int count_miss(struct compile *c)
+{
+	worker_count(c->service, cause_of_miss(c), 1);
+	return 0;
 }
 
 // ---- the run --------------------------------------------------------------------------------------------------------
@@ -420,11 +449,6 @@ static int check_compiler(struct compile *c)
 	err_set(&c->err, ERR_USAGE, "the compiler '%s' has become another one meanwhile: describe it again",
 		c->header->compiler);
 	return compile_fail(c, COUNT_outdated, RPC_ABORTED);
-}
-
-static const uint8_t *compile_source_digest(const struct compile *c)
-{
-	return c->header->tree ? c->tree.digest.b : c->upload.digest;
 }
 
 static struct result result_of(const struct compile *c)
@@ -579,6 +603,7 @@ void compile_serve(struct rpc_call *call, void *service)
 		look_up_or_join,            // waits for another job with the same key
 	};
 	static int (*const run_steps[])(struct compile *) = {
+		count_miss,     // why there was no known result
 		take_slot,      // in turn with other tenants
 		tell_started,   //
 		run,            // in the tenant's session

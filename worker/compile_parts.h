@@ -25,6 +25,7 @@ struct compile {
 	struct upload upload;    // of preprocessed text
 	struct tree_source tree; // of the user's own
 	struct key key;
+	bool is_unread; // the results could not be looked at
 	struct buf blob, out, errs;
 	struct output_frame packer;
 	struct job_result run;

@@ -8,6 +8,7 @@
 #include "remote/rpc.h"
 #include "worker/access.h"
 #include "worker/images.h"
+#include "worker/misses.h"
 #include "worker/queue.h"
 #include "worker/results.h"
 #include "worker/runtime/runtime.h"
@@ -47,6 +48,7 @@ struct worker_service {
 	struct sessions *sessions;
 	struct results *results;
 	struct tenant_stats *tally;
+	struct misses *misses;
 	struct audit_log *audit; // NULL: none is kept
 	bool keeps_sources;      // for replay
 	struct space space;

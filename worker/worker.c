@@ -289,6 +289,7 @@ static int start_service(struct worker_program *w, struct err *err)
 				      ? arena_printf(&w->arena, "%s/scratch", w->directory)
 				      : NULL);
 	s->tally = tenant_stats_new();
+	s->misses = misses_new();
 	struct sessions_config sessions = {.most = (unsigned)setting_number(&w->settings, WORKER_sessions),
 					   .idle_ms = setting_number(&w->settings, WORKER_session_idle),
 					   .most_saved = (unsigned)setting_number(&w->settings, WORKER_vm_saved),
@@ -399,6 +400,7 @@ static void stop(struct worker_program *w)
 	results_free(s->results);
 	audit_log_close(s->audit);
 	single_flight_free(s->flights);
+	misses_free(s->misses);
 	tenant_stats_free(s->tally);
 	queue_free(s->queue);
 	images_free(s->images);

@@ -2,6 +2,7 @@
 // are checked by.
 #include "worker/access.h"
 #include "worker/key.h"
+#include "worker/misses.h"
 #include "worker/queue.h"
 
 #include "auth/keys.h"
@@ -527,10 +528,63 @@ static void remove_directory(void)
 	arena_release(&arena);
 }
 
+// ---- misses ---------------------------------------------------------------------------------------------------------
+
+static enum miss_cause miss(struct misses *m, const char *tenant, uint8_t source, const char *toolchain,
+			    const char *compiler, uint8_t job)
+{
+	const uint8_t digest[32] = {source};
+	const struct key k = {{job}};
+	return misses_note(m, tenant, digest, toolchain, compiler, &k);
+}
+
+START_TEST(a_miss_is_compared_with_the_last_job_of_its_source)
+{
+	struct misses *m = misses_new();
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:a", "gcc", 1), MISS_SOURCE);
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:a", "gcc", 1), MISS_SAME);
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:a", "gcc", 2), MISS_ARGUMENTS);
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:b", "gcc", 3), MISS_TOOLCHAIN);
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:b", "g++", 4), MISS_TOOLCHAIN);
+	ck_assert_int_eq(miss(m, "acme", 1, "sha256:b", "g++", 5), MISS_ARGUMENTS);
+	ck_assert_int_eq(miss(m, "acme", 2, "sha256:b", "g++", 5), MISS_SOURCE);
+	misses_free(m);
+}
+END_TEST
+
+START_TEST(a_tenant_learns_nothing_of_what_others_have_missed)
+{
+	struct misses *m = misses_new();
+	miss(m, "acme", 1, "sha256:a", "gcc", 1);
+	ck_assert_int_eq(miss(m, "other", 1, "sha256:a", "gcc", 1), MISS_SOURCE);
+	misses_free(m);
+}
+END_TEST
+
+// Whatever was forgotten counts as new, and as nothing else.
+START_TEST(what_is_forgotten_is_new)
+{
+	struct misses *m = misses_new();
+	uint8_t source[32] = {0};
+	for (int round = 0; round < 2; round++) {
+		unsigned known = 0, n = 4 * MISSES_REMEMBERED;
+		for (unsigned i = 0; i < n; i++) {
+			memcpy(source, &i, sizeof i);
+			enum miss_cause cause = misses_note(m, "acme", source, "sha256:a", "gcc", &key);
+			ck_assert(cause == MISS_SOURCE || (round && cause == MISS_SAME));
+			known += cause == MISS_SAME;
+		}
+		ck_assert_uint_lt(known, MISSES_REMEMBERED);
+	}
+	misses_free(m);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("worker sharing");
 	TCase *q = tcase_create("queue"), *t = tcase_create("tokens");
+	TCase *causes = tcase_create("misses");
 	tcase_set_timeout(q, 30);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(q, tenants_get_slots_in_turn);
@@ -550,6 +604,10 @@ Suite *unit_suite(void)
 	tcase_add_checked_fixture(t, make_directory, remove_directory);
 	tcase_add_test(t, a_token_is_good_for_its_worker_image_and_isolation);
 	tcase_add_test(t, keys_are_read_again_when_the_file_changes);
+	tcase_add_test(causes, a_miss_is_compared_with_the_last_job_of_its_source);
+	tcase_add_test(causes, a_tenant_learns_nothing_of_what_others_have_missed);
+	tcase_add_test(causes, what_is_forgotten_is_new);
+	suite_add_tcase(s, causes);
 	suite_add_tcase(s, q);
 	suite_add_tcase(s, t);
 	return s;

@@ -208,6 +208,10 @@ def scenario_results(*worker_words):
     again = c.compile(['-O2', '-g'], no_lookup=True)
     assert not again.cached and again.object == first.object
     w.counts(not_reproducible=0)
+    # Why each of these was no hit.
+    c.compile(['-O2'], compiler='g++', language='c++-cpp-output', suffix='.ii')
+    causes = dict(miss_source=4, miss_toolchain=1, miss_arguments=4, miss_same=1, miss_isolation=0, miss_asked=1)
+    w.counts(**causes, runs=sum(causes.values()))
     w.stop()
 
 
@@ -233,6 +237,11 @@ def scenario_local():
 
 def scenario_process():
     scenario_results('--runtime', 'process')
+    # A sandbox does not give out what was made without one.
+    w = Worker()
+    assert not w.client(image='host:any').compile(['-O2', '-g']).cached
+    w.counts(miss_isolation=1, miss_source=0)
+    w.stop()
 
 
 def scenario_describe():
