@@ -333,12 +333,12 @@ static enum remote_outcome judge_outputs(struct remote_call *c, const Coffer__V1
 	bool is_good = r->n_outputs == list_wanted(c, wanted);
 	for (size_t i = 0; is_good && i < r->n_outputs; i++) {
 		const Coffer__V1__Output *o = r->outputs[i];
-		uint8_t sha256[32];
-		is_good = o->size <= left && o->sha256.len == sizeof sha256;
+		struct sha256 *sha256 = &c->digests[wanted[i]];
+		is_good = o->size <= left && o->sha256.len == sizeof sha256->b;
 		if (!is_good)
 			break;
-		SHA256((const uint8_t *)p, o->size, sha256);
-		is_good = memcmp(o->sha256.data, sha256, sizeof sha256) == 0;
+		SHA256((const uint8_t *)p, o->size, sha256->b);
+		is_good = memcmp(o->sha256.data, sha256->b, sizeof sha256->b) == 0;
 		if (is_good && wanted[i] <= REMOTE_DWO && object_check(c->target, p, o->size, err) < 0)
 			return REMOTE_LIED;
 		c->sizes[wanted[i]] = o->size;

@@ -31,8 +31,9 @@ struct remote_call {
 	bool is_cached;
 	struct buf outputs;           // one after the other
 	size_t sizes[REMOTE_OUTPUTS]; // of each; 0: it was not asked for
-	uint64_t wall_us;             // what the compile took there
-	uint64_t sent;                // bytes
+	struct sha256 digests[REMOTE_OUTPUTS];
+	uint64_t wall_us; // what the compile took there
+	uint64_t sent;    // bytes
 };
 enum remote_outcome {
 	REMOTE_DONE,     // exit_status, and with 0 the object

@@ -383,6 +383,18 @@ static bool is_to_be_heard_here(const struct away *w)
 	return w->call.exit_status != 0 || (has_messages && !(w->call.tree && away_tree_speaks_alike(&w->j->plan)));
 }
 
+// For the audit log: of the bytes that came, as somebody may move the files away at once.
+static void note_delivered(struct away *w)
+{
+	static const enum part parts[] = {[REMOTE_OBJECT] = PART_OBJECT, [REMOTE_DWO] = PART_DWO};
+	struct job *j = w->j;
+	for (size_t i = 0; i < COUNT_OF(parts); i++) {
+		struct sha256 *digest = arena_alloc(&j->arena, sizeof *digest);
+		*digest = w->call.digests[i];
+		j->delivered[parts[i]] = i == REMOTE_OBJECT || w->call.sizes[i] ? digest : NULL;
+	}
+}
+
 static const char *deliver(struct away *w)
 {
 	struct job *j = w->j;
@@ -415,6 +427,7 @@ static const char *deliver(struct away *w)
 		log_info("cannot write '%s': %s", j->plan.line.output, err.text);
 		return "its outputs cannot be written";
 	}
+	note_delivered(w);
 	job_send_done(j, &done);
 	for (enum part part = 0; part < PART_COUNT; part++)
 		j->made[part] = true;

@@ -56,7 +56,20 @@ static void say_what_went_in(struct compile_evidence *e, const struct plan *p)
 	e->row.value[AUDIT_suffix] = path_ext(p->line.source);
 }
 
-static void say_what_came_out(struct compile_evidence *e, const struct plan *p, const bool *made)
+// Of the bytes where they are known; else of the file, which somebody may have moved away.
+static bool find_output(const struct plan *p, const struct compile_said *said, enum part part, struct sha256 *sha)
+{
+	const char *name = plan_output_name(p, part);
+	struct digest ignored;
+	if (said->delivered && said->delivered[part])
+		*sha = *said->delivered[part];
+	else if (said->delivered || !name || !said->made[part] ||
+		 contents_find(p->services->contents, p->cwd_fd, name, sha, &ignored, NULL) < 0)
+		return false;
+	return true;
+}
+
+static void say_what_came_out(struct compile_evidence *e, const struct plan *p, const struct compile_said *said)
 {
 	static const char *const kinds[PART_COUNT] = {
 		[PART_OBJECT] = "object",
@@ -71,10 +84,8 @@ static void say_what_came_out(struct compile_evidence *e, const struct plan *p, 
 	};
 	AUTO_BUF struct buf b = BUF_INIT;
 	for (enum part part = 0; part < PART_COUNT; part++) {
-		const char *name = plan_output_name(p, part);
 		struct sha256 sha;
-		struct digest ignored;
-		if (!name || !made[part] || contents_find(p->services->contents, p->cwd_fd, name, &sha, &ignored, NULL) < 0)
+		if (!find_output(p, said, part, &sha))
 			continue;
 		buf_addf(&b, "%s%s%s%s", b.len ? "," : "", part == PART_OBJECT ? "" : kinds[part],
 			 part == PART_OBJECT ? "" : "=", audit_digest(p->arena, sha.b));
@@ -93,7 +104,7 @@ void evidence_end_compile(struct compile_evidence *e, const struct plan *p, bool
 	if (tells_all)
 		say_what_went_in(e, p);
 	if (tells_all && made)
-		say_what_came_out(e, p, said->made);
+		say_what_came_out(e, p, said);
 	value[AUDIT_outcome] = end_names[said->end];
 	value[AUDIT_reason] = said->reason;
 	value[AUDIT_vm] = said->worker;

@@ -31,6 +31,8 @@ struct compile_said {
 	const char *worker;          // of END_AWAY
 	const struct digest *result; // the key of the result in the cache; NULL or zero: it has none
 	const bool *made; // PART_COUNT of them: the outputs that are this compile's, and not left by an earlier one
+	// PART_COUNT of them, of END_AWAY in the place of `made`: digests of the bytes that were written; NULL: there is no such output
+	const struct sha256 *const *delivered;
 };
 // Reads the outputs where the compile has left some. `tells_all` false: no argument and no digest of a file goes into the row. A row that can't be written is told in the daemon's log, and the job's name
 // stays pending.

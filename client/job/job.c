@@ -270,7 +270,8 @@ static void give_evidence(struct job *j, enum compile_end end, struct refusal re
 					  .reason = reason,
 					  .worker = j->is_answered ? j->worker : NULL,
 					  .result = &j->result,
-					  .made = j->made};
+					  .made = j->made,
+					  .delivered = j->is_answered ? j->delivered : NULL};
 	evidence_end_compile(&j->evidence, &j->plan, j->keeping == KEEPING, &said);
 }
 

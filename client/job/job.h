@@ -62,11 +62,12 @@ struct job {
 	bool is_stored;
 	struct buf checked;    // what the hit would give out that is compiled all the same (recheck.h); empty: it is none
 	bool made[PART_COUNT]; // the outputs that the launcher has now because of this job
-	uint64_t wall_us;      // of the compile, now or when it was stored
-	struct digest result;  // zero: none is known
-	bool is_answered;      // the launcher has got its result
-	unsigned counted_in;   // stats_renewed() when the compile was counted
-	char worker[65];       // that was asked last
+	const struct sha256 *delivered[PART_COUNT]; // of the bytes that a worker made, if is_answered
+	uint64_t wall_us;                           // of the compile, now or when it was stored
+	struct digest result;                       // zero: none is known
+	bool is_answered;                           // the launcher has got its result
+	unsigned counted_in;                        // stats_renewed() when the compile was counted
+	char worker[65];                            // that was asked last
 	struct sent sent;
 	char doubted[65]; // the worker whose compiler had something to say, or failed; "": none
 };

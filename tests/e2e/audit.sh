@@ -314,6 +314,25 @@ e2e_audit_has_rows_of_the_client() { # once
 	[ "$(counter not_cached_audit_log)" = 1 ] || fail "it is not counted: $("$COFFER" stats)"
 }
 
+# The row of what a worker made has the digests of what came, though the files are gone at once.
+e2e_audit_has_digests_of_what_a_worker_made() { # once
+	local log=$T/own object dwo
+	export COFFER_AUDIT_DIRECTORY=$log
+	farm_project 1
+	worker_start w1
+	"$COFFER" gcc -O2 -g -gsplit-dwarf -c u1.c -o x.o && mv x.o x.dwo "$T" || fail "the compile fails"
+	object=$(sha256sum <"$T/x.o" | cut -d' ' -f1)
+	dwo=$(sha256sum <"$T/x.dwo" | cut -d' ' -f1)
+	wait_until 10 '"$COFFER" audit ls --log "$log" --where outcome=away | grep -q ^host:' || fail "no row: $("$COFFER" audit ls --log "$log")"
+	"$COFFER" audit ls --log "$log" --format json | jq -e --arg o "sha256:$object,dwo=sha256:$dwo" --arg s "sha256:$(sha256sum u1.c | cut -d' ' -f1)" \
+		'(.vm | endswith("w1.sock")) and .output_digest == $o and .source_digest == $s and (.key | startswith("xxh3:"))' >/dev/null ||
+		fail "the rows are: $("$COFFER" audit ls --log "$log")"
+	says 0 'output of 1 rows' "$COFFER" inspect "$T/x.o" --log "$log"
+	farm_end
+	"$COFFER" stop
+	says 0 '1 rows of' "$COFFER" audit verify --log "$log"
+}
+
 e2e_audit_of_a_client_outlives_its_daemon() { # once
 	local log=$T/own i pid
 	export COFFER_AUDIT_DIRECTORY=$log
