@@ -10,6 +10,7 @@
 enum {
 	FULL_AGAIN_MS = 500, // when somebody who found no place may come again
 	SPACE_AGAIN_MS = 5000,
+	LOST_AGAIN_MS = 0, // at once: the client is asked for what has gone
 };
 
 void worker_service_init(struct worker_service *s)
@@ -40,7 +41,10 @@ void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_
 	worker_count(s, c, 1);
 	if (code == RPC_RESOURCE_EXHAUSTED) {
 		char ms[16];
-		snprintf(ms, sizeof ms, "%d", c == COUNT_no_space ? SPACE_AGAIN_MS : FULL_AGAIN_MS);
+		snprintf(ms, sizeof ms, "%d",
+			 c == COUNT_no_space ? SPACE_AGAIN_MS
+			 : c == COUNT_lost   ? LOST_AGAIN_MS
+					     : FULL_AGAIN_MS);
 		rpc_call_add_trailer(call, "grpc-retry-pushback-ms", ms);
 	}
 	va_start(ap, fmt);
