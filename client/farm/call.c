@@ -33,14 +33,16 @@ int remote_pause_ms(const char *text)
 	return ms < 1 ? 1 : ms > REMOTE_PAUSE_MAX_MS ? REMOTE_PAUSE_MAX_MS : ms;
 }
 
-static enum remote_outcome outcome_of(struct rpc_call *call, struct farm_seat *seat, struct err *err)
+static enum remote_outcome outcome_of(const struct remote_call *c, struct rpc_call *call, struct farm_seat *seat,
+				      struct err *err)
 {
 	const struct rpc_status *s = rpc_wait_status(call);
-	seat->pause_ms = remote_pause_ms(rpc_call_metadata(call, "grpc-retry-pushback-ms"));
+	const char *pushback = rpc_call_metadata(call, "grpc-retry-pushback-ms");
+	seat->pause_ms = remote_pause_ms(pushback);
 	err_set(err, ERR_PEER, "%s: %s", rpc_code_name(s->code), s->text);
 	switch (s->code) {
 	case RPC_RESOURCE_EXHAUSTED:
-		return REMOTE_BUSY;
+		return c->tree && pushback && strcmp(pushback, "0") == 0 ? REMOTE_LOST : REMOTE_BUSY;
 	case RPC_ABORTED:
 		return REMOTE_CHANGED;
 	case RPC_INVALID_ARGUMENT:
@@ -129,7 +131,7 @@ struct answer {
 	uint64_t size;                    // of the object, as the result says
 	bool started;
 	bool has_listing, has_files; // of a tree: sent again, sent
-	bool is_lie, is_spoilt;
+	bool is_lie, is_spoilt, is_too_large;
 };
 
 __attribute__((format(printf, 3, 4))) static int lie(struct answer *a, struct err *err, const char *fmt, ...)
@@ -190,15 +192,13 @@ static int take_result(struct answer *a, const Coffer__V1__CompileResult *r, str
 	a->size = 0;
 	for (size_t i = 0; is_asked_for && i < r->n_outputs; i++) {
 		is_asked_for = r->outputs[i]->kind == kinds[wanted[i]];
-		if (r->outputs[i]->size > a->c->max_output)
-			return err_set(err, ERR_LIMIT, "an output has %llu bytes", (unsigned long long)r->outputs[i]->size);
-		a->size += r->outputs[i]->size;
+		a->is_too_large |= r->outputs[i]->size > a->c->max_output;
+		a->size += a->is_too_large ? 0 : r->outputs[i]->size;
 	}
 	if (!is_asked_for)
 		return lie(a, err, "it sends outputs that nobody has asked for");
-	if (a->size > a->c->max_output)
-		return err_set(err, ERR_LIMIT, "the object has %llu bytes", (unsigned long long)a->size);
-	return 0;
+	a->is_too_large |= a->size > a->c->max_output;
+	return a->is_too_large ? err_set(err, ERR_LIMIT, "its outputs are larger than max_output") : 0;
 }
 
 // Of a tree: first the whole listing, where the worker has lost the one before it, then files, once.
@@ -362,7 +362,7 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 	const Coffer__V1__CompileResult *r = a->result->result;
 	if (r->limit && r->limit[0]) {
 		err_set(err, ERR_LIMIT, "the job ran into the worker's limit '%s'", r->limit);
-		return REMOTE_REFUSED;
+		return REMOTE_LIMIT;
 	}
 	c->exit_status = r->exit_status;
 	buf_add(&c->out, r->out.data, r->out.len);
@@ -391,14 +391,15 @@ static enum remote_outcome converse(struct answer *a, struct rpc_call *call, str
 		rpc_cancel(call);
 		return REMOTE_GIVEN_UP;
 	}
-	if (rpc_call_is_cancelled(call) && !a->is_lie && !a->is_spoilt)
-		return outcome_of(call, seat, err);
+	// It may have ended well already when we see what it has sent.
+	if (rpc_call_is_cancelled(call) && !a->is_lie && !a->is_spoilt && !a->is_too_large)
+		return outcome_of(a->c, call, seat, err);
 	rpc_cancel(call);
 	if (a->is_lie)
 		return REMOTE_LIED;
 	if (a->is_spoilt)
 		return REMOTE_SPOILT;
-	return err->code == ERR_LIMIT ? REMOTE_REFUSED : REMOTE_FAILED;
+	return err->code == ERR_LIMIT ? REMOTE_LIMIT : REMOTE_FAILED;
 }
 
 enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat, struct err *err)

@@ -38,8 +38,10 @@ struct remote_call {
 enum remote_outcome {
 	REMOTE_DONE,     // exit_status, and with 0 the object
 	REMOTE_BUSY,     // it takes no more now: another worker may
+	REMOTE_LOST,     // of a tree: it no longer had what it has not asked for; it may be called again at once
 	REMOTE_FAILED,   // this worker can't: another may
-	REMOTE_REFUSED,  // nobody will: compile here
+	REMOTE_REFUSED,  // it won't take this: of a tree, it may take the text
+	REMOTE_LIMIT,    // more than a limit, there or of max_output, whichever way it is sent: compile here
 	REMOTE_CHANGED,  // it is no longer the worker that it was compared as
 	REMOTE_LIED,     // its answer is not what it says of it, or cannot be one: the worker is not to be believed
 	REMOTE_GIVEN_UP, // go_on said so

@@ -422,10 +422,12 @@ void farm_note_tree(struct farm *f, const char *worker, bool is_done)
 		if (strcmp(r->worker, worker) != 0)
 			continue;
 		r->tree_failures = is_done ? 0 : r->tree_failures + 1;
+		if (is_done)
+			r->trees_again_ms = 0;
 		if (r->tree_failures < FARM_MOST_TREE_FAILURES)
 			continue;
 		if (r->tree_failures == FARM_MOST_TREE_FAILURES)
-			log_warn("worker '%s' has refused or failed %u trees in a row: it gets preprocessed text for %d "
+			log_warn("worker '%s' has refused or spoilt %u trees in a row: it gets preprocessed text for %d "
 				 "minutes",
 				 worker, r->tree_failures, TREES_AGAIN_MS / 60000);
 		r->trees_again_ms = clock_ms() + TREES_AGAIN_MS;

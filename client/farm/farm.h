@@ -68,8 +68,8 @@ bool farm_give(struct farm *farm, struct farm_seat *seat, enum farm_verdict verd
 // which that is wrong FARM_MOST_DOUBTS times, and never right in between, is struck out: each of its answers is a compile for nothing.
 enum { FARM_MOST_DOUBTS = 8 };
 void farm_note_words(struct farm *farm, const char *worker, bool is_right);
-// A worker has compiled a tree, or would not or could not. After FARM_MOST_TREE_FAILURES of these in a row it gets preprocessed text for
-// some minutes.
+// A worker has compiled a tree, or has refused it or made something else of it. After FARM_MOST_TREE_FAILURES of these in a row it gets
+// preprocessed text for some minutes, or until a tree that was under way ends well. A lost connection or a worker that fails is none.
 enum { FARM_MOST_TREE_FAILURES = 3 };
 void farm_note_tree(struct farm *farm, const char *worker, bool is_done);
 // False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.

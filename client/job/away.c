@@ -21,6 +21,7 @@
 enum {
 	PREPROCESS_MS = 300000,
 	MOST_WORKERS = 3,
+	MOST_LOST = 2, // calls with a tree of which the worker had lost something: then the text goes
 	TELL_EVERY = 2,
 	WAIT_MS = 100,
 	BEGIN_MS = 30000, // from the call to the moment in which the worker begins, while no other job of ours ends there
@@ -45,8 +46,8 @@ struct away {
 	struct remote_call call;
 	struct made_elsewhere made;
 	struct manifest_entry entry;
-	struct refusal not_stored; // why the result will not be stored
-	unsigned asked;
+	struct refusal not_stored;  // why the result will not be stored
+	unsigned asked, lost;       // go_on's turns; calls that ended as REMOTE_LOST
 	int64_t began_ms, until_ms; // of the call to this worker; of all calls
 	const char *gave_up;        // go_on's reason why it is compiled here after all
 	bool never_began;
@@ -239,6 +240,7 @@ static enum farm_verdict verdict_of(const struct away *w, enum remote_outcome o)
 	case REMOTE_LIED:
 		return FARM_LIED;
 	case REMOTE_SPOILT:
+	case REMOTE_LOST:
 		return FARM_UNUSED;
 	case REMOTE_GIVEN_UP:
 		return w->never_began ? FARM_FAILED : FARM_UNUSED;
@@ -276,15 +278,17 @@ static const char *find_place(struct away *w)
 // A tree that a worker would not or could not take goes as preprocessed text, if anything.
 static void note_tree(struct away *w, enum remote_outcome o, const char *worker)
 {
-	bool has_failed = o == REMOTE_REFUSED || o == REMOTE_FAILED;
 	if (!w->call.tree)
 		return;
-	if (has_failed)
+	// A worker that fails has failed at whatever was under way there, and is paused for that: it says nothing of trees.
+	if (o == REMOTE_REFUSED)
 		farm_note_tree(w->farm, worker, false);
 	if (o == REMOTE_SPOILT)
 		w->no_tree = no_tree(NO_TREE_changed, NULL);
-	else if (has_failed && (o == REMOTE_REFUSED || !w->no_text))
-		w->no_tree = no_tree(o == REMOTE_REFUSED ? NO_TREE_refused : NO_TREE_failed, worker);
+	else if (o == REMOTE_REFUSED)
+		w->no_tree = no_tree(NO_TREE_refused, worker);
+	else if ((o == REMOTE_FAILED || (o == REMOTE_LOST && ++w->lost >= MOST_LOST)) && !w->no_text)
+		w->no_tree = no_tree(NO_TREE_failed, worker);
 	w->has_tree = !w->no_tree.reason;
 }
 
@@ -292,8 +296,8 @@ static enum remote_outcome call_worker(struct away *w)
 {
 	struct job *j = w->j;
 	struct err err = ERR_INIT;
-	const char *worker = j->worker;
-	snprintf(j->worker, sizeof j->worker, "%s", w->seat.worker);
+	// Whole, as the farm knows it, and kept: the record names it when another one has been asked since.
+	const char *worker = j->worker = arena_strdup(&j->arena, w->seat.worker);
 	w->began_ms = clock_ms();
 	w->never_began = false;
 	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
@@ -312,7 +316,7 @@ static enum remote_outcome call_worker(struct away *w)
 	note_tree(w, o, worker);
 	if (o != REMOTE_DONE && o != REMOTE_GIVEN_UP)
 		log_info("worker '%s' did not compile '%s': %s", worker, j->plan.line.source, err.text);
-	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED)
+	if (o == REMOTE_FAILED || o == REMOTE_LIED || o == REMOTE_REFUSED || o == REMOTE_LIMIT)
 		stats_add(j->plan.services->stats, STAT_remote_failed, 1);
 	return o;
 }
@@ -347,6 +351,8 @@ static const char *call_workers(struct away *w)
 			if (!w->call.tree || w->no_text)
 				return "no worker would take it";
 			break;
+		case REMOTE_LIMIT:
+			return "it is more than a worker takes";
 		case REMOTE_SPOILT:
 			return "a file has changed meanwhile";
 		case REMOTE_GIVEN_UP:
@@ -406,7 +412,7 @@ static const char *deliver(struct away *w)
 				       .n_errs = (uint32_t)w->made.errs.n};
 	if (is_to_be_heard_here(w)) {
 		stats_add(j->plan.services->stats, STAT_remote_messages, 1);
-		memcpy(j->doubted, j->worker, sizeof j->doubted); // until the compiler here says the same, or does not
+		j->doubted = j->worker; // until the compiler here says the same, or does not
 		return "the compiler has something to say";
 	}
 	const char *why = w->call.tree ? away_tree_judge(&w->tree, &w->compiler, &w->made) : NULL;
@@ -496,7 +502,7 @@ static struct no_tree why_no_tree(const struct away *w)
 {
 	if (w->no_tree.reason || w->call.tree || !w->is_for_text)
 		return w->no_tree;
-	return no_tree(NO_TREE_worker, w->j->worker[0] ? w->j->worker : NULL);
+	return no_tree(NO_TREE_worker, w->j->worker);
 }
 
 // Once for each compile: how it went, and what it cost.

@@ -153,7 +153,7 @@ static struct refusal compile_in_launcher(struct job *j)
 	if (WIFSIGNALED(status))
 		return refuse(REASON_compile_killed, NULL);
 	j->exit_status = WEXITSTATUS(status);
-	if (*j->doubted)
+	if (j->doubted)
 		judge_worker(j, WEXITSTATUS(status) != 0 || result.overflow || has_bytes(answer.fds[0]) ||
 					has_bytes(answer.fds[1]));
 	if (WEXITSTATUS(status) != 0) {

@@ -67,9 +67,9 @@ struct job {
 	struct digest result;                       // zero: none is known
 	bool is_answered;                           // the launcher has got its result
 	unsigned counted_in;                        // stats_renewed() when the compile was counted
-	char worker[65];                            // that was asked last
+	const char *worker;                         // that was asked last, or NULL
 	struct sent sent;
-	char doubted[65]; // the worker whose compiler had something to say, or failed; "": none
+	const char *doubted; // the worker whose compiler had something to say, or failed; or NULL
 };
 
 // Serves a launcher whose first message, a WIRE_JOB, has come.

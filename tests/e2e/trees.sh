@@ -125,9 +125,17 @@ e2e_trees_a_worker_without_them_gets_text() # gcc clock
 	farm_end
 }
 
+# damage FILE: its last byte is another one.
+damage()
+{
+	[ -s "$1" ] || fail "there is no '$1' to damage"
+	printf '\377' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") - 1)) conv=notrunc status=none
+}
+
 # What a worker has lost since, it asks for again.
 e2e_trees_lost_blobs_are_asked_for_again() # gcc clock
 {
+	local file
 	worker_start w1
 	farm_project 3
 	all_away 1 -O1
@@ -135,6 +143,25 @@ e2e_trees_lost_blobs_are_asked_for_again() # gcc clock
 	find "$T/w1/results" -type f -delete
 	all_away 3 -O1
 	of_trees 3
+	# What is damaged is found out when it is read: the worker is asked once more, at once. Where all is damaged the text goes.
+	touch "$T/before"
+	put u2.c '#include "inc/h.h"' 'int changed(int x) { return twice(x) * 22; }'
+	"$COFFER" "$CC" -O1 -c u2.c -o got/2.o || fail "a compile fails"
+	of_trees 4
+	find "$T/w1/results" -type f -newer "$T/before" >"$T/files"
+	while read -r file; do damage "$file"; done <"$T/files"
+	"$COFFER" "$CC" -O2 -c u2.c -o got/2.o || fail "a compile fails"
+	"$CC" -O2 -c u2.c -o want/2.o
+	same_file want/2.o got/2.o
+	of_trees 5
+	grep -q ' gone from this worker' "$T/w1.log" || fail "nothing was lost"
+	find "$T/w1/results" -type f >"$T/files"
+	while read -r file; do damage "$file"; done <"$T/files"
+	COFFER_SEND=auto "$COFFER" "$CC" -O2 -c u3.c -o got/3.o || fail "a compile fails"
+	"$CC" -O2 -c u3.c -o want/3.o
+	same_file want/3.o got/3.o
+	of_trees 5
+	[ "$(counter remote_texts)" = 1 ] && [ "$(counter no_tree_failed)" = 1 ] || fail "the text did not go: $("$COFFER" stats)"
 	farm_end
 }
 
@@ -142,7 +169,8 @@ e2e_trees_lost_blobs_are_asked_for_again() # gcc clock
 e2e_trees_refused_go_as_text() # gcc clock
 {
 	export COFFER_SEND=auto
-	worker_start w1 --source-size 64K
+	# The farm knows it by its address, however long that is.
+	worker_start a_worker_with_more_letters_than_most_have_w1 --source-size 64K
 	farm_project 7
 	mkdir -p got
 	for ((i = 1; i <= 7; i++)); do
@@ -180,6 +208,72 @@ e2e_trees_a_worker_comes_back_without_them() # gcc long clock
 	rm -rf got
 	all_away 4 -O1
 	of_trees 1
+	farm_end
+}
+
+# Several jobs are under way when the worker's machine goes down: that says nothing of trees, and the next ones go as trees again.
+e2e_trees_go_on_after_a_restart() # gcc long clock
+{
+	export COFFER_SEND=auto
+	worker_start w1
+	farm_project 6
+	all_away 1 -O1
+	of_trees 1
+	worker_kill w1 STOP
+	seq 2 5 | xargs -P 4 -I{} "$COFFER" "$CC" -O1 -c u{}.c -o got/{}.o 2>"$T/log" &
+	wait_until 20 "\"$COFFER\" status --json | grep -Eq '\"in_flight\": *[34]\\b'" || fail "they are not under way: $("$COFFER" status --json)"
+	worker_kill w1 KILL
+	wait $! || fail "a compile fails: $(<"$T/log")"
+	of_trees 1
+	[ "$(counter no_tree_failed)" -ge 3 ] || fail "they have not failed together: $("$COFFER" stats)"
+	rm -f "$T/w1.sock"
+	COFFER_WORKER='' worker_start w1
+	export COFFER_WORKER=unix:$T/w1.sock
+	wait_until 20 "\"$COFFER\" status --json | grep -Eq '\"state\": *\"fine\"'" || fail "the worker is not used again: $("$COFFER" status)"
+	rm -rf want
+	all_away 6 -O2
+	[ "$(counter remote_trees)" -ge 2 ] && [ "$(counter no_tree_worker)" = 0 ] || fail "no trees any more: $("$COFFER" stats)"
+	farm_end
+}
+
+# What is larger than max_output is so as text, too: it is compiled here at once, and says nothing of trees.
+e2e_trees_too_large_is_not_sent_twice() # gcc clock
+{
+	local i
+	export COFFER_SEND=auto COFFER_MAX_OUTPUT=64K
+	worker_start w1
+	put large.c 'int large[50000] = {N};'
+	put small.c 'int small;'
+	for i in 1 2 3; do
+		"$COFFER" "$CC" -DN=$i -c large.c -o large.o || fail "a compile fails"
+		"$CC" -DN=$i -c large.c -o want.o
+		same_file want.o large.o
+	done
+	[ "$(counter remote_failed)" = 3 ] && [ "$(counter remote_texts)" = 0 ] && [ "$(counter no_tree_refused)" = 0 ] ||
+		fail "it was sent again: $("$COFFER" stats --tsv)"
+	same_compile small.c
+	of_trees 1
+	farm_end
+}
+
+# Where another worker has compiled it, the one that failed is still told by its own name.
+e2e_trees_who_failed_is_told() # gcc long clock
+{
+	export COFFER_SEND=auto
+	worker_start w1
+	worker_start w2
+	farm_project 2
+	all_away 1 -O1
+	of_trees 1
+	worker_kill w1 STOP
+	"$COFFER" "$CC" -O1 -c u2.c -o got/2.o 2>"$T/log" &
+	wait_until 20 "\"$COFFER\" status --json | grep -Eq '\"in_flight\": *1\\b'" || fail "it is not under way"
+	worker_kill w1 KILL
+	wait $! || fail "a compile fails: $(<"$T/log")"
+	settle
+	"$COFFER" explain got/2.o >"$T/said" || fail "no explanation"
+	grep -q "compiled by worker '.*w2.sock' from preprocessed text" "$T/said" &&
+		grep -q "a worker has failed at the tree: '.*w1.sock' (failed)" "$T/said" || fail "explain: $(<"$T/said")"
 	farm_end
 }
 

@@ -1,4 +1,5 @@
 // What goes along to another machine, and in what form.
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/path.h"
 #include "client/farm/call.h"
@@ -311,6 +312,26 @@ START_TEST(who_has_lied_is_struck_out_under_all_its_addresses)
 }
 END_TEST
 
+START_TEST(trees_stop_after_three_refusals_in_a_row_until_one_is_compiled)
+{
+	struct route routes[2], *list[2];
+	struct farm f = {.lock = PTHREAD_MUTEX_INITIALIZER, .routes = list, .n_routes = 2};
+	init_route(&f, 0, &routes[0], "w1", "10.0.0.1:1");
+	init_route(&f, 1, &routes[1], "w2", "10.0.0.2:1");
+	for (int i = 1; i < FARM_MOST_TREE_FAILURES; i++)
+		farm_note_tree(&f, "w1", false);
+	farm_note_tree(&f, "w1", true);
+	farm_note_tree(&f, "w1", false);
+	ck_assert_int_eq(routes[0].trees_again_ms, 0);
+	for (int i = 1; i < FARM_MOST_TREE_FAILURES; i++)
+		farm_note_tree(&f, "w1", false);
+	ck_assert_int_gt(routes[0].trees_again_ms, clock_ms());
+	ck_assert_int_eq(routes[1].trees_again_ms, 0);
+	farm_note_tree(&f, "w1", true);
+	ck_assert_int_eq(routes[0].trees_again_ms, 0);
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("remote client");
@@ -328,6 +349,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, patience_is_five_seconds_or_four_times_the_best);
 	tcase_add_test(t, a_server_says_when_to_come_again);
 	tcase_add_test(t, who_has_lied_is_struck_out_under_all_its_addresses);
+	tcase_add_test(t, trees_stop_after_three_refusals_in_a_row_until_one_is_compiled);
 	suite_add_tcase(s, t);
 	return s;
 }
