@@ -108,12 +108,26 @@ static int read_source(struct rerun *r)
 	return 0;
 }
 
+const char *replay_lacks(const struct audit_row *row)
+{
+	const char *language = row->value[AUDIT_language] ? row->value[AUDIT_language] : "";
+	if (strcmp(language, "tree") == 0)
+		return "it was compiled from the user's own files (send = tree): a row names their listing, and not the "
+		       "directory "
+		       "and the environment that it ran with";
+	if (strcmp(language, "action") == 0)
+		return "it is an action of the Remote Execution API: only compiles are run again";
+	return NULL;
+}
+
 static int check_row(struct rerun *r)
 {
 	const char *outcome = value(r, AUDIT_outcome);
 	int isolation = isolation_of_name(value(r, AUDIT_isolation));
 	if (strcmp(outcome, "run") != 0 && strcmp(outcome, "hit") != 0 && strcmp(outcome, "failed") != 0)
 		return missing(r, "nothing was given out for it: its outcome is '%s'", outcome);
+	if (replay_lacks(r->row))
+		return missing(r, "%s", replay_lacks(r->row));
 	if (isolation < 0 || (int)runtime_isolation(r->service->runtime) < isolation)
 		return missing(r, "it ran in '%s', and here is only '%s'", value(r, AUDIT_isolation),
 			       isolation_name((int)runtime_isolation(r->service->runtime)));

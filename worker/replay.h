@@ -17,6 +17,8 @@ struct replay {
 	char why[512]; // of REPLAY_MISSING and REPLAY_DIFFERENT
 };
 
+// Why no row of this kind can be run again, by what a row says; NULL: that does not stand in the way.
+const char *replay_lacks(const struct audit_row *row);
 // -1: the run itself failed, which says nothing of the row.
 int replay_row(struct worker_service *s, const struct audit_row *row, struct replay *r, struct err *err);
 

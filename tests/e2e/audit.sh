@@ -119,6 +119,15 @@ e2e_audit_rows_are_replayed() { # gcc
 	says 3 'the source is no longer here' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0
 }
 
+e2e_audit_says_which_rows_cannot_be_replayed() { # once
+	farm_project 1
+	worker_start w1
+	COFFER_SEND=tree "$COFFER" gcc -O2 -c u1.c -o u1.o || fail "the compile fails"
+	farm_end
+	says 3 'it was compiled from the user'"'"'s own files (send = tree)' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0
+	says 3 '1 rows of trees and actions' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" --sample 3
+}
+
 e2e_audit_says_what_it_knows_of_an_object() { # gcc
 	audit_build 6
 	local object key
