@@ -134,8 +134,8 @@ static int take_tenant_line(struct tenants *t, struct tenant *tenant, const stru
 	}
 	if (strcmp(line->name, "isolation") == 0) {
 		int isolation = isolation_of_name(line->value);
-		if (isolation < 1)
-			return bad_value(line, "process, sandbox or microvm", err);
+		if (isolation < 0)
+			return bad_value(line, "none, process, sandbox or microvm", err);
 		tenant->isolation = isolation;
 		return 0;
 	}

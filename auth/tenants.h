@@ -2,7 +2,7 @@
 //
 //	[tenant acme]
 //	slots = 200                              how many jobs at once, over all workers
-//	isolation = sandbox                      the least; also process, microvm
+//	isolation = sandbox                      the least; also process, microvm; none: even emulated VMs
 //	image = sha256:…                         what it may use; as often as wanted; "host:*" and "*" are patterns
 //	worker = gold-*                          and where; without any: everywhere
 //	certificate = URI:coffer://tenant/acme   who it is: a name of a client certificate (DNS: URI: email: IP: CN:),

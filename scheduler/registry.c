@@ -74,9 +74,9 @@ int registry_check_hello(const Coffer__V1__WorkerHello *h, struct err *err)
 		return err_set(err, ERR_FORMAT, "a worker's address is HOST:PORT");
 	if (h->slots < 1 || h->slots > WORKER_MAX_SLOTS)
 		return err_set(err, ERR_FORMAT, "a worker has 1 to %d slots", WORKER_MAX_SLOTS);
-	if (h->isolation < COFFER__V1__ISOLATION__ISOLATION_PROCESS ||
-	    h->isolation > COFFER__V1__ISOLATION__ISOLATION_MICROVM)
-		return err_set(err, ERR_FORMAT, "a worker isolates as process, sandbox or microvm");
+	// "none" is for tenants only that ask for no more by name (auth/tenants.h).
+	if (h->isolation < COFFER__V1__ISOLATION__ISOLATION_NONE || h->isolation > COFFER__V1__ISOLATION__ISOLATION_MICROVM)
+		return err_set(err, ERR_FORMAT, "a worker isolates as none, process, sandbox or microvm");
 	if (h->certificate_sha256.len != 0 && h->certificate_sha256.len != 32)
 		return err_set(err, ERR_FORMAT, "a certificate's SHA-256 has 32 bytes");
 	if (strlen(h->version) > WORKER_MAX_VERSION)

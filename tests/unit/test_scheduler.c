@@ -31,6 +31,7 @@ static const char tenants_text[] = "[tenant a]\nslots = 100\nimage = *\nclaim = 
 				   "[tenant tiny]\nslots = 4\nimage = *\nclaim = d\n"
 				   "[tenant gold]\nslots = 100\nimage = *\nworker = gold-*\nclaim = e\n"
 				   "[tenant vm]\nslots = 100\nisolation = microvm\nimage = *\nclaim = f\n"
+				   "[tenant any]\nslots = 100\nisolation = none\nimage = *\nclaim = g\n"
 				   "[workers]\ndeny = evil\n";
 
 static void setup(void)
@@ -258,7 +259,7 @@ START_TEST(a_hello_is_checked)
 	refuses(hello_of("w", 0), "slots");
 	refuses(hello_of("w", WORKER_MAX_SLOTS + 1), "slots");
 	Coffer__V1__WorkerHello h = hello_of("w", 1);
-	h.isolation = COFFER__V1__ISOLATION__ISOLATION_NONE;
+	h.isolation = (Coffer__V1__Isolation)-1;
 	refuses(h, "isolates");
 	h.isolation = (Coffer__V1__Isolation)17;
 	refuses(h, "isolates");
@@ -434,6 +435,20 @@ START_TEST(a_tenant_goes_to_the_same_workers_again)
 		ck_assert(answer.picks[0].worker == first || answer.picks[0].worker == second);
 		ck_assert(answer.picks[1].worker == first || answer.picks[1].worker == second);
 	}
+}
+END_TEST
+
+// An emulated machine: for a tenant whose file says so, and not for its client that asks for more.
+START_TEST(none_is_for_who_says_none)
+{
+	Coffer__V1__WorkerHello h = hello_of("emulated", 4);
+	h.isolation = COFFER__V1__ISOLATION__ISOLATION_NONE;
+	add_hello(h);
+	gives_nothing(ask("a", "1", 1), "none of 1 workers with this image isolates as 'sandbox' or stronger");
+	gives_nothing(ask_for("any", "1", "host:x", 1, SANDBOX, NULL),
+		      "none of 1 workers with this image isolates as 'sandbox' or stronger");
+	ck_assert_uint_eq(ask("any", "1", 1), 1);
+	ck_assert_int_eq(answer.isolation, COFFER__V1__ISOLATION__ISOLATION_NONE);
 }
 END_TEST
 
@@ -628,6 +643,7 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, clients_of_a_tenant_share_a_worker);
 	tcase_add_test(tc, jobs_that_nobody_stands_for_count_as_load);
 	tcase_add_test(tc, a_tenant_goes_to_the_same_workers_again);
+	tcase_add_test(tc, none_is_for_who_says_none);
 	tcase_add_test(tc, reasons_say_what_is_missing);
 	tcase_add_test(tc, a_flood_of_questions_is_stopped_for_its_tenant_alone);
 	tcase_add_test(tc, tokens_of_a_tenant_never_claim_more_than_its_quota);

@@ -171,8 +171,8 @@ START_TEST(mistakes_are_one_line_with_file_and_line)
 	fails("[tenant a]\nslots = 0\n", "t.conf:2: 'slots' can't be '0'; it takes 1 to 1000000");
 	fails("[tenant a]\nslots = 1e3\n", "t.conf:2: 'slots' can't be '1e3'; it takes 1 to 1000000");
 	fails("[tenant a]\nslots = 1\nslots = 2\n", "t.conf:3: 'slots' is there already");
-	fails("[tenant a]\nisolation = none\n",
-	      "t.conf:2: 'isolation' can't be 'none'; it takes process, sandbox or microvm");
+	fails("[tenant a]\nisolation = some\n",
+	      "t.conf:2: 'isolation' can't be 'some'; it takes none, process, sandbox or microvm");
 	fails("[tenant a]\nimage = gcc:12\n",
 	      "t.conf:2: 'image' can't be 'gcc:12'; it takes an image, the beginning of its name and '*', or '*'");
 	fails("[tenant a]\nimage =\n",
