@@ -22,7 +22,7 @@ _coffer_words_of()
 	image) echo 'import ls verify rm gc --images --ref --credentials --ca --token-server --plain-http --no-disk --unused --dry-run --folder --help' ;;
 	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;
 	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
-	farm) echo 'try add --workers --runtime --site --name --dry-run --help' ;;
+	farm) echo 'try add --workers --runtime --image --images --vm-kernel --vm-modules --site --name --dry-run --help' ;;
 	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
 	scheduler | worker | gateway) echo '--config --check --help' ;;
 	help) echo "$_coffer_verbs" ;;

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/tree.h"
 #include "base/value.h"
+#include "client/verbs/farm_vm.h"
 #include "client/verbs/verbs.h"
 
 #include <errno.h>
@@ -20,15 +21,26 @@
 
 static const char usage[] =
 	"usage: coffer farm try [--workers N] [--runtime sandbox|process] [-- COMMAND [ARGUMENT]...]\n"
+	"       coffer farm try --runtime microvm [--image sha256:…] [--images DIR] [--vm-kernel FILE] [--vm-modules DIR]\n"
+	"                       [--workers N] [-- COMMAND [ARGUMENT]...]\n"
 	"       coffer farm add HOST --site FOLDER [--name NAME] [--dry-run]\n"
 	"\n"
 	"try makes keys, a scheduler and N workers (2) on this machine, in a folder that only you can read, and\n"
 	"says how to use them. With a COMMAND it runs that on the farm, else it waits for Ctrl-C; then all of it\n"
 	"is taken down. Compiles of the command go to the workers but for what one core does.\n"
+	"With the runtime microvm they run in virtual machines, with the compiler of an image (coffer image).\n"
 	"add makes a worker's keys from the farm's FOLDER (coffer keys init), brings them to HOST by ssh as root,\n"
 	"and starts coffer-worker.service there.\n";
 
-enum { MAX_WORKERS = 16, START_MS = 20000, STOP_MS = 20000, MAX_LOG = 1 << 20, MAX_ADDRESS = 128 };
+enum {
+	MAX_WORKERS = 16,
+	START_MS = 20000,
+	STOP_MS = 20000,
+	MACHINES_MS = 180000,
+	MAX_LOG = 1 << 20,
+	MAX_ADDRESS = 128,
+	MAX_WORDS = 40
+};
 
 struct part {
 	pid_t pid;
@@ -39,6 +51,7 @@ struct part {
 struct farm_try {
 	struct arena arena;
 	const char *dir, *runtime;
+	struct farm_vm vm; // of the runtime microvm only
 	int n_workers;
 	struct part scheduler, workers[MAX_WORKERS];
 };
@@ -157,32 +170,36 @@ static int start_scheduler(struct farm_try *t, struct err *err)
 	return t->scheduler.pid < 0 ? -1 : wait_until_it_serves(&t->scheduler, err);
 }
 
+// What a worker has to be told besides, appended to its arguments.
+static void add_vm_words(const struct farm_try *t, const char **arguments, size_t n)
+{
+	const char *const words[] = {"--images", t->vm.images, "--vm-kernel", t->vm.kernel, "--vm-modules", t->vm.modules,
+				     "--vm-accel", t->vm.is_emulated ? "tcg" : "kvm",
+				     // A boot that is emulated takes a core away from those that somebody waits for.
+				     "--vm-ahead", t->vm.is_emulated ? "0" : "1"};
+	for (size_t i = 0; t->vm.kernel && i < COUNT_OF(words); i++)
+		arguments[n++] = words[i];
+}
+
 static int start_worker(struct farm_try *t, int i, struct err *err)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN), slots = (cores + t->n_workers - 1) / t->n_workers;
 	struct part *p = &t->workers[i];
 	const char *name = arena_printf(&t->arena, "w%d", i + 1);
-	const char *arguments[] = {"coffer",
-				   "worker",
-				   "--config",
-				   in_dir(t, arena_printf(&t->arena, "site/worker-%s.conf", name)),
-				   "--listen",
-				   "127.0.0.1:0",
-				   "--address",
-				   "",
-				   "--scheduler",
-				   t->scheduler.address,
-				   "--admin",
-				   "",
-				   "--folder",
-				   in_dir(t, name),
-				   "--runtime",
-				   t->runtime,
-				   "--slots",
-				   arena_printf(&t->arena, "%ld", slots < 1 ? 1 : slots),
-				   "--drain-time",
-				   "2s",
-				   NULL};
+	const char *arguments[MAX_WORDS] = {"coffer",       "worker",
+					    "--config",     in_dir(t, arena_printf(&t->arena, "site/worker-%s.conf", name)),
+					    "--listen",     "127.0.0.1:0",
+					    "--address",    "",
+					    "--scheduler",  t->scheduler.address,
+					    "--admin",      "",
+					    "--folder",     in_dir(t, name),
+					    "--runtime",    t->runtime,
+					    "--slots",      arena_printf(&t->arena, "%ld", slots < 1 ? 1 : slots),
+					    "--drain-time", "2s"};
+	size_t n = 0;
+	while (arguments[n])
+		n++;
+	add_vm_words(t, arguments, n);
 	*p = (struct part){.name = arena_printf(&t->arena, "worker %s", name),
 			   .log = in_dir(t, arena_printf(&t->arena, "%s.log", name))};
 	p->pid = start_self(arguments, p->log, err);
@@ -207,44 +224,96 @@ static int wait_for_registrations(struct farm_try *t, struct err *err)
 	return fail_with_log(&t->scheduler, "knows too few workers", err);
 }
 
+// The label of its jobs: an emulated machine is no boundary.
+static const char *isolation_of(const struct farm_try *t)
+{
+	return t->vm.is_emulated ? "none" : t->runtime;
+}
+
 static int write_settings(struct farm_try *t, struct err *err)
 {
 	const char *site = in_dir(t, "site");
-	AUTO_FREE char *text = mem_printf("# Of 'coffer farm try': coffer.conf(5).\n"
-					  "scheduler = %s\n"
-					  "certificate = %s/tenant-you.pem\n"
-					  "certificate_key = %s/tenant-you-key.pem\n"
-					  "scheduler_ca = %s/ca.pem\n"
-					  "isolation = %s\n"
-					  "# One core here, which preprocesses: so what may go to workers does.\n"
-					  "local_jobs = 1\n",
-					  t->scheduler.address, site, site, site, t->runtime);
+	AUTO_FREE char *text =
+		mem_printf("# Of 'coffer farm try': coffer.conf(5).\n"
+			   "scheduler = %s\n"
+			   "certificate = %s/tenant-you.pem\n"
+			   "certificate_key = %s/tenant-you-key.pem\n"
+			   "scheduler_ca = %s/ca.pem\n"
+			   "isolation = %s\n"
+			   "# One core here, which preprocesses: so what may go to workers does.\n"
+			   "local_jobs = 1\n"
+			   "image = %s\n",
+			   t->scheduler.address, site, site, site, isolation_of(t), t->vm.image ? t->vm.image : "host:any");
 	return file_write_atomic(AT_FDCWD, in_dir(t, "coffer.conf"), text, strlen(text), 0600, err);
 }
 
-static int allow_runtime(struct farm_try *t, struct err *err)
+static int allow_isolation(struct farm_try *t, struct err *err)
 {
 	AUTO_BUF struct buf text = {.max = MAX_LOG};
 	const char *path = in_dir(t, "site/tenants.conf");
-	if (strcmp(t->runtime, "process") != 0)
+	if (strcmp(isolation_of(t), "sandbox") == 0)
 		return 0;
 	if (file_read(AT_FDCWD, path, MAX_LOG, &text, NULL, err) < 0)
 		return -1;
 	const char *was = "isolation = sandbox", *at = strstr(text.data, was);
 	if (!at)
 		return err_set(err, ERR_FORMAT, "'%s' has no line '%s'", path, was);
-	AUTO_FREE char *now = mem_printf("%.*sisolation = process%s", (int)(at - text.data), text.data, at + strlen(was));
+	AUTO_FREE char *now =
+		mem_printf("%.*sisolation = %s%s", (int)(at - text.data), text.data, isolation_of(t), at + strlen(was));
 	return file_write_atomic(AT_FDCWD, path, now, strlen(now), 0600, err);
+}
+
+static int run_doctor(struct farm_try *t, struct buf *said, struct err *err)
+{
+	const char *arguments[] = {"coffer", "doctor", NULL}, *log = in_dir(t, "doctor.log");
+	unlink(log);
+	pid_t pid = start_self(arguments, log, err);
+	if (pid < 0)
+		return -1;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return file_read(AT_FDCWD, log, MAX_LOG, said, NULL, err);
+}
+
+// A machine that boots at the first question, as it is for a client that was never here, is late with its answer, and then its jobs
+// would be done here. So they are asked until they have answered, and what is not alike is said.
+static int wait_for_machines(struct farm_try *t, struct err *err)
+{
+	int64_t until = clock_ms() + MACHINES_MS;
+	setenv("COFFER_CONFIG", in_dir(t, "coffer.conf"), 1);
+	for (;;) {
+		AUTO_BUF struct buf said = {.max = MAX_LOG};
+		if (run_doctor(t, &said, err) < 0)
+			return -1;
+		const char *text = said.len ? said.data : "", *differs = strstr(text, "is not used for"),
+			   *fails = strstr(text, "does not describe its");
+		bool is_late = strstr(text, "DEADLINE_EXCEEDED");
+		if (is_late && clock_ms() < until)
+			continue;
+		if (is_late)
+			return err_set(err, ERR_TIMEOUT, "the virtual machines are not ready after %d s",
+				       MACHINES_MS / 1000);
+		if (fails)
+			return err_set(err, ERR_IO, "a worker %.*s", (int)strcspn(fails, "\n"), fails);
+		if (differs)
+			fprintf(stderr, "coffer: a worker %.*s\n", (int)strcspn(differs, "\n"), differs);
+		if (!strstr(text, "compiles as this machine does"))
+			fprintf(stderr, "coffer: the image has no compiler that is this machine's: all compiles stay here\n"
+					"coffer: use an image with the same packages, or try with --runtime sandbox\n");
+		return 0;
+	}
 }
 
 static int make_farm(struct farm_try *t, struct err *err)
 {
-	if (make_keys(t, err) < 0 || allow_runtime(t, err) < 0 || start_scheduler(t, err) < 0)
+	if (make_keys(t, err) < 0 || allow_isolation(t, err) < 0 || start_scheduler(t, err) < 0)
 		return -1;
 	for (int i = 0; i < t->n_workers; i++)
 		if (start_worker(t, i, err) < 0)
 			return -1;
-	return wait_for_registrations(t, err) < 0 ? -1 : write_settings(t, err);
+	if (wait_for_registrations(t, err) < 0 || write_settings(t, err) < 0)
+		return -1;
+	return t->vm.kernel ? wait_for_machines(t, err) : 0;
 }
 
 static void say_what_there_is(struct farm_try *t, bool has_command)
@@ -256,6 +325,9 @@ static void say_what_there_is(struct farm_try *t, bool has_command)
 			: i + 1 < t->n_workers ? ","
 					       : " and",
 			t->workers[i].name, t->workers[i].address);
+	if (t->vm.kernel)
+		fprintf(stderr, "\ncoffer: jobs run in virtual machines of %s, kernel '%s'%s", t->vm.image, t->vm.kernel,
+			t->vm.is_emulated ? ", emulated, as KVM runs no guests here: slow, and no boundary" : "");
 	fprintf(stderr, "\ncoffer: builds use it with: COFFER_CONFIG=%s coffer make\n", in_dir(t, "coffer.conf"));
 	if (!has_command)
 		fprintf(stderr, "coffer: Ctrl-C takes it down\n");
@@ -317,14 +389,15 @@ static int make_dir(struct farm_try *t, struct err *err)
 	return 0;
 }
 
-static int try_farm(int n_workers, const char *runtime, char **command)
+static int try_farm(struct farm_try t, char **command)
 {
-	struct farm_try t = {.n_workers = n_workers, .runtime = runtime};
 	struct err err = ERR_INIT;
 	sigset_t signals, old;
 	int status = 1;
-	if (make_dir(&t, &err) < 0)
+	if ((strcmp(t.runtime, "microvm") == 0 && farm_vm_find(&t.vm, &t.arena, &err) < 0) || make_dir(&t, &err) < 0) {
+		arena_release(&t.arena);
 		return verb_fail(&err);
+	}
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
@@ -404,37 +477,68 @@ static int add_machine(const char *host, const char *site, const char *name, boo
 
 // ---- words ----------------------------------------------------------------------------------------------------------
 
-enum { VALUE_WORKERS = 1, VALUE_RUNTIME, VALUE_SITE, VALUE_NAME };
+enum {
+	VALUE_WORKERS = 1,
+	VALUE_RUNTIME,
+	VALUE_SITE,
+	VALUE_NAME,
+	VALUE_IMAGE,
+	VALUE_IMAGES,
+	VALUE_VM_KERNEL,
+	VALUE_VM_MODULES,
+	VALUE_DRY_RUN
+};
+
+static const struct option farm_options[] = {
+	{"workers", required_argument, NULL, VALUE_WORKERS},     {"runtime", required_argument, NULL, VALUE_RUNTIME},
+	{"site", required_argument, NULL, VALUE_SITE},           {"name", required_argument, NULL, VALUE_NAME},
+	{"image", required_argument, NULL, VALUE_IMAGE},         {"images", required_argument, NULL, VALUE_IMAGES},
+	{"vm-kernel", required_argument, NULL, VALUE_VM_KERNEL}, {"vm-modules", required_argument, NULL, VALUE_VM_MODULES},
+	{"dry-run", no_argument, NULL, VALUE_DRY_RUN},           {0}};
+
+// Reads what `try` is to make. 0, or the exit status of wrong words.
+static int read_try(const struct verb_args *args, struct farm_try *t)
+{
+	static const char *const runtimes[] = {"sandbox", "process", "microvm"};
+	const char *workers = args->values[VALUE_WORKERS];
+	int64_t n = 2;
+	size_t kind = 0;
+	if (workers && (value_parse(VALUE_INTEGER, NULL, workers, &n) || n < 1 || n > MAX_WORKERS))
+		return verb_wrong("farm", "'%.80s' is no number of workers: 1 to %d", workers, MAX_WORKERS);
+	t->n_workers = (int)n;
+	t->runtime = args->values[VALUE_RUNTIME] ? args->values[VALUE_RUNTIME] : runtimes[0];
+	while (kind < COUNT_OF(runtimes) && strcmp(t->runtime, runtimes[kind]) != 0)
+		kind++;
+	if (kind == COUNT_OF(runtimes))
+		return verb_wrong("farm", "there is no runtime '%.80s': sandbox, process, microvm", t->runtime);
+	for (int i = VALUE_IMAGE; i <= VALUE_VM_MODULES; i++)
+		if (args->values[i] && strcmp(t->runtime, "microvm") != 0)
+			return verb_wrong("farm", "--%s is for --runtime microvm", farm_options[i - 1].name);
+	t->vm = (struct farm_vm){.kernel = args->values[VALUE_VM_KERNEL],
+				 .modules = args->values[VALUE_VM_MODULES],
+				 .images = args->values[VALUE_IMAGES],
+				 .image = args->values[VALUE_IMAGE]};
+	return 0;
+}
 
 int verb_farm(int argc, char **argv)
 {
-	int is_dry = 0;
-	const struct option options[] = {{"workers", required_argument, NULL, VALUE_WORKERS},
-					 {"runtime", required_argument, NULL, VALUE_RUNTIME},
-					 {"site", required_argument, NULL, VALUE_SITE},
-					 {"name", required_argument, NULL, VALUE_NAME},
-					 {"dry-run", no_argument, &is_dry, 1},
-					 {0}};
 	// What stands behind "--" is the command, with options of its own.
 	int n = 0;
 	while (n < argc && strcmp(argv[n], "--") != 0)
 		n++;
 	char **command = n < argc ? argv + n + 1 : argv + argc;
 	argv[n] = NULL;
-	struct verb_args args = {.usage = usage, .options = options, .min_words = 1, .max_words = 2};
+	struct verb_args args = {.usage = usage, .options = farm_options, .min_words = 1, .max_words = 2};
 	if (!verb_parse(&args, n, argv))
 		return args.exit_status;
-	const char *runtime = args.values[VALUE_RUNTIME] ? args.values[VALUE_RUNTIME] : "sandbox";
-	int64_t n_workers = 2;
-	if (args.values[VALUE_WORKERS] && (value_parse(VALUE_INTEGER, NULL, args.values[VALUE_WORKERS], &n_workers) ||
-					   n_workers < 1 || n_workers > MAX_WORKERS))
-		return verb_wrong("farm", "'%.80s' is no number of workers: 1 to %d", args.values[VALUE_WORKERS],
-				  MAX_WORKERS);
-	if (strcmp(runtime, "sandbox") != 0 && strcmp(runtime, "process") != 0)
-		return verb_wrong("farm", "there is no runtime '%.80s': sandbox, process", runtime);
-	if (strcmp(args.words[0], "try") == 0 && args.n_words == 1)
-		return try_farm((int)n_workers, runtime, command);
+	if (strcmp(args.words[0], "try") == 0 && args.n_words == 1) {
+		struct farm_try t = {0};
+		int wrong = read_try(&args, &t);
+		return wrong ? wrong : try_farm(t, command);
+	}
 	if (strcmp(args.words[0], "add") == 0 && args.n_words == 2 && args.values[VALUE_SITE])
-		return add_machine(args.words[1], args.values[VALUE_SITE], args.values[VALUE_NAME], is_dry);
+		return add_machine(args.words[1], args.values[VALUE_SITE], args.values[VALUE_NAME],
+				   args.values[VALUE_DRY_RUN] != NULL);
 	return verb_wrong("farm", "it is 'coffer farm try [-- COMMAND]' or 'coffer farm add HOST --site FOLDER'");
 }

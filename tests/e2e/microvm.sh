@@ -180,6 +180,98 @@ e2e_microvm_says_what_is_wrong() { # once long
 	farm_end
 }
 
+# ---- images that were imported, and a farm of them ----
+
+says() # STATUS WORDS COMMAND...
+{
+	local status=$1 words=$2
+	shift 2
+	timeout 60 "$@" >"$T/said" 2>&1
+	[ $? = "$status" ] || fail "'$*' does not end with $status: $(<"$T/said")"
+	grep -qF -- "$words" "$T/said" || fail "it does not say '$words': $(<"$T/said")"
+}
+
+imported() # ROOT: imports its files; prints the digest
+{
+	local layout
+	layout=$(mktemp -d "$T/oci.XXXXXX")/layout
+	/usr/bin/python3 "$TESTS/e2e/image/layout.py" "$layout" good "$1" >/dev/null || fail "no layout"
+	"$COFFER" image import "$layout" --images "$T/imported" 2>"$T/said" || fail "no import: $(<"$T/said")"
+}
+
+# One command: the machines boot the image's own disk, a build's objects are this machine's, some are the guests', and nothing is left.
+e2e_microvm_farm_is_tried() { # once clock long
+	vm_needs_no_image
+	local i digest
+	gcc_rootfs "$T/root"
+	# What gcc reads before every source is among what is compared.
+	cp /usr/include/stdc-predef.h "$T/root/usr/include/" || skip "this machine's gcc is laid out in another way"
+	digest=$(imported "$T/root")
+	mkdir -p want out "$T/tmp"
+	for i in 1 2 3 4 5 6 7 8; do
+		put "u$i.c" '#include <stdio.h>' "int f$i(int x) { printf(\"%d\", x); return x * $i; }"
+		gcc -O1 -c "u$i.c" -o "want/u$i.o"
+	done
+	# Behind a gate no core here takes a job back, however late an emulated guest is.
+	TMPDIR=$T/tmp COFFER_GATE=none timeout 300 "$COFFER" farm try --workers 1 --runtime microvm --images "$T/imported" --vm-kernel "$kernel" --vm-modules "$modules" -- sh -c \
+		"seq 8 | xargs -P 3 -I{} '$COFFER' gcc -O1 -c u{}.c -o out/u{}.o; '$COFFER' audit ls --log $T/tmp/coffer-farm-*/w1/audit --format json >'$T/rows'; exit 7" 2>"$T/said"
+	[ $? = 7 ] || fail "the command's status is not passed on: $(<"$T/said")"
+	grep -q "in virtual machines of $digest" "$T/said" || fail "it does not say what runs: $(<"$T/said")"
+	for i in 1 2 3 4 5 6 7 8; do same_file "want/u$i.o" "out/u$i.o"; done
+	[ "$(counter remote_compiles)" -ge 1 ] || fail "nothing went away: $(<"$T/said")"
+	jq -e "select(.image_digest == \"$digest\" and (.monitor | startswith(\"qemu-\")))" "$T/rows" >/dev/null || fail "no row of a guest: $(<"$T/rows")"
+	[ -z "$(ls "$T/tmp")" ] || fail "something is left: $(ls "$T/tmp")"
+	[ -z "$(monitors)" ] || fail "a monitor is left"
+}
+
+# Before anything is made it says which part is missing, and what to do about it.
+e2e_microvm_farm_names_what_is_missing() { # once long
+	[ "$(id -u)" = 0 ] || skip "hides parts of the machine by mounts"
+	[ -e /usr/bin/qemu-system-x86_64 ] && [ -d /boot ] || skip "there is no QEMU"
+	need mkfs.erofs
+	local try="'$COFFER' farm try --runtime microvm --images '$T/imported'" kernel="--vm-kernel '$T/vmlinuz'"
+	export TMPDIR=$T/tmp
+	mkdir -p "$T/tmp" "$T/root/usr/bin"
+	: >"$T/vmlinuz"
+	says 1 'no kernel for guests is in /boot' unshare -m sh -c "mount -t tmpfs none /boot && $try"
+	grep -q '^coffer: install .*--vm-kernel' "$T/said" || fail "it does not say what to do: $(<"$T/said")"
+	says 1 "cannot run '/usr/bin/qemu-system-x86_64'" unshare -m sh -c "mount --bind '$T/vmlinuz' /usr/bin/qemu-system-x86_64 && $try"
+	says 1 "cannot use the kernel '$T/none'" sh -c "$try --vm-kernel '$T/none'"
+	says 1 "no image of a toolchain is in '$T/imported'" sh -c "$try $kernel"
+	grep -q '^coffer: import one: coffer image import' "$T/said" || fail "it does not say what to do: $(<"$T/said")"
+	imported "$T/root" >"$T/digest"
+	says 1 "the image 'sha256:1' is not in" sh -c "$try $kernel --image sha256:1"
+	says 1 "does not describe its" sh -c "$try $kernel --workers 1"
+	: >"$T/root/usr/bin/more"
+	imported "$T/root" >/dev/null
+	says 1 'several images are in' sh -c "$try $kernel"
+	says 2 'there is no runtime' "$COFFER" farm try --runtime vm
+	says 2 'is for --runtime microvm' "$COFFER" farm try --image "$(<"$T/digest")"
+	[ -z "$(ls "$T/tmp")" ] || fail "something is left: $(ls "$T/tmp")"
+}
+
+# The recipe of packaging/images: the same bytes twice; and a guest compiles with it, from the disk that the import has made.
+e2e_microvm_image_of_packages() { # once clock long
+	vm_needs_no_image
+	need mmdebstrap
+	local make=$TESTS/../packaging/images/make-image one two
+	says 1 "there is no image 'pascal'" "$make" pascal "$T/p"
+	one=$("$make" gcc "$T/one" 2>"$T/said") || skip "no packages: $(tail -1 "$T/said")"
+	sleep 1.1
+	two=$("$make" gcc "$T/two" 2>"$T/said") || fail "not a second time: $(<"$T/said")"
+	[ "$one" = "$two" ] && [ "$(cd "$T/one" && find . -type f | sort)" = "$(cd "$T/two" && find . -type f | sort)" ] || fail "another image: $one, $two"
+	[ "$("$COFFER" image import "$T/one" --images "$T/images" 2>"$T/said")" = "$one" ] || fail "no import: $(<"$T/said")"
+	image=$one
+	put x.c '#include <stdio.h>' 'int main(void) { printf("%s", __FILE__); return 0; }'
+	gcc -E x.c -o x.i
+	vm_start vm
+	worker_start box --images "$T/images"
+	job vm vm.o -O2 || fail "no object from the VM: $(cat "$T/job.log" "$T/vm.log")"
+	job box box.o -O2 || fail "no object from the sandbox: $(cat "$T/job.log")"
+	same_file box.o vm.o
+	farm_end
+}
+
 # ---- Firecracker: its API against a strict stand-in (microvm/firecracker.py), as it can't run here ----
 
 firecracker_needs()
