@@ -65,6 +65,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	service.queue = queue_new(&(struct queue_config){2, 2, 0, 4 << 20, 0});
 	service.flights = single_flight_new();
 	service.tally = tenant_stats_new();
+	service.misses = misses_new();
 	service.sessions = sessions_new(service.runtime, &(struct sessions_config){.most = 2, .idle_ms = 1000});
 	service.results = results_new(directory, 1 << 20);
 	struct rpc_server_config config = {.methods = worker_methods, .n_methods = WORKER_METHODS, .arg = &service};
