@@ -1,6 +1,7 @@
 #include "client/job/away_tree.h"
 
 #include "base/path.h"
+#include "base/text.h"
 #include "client/job/command.h"
 #include "client/job/inputs.h"
 #include "depscan/depfile.h"
@@ -116,15 +117,44 @@ static bool is_of_compiler(const struct farm_compiler *c, const char *path)
 	return false;
 }
 
-// GNU as also lists names that it was only told, mapped and shortened ones among them. Relative ones lead to the tree's own directories;
-// others could be files of the worker, unless they are mapped and nothing here has that name.
+// Does the name lead up from the compile's directory, to below the build tree? A worker has nothing there but what it was given.
+static bool is_below_root(const struct plan *p, const char *path)
+{
+	const char *below = path_below(p->root, p->cwd);
+	if (!below && p->root_real)
+		below = path_below(p->root_real, p->cwd);
+	if (!below || *path == '/')
+		return false;
+	unsigned depth = 0;
+	for (const char *at = strcmp(below, ".") == 0 ? NULL : below; at; at = strchr(at, '/'), at = at ? at + 1 : NULL)
+		depth++;
+	for (; text_begins(path, "../"); path += 3)
+		if (depth-- == 0)
+			return false;
+	return !strstr(path, "..");
+}
+
+// One of the user's prefix maps may have made this name.
+static bool is_mapped(const struct plan *p, const char *path)
+{
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const struct argument *a = &p->line.arguments[i];
+		const char *map = a->role == ARGUMENT_MAP ? strchr(a->text, '=') : NULL;
+		const char *to = map ? strrchr(map + 1, '=') : NULL;
+		if (to && to[1] && text_begins(path, to + 1))
+			return true;
+	}
+	return false;
+}
+
+// GNU as also lists names that it was only told: by maps, ours (which give relative names) and the user's. What it could have read
+// is what the tree has; any other name that leads out of the build tree may be a file of the worker's.
 static bool is_stranger(struct away_tree *t, const char *path)
 {
 	const struct plan *p = t->plan;
-	bool may_be_told = (p->reproducible || p->line.has_prefix_map) && faccessat(p->cwd_fd, path, F_OK, 0) < 0;
 	if (inputs_is_temp_source(path) || reach_has(&t->reach, p, path) || (*path != '/' && !strstr(path, "..")))
 		return false;
-	return !may_be_told;
+	return faccessat(p->cwd_fd, path, F_OK, 0) == 0 || !(is_below_root(p, path) || is_mapped(p, path));
 }
 
 static const char *judge_assembler(struct away_tree *t, const struct store_part *depfile)

@@ -349,6 +349,26 @@ e2e_trees_assembler_and_what_it_reads() # gcc clock
 	farm_end
 }
 
+# A file that only the worker has. The plain compiler fails here, and so do we, also where names are mapped.
+e2e_trees_files_that_only_a_worker_has() { # gcc clock
+	local hidden=/usr/share/doc/libc6 mode
+	need unshare
+	need_root
+	[ -e $hidden/copyright ] || skip "there is no $hidden/copyright"
+	export LC_ALL=C
+	worker_start w1
+	put sub/a.S '.macro take word' ".inc\\word \"$hidden/copyright\"" '.endm' '.data' 'take bin'
+	for mode in off on; do
+		export COFFER_REPRODUCIBLE=$mode
+		"$COFFER" stop >/dev/null
+		unshare -m bash -c "mount -t tmpfs none $hidden && cd sub && exec '$COFFER' $CC -g -c a.S -o a.o" >"$T/log" 2>&1 &&
+			fail "$mode: it compiles: $(<"$T/log")"
+		grep -q 'file not found' "$T/log" || fail "$mode: it says: $(<"$T/log")"
+		[ "$(counter no_tree_stranger)" -ge 1 ] || fail "$mode: it did not go to the worker: $("$COFFER" stats)"
+	done
+	farm_end
+}
+
 # unit_is_the_same DIRECTORY OBJECT DEPFILE COMMAND...: object, depfile, messages and status are the plain compiler's.
 unit_is_the_same()
 {
