@@ -8,6 +8,7 @@
 #include "client/job/away.h"
 #include "client/job/command.h"
 #include "client/job/deliver.h"
+#include "client/job/local_copy.h"
 #include "client/job/publish.h"
 #include "client/job/recheck.h"
 #include "client/job/share.h"
@@ -323,7 +324,7 @@ static void not_cached(struct job *j, struct refusal refusal)
 
 // ---- the story of one compile ---------------------------------------------------------------------------------------
 
-// Nobody waits any more. What comes back a second time will do so again, and unpacking is half of a large hit.
+// What comes back a second time will do so again, and unpacking is half of a large hit.
 static void ease_next_hit(const struct job *j, const struct manifest_entry *entry, const struct buf *result)
 {
 	struct store_part raw = {result->data, result->len};
@@ -371,7 +372,11 @@ static bool hit(struct job *j)
 	give_evidence(j, END_HIT, NO_REFUSAL);
 	job_send_done(j, &done);
 	record(j, j->lookup.outcome, NO_REFUSAL);
-	ease_next_hit(j, &entry, &result);
+	// Nobody waits any more.
+	if (j->lookup.shared)
+		local_copy_keep(&j->plan, j->lookup.shared, &entry, j->lookup.manifest, &result);
+	else
+		ease_next_hit(j, &entry, &result);
 	return true;
 }
 

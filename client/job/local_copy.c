@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-enum { WAITING_MOST = 1000 }; // in the queue, before jobs write by themselves
-
 struct local_copy {
 	struct services *services;
 	struct digest manifest_key, unit_key;
@@ -55,15 +53,10 @@ void local_copy_keep(const struct plan *p, struct shared_store *store, const str
 				 .most_entries = (size_t)setting_number(p->config, SETTING_max_manifest_entries)};
 	buf_add(&c->result, result->data, result->len);
 	variants_encode(p, p->services->store, &c->unit);
-	struct shared_status status;
-	shared_status(store->shared, &status);
 	struct shared_task task = {.run = copy_write,
 				   .drop = copy_free,
 				   .arg = c,
 				   .bytes = sizeof *c + c->result.cap + c->unit.cap + manifest->memory,
 				   .is_local = true};
-	if (status.waiting > WAITING_MOST)
-		copy_write(c);
-	else
-		shared_later(store->shared, &task);
+	shared_later(store->shared, &task);
 }

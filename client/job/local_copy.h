@@ -1,7 +1,7 @@
 // What came out of a shared store, kept on this machine's disk: written after the answer was given, by the store's own threads.
 //
-// The queue is the shared store's (bounded; docs/stores.md). When much waits in it, whoever comes next writes by itself. What a daemon
-// has not written when it ends is lost, and comes out of the shared store once more. Thread: the job's.
+// The queue is the shared store's (bounded; docs/stores.md). When copies fill half of it, whoever comes next writes by itself. What a
+// daemon has not written when it ends is lost, and comes out of the shared store once more. Thread: the job's.
 #ifndef COFFER_CLIENT_JOB_LOCAL_COPY_H
 #define COFFER_CLIENT_JOB_LOCAL_COPY_H
 

@@ -18,21 +18,36 @@ enum { COMPARED_ENTRIES = 8 };
 
 // What the job has already looked up, by canonical name: entries of one manifest share most of their files.
 struct memo {
-	struct map digests; // name -> struct digest in the job's arena; zero: can't be read
-	struct map states;  // name -> struct file_id, as the digests; a file number of 0: there is none
+	struct map texts;  // name -> struct text_now in the job's arena
+	struct map states; // name -> struct file_id, as the texts; a file number of 0: there is none
 };
+
+// A text as it is now, and the identity of the file that had it.
+struct text_now {
+	struct digest digest; // zero: can't be read
+	struct file_id id;
+};
+
+static const struct text_now *text_now(const struct plan *p, struct memo *memo, const char *name)
+{
+	struct text_now *t = memo ? map_gets(&memo->texts, name) : NULL;
+	struct stat st;
+	if (t)
+		return t;
+	t = arena_alloc(p->arena, sizeof *t);
+	*t = (struct text_now){0};
+	if (files_digest(p->services->files, p->cwd_fd, plan_real_path(p, p->arena, name), &t->digest, &st, NULL) < 0)
+		t->digest = (struct digest){0};
+	else
+		t->id = file_id_of(&st);
+	if (memo)
+		map_puts(&memo->texts, name, t);
+	return t;
+}
 
 static const struct digest *digest_now(const struct plan *p, struct memo *memo, const char *name)
 {
-	struct digest *d = memo ? map_gets(&memo->digests, name) : NULL;
-	if (d)
-		return d;
-	d = arena_alloc(p->arena, sizeof *d);
-	if (files_digest(p->services->files, p->cwd_fd, plan_real_path(p, p->arena, name), d, NULL, NULL) < 0)
-		*d = (struct digest){0};
-	if (memo)
-		map_puts(&memo->digests, name, d);
-	return d;
+	return &text_now(p, memo, name)->digest;
 }
 
 static void note_date(struct lookup *l, const struct file_id *id)
@@ -87,11 +102,13 @@ static bool input_matches(struct lookup *l, struct memo *memo, struct manifest_i
 	note_date(l, &id);
 	if (file_id_equal(&id, &in->seen))
 		return true;
-	if (!digest_equal(digest_now(p, memo, in->name), &in->digest))
+	// The text may be another file's than the one that was looked at before.
+	const struct text_now *text = text_now(p, memo, in->name);
+	if (!digest_equal(&text->digest, &in->digest))
 		return false;
 	int64_t floor = clock_now_ns() - FILES_AGE_FLOOR_NS;
-	if (id.mtime_ns < floor && id.ctime_ns < floor)
-		in->seen = id;
+	if (text->id.mtime_ns < floor && text->id.ctime_ns < floor)
+		in->seen = text->id;
 	return true;
 }
 
@@ -306,10 +323,11 @@ static int take_result(struct lookup *l, const struct manifest_entry *e, struct 
 	return 0;
 }
 
-static void note_use(struct lookup *l, struct manifest_entry *e)
+static void take_entry(struct lookup *l, struct manifest_entry *e, struct manifest_entry *out)
 {
 	pthread_mutex_lock(&l->manifest->lock);
 	e->uses++;
+	*out = *e;
 	pthread_mutex_unlock(&l->manifest->lock);
 }
 
@@ -322,8 +340,7 @@ static int direct(struct lookup *l, struct memo *memo, struct manifest_entry *en
 		if (!inputs_match(l, m->n_entries > 1 ? memo : NULL, e) || !context_matches(p, e) || !names_hold(l, e, NULL))
 			continue;
 		if (take_result(l, e, result)) {
-			note_use(l, e);
-			*entry = *e;
+			take_entry(l, e, entry);
 			l->outcome = OUTCOME_DIRECT_HIT;
 			return 1;
 		}
@@ -487,7 +504,7 @@ int lookup_find(struct lookup *l, struct manifest_entry *entry, struct buf *resu
 		found = direct_by_text(l, &memo, entry, result);
 	if (!found)
 		found = nearest(l, &memo, entry, result);
-	map_release(&memo.digests);
+	map_release(&memo.texts);
 	map_release(&memo.states);
 	return found;
 }

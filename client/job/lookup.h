@@ -6,14 +6,17 @@
 #include "client/services/journal.h"
 #include "depscan/manifest.h"
 
+struct shared_store;
+
 struct lookup {
 	const struct plan *plan;
-	struct manifest *manifest; // NULL: none is known
-	uint64_t epoch;            // of the watched directories, as the job was asked for; 0: none are
-	enum outcome outcome;      // of a hit
-	struct cause cause;        // why there was no hit
-	int64_t newest_input_ns;   // the latest change of a file that was looked at
-	bool keeps_texts;          // a text may be kept for explanations
+	struct manifest *manifest;   // NULL: none is known
+	uint64_t epoch;              // of the watched directories, as the job was asked for; 0: none are
+	enum outcome outcome;        // of a hit
+	struct shared_store *shared; // the hit came out of it, and is not here yet (local_copy.h)
+	struct cause cause;          // why there was no hit
+	int64_t newest_input_ns;     // the latest change of a file that was looked at
+	bool keeps_texts;            // a text may be kept for explanations
 };
 
 // 1 a hit (the entry, the result's bytes and l->outcome), 0 a miss with l->cause filled in.

@@ -11,7 +11,7 @@
 #include "client/job/lookup.h"
 #include "client/job/plan.h"
 
-// 1: as lookup_find(), and in the local cache soon (local_copy.h). 0: there is none, or no store.
+// 1: as lookup_find(), and l->shared is the store. 0: there is none, or no store.
 int share_find(struct lookup *l, struct manifest_entry *entry, struct buf *result);
 // After a result was stored locally: offers it to the others. A part without bytes has p NULL.
 void share_offer(const struct plan *p, const struct manifest_entry *e, const struct store_part parts[PART_COUNT]);

@@ -1,4 +1,3 @@
-#include "client/job/local_copy.h"
 #include "client/job/publish.h"
 #include "client/job/share.h"
 #include "client/job/share_name.h"
@@ -181,8 +180,8 @@ static int take(struct finder *f, uint32_t i, struct manifest_entry *entry, stru
 			return 0;
 	*entry = f->entry.manifest->entries[i];
 	publish_fetched(p, entry, f->parts, f->has, result);
-	local_copy_keep(p, f->store, entry, f->entry.manifest, result);
 	lookup_take_manifest(f->lookup, TAKE(f->entry.manifest));
+	f->lookup->shared = f->store;
 	if (!f->kept)
 		shared_note_saved(f->store->shared, (int64_t)(entry->wall_us / 1000));
 	share_log(p->services, share_tree(p), &f->action, x);

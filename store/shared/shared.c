@@ -414,8 +414,11 @@ static void *writer(void *arg)
 bool shared_later(struct shared *s, const struct shared_task *task)
 {
 	pthread_mutex_lock(&s->lock);
-	bool fits = !s->is_closing && (!s->breaker.is_open || task->is_local) && s->queued < SHARED_QUEUE_ITEMS &&
-		    (!s->queued || s->queued_bytes + task->bytes <= SHARED_QUEUE_BYTES);
+	size_t items = SHARED_QUEUE_ITEMS, bytes = SHARED_QUEUE_BYTES;
+	if (task->is_local)
+		items /= 2, bytes /= 2;
+	bool is_open = s->is_closing || (s->breaker.is_open && !task->is_local);
+	bool fits = !is_open && s->queued < items && (!s->queued || s->queued_bytes + task->bytes <= bytes);
 	if (fits && !s->idle_writers && s->writers < WRITERS && start_thread(writer, s))
 		s->writers++;
 	fits &= s->writers > 0;
@@ -427,13 +430,13 @@ bool shared_later(struct shared *s, const struct shared_task *task)
 		s->queued++;
 		s->queued_bytes += task->bytes;
 		pthread_cond_signal(&s->has_work);
-	} else {
-		s->dropped++;
 	}
+	bool at_once = !fits && task->is_local && !is_open;
+	s->dropped += !fits && !at_once;
 	pthread_mutex_unlock(&s->lock);
 	if (!fits)
-		task->drop(task->arg);
-	return fits;
+		(at_once ? task->run : task->drop)(task->arg);
+	return fits || at_once;
 }
 
 static int64_t put_until(size_t n)
