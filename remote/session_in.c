@@ -155,7 +155,6 @@ static void end_by_trailers(struct rpc_call *call, const struct headers *trailer
 	AUTO_FREE char *text = grpc_message_decode(message ? message : "");
 	enum rpc_code code = status ? grpc_code_parse(status) : RPC_UNKNOWN;
 	pthread_mutex_lock(&call->lock);
-	call->in = IN_ENDED;
 	call->client.by_peer = status != NULL;
 	pthread_mutex_unlock(&call->lock);
 	if (!status)
@@ -164,6 +163,10 @@ static void end_by_trailers(struct rpc_call *call, const struct headers *trailer
 		call_over(call, RPC_INTERNAL, "the stream ends in the middle of a message", false);
 	else
 		call_over(call, code, text, false);
+	// Only now: whoever saw an end without a status would take it for a good one.
+	pthread_mutex_lock(&call->lock);
+	call->in = IN_ENDED;
+	pthread_mutex_unlock(&call->lock);
 }
 
 void session_response(struct conn *c, struct rpc_call *call, bool is_end)
