@@ -216,6 +216,10 @@ int store_keep_unpacked(struct store *s, enum store_kind kind, const struct dige
 	bool is_packed = lstat(path, &old) == 0 && is_blob_file(&old) && (uint64_t)old.st_size < BLOB_HEADER + raw->n;
 	if (raw->n < STORE_UNPACKED_MIN || !is_packed || (max && store_bytes(s) + bytes > max / 4))
 		return 0;
+	// Another may stand there since it was read: one that was found wrong is replaced.
+	AUTO_BUF struct buf now = {.max = raw->n + 1};
+	if (store_get(s, kind, key, &now, NULL) != 1 || now.len != raw->n || memcmp(now.data, raw->p, raw->n) != 0)
+		return 0;
 	struct buf *file = blob_scratch();
 	int done = blob_pack(kind, key, raw, 1, BLOB_UNPACKED, file, err);
 	if (done == 0)

@@ -299,6 +299,11 @@ START_TEST(what_is_asked_for_often_stands_unpacked)
 	keep_unpacked(4, bytes, n);
 	ck_assert_uint_lt(size_on_disk(4), n / 2);
 	ck_assert(reads_back(store, STORE_RESULT, 4, bytes, n));
+	// Nor where another stands by now than what was read.
+	store_set_limit(store, 64 * n);
+	bytes[n / 2] ^= 1;
+	keep_unpacked(4, bytes, n);
+	ck_assert_uint_lt(size_on_disk(4), n / 2);
 	free(bytes);
 }
 END_TEST
