@@ -209,7 +209,7 @@ SUB = @$(MAKE) --no-print-directory -j$(JOBS)
 # Prints what a part of the tests took.
 part = @printf '== %s (%s s so far)\n' "$(1)" "$$(($$(date +%s) - $(BEGAN)))"
 BEGAN := $(shell date +%s)
-# What a contributor and CI run, in a quarter of an hour on two cores. Warnings are errors.
+# What a contributor and CI run, in less than half an hour on two cores. Warnings are errors.
 check check-all: export CI := 1
 check: need-check
 	$(call part,build)
@@ -315,7 +315,7 @@ clean:
 help:
 	@echo "make            build coffer and cofferd in build/release"
 	@echo "make demo       install what the build needs, build, and show coffer at work on its own sources"
-	@echo "make check      what CI runs: install what the tests need, and test for a quarter of an hour"
+	@echo "make check      what CI runs: install what the tests need, and test for half an hour"
 	@echo "make check-all  everything: both compilers, soaks, long fuzz, clang-tidy, other distributions"
 	@echo "make check-distros     build, unit tests and demo in Debian 13 and sid"
 	@echo "make unit       only the unit tests;  make traps, make e2e: only those"
