@@ -494,17 +494,12 @@ static int send_outputs(struct exec *x)
 	return 0;
 }
 
-static uint64_t us_of(struct timeval t)
-{
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
-}
-
 static int send_exit(struct exec *x)
 {
 	Coffer__V1__Usage usage = COFFER__V1__USAGE__INIT;
 	usage.wall_us = x->wall_ns / 1000;
-	usage.user_us = us_of(x->usage.ru_utime);
-	usage.system_us = us_of(x->usage.ru_stime);
+	usage.user_us = clock_us_of(x->usage.ru_utime);
+	usage.system_us = clock_us_of(x->usage.ru_stime);
 	usage.peak_bytes = (uint64_t)x->usage.ru_maxrss * 1024;
 	Coffer__V1__ExecExit end = COFFER__V1__EXEC_EXIT__INIT;
 	end.exit_status = x->exit_status;

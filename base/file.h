@@ -20,6 +20,10 @@ static inline bool file_id_equal(const struct file_id *a, const struct file_id *
 	       a->ctime_ns == b->ctime_ns;
 }
 int64_t clock_now_ns(void); // CLOCK_REALTIME, comparable with file times
+static inline int64_t clock_now_ms(void)
+{
+	return clock_now_ns() / 1000000;
+}
 
 // Reads a regular file to the end; a directory, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT.
 // `st` (may be NULL) is the state of the very file that was read.

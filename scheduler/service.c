@@ -149,7 +149,7 @@ static void decide(struct service *s, const struct trust *trust, const struct ro
 		m.routes = list;
 		m.n_routes = answer.n;
 		m.reason = answer.reason;
-		m.time_ms = (uint64_t)clock_now_ns() / 1000000;
+		m.time_ms = (uint64_t)clock_now_ms();
 		m.lifetime_ms = (uint32_t)(answer.n || again < ASK_AGAIN_MS ? again : ASK_AGAIN_MS);
 		rpc_reply(call, &m.base);
 	}

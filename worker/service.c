@@ -169,7 +169,7 @@ static void reply_status(struct worker_service *s, struct rpc_call *call, const 
 	m.draining = s->is_draining;
 	m.keep_nothing = s->is_paranoid;
 	m.version = (char *)(uintptr_t)COFFER_VERSION;
-	m.time_ms = (uint64_t)clock_now_ns() / 1000000;
+	m.time_ms = (uint64_t)clock_now_ms();
 	rpc_reply(call, &m.base);
 }
 

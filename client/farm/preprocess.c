@@ -216,11 +216,6 @@ static int pump(struct sink *s, int out_fd, int err_fd, struct err *err)
 	return take_text(s, chunk, have, true, err);
 }
 
-static uint64_t us_of(struct timeval t)
-{
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
-}
-
 static int run(struct sink *s, struct err *err)
 {
 	int out[2] = {-1, -1}, errs[2] = {-1, -1}, done = -1;
@@ -237,7 +232,7 @@ static int run(struct sink *s, struct err *err)
 		struct rusage used = {0};
 		if (child_wait_usage(pid, done < 0 ? 0 : END_MS, &s->p->status, &used) < 1 && done == 0)
 			done = err_set(err, ERR_TIMEOUT, "the preprocessor does not end");
-		s->p->cpu_us = us_of(used.ru_utime) + us_of(used.ru_stime);
+		s->p->cpu_us = clock_us_of(used.ru_utime) + clock_us_of(used.ru_stime);
 	}
 	close(out[0]);
 	close(errs[0]);

@@ -124,7 +124,7 @@ void journal_add(struct journal *jl, const struct journal_record *r)
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	AUTO_BUF struct buf b = BUF_INIT;
 	buf_addc(&b, '{');
-	json_add_number(&b, "time_ms", clock_now_ns() / 1000000);
+	json_add_number(&b, "time_ms", clock_now_ms());
 	json_add_field(&b, "outcome", outcome_name(r->outcome));
 	json_add_field(&b, "cwd", r->cwd);
 	if (r->source)

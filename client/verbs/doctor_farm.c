@@ -201,14 +201,14 @@ static bool ask_for_route(struct doctor_peers *p, struct rpc_channel *channel, c
 	q.slots = 1;
 	q.avoid = avoid;
 	q.n_avoid = *n;
-	int64_t before = clock_now_ns() / 1000000;
+	int64_t before = clock_now_ms();
 	if (rpc_unary(channel, "/coffer.v1.Scheduler/Route", &options, &q.base, &coffer__v1__route_reply__descriptor, &reply,
 		      &code, &err) < 0) {
 		found_problem(d, "farm", doctor_fix_of(err.text), "the scheduler refuses us: %s", err.text);
 		return false;
 	}
 	if (!*n)
-		doctor_check_peer_clock(d, "the scheduler", reply->time_ms, before, clock_now_ns() / 1000000);
+		doctor_check_peer_clock(d, "the scheduler", reply->time_ms, before, clock_now_ms());
 	if (!*n && !reply->n_routes)
 		found_warning(d, "farm", doctor_fix_of(reply->reason), "the scheduler has no worker for us: %.200s",
 			      reply->reason);

@@ -115,7 +115,6 @@ void doctor_peers_release(struct doctor_peers *p)
 
 struct asked {
 	struct doctor_peers *peers;
-	const Coffer__V1__Route *route;
 	struct rpc_channel *channel;
 	const char *authorization;
 	const char *image;
@@ -206,13 +205,13 @@ static bool ask_status(struct asked *x)
 	Coffer__V1__StatusRequest q = COFFER__V1__STATUS_REQUEST__INIT;
 	Coffer__V1__StatusReply *reply = NULL;
 	struct rpc_call_options options = {.deadline_ms = ANSWER_MS, .authorization = x->authorization};
-	int64_t before = clock_now_ns() / 1000000;
+	int64_t before = clock_now_ms();
 	if (rpc_unary(x->channel, "/coffer.v1.Worker/Status", &options, &q.base, &coffer__v1__status_reply__descriptor,
 		      &reply, NULL, &err) < 0) {
 		found_problem(d, "farm", doctor_fix_of(err.text), "%s refuses us: %s", x->name, err.text);
 		return false;
 	}
-	doctor_check_peer_clock(d, x->name, reply->time_ms, before, clock_now_ns() / 1000000);
+	doctor_check_peer_clock(d, x->name, reply->time_ms, before, clock_now_ms());
 	if (strcmp(reply->version, COFFER_VERSION) != 0)
 		found_warning(d, "farm", "install the same version on both", "%s runs coffer %.30s, and this is %s", x->name,
 			      reply->version, COFFER_VERSION);
@@ -227,7 +226,6 @@ void doctor_check_worker_of_farm(struct doctor_peers *p, const Coffer__V1__Route
 	struct rpc_channel_config config = {.tls = p->pinned};
 	const char *image = setting_text(&d->config, SETTING_image);
 	struct asked x = {.peers = p,
-			  .route = route,
 			  .image = *image ? image : "host:any",
 			  .authorization = *route->token ? arena_printf(&d->arena, "Bearer %s", route->token) : NULL,
 			  .name = arena_printf(&d->arena, "worker '%.64s' (%.200s)", route->worker, route->address)};

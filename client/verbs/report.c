@@ -22,7 +22,7 @@ static int64_t time_of(const json_t *record)
 static size_t begin_of(const struct history *history, int64_t since_s)
 {
 	size_t n = json_array_size(history->records), i = n;
-	int64_t now = clock_now_ns() / 1000000, next = n ? time_of(json_array_get(history->records, n - 1)) : 0;
+	int64_t now = clock_now_ms(), next = n ? time_of(json_array_get(history->records, n - 1)) : 0;
 	while (i > 0) {
 		int64_t t = time_of(json_array_get(history->records, i - 1));
 		if (since_s ? t < now - since_s * 1000 : next - t > REPORT_PAUSE_S * 1000)
