@@ -2,6 +2,7 @@
 
 #include "base/path.h"
 #include "base/text.h"
+#include "client/farm/difference.h"
 #include "client/job/command.h"
 #include "client/job/inputs.h"
 #include "depscan/depfile.h"
@@ -108,21 +109,10 @@ void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_se
 	farm_last_listing(farm, seat, &t->prefix);
 }
 
-// The compiler reads some files of its own as inputs (clang's lists for sanitizers). They were compared before anything was sent.
-static bool is_of_compiler(const struct farm_compiler *c, const char *path)
-{
-	for (size_t i = 0; i < c->n_files; i++)
-		if (strcmp(c->files[i].path, path) == 0)
-			return true;
-	return false;
-}
-
 // Does the name lead up from the compile's directory, to below the build tree? A worker has nothing there but what it was given.
 static bool is_below_root(const struct plan *p, const char *path)
 {
-	const char *below = path_below(p->root, p->cwd);
-	if (!below && p->root_real)
-		below = path_below(p->root_real, p->cwd);
+	const char *below = plan_below_root(p, p->cwd);
 	if (!below || *path == '/')
 		return false;
 	unsigned depth = 0;
@@ -175,8 +165,9 @@ const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *com
 	struct depfile d = {0};
 	if (depfile_parse(&d, p->arena, made->depfile.p, made->depfile.n, NULL) < 0)
 		return "its depfile is not understood";
+	// The compiler reads some files of its own as inputs (clang's lists for sanitizers). They were compared before anything was sent.
 	for (unsigned i = 0; i < d.n_deps; i++)
-		if (!reach_has(&t->reach, p, d.deps[i]) && !is_of_compiler(compiler, d.deps[i]))
+		if (!reach_has(&t->reach, p, d.deps[i]) && !farm_reads(compiler, d.deps[i]))
 			return arena_printf(p->arena, "the compiler there has read '%.200s', which it did not get",
 					    d.deps[i]);
 	return t->remote.outputs[REMOTE_ASM_DEPFILE] ? judge_assembler(t, &made->asm_depfile) : NULL;

@@ -21,6 +21,12 @@ enum {
 
 // ---- names ----------------------------------------------------------------------------------------------------------
 
+const char *plan_below_root(const struct plan *p, const char *path)
+{
+	const char *below = path_below(p->root, path);
+	return below || !p->root_real ? below : path_below(p->root_real, path);
+}
+
 const char *plan_canonical_path(const struct plan *p, const char *path)
 {
 	return plan_canonical_in(p, p->arena, path);
@@ -133,10 +139,8 @@ static bool names_are_absolute(const struct cmdline *l)
 // A relative name in debug information belongs to the directory of the compile, which is to be relative to the tree as well.
 static void decide_debug_names(struct plan *p)
 {
-	const char *below = path_below(p->root, p->cwd);
+	const char *below = plan_below_root(p, p->cwd);
 	bool is_clang = p->compiler->family == FAMILY_CLANG;
-	if (!below && p->root_real)
-		below = path_below(p->root_real, p->cwd);
 	if (!p->reproducible || !p->line.debug_info || (p->users_maps & MAPS_DEBUG))
 		return;
 	// From a directory elsewhere only absolute names lead into the tree.

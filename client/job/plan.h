@@ -72,6 +72,8 @@ void plan_key_fields(const struct plan *p, struct buf *b);
 // The same without what only the preprocessor uses (-D, -I, -include…).
 void plan_compile_fields(const struct plan *p, struct buf *b);
 
+// The rest of an absolute path below the build tree, by either of its names, "." for the tree itself; NULL: it is elsewhere.
+const char *plan_below_root(const struct plan *p, const char *path);
 const char *plan_canonical_path(const struct plan *p, const char *path); // below the build tree: PATH_TREE and the rest
 const char *plan_canonical_in(const struct plan *p, struct arena *a, const char *path); // for another thread than the job's
 const char *plan_real_path(const struct plan *p, struct arena *a, const char *canonical); // the way back
