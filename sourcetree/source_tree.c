@@ -193,10 +193,18 @@ static bool is_absolute(const char *path)
 	return *path == '/';
 }
 
-// What a running system has there is no file.
+bool source_top_is_of_system(const char *name, size_t n)
+{
+	static const char *const tops[] = {"dev", "proc", "sys"};
+	for (size_t i = 0; i < COUNT_OF(tops); i++)
+		if (strlen(tops[i]) == n && memcmp(tops[i], name, n) == 0)
+			return true;
+	return false;
+}
+
 static bool is_taken(const struct source_node *directory, const struct source_tree *t, const char *name)
 {
-	return directory == &t->top && (strcmp(name, "dev") == 0 || strcmp(name, "proc") == 0 || strcmp(name, "sys") == 0);
+	return directory == &t->top && source_top_is_of_system(name, strlen(name));
 }
 
 // The entries come sorted, so that a new one belongs behind the last.

@@ -59,6 +59,8 @@ struct source_node *source_tree_add(struct source_tree *t, struct source_node *d
 void source_tree_add_absent(struct source_tree *t, const char *path);
 // Where an absolute name leads within the tree; NULL: nowhere.
 struct source_node *source_tree_resolve(struct source_tree *t, const char *path);
+// A name in '/' whose files a running system makes: none of a tree or an output can be there.
+bool source_top_is_of_system(const char *name, size_t n);
 // Whether all that is there comes from the tree: the directory is whole, or one that it is in.
 bool source_node_is_covered(const struct source_tree *t, const struct source_node *n);
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "compiler/names.h"
 #include "compiler/travel.h"
+#include "sourcetree/source_tree.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -111,11 +112,8 @@ static bool is_plain_path(const char *path)
 // What a running system has there is no place for outputs.
 static bool is_of_the_system(const char *path)
 {
-	static const char *const tops[] = {"/dev/", "/proc/", "/sys/"};
-	for (size_t i = 0; i < COUNT_OF(tops); i++)
-		if (strncmp(path, tops[i], strlen(tops[i])) == 0)
-			return true;
-	return false;
+	size_t n = strcspn(path + 1, "/");
+	return path[1 + n] == '/' && source_top_is_of_system(path + 1, n);
 }
 
 static int check_tree_outputs(const Coffer__V1__CompileHeader *h, struct err *err)
