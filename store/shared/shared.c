@@ -415,8 +415,10 @@ bool shared_later(struct shared *s, const struct shared_task *task)
 {
 	pthread_mutex_lock(&s->lock);
 	size_t items = SHARED_QUEUE_ITEMS, bytes = SHARED_QUEUE_BYTES;
-	if (task->is_local)
-		items /= 2, bytes /= 2;
+	if (task->is_local) {
+		items /= 2;
+		bytes /= 2;
+	}
 	bool is_open = s->is_closing || (s->breaker.is_open && !task->is_local);
 	bool fits = !is_open && s->queued < items && (!s->queued || s->queued_bytes + task->bytes <= bytes);
 	if (fits && !s->idle_writers && s->writers < WRITERS && start_thread(writer, s))
