@@ -292,7 +292,7 @@ farm_part()
 		--agent "$COFFER_BUILD/coffer-agent" 2>"$T/worker.log" & ;;
 	esac
 	echo $! >"$T/$1.pid"
-	wait_until 20 "grep -qE 'scheduler serves|registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"
+	wait_until 20 "grep -qE 'scheduler serves|info registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"
 }
 
 farm_part_ends() { kill "$(<"$T/$1.pid")" && wait "$(<"$T/$1.pid")"; }
