@@ -434,12 +434,13 @@ static const char *deliver(struct away *w)
 		return "its outputs cannot be written";
 	}
 	note_delivered(w);
+	// Before the answer: who has it may ask for the counters.
+	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
 	job_send_done(j, &done);
 	for (enum part part = 0; part < PART_COUNT; part++)
 		j->made[part] = true;
 	j->is_answered = true;
 	j->wall_us = w->call.wall_us;
-	stats_add(j->plan.services->stats, w->call.is_cached ? STAT_remote_hits : STAT_remote_compiles, 1);
 	j->sent.as = w->call.tree ? SENT_TREE : SENT_TEXT;
 	return NULL;
 }
