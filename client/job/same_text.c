@@ -342,9 +342,10 @@ void same_text_end(struct same_text *t, const struct plan *p, const struct manif
 	if (t->run->has_thread) {
 		pthread_join(t->run->thread, NULL);
 		trials_leave(p->services->trials);
-		count_run(t->run);
 	}
 	if (entry)
 		store(t, entry);
+	if (t->run->has_thread)
+		count_run(t->run); // what is counted is known
 	run_free(TAKE(t->run));
 }
