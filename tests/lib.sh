@@ -192,28 +192,34 @@ all_grown()
 	done
 }
 
-# A daemon may store a result after the launcher has ended: waits until each compile's outcome is counted, then the
-# counters are in counters_after.
+# A daemon stores what a worker has made after the launcher has ended: waits until each compile's outcome is counted, which is the
+# last of its counters; they are in counters_after then. A compile whose daemon was killed has none: it is not waited for any longer.
 settle()
 {
-	local tries open name
-	for ((tries = 0; tries < 100; tries++)); do
+	local open name end=$((${EPOCHREALTIME/[.,]/} + 5000000))
+	while true; do
 		read_counters counters_after
 		open=$((counters_after[compiles] - ${counters_before[compiles]:-0}))
 		for name in "${!counters_after[@]}"; do
 			case $name in
-			direct_hits | preprocessed_hits | stored | not_cached_*)
+			direct_hits | preprocessed_hits | misses | not_cached_*)
 				open=$((open - counters_after[$name] + ${counters_before[$name]:-0}))
-				;;
-			remote_hits | remote_compiles) # a paranoid client stores nothing
-				[ "${COFFER_PARANOID:-}" != on ] || open=$((open - counters_after[$name] + ${counters_before[$name]:-0}))
 				;;
 			esac
 		done
-		[ $open -gt 0 ] || return 0
+		[ $open -gt 0 ] && [ "${EPOCHREALTIME/[.,]/}" -lt $end ] || return 0
 		sleep 0.02
 	done
 }
+
+# Waits until the daemon is at no compile: behind its answers it writes its journal, keeps copies and compares texts.
+at_rest()
+{
+	wait_until 20 '"$COFFER" status --json | grep -qE "\"(jobs\": 0|running\": false),"' || fail "the daemon is still at work: $("$COFFER" status)"
+}
+
+# texts_known N: waits until as many texts are kept for later compiles.
+texts_known() { wait_until 20 '[ "$(counter text_runs)" -ge '"$1"' ]' || fail "$(counter text_runs) of $1 texts are known"; }
 
 # The last command's outcome in the counters. What may be expected:
 #   hit           taken from the cache by its inputs' digests

@@ -30,8 +30,9 @@ class Program:
             self.process = subprocess.Popen([COFFERD, kind, *words, '--log-level', 'debug'], stderr=log)
         return self.wait_for_log(served)
 
+    # Of a line that is being written there may be a part.
     def logs(self):
-        return [json.loads(line) for line in read(self.log_path, 'r').splitlines()]
+        return [json.loads(line) for line in read(self.log_path).rpartition(b'\n')[0].splitlines()]
 
     def wait_for_log(self, event, **fields):
         for _ in range(1000):

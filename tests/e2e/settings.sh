@@ -108,6 +108,7 @@ e2e_setting_extra_key() { # once
 e2e_setting_preprocessed() { # once
 	one_source
 	check miss "$CC" -c a.c -o a.o
+	at_rest # the text is known
 	put a.c 'int a; /* comment */'
 	check preprocessed "$CC" -c a.c -o a.o
 	export COFFER_PREPROCESSED=off

@@ -82,6 +82,7 @@ trap_26_other_comments_same_object()
 	put h.h '/* a header */' 'int h(void); // x'
 	put a.c '#include "h.h"' 'int a(void) { return h(); } /* the end */'
 	same "$CC" -c a.c -o a.o
+	at_rest # the text is known
 	put h.h '/* A HEADER */' 'int h(void); // y and more'
 	expect_preprocessed_hit "$CC" -c a.c -o a.o
 	again hit "$CC" -c a.c -o a.o
@@ -543,6 +544,7 @@ trap_26_names_are_no_options_that_read_comments()
 	mkdir -p CMakeFiles/traditional.dir
 	same "$CC" -Iinc -MD -MT CMakeFiles/traditional.dir/a.o -MF CMakeFiles/traditional.dir/a.d -o CMakeFiles/traditional.dir/a.o \
 		-c ansible.c
+	at_rest # the text is known
 	put inc/h.h 'int h(int); // two'
 	check preprocessed "$CC" -Iinc -MD -MT CMakeFiles/traditional.dir/a.o -MF CMakeFiles/traditional.dir/a.d \
 		-o CMakeFiles/traditional.dir/a.o -c ansible.c

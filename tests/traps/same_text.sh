@@ -1,9 +1,6 @@
 # Traps 24-30 again, where a result is found by what the compiler sees of a unit: unused macros, dead branches, more folders.
 # shellcheck shell=bash
 
-# Waits until as many runs of the preprocessor are over.
-texts_known() { wait_until 10 '[ "$(counter text_runs)" -ge '"$1"' ]' || fail "no text is known:$(all_grown)"; }
-
 small_unit()
 {
 	put h.h '#ifndef H' '#define H' '#define VERSION "1"' '#define ADD(x) ((x) + 1)' '#define HALF_ADD 3' \
@@ -39,6 +36,7 @@ trap_24_what_the_compiler_does_not_see()
 				check hit "$CC" $flags -c a.c -o a.o
 				sed -i 's/^.define VERSION.*//' h.h
 				check preprocessed "$CC" $flags -c a.c -o a.o
+				at_rest
 				"$COFFER" explain a.c >"$T/explained"
 				has_text "$T/explained" 'a hit by the preprocessed text (an input has changed'
 			}
