@@ -430,9 +430,12 @@ START_TEST(calls_past_the_servers_limit_are_refused)
 	for (int i = 0; i < 3; i++)
 		rpc_call_release(calls[i]);
 	wait_for(&n_left, 3);
-	usleep(50000);
+	struct rpc_server_stats stats = {.calls = 3};
+	for (int i = 0; i < 1000 && stats.calls; i++) {
+		usleep(10000);
+		rpc_server_stats(server, &stats);
+	}
 	echo_once("room again");
-	struct rpc_server_stats stats;
 	rpc_server_stats(server, &stats);
 	ck_assert_uint_eq(stats.refused, 1);
 	ck_assert_uint_eq(stats.total_calls, 4);

@@ -348,11 +348,22 @@ static void *fly(void *arg)
 	return NULL;
 }
 
-static void start_member(struct member *m)
+static void expect_member(struct member *m, int state)
+{
+	for (int i = 0; i < 5000 && m->state != state; i++)
+		usleep(1000);
+	ck_assert_int_eq(m->state, state);
+}
+
+// Whoever leads is waited for; that somebody waits is seen only by nothing happening.
+static void start_member(struct member *m, bool leads)
 {
 	*m = (struct member){.state = 0};
 	ck_assert_int_eq(pthread_create(&m->thread, NULL, fly, m), 0);
-	usleep(20000);
+	if (leads)
+		expect_member(m, 1);
+	else
+		usleep(200000);
 }
 
 START_TEST(one_flies_and_the_others_wait)
@@ -360,8 +371,7 @@ START_TEST(one_flies_and_the_others_wait)
 	struct member m[3];
 	flights = single_flight_new();
 	for (int i = 0; i < 3; i++)
-		start_member(&m[i]);
-	ck_assert_int_eq(m[0].state, 1);
+		start_member(&m[i], i == 0);
 	ck_assert_int_eq(m[1].state, 0);
 	single_flight_interrupt(flights, &m[1].member);
 	m[1].may_go = true;
@@ -370,9 +380,7 @@ START_TEST(one_flies_and_the_others_wait)
 	ck_assert_int_eq(m[2].state, 0);
 	m[0].may_go = true;
 	pthread_join(m[0].thread, NULL);
-	for (int i = 0; i < 5000 && m[2].state == 0; i++)
-		usleep(1000);
-	ck_assert_int_eq(m[2].state, 1);
+	expect_member(&m[2], 1);
 	ck_assert(m[2].member.has_waited && !m[0].member.has_waited);
 	m[2].may_go = true;
 	pthread_join(m[2].thread, NULL);
@@ -399,7 +407,7 @@ START_TEST(a_wait_has_a_limit_and_its_end_is_told)
 	struct member leader;
 	struct flight_member m = {.leads = false};
 	flights = single_flight_new();
-	start_member(&leader);
+	start_member(&leader, true);
 	ck_assert_int_eq(single_flight_wait(flights, &m, key.b, sizeof key.b, clock_ms() + 20), FLIGHT_FLIES);
 	leader.may_go = true;
 	ck_assert_int_eq(single_flight_wait(flights, &m, key.b, sizeof key.b, clock_ms() + 10000), FLIGHT_ENDED);
