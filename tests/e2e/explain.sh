@@ -13,6 +13,7 @@ e2e_explain_a_build() { # gcc
 	done
 	put inc/v.h '#define V 2 // <b>"two"</b>'
 	for i in 1 2 3; do "$COFFER" "$CC" -O2 -Iinc -c "u$i.c" || fail "the compile fails"; done
+	at_rest
 	"$COFFER" explain --build --json >report || fail "no report"
 	[ "$(jq -c '[.compiles, .direct_hits, .misses, .not_cached]' report)" = '[11,3,6,2]' ] || fail "counts: $(jq -c . report)"
 	[ "$(jq -c '[.causes[] | [.compiles, (.reason // .cause.kind)]] | sort' report)" = '[[2,"time_macros"],[3,"first"],[3,"input"]]' ] ||
@@ -131,7 +132,7 @@ e2e_explain_counts_only_the_same_cause() { # gcc
 	"$COFFER" gcc -O1 -c a1.c
 	"$COFFER" gcc -O1 -c a2.c
 	"$COFFER" gcc -O2 -c a3.c
-	settle
+	at_rest
 	[ "$("$COFFER" explain a1.c --json | jq .same_cause)" = 1 ] || fail "-O1 is new in two compiles: $("$COFFER" explain a1.c)"
 	[ "$("$COFFER" explain a3.c --json | jq .same_cause)" = 0 ] || fail "-O2 is new in one compile: $("$COFFER" explain a3.c)"
 	[ "$("$COFFER" explain t1.c --json | jq .same_cause)" = 0 ] || fail "each source uses the time by itself: $("$COFFER" explain t1.c)"
@@ -144,7 +145,7 @@ e2e_explain_prints_no_escape_sequences() { # gcc
 	"$COFFER" gcc -c "$name" -o a.o
 	put "$name" $'int a; // \e]0;title\x07'
 	"$COFFER" gcc $'-DX=\e[1m' -c "$name" -o a.o
-	settle
+	at_rest
 	"$COFFER" explain "$name" >said || fail "nothing is explained"
 	! grep -q $'[\e\x07]' said || fail "escapes: $(cat -v said)"
 	put "$name" $'int b; // \e]0;title\x07'

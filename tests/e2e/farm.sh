@@ -254,6 +254,7 @@ e2e_farm_paranoid_keeps_nothing_here() { # once long
 nothing_is_kept()
 {
 	local journal=$COFFER_CACHE_DIR/v1/journal.jsonl
+	at_rest
 	[ "$(counter stored)" = 0 ] && [ "$(counter direct_hits)" = 0 ] || fail "the local cache was used: $(all_grown)"
 	grep -rlaE 'twice|printf|DSECRET' "$COFFER_CACHE_DIR" && fail "a source or a word is in the cache folder"
 	grep -q '"source":"[^"]*/u1.c"' "$journal" || fail "the journal does not name the compile"

@@ -286,10 +286,11 @@ doctor_says()
 # farm_part NAME [VARIABLE=...]: the site's scheduler, or its worker, with a clock of its own.
 farm_part()
 {
+	: >"$T/$1.log"
 	case $1 in
-	scheduler) env "${@:2}" "$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' --log-format text 2>"$T/scheduler.log" & ;;
+	scheduler) env "${@:2}" "$COFFERD" scheduler --config "$T/site/scheduler.conf" --admin '' --log-format text 2>>"$T/scheduler.log" & ;;
 	*) env "${@:2}" "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/w1" --compilers gcc --log-format text \
-		--agent "$COFFER_BUILD/coffer-agent" 2>"$T/worker.log" & ;;
+		--agent "$COFFER_BUILD/coffer-agent" 2>>"$T/worker.log" & ;;
 	esac
 	echo $! >"$T/$1.pid"
 	wait_until 20 "grep -qE 'scheduler serves|info registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"

@@ -9,7 +9,8 @@ export COFFER_SEND=tree
 of_trees()
 {
 	local n
-	n=$(counter remote_trees)
+	settle
+	n=${counters_after[remote_trees]}
 	[ "$n" = "$1" ] || fail "$n of $1 compiles were of trees: $("$COFFER" status) $(tail -n 5 "$T"/w?.log) $(daemon_log 'compiled here|did not compile')"
 }
 
@@ -178,7 +179,7 @@ e2e_trees_refused_go_as_text() # gcc clock
 		"$CC" -O1 -c "u$i.c" -o "$T/want.o"
 		same_file "$T/want.o" "got/$i.o"
 	done
-	settle
+	at_rest
 	of_trees 0
 	[ "$(counter remote_texts)" = 7 ] || fail "not all went as text: $("$COFFER" stats --tsv)"
 	[ "$(counter no_tree_refused)" = 3 ] && [ "$(counter no_tree_worker)" = 4 ] || fail "not counted: $("$COFFER" stats)"
@@ -270,7 +271,7 @@ e2e_trees_who_failed_is_told() # gcc long clock
 	wait_until 20 "\"$COFFER\" status --json | grep -Eq '\"in_flight\": *1\\b'" || fail "it is not under way"
 	worker_kill w1 KILL
 	wait $! || fail "a compile fails: $(<"$T/log")"
-	settle
+	at_rest
 	"$COFFER" explain got/2.o >"$T/said" || fail "no explanation"
 	grep -q "compiled by worker '.*w2.sock' from preprocessed text" "$T/said" &&
 		grep -q "a worker has failed at the tree: '.*w1.sock' (failed)" "$T/said" || fail "explain: $(<"$T/said")"

@@ -107,7 +107,7 @@ written()
 # Waits until what came out of the store is on this machine's disk, too.
 copies_written()
 {
-	wait_until 20 "[ \$(coffer status --json | jq '[.shared_stores[].waiting] | add') = 0 ]" || fail "copies are not written: $(coffer status --json)"
+	wait_until 20 "[ \$(coffer status --json | jq '.jobs + ([.shared_stores[].waiting] | add)') = 0 ]" || fail "copies are not written: $(coffer status --json)"
 }
 
 # Ends a test of many machines: lib.sh knows of one daemon.
