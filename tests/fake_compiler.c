@@ -59,7 +59,7 @@ static void show_signals(void)
 static void leave(void)
 {
 	if (fork() == 0) {
-		poll(NULL, 0, 500);
+		poll(NULL, 0, 3000);
 		fprintf(stderr, "late\n");
 		_exit(0);
 	}

@@ -78,13 +78,16 @@ end_daemons()
 }
 
 lost() { cat "$COFFER_CACHE_DIR"/run/lost 2>/dev/null | wc -c; }
-no_compilers_left()
+compilers_left()
 {
 	local exe
 	for exe in /proc/[0-9]*/exe; do
-		[ "$(readlink "$exe")" != "$T/path/mycc" ] || fail "a compiler is left: $exe"
+		[ "$(readlink "$exe")" != "$T/path/mycc" ] || return 0
 	done
+	return 1
 }
+# What a signal ends takes a moment; of itself it would go on for longer than is waited.
+no_compilers_left() { wait_for '! compilers_left'; }
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
 # A folder, an environment and a compiler `mycc` in PATH behind a link `linked` to coffer.
@@ -406,10 +409,9 @@ t_hundred_megabytes_pass_in_bounded_memory()
 t_messages_come_while_the_compiler_runs()
 {
 	daemon run
-	coffer mycc say early sleep 3000 2>err &
+	coffer mycc say early sleep 20000 2>err &
 	local pid=$!
-	sleep 1
-	has err early
+	wait_for 'holds err early'
 	kill "$pid"
 	wait "$pid"
 	is $? 143
@@ -490,7 +492,6 @@ t_signal_reaches_the_stages_of_the_compiler()
 	kill -TERM $pid
 	wait $pid
 	is $? 143
-	sleep 0.2
 	no_compilers_left
 }
 
@@ -508,11 +509,11 @@ t_ignored_signal_is_not_passed_on()
 t_stop_and_continue()
 {
 	daemon run
-	coffer mycc say ready sleep 300 say end exit 6 2>err &
+	coffer mycc say ready sleep 1500 say end exit 6 2>err &
 	local pid=$!
 	wait_for 'grep -q ready err'
 	kill -STOP $pid
-	sleep 0.5
+	sleep 2
 	lacks err end
 	kill -CONT $pid
 	wait $pid
@@ -542,7 +543,7 @@ t_reader_that_sleeps_does_not_hold_a_signal_up()
 	start=$(now_ms)
 	wait $pid
 	is $? 143
-	[ $(($(now_ms) - start)) -lt 2000 ] || fail "took too long"
+	[ $(($(now_ms) - start)) -lt 10000 ] || fail "took too long"
 	kill $sleeper
 }
 
@@ -552,7 +553,7 @@ t_process_left_behind_can_still_print()
 	local start
 	start=$(now_ms)
 	coffer mycc leave say now 2>err
-	[ $(($(now_ms) - start)) -lt 400 ] || fail "waited for it"
+	[ $(($(now_ms) - start)) -lt 2500 ] || fail "waited for it"
 	is "$(cat err)" now
 	reported 'overflow=1'
 	wait_for 'grep -q late err'
@@ -636,13 +637,13 @@ t_daemon_that_dies_during_the_compile_does_no_harm()
 	is "$(lost)" 0
 }
 
-t_daemon_that_reads_nothing_is_given_two_seconds() { bad_daemon 3500 deaf; is "$(lost)" 1; }
-t_daemon_that_stops_halfway_is_given_two_seconds() { bad_daemon 3500 half-hang; is "$(lost)" 1; }
-t_daemon_that_never_answers_is_given_ten_seconds() { bad_daemon 13000 mute; is "$(lost)" 1; }
+t_daemon_that_reads_nothing_is_given_two_seconds() { bad_daemon 6000 deaf; is "$(lost)" 1; }
+t_daemon_that_stops_halfway_is_given_two_seconds() { bad_daemon 6000 half-hang; is "$(lost)" 1; }
+t_daemon_that_never_answers_is_given_ten_seconds() { bad_daemon 16000 mute; is "$(lost)" 1; }
 
 t_daemon_that_is_slow_is_waited_for()
 {
-	bad_daemon 7000 slow 5000
+	bad_daemon 9000 slow 5000
 	is "$(lost)" 0
 }
 
@@ -655,7 +656,7 @@ t_daemon_that_never_releases_is_given_five_seconds()
 		run coffer mycc exit $code
 		is $status $code
 		start=$(($(now_ms) - start))
-		[ $start -gt 4500 ] && [ $start -lt 7000 ] || fail "took $start ms"
+		[ $start -gt 4500 ] && [ $start -lt 9000 ] || fail "took $start ms"
 	done
 }
 
@@ -669,7 +670,7 @@ t_stopped_daemon_with_a_long_job_is_given_two_seconds()
 	run coffer mycc show "$long" "$long" "$long" "$long" "$long"
 	is $status 0
 	is "$(wc -c <out)" 500023
-	[ $(($(now_ms) - start)) -lt 5500 ] || fail "took too long"
+	[ $(($(now_ms) - start)) -lt 8000 ] || fail "took too long"
 	kill -KILL "$fake"
 }
 
@@ -738,6 +739,7 @@ t_stale_socket_is_replaced()
 {
 	daemon exec
 	kill -KILL "$fake"
+	wait_for '! grep -qs "^State:.[^XZ]" "/proc/$fake/status"'
 	cofferd_script echo
 	run coffer mycc
 	has out 'argv=mycc'

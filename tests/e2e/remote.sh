@@ -56,6 +56,12 @@ stop()
 	wait "$pid"
 }
 
+# serves_calls N: waits until the server is at so many.
+serves_calls()
+{
+	wait_until 10 "kill -USR1 $pid && sleep 0.05 && tail -n 1 '$T/out' | grep -q ' calls=$1 '" || fail "not $1 calls: $(cat "$T/out")"
+}
+
 # says TEXT CMD…: what it prints contains the text.
 says()
 {
@@ -289,9 +295,10 @@ e2e_remote_drain() { # once
 	start "$T/out" "$rpc_server" 127.0.0.1:0
 	"$rpc_client" call "$address" /test.Echo/Sleep 1500 >"$T/slept" &
 	caller=$!
-	sleep 0.5
+	serves_calls 1
 	kill -TERM "$pid"
-	sleep 0.3
+	# It listens no longer.
+	wait_until 10 "! (exec 7<>/dev/tcp/${address%:*}/${address##*:}) 2>/dev/null" || fail "it still listens"
 	says "UNAVAILABLE" "$rpc_client" call "$address" /test.Echo/Echo late
 	wait $caller || fail "the call fails"
 	has_text "$T/slept" "5 bytes: slept"

@@ -355,7 +355,7 @@ trap_10_make_sees_the_edges_after_a_hit()
 	has_text "$T/second" run
 	make >"$T/third"
 	lacks_text "$T/third" run
-	sleep 0.01
+	sleep 0.05
 	put inc/h.h 'int value(int);'
 	make >"$T/fourth" 2>&1
 	has_text "$T/fourth" run

@@ -655,9 +655,9 @@ trap_66_ignored_signals_stay_ignored() # once
 	put a.c 'int a;'
 	# As under nohup: the compiler inherits what is ignored.
 	perl -e '$SIG{HUP} = "IGNORE"; exec @ARGV' "$COFFER" "$CC" -c a.c -o a.o || fail "fails"
-	slow_source a.c 150
+	slow_source a.c 300
 	perl -e '$SIG{HUP} = "IGNORE"; exec @ARGV' "$COFFER" "$CC" -O2 -c a.c -o a.o &
-	sleep 0.2
+	compiler_runs $!
 	kill -HUP $!
 	wait $! || fail "an ignored signal killed the compile"
 	[ -s a.o ] || fail "no object"

@@ -101,7 +101,7 @@ def deadline():
 
 def cancel():
     future = unary("Sleep").future(b"20000")
-    time.sleep(0.2)
+    time.sleep(1)  # the server has it by then, and is to be told
     future.cancel()
     assert future.cancelled()
     call = stream("Echo")(iter([b"one"]))

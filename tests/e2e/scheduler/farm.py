@@ -295,14 +295,14 @@ def scenario_drain():
     worker = farm.worker().registered()
     assert client.slots() == 4
     worker.report(draining=True)
-    until(0.5, lambda: not client.slots())
+    until(2, lambda: not client.slots())  # of itself it would be missed after three to four seconds
     assert 'shut down' in client.route().reason
     worker.report(draining=False)
-    until(0.5, client.slots)
+    until(2, client.slots)
     # Without a word: its stream ends, and it is out at once.
     worker.out.put(None)
     assert worker.code() == grpc.StatusCode.OK
-    until(0.5, lambda: not client.slots())
+    until(2, lambda: not client.slots())
     # A second session under the name takes its place.
     first = farm.worker(slots=2).registered()
     second = farm.worker(slots=3).registered().keep_alive()
@@ -334,7 +334,7 @@ def scenario_reload():
     assert farm.worker('w2', 'worker-w2').code() == DENIED
     write(conf, good.replace('[tenant acme]', '[tenant beta]'))
     farm.process.send_signal(signal.SIGHUP)
-    until(2, lambda: len([l for l in farm.logs() if l['event'] == 'tenants and keys read again']) == 2)
+    until(10, lambda: len([l for l in farm.logs() if l['event'] == 'tenants and keys read again']) == 2)
     assert client.slots(tenant='beta') == 4
     # A key for tokens that does not fit the public ones is not taken either.
     run('keys', 'init', HOME + '/evil')
@@ -342,7 +342,7 @@ def scenario_reload():
     write(farm.dir + '/token-key.pem', read(HOME + '/evil/token-key.pem', 'r'))
     os.chmod(farm.dir + '/token-key.pem', 0o600)
     farm.process.send_signal(signal.SIGHUP)
-    until(2, lambda: any('public half' in l.get('why', '') for l in farm.logs()))
+    until(10, lambda: any('public half' in l.get('why', '') for l in farm.logs()))
     write(farm.dir + '/token-key.pem', key)
     os.chmod(farm.dir + '/token-key.pem', 0o600)
     # The two steps of a rotation, with nobody left out.
@@ -352,7 +352,7 @@ def scenario_reload():
         run('keys', 'rotate', farm.dir)
         loaded = len([l for l in farm.logs() if l['event'] == 'tenants and keys read again'])
         farm.process.send_signal(signal.SIGHUP)
-        until(2, lambda: len([l for l in farm.logs() if l['event'] == 'tenants and keys read again']) > loaded)
+        until(10, lambda: len([l for l in farm.logs() if l['event'] == 'tenants and keys read again']) > loaded)
         assert expected(kid())
     assert len(json.loads(read(farm.dir + '/jwks.json'))['keys']) == 2
     worker.beating = False
@@ -409,8 +409,7 @@ def scenario_quota():
     status = farm.status()
     granted = {t['name']: (t['quota'], t['granted'], t['clients']) for t in status['tenants']}
     assert granted == {'acme': (10, 10, 2), 'b': (50, 30, 1)}, granted
-    time.sleep(2.1)
-    assert farm.status()['tenants'][0]['granted'] == 0
+    until(10, lambda: farm.status()['tenants'][0]['granted'] == 0)
     farm.stop()
 
 

@@ -437,8 +437,9 @@ def scenario_limits():
     for more in ({}, dict(timeout_ms=300), dict(timeout_ms=100000)):
         began = time.monotonic()
         slow = s.compile(['-fsleep=30000'], **more)
-        assert slow.limit == 'wall' and slow.exit != 0 and not slow.outputs and time.monotonic() - began < 5
-        assert (time.monotonic() - began < 1.5) == (more.get('timeout_ms') == 300)
+        took = time.monotonic() - began
+        assert slow.limit == 'wall' and slow.exit != 0 and not slow.outputs and took < 15, took
+        assert (took < 1.9) == (more.get('timeout_ms') == 300), took
     assert c.compile().exit == 0 and s.compile().exit == 0
     w.stop()
 
@@ -465,7 +466,7 @@ def scenario_limits_of_bytes():
     except grpc.RpcError as e:
         assert e.code() == grpc.StatusCode.DEADLINE_EXCEEDED, e
     never.set()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert c.compile().exit == 0
     w.stop()
 
@@ -518,9 +519,10 @@ def scenario_fair():
     many = threading.Thread(target=lambda: in_threads(*[job(a, 'a', i) for i in range(60)]))
     many.start()
     wait_until(lambda: w.status()['waiting'] >= 30)
-    began = time.monotonic()
+    before = len(ended)
     in_threads(*[job(b, 'b', i) for i in range(4)])
-    assert time.monotonic() - began < 1.5, time.monotonic() - began  # by itself 0.2 s; after 30 others 1.5 s
+    between = ended[before:].count('a')
+    assert between < 20, between  # in turn about as many as its own; at the end of the queue 30 and more
     many.join()
     assert len(ended) == 64
     w.stop()
@@ -666,9 +668,8 @@ def scenario_second_opinion():
 
 # ---- what goes wrong ------------------------------------------------------------------------------------------------
 
-def children(pid):
-    threads = os.listdir('/proc/%d/task' % pid)
-    return [int(p) for t in threads for p in read('/proc/%d/task/%s/children' % (pid, t), 'r').split()]
+def children(pid):  # by parent: /proc has them by thread, and threads end
+    return [int(p) for p in subprocess.run(['pgrep', '-P', str(pid)], stdout=subprocess.PIPE).stdout.split()]
 
 
 def scenario_killed():
