@@ -95,6 +95,10 @@ $(B)/cofferd: $(call archives,$(cofferd_FOLDERS))
 
 # Beside a job, in its sandbox or its microVM: static, and without TLS, keys and settings, which are the worker's.
 $(B)/coffer-agent: $(call archives,$(agent_FOLDERS))
+# The agent of a guest that comes to a bad end, for the tests of microVMs.
+$(B)/programs/mortal_agent: $(B)/tests/e2e/microvm/mortal.o $(call archives,$(agent_FOLDERS))
+$(B)/coffer-agent $(B)/programs/mortal_agent:
+	@mkdir -p $(@D)
 	$(say) LINK $@
 	$(Q)$(CC) $(SAN) $(if $(SAN),,-static) -o $@ $(call grouped,$^) $(shell $(PKG_CONFIG) --static --libs libnghttp2 libprotobuf-c libzstd zlib libxxhash jansson) -lpthread
 
@@ -157,7 +161,7 @@ $(B)/bin-routes: $(B)/bench/routes.o $(call archives,$(TESTED))
 	$(Q)$(CC) $(SAN) -pie $(TEST_LD) $(LDFLAGS) -o $@ $(call grouped,$^) $(LIB_LIBS)
 
 # What the end-to-end tests need besides coffer itself.
-PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c))
+PROGRAM_BIN := $(patsubst tests/programs/%.c,$(B)/programs/%,$(wildcard tests/programs/*.c)) $(B)/programs/mortal_agent
 .PHONY: programs
 programs: $(PROGRAM_BIN)
 $(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(call archives,$(TESTED))

@@ -163,6 +163,33 @@ e2e_microvm_dies_in_a_job() { # once clock long
 	[ -z "$(monitors)" ] || fail "a monitor is left"
 }
 
+# A job brings its guest to a bad end: the kernel panics, the agent is killed, the agent says nothing any more. What else ran there is
+# done in another guest, and its user sees nothing of it.
+e2e_microvm_ends_badly() { # once clock long
+	vm_needs
+	local how monitor honest killer
+	long_job x.i 60
+	vm_start vm --vm-watch 3s --agent "$COFFER_BUILD/programs/mortal_agent"
+	worker_start box --images "$T/images"
+	for how in panic agent silence; do
+		echo "int how_$how;" >>x.i
+		job box "box.$how.o" -O2 || fail "no object from the sandbox: $(cat "$T/job.log")"
+		job vm "$how.o" -O2 &
+		honest=$!
+		wait_until 60 "[ -n \"\$(monitors)\" ] && grep -q 'session opened' $T/vm.log" || fail "no session: $(<"$T/vm.log")"
+		monitor=$(monitors)
+		"$COFFER_BUILD/programs/compile_client" --image "$image" --output killer.o "unix:$T/vm.sock" x.i -O2 "-frandom-seed=ends-$how" >"$T/killer.log" 2>&1 &
+		killer=$!
+		wait_until 60 "[ ! -d /proc/$monitor ]" || fail "the guest lives on ($how): $(<"$T/vm.log")"
+		kill "$killer"
+		wait "$killer"
+		wait "$honest" || fail "no object when it ends by $how: $(cat "$T/job.log" "$T/vm.log")"
+		same_file "box.$how.o" "$how.o"
+	done
+	farm_end
+	[ -z "$(monitors)" ] || fail "a monitor is left"
+}
+
 e2e_microvm_says_what_is_wrong() { # once long
 	vm_needs
 	local words
