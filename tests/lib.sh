@@ -148,6 +148,20 @@ wait_until()
 	done
 }
 
+# Prints a port that nobody listens on. It is none of those that the kernel gives to whoever asks for any, or connects: a program that
+# is started with it some seconds later finds it free, whatever else the machine does.
+free_port()
+{
+	local first port
+	read -r first _ </proc/sys/net/ipv4/ip_local_port_range
+	[ "$first" -ge 20000 ] || first=60000
+	while true; do
+		port=$((10000 + SRANDOM % (first - 10000)))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	echo "$port"
+}
+
 # The clock in milliseconds.
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 

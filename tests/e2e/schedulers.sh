@@ -36,7 +36,7 @@ sibling_start()
 }
 sibling_status() { curl -sS "http://127.0.0.1:${admin[$1]}/status" 2>&1; }
 knows() { [ "$(sibling_status "$1" 2>/dev/null | jq -r '[.workers[].name] | sort | join(" ")' 2>/dev/null)" = "$2" ]; }
-expect_knows() { wait_until "${3:-20}" "knows $1 '$2'" || fail "scheduler $1 does not know '$2': $(sibling_status "$1") $(tail -n 3 "$T/scheduler.$1.log")"; }
+expect_knows() { wait_until "${3:-20}" "knows $1 '$2'" || fail "scheduler $1 does not know '$2': $(sibling_status "$1") $(tail -n 3 "$T/scheduler.$1.log" "$T"/w?.log)"; }
 
 # sibling_worker NAME SCHEDULER...: registers with one of these.
 sibling_worker()

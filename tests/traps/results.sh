@@ -655,7 +655,7 @@ trap_66_ignored_signals_stay_ignored() # once
 	put a.c 'int a;'
 	# As under nohup: the compiler inherits what is ignored.
 	perl -e '$SIG{HUP} = "IGNORE"; exec @ARGV' "$COFFER" "$CC" -c a.c -o a.o || fail "fails"
-	slow_source a.c 300
+	slow_source a.c 150
 	perl -e '$SIG{HUP} = "IGNORE"; exec @ARGV' "$COFFER" "$CC" -O2 -c a.c -o a.o &
 	compiler_runs $!
 	kill -HUP $!

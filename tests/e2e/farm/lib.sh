@@ -61,8 +61,6 @@ all_away()
 	done
 }
 
-free_port() { perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'; }
-
 # scheduler_start: the site's scheduler, with its log in $T/scheduler.log.
 scheduler_start()
 {

@@ -1,12 +1,5 @@
-# Real servers for the tests of shared stores, on ports that the kernel chose, and machines to share them. Sourced by stores*.sh.
+# Real servers for the tests of shared stores, and machines to share them. Sourced by stores*.sh.
 # shellcheck shell=bash
-
-# A port that nobody listens on. (Between this and the server's start another may take it: then the server does not start, and
-# start_server tries again.)
-free_port()
-{
-	/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 
 servers=()
 stop_servers()
@@ -25,7 +18,8 @@ is_listening()
 	(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# start_server FUNCTION: calls it with a port until what it starts in the background listens there. Sets $port and $server.
+# start_server FUNCTION: calls it with a port until what it starts in the background listens there. Sets $port and $server. (Where
+# another has taken the port meanwhile the server does not start.)
 start_server()
 {
 	local tries
