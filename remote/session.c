@@ -169,8 +169,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		on_headers(c, call, frame);
 		break;
 	case NGHTTP2_DATA:
-		if (call && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		if (!call || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+			break;
+		if (c->is_server)
 			session_in_end(call);
+		else
+			session_response_cut(c, call);
 		break;
 	case NGHTTP2_SETTINGS:
 		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))

@@ -113,9 +113,8 @@ void session_in_end(struct rpc_call *call)
 	call->in = IN_ENDED;
 	pthread_mutex_unlock(&call->lock);
 	pthread_cond_broadcast(&call->change); // woken under the lock, they would only wait again
-	if (call->is_server)
-		session_freshen(call);
-	if (!is_between && call->is_server)
+	session_freshen(call);
+	if (!is_between)
 		session_expire_call(call, RPC_INTERNAL, "the stream ends in the middle of a message");
 }
 
@@ -147,8 +146,8 @@ static enum rpc_code read_response(struct conn *c, struct rpc_call *call, const 
 	return RPC_OK;
 }
 
-// Trailers, or headers that are all there is.
-static void end_by_trailers(struct rpc_call *call, const struct headers *trailers)
+// By trailers, by headers that are all there is, or with none.
+static void end_response(struct conn *c, struct rpc_call *call, const struct headers *trailers)
 {
 	const char *status = headers_get(trailers, "grpc-status"), *message = headers_get(trailers, "grpc-message");
 	bool is_between = deframer_is_between(&call->deframer);
@@ -167,6 +166,9 @@ static void end_by_trailers(struct rpc_call *call, const struct headers *trailer
 	pthread_mutex_lock(&call->lock);
 	call->in = IN_ENDED;
 	pthread_mutex_unlock(&call->lock);
+	// It wants no more of us.
+	if (nghttp2_session_get_stream_local_close(c->session, call->stream) == 0)
+		session_reset_call(call, NGHTTP2_NO_ERROR);
 }
 
 void session_response(struct conn *c, struct rpc_call *call, bool is_end)
@@ -194,10 +196,11 @@ void session_response(struct conn *c, struct rpc_call *call, bool is_end)
 		session_reset_call(call, NGHTTP2_CANCEL);
 		return;
 	}
-	if (!is_end)
-		return;
-	end_by_trailers(call, to);
-	// It wants no more of us.
-	if (nghttp2_session_get_stream_local_close(c->session, call->stream) == 0)
-		session_reset_call(call, NGHTTP2_NO_ERROR);
+	if (is_end)
+		end_response(c, call, to);
+}
+
+void session_response_cut(struct conn *c, struct rpc_call *call)
+{
+	end_response(c, call, &(const struct headers){0});
 }

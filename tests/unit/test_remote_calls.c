@@ -216,6 +216,42 @@ START_TEST(codes_texts_and_trailers_arrive)
 }
 END_TEST
 
+// SETTINGS; HEADERS of stream 1 with ":status: 200" and "content-type: application/grpc"; one message "ok" in DATA that ends the
+// stream, where gRPC asks for trailers.
+static const char answer_without_status[] = "\0\0\0\4\0\0\0\0\0"
+					    "\0\0\23\1\4\0\0\0\1\210\137\20application/grpc"
+					    "\0\0\7\0\1\0\0\0\1\0\0\0\0\2ok";
+
+START_TEST(an_answer_without_a_status_is_no_good_end)
+{
+	struct rpc_channel_config config = {0};
+	struct rpc_channel *broken;
+	struct rpc_call *call;
+	char *p, request[4096];
+	size_t n;
+	int ends[2];
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(rpc_channel_adopt(loop, ends[1], &config, &broken, &err), 0);
+	ck_assert_int_eq(rpc_call_start(broken, "/test.T/Echo", NULL, &call, &err), 0);
+	// It has not ended its own side, and never will.
+	send_text(call, "still here");
+	size_t size = sizeof answer_without_status - 1, got = 0;
+	while (!memmem(request, got, "still here", 10)) {
+		ssize_t more = read(ends[0], request + got, sizeof request - got);
+		ck_assert_int_gt(more, 0);
+		got += (size_t)more;
+	}
+	ck_assert_int_eq(write(ends[0], answer_without_status, size), (ssize_t)size);
+	ck_assert_int_eq(rpc_receive_bytes(call, 10000, &p, &n, &err), 1);
+	ck_assert_mem_eq(p, "ok", 2);
+	free(p);
+	ck_assert_int_eq(rpc_receive_bytes(call, 10000, &p, &n, &err), -1);
+	expect_end(call, RPC_UNKNOWN, "the server's answer ends without a status");
+	rpc_channel_release(broken);
+	close(ends[0]);
+}
+END_TEST
+
 START_TEST(unknown_methods_are_unimplemented)
 {
 	struct rpc_call *call = start_call("/test.T/None", NULL);
@@ -652,6 +688,7 @@ Suite *unit_suite(void)
 	tcase_add_test(c, a_compressed_message_past_the_limit_is_refused);
 	tcase_add_test(c, calls_that_hold_too_much_memory_are_ended);
 	tcase_add_test(c, codes_texts_and_trailers_arrive);
+	tcase_add_test(c, an_answer_without_a_status_is_no_good_end);
 	tcase_add_test(c, unknown_methods_are_unimplemented);
 	tcase_add_test(c, a_method_that_says_nothing_is_an_internal_error);
 	tcase_add_test(c, an_early_answer_stops_the_upload);
