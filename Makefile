@@ -76,7 +76,7 @@ TEST_LD := $(if $(shell command -v ld.lld),-fuse-ld=lld)
 grouped = -Wl,--start-group $(1) -Wl,--end-group
 
 .PHONY: all
-all: $(B)/coffer $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so
+all: $(B)/coffer $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so $(B)/libcoffer-follow.so
 
 define folder_rule
 $(call archive,$(1)): $(call SOURCES,$(1))
@@ -111,10 +111,13 @@ $(B)/coffer-gate: $(foreach d,$(gate_FOLDERS),$(call launcher_archive,$(d)))
 	$(say) LINK $@
 	$(Q)$(LAUNCHER_CC) -static -o $@ $(call grouped,$^)
 
+# What is loaded into other programs: into such a ninja, and into scripts that stand where a compiler is expected.
 $(B)/libcoffer-gate.so: $(wildcard jobserver/preload/*.c)
+$(B)/libcoffer-follow.so: $(wildcard client/follow/*.c) base/preload.c base/preload.h base/compile_words.h
+$(B)/libcoffer-gate.so $(B)/libcoffer-follow.so:
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $^
+	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -shared -o $@ $(filter %.c,$^)
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)
@@ -289,7 +292,8 @@ LINKS := gcc g++ cc c++ clang clang++
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/coffer $(DESTDIR)$(PREFIX)/lib/coffer
 	install -m 755 $(B)/coffer $(DESTDIR)$(PREFIX)/bin/coffer
-	install -m 755 $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so $(DESTDIR)$(PREFIX)/libexec/coffer/
+	install -m 755 $(B)/cofferd $(B)/coffer-agent $(B)/coffer-gate $(B)/libcoffer-gate.so \
+		$(B)/libcoffer-follow.so $(DESTDIR)$(PREFIX)/libexec/coffer/
 	install -d $(DESTDIR)$(PREFIX)/lib/cmake/Coffer
 	install -m 644 integrations/cmake/*.cmake integrations/cmake/CMakePresets.json $(DESTDIR)$(PREFIX)/lib/cmake/Coffer/
 	install -d $(DESTDIR)$(PREFIX)/share/coffer/bazel

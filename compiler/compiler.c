@@ -260,8 +260,6 @@ static bool is_cxx_name(const char *name)
 // Scripts and other launchers are refused: what they run can't be known from outside.
 static enum reason check_driver(const char *path)
 {
-	static const char *const launchers[] = {"ccache", "sccache", "distcc",     "icecc",     "icerun",
-						"coffer", "gomacc",  "buildcache", "firebuild", "rewrapper"};
 	AUTO_FREE char *real = realpath(path, NULL);
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char magic[4];
@@ -269,10 +267,7 @@ static enum reason check_driver(const char *path)
 		return REASON_compiler_unknown;
 	if (memcmp(magic, "\177ELF", 4) != 0)
 		return REASON_compiler_script;
-	for (size_t i = 0; i < COUNT_OF(launchers); i++)
-		if (strcmp(path_base(real), launchers[i]) == 0)
-			return REASON_compiler_unknown;
-	return REASON_NONE;
+	return compiler_name_is_of_a_cache(path_base(real)) ? REASON_compiler_unknown : REASON_NONE;
 }
 
 static int digest_parts(struct probe *p, const char *answer)

@@ -30,6 +30,16 @@ const char *compiler_name_kind(const char *name)
 	return NULL;
 }
 
+bool compiler_name_is_of_a_cache(const char *name)
+{
+	static const char *const names[] = {"ccache", "sccache", "distcc",     "icecc",     "icerun",
+					    "coffer", "gomacc",  "buildcache", "firebuild", "rewrapper"};
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 bool compiler_name_is_known(const char *name)
 {
 	size_t n = strlen(name);

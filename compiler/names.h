@@ -13,6 +13,9 @@ const char *compiler_name_kind(const char *name);
 extern const char *const compiler_name_kinds[];
 extern const size_t n_compiler_name_kinds;
 
+// Another cache or a distributing compiler driver, by the name of its program: what it runs is its own business.
+bool compiler_name_is_of_a_cache(const char *name);
+
 // Whether it may come from another machine: at most 64 letters, digits and "+-._", no directory.
 bool compiler_name_is_known(const char *name);
 

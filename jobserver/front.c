@@ -1,6 +1,7 @@
 #include "jobserver/front.h"
 
 #include "base/path.h"
+#include "base/preload.h"
 #include "jobserver/client/cores.h"
 #include "jobserver/masquerade.h"
 #include "jobserver/place.h"
@@ -128,7 +129,7 @@ static bool can_gate(const struct run *r)
 	struct arena a AUTO_ARENA = ARENA_INIT;
 	const char *dir = r->f->gate_dir;
 	return dir && r->probed && access(path_join(&a, dir, "coffer-gate"), X_OK) == 0 &&
-	       access(path_join(&a, dir, "libcoffer-gate.so"), R_OK) == 0 && tool_can_preload(r->probed) && has_pidfds();
+	       access(path_join(&a, dir, "libcoffer-gate.so"), R_OK) == 0 && preload_fits(r->probed) && has_pidfds();
 }
 
 static void find_transport(struct run *r)

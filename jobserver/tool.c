@@ -4,7 +4,6 @@
 #include "base/child.h"
 #include "base/path.h"
 
-#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PROBE_LIMIT_MS = 5000, PROBE_MAX_OUTPUT = 64 * 1024, MOST_HEADERS = 64, LONGEST_INTERPRETER = 255 };
+enum { PROBE_LIMIT_MS = 5000, PROBE_MAX_OUTPUT = 64 * 1024 };
 
 struct tool tool_of_version(const char *text)
 {
@@ -88,36 +87,4 @@ char *tool_find(struct arena *a, const char *name, const char *path_list, const 
 			break;
 	}
 	return NULL;
-}
-
-// The PT_INTERP string of a 64-bit file of our byte order.
-static bool read_interpreter(int fd, char *to, size_t size)
-{
-	Elf64_Ehdr eh;
-	if (pread(fd, &eh, sizeof eh, 0) != sizeof eh || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phentsize != sizeof(Elf64_Phdr))
-		return false;
-	for (unsigned i = 0; i < eh.e_phnum && i < MOST_HEADERS; i++) {
-		Elf64_Phdr ph;
-		if (pread(fd, &ph, sizeof ph, (off_t)(eh.e_phoff + i * sizeof ph)) != sizeof ph)
-			return false;
-		if (ph.p_type != PT_INTERP || !ph.p_filesz || ph.p_filesz > size)
-			continue;
-		return pread(fd, to, ph.p_filesz, (off_t)ph.p_offset) == (ssize_t)ph.p_filesz && !to[ph.p_filesz - 1];
-	}
-	return false;
-}
-
-// "/lib64/ld-linux-x86-64.so.2" is glibc's; musl's loader is called ld-musl-…, and a preloaded library of the other kind
-// would keep the program from starting.
-bool tool_can_preload(const char *path)
-{
-	char theirs[LONGEST_INTERPRETER + 1], ours[LONGEST_INTERPRETER + 1];
-	int fd AUTO_CLOSE = open(path, O_RDONLY | O_CLOEXEC);
-	int self AUTO_CLOSE = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	if (fd < 0 || self < 0 || fstat(fd, &st) < 0 || (st.st_mode & (S_ISUID | S_ISGID)))
-		return false;
-	return read_interpreter(fd, theirs, sizeof theirs) && read_interpreter(self, ours, sizeof ours) &&
-	       strcmp(theirs, ours) == 0;
 }

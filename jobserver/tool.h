@@ -34,7 +34,5 @@ enum transport tool_transport(const struct tool *t, bool can_gate);
 
 // The file that execvp would run, absolute; NULL if there is none. `skip` (may be NULL) is a directory that is left out.
 char *tool_find(struct arena *a, const char *name, const char *path_list, const char *skip);
-// Is it a dynamically linked program of this machine's C library, so that a preloaded library works?
-bool tool_can_preload(const char *path);
 
 #endif

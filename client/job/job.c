@@ -8,6 +8,7 @@
 #include "client/job/away.h"
 #include "client/job/command.h"
 #include "client/job/deliver.h"
+#include "client/job/follow.h"
 #include "client/job/local_copy.h"
 #include "client/job/publish.h"
 #include "client/job/recheck.h"
@@ -396,6 +397,9 @@ static struct refusal understand(struct job *j)
 	struct refusal refusal = {check_peer(j), NULL};
 	if (!is_refused(refusal))
 		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
+	j->library = follow_library(p, refusal.reason);
+	if (j->library)
+		return refusal;
 	if (!p->config)
 		return is_refused(refusal) ? refusal : refuse(REASON_configuration, NULL);
 	// The daemon serves whoever compiles with its cache directory: the last one says how large it may be.
@@ -445,9 +449,15 @@ static void end_text(struct job *j)
 static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
+	struct refusal refusal = understand(j);
+	if (j->library) {
+		// The compile will come.
+		stats_add(s->stats, STAT_followed, 1);
+		send_text(j, WIRE_FOLLOW, j->library);
+		return;
+	}
 	j->counted_in = stats_renewed(s->stats);
 	stats_add(s->stats, STAT_compiles, 1);
-	struct refusal refusal = understand(j);
 	if (is_refused(refusal)) {
 		const char *notice = notice_of(j, refusal);
 		not_cached(j, refusal);

@@ -61,6 +61,7 @@ enum args_kind launcher_args_read(struct launch *l, int argc, char **argv)
 		l->masquerade = true;
 		return ARGS_COMPILE;
 	}
+	static const char program[] = "--program=";
 	int i = 1;
 	for (; i < argc; i++) {
 		if (strcmp(argv[i], "--set") == 0) {
@@ -69,6 +70,10 @@ enum args_kind launcher_args_read(struct launch *l, int argc, char **argv)
 		} else if (strncmp(argv[i], "--set=", 6) == 0) {
 			if (!add_setting(l, argv[i] + 6))
 				return ARGS_WRONG;
+		} else if (strncmp(argv[i], program, sizeof program - 1) == 0 && i + 1 < argc) {
+			l->file = argv[i] + sizeof program - 1;
+			l->argv = argv + i + 1;
+			return ARGS_COMPILE;
 		} else if (strcmp(launcher_base_name(argv[i]), "coffer") != 0) {
 			break; // `coffer coffer gcc`: CC and CMake's launcher both name coffer
 		}

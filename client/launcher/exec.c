@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,16 +14,22 @@
 
 enum { NOT_FOUND = 127, NOT_EXECUTABLE = 126, MAX_DEPTH = 16 };
 
-static long depth(void)
+static long number_of(const char *variable)
 {
-	const char *text = getenv("COFFER_DEPTH");
+	const char *text = getenv(variable);
 	long n = text ? strtol(text, NULL, 10) : 0;
 	return n > 0 ? n : 0;
 }
 
+static long depth(void)
+{
+	return number_of("COFFER_DEPTH");
+}
+
+// A script that is followed holds nothing of what a compile holds, so it does not make us deeper.
 bool launcher_is_too_deep(void)
 {
-	return depth() >= MAX_DEPTH;
+	return depth() + number_of("COFFER_FOLLOWED") >= MAX_DEPTH;
 }
 
 static bool is_named(const char *entry, const char *name)
@@ -89,7 +96,7 @@ int launcher_exec_compiler_lost(struct launch *l)
 	return launcher_exec_compiler(l);
 }
 
-// Settings reach a verb, and all that it starts, as variables.
+// Settings reach a verb, a script, and all that it starts, as variables.
 static void settings_to_environment(struct launch *l)
 {
 	for (uint32_t i = 0; i < l->n_set; i++) {
@@ -124,6 +131,25 @@ int launcher_exec_verb(struct launch *l)
 	memcpy(argv + 1, l->argv, n * sizeof *argv);
 	execve(cofferd, (char *const *)argv, environ);
 	return exec_failed(cofferd);
+}
+
+int launcher_exec_followed(struct launch *l, const char *library)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	const char *others = getenv("LD_PRELOAD");
+	if (!library || n <= 0)
+		return launcher_exec_compiler(l);
+	self[n] = '\0';
+	settings_to_environment(l);
+	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED=%ld", number_of("COFFER_FOLLOWED") + 1));
+	putenv(arena_printf(&l->arena, "COFFER_FOLLOW=%s", self));
+	putenv(arena_printf(&l->arena, "LD_PRELOAD=%s%s%s", library, others && others[0] ? ":" : "", others ? others : ""));
+	l->argv[0] = arena_strdup(&l->arena, l->argv0);
+	execve(l->program, l->argv, environ);
+	if (errno == ENOEXEC)
+		exec_as_script(l, environ);
+	return exec_failed(l->program);
 }
 
 _Noreturn void launcher_end_as(int status)

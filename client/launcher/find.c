@@ -47,6 +47,21 @@ static bool is_coffer(const char *file, const struct stat *st, const struct stat
 	return strcmp(launcher_base_name(target), "coffer") == 0;
 }
 
+// `ccache`-style directories: links with a compiler's name to another cache, which would keep from us what there is to know.
+static bool is_other_cache(const char *file)
+{
+	static const char *const names[] = {"ccache", "sccache"};
+	char target[PATH_MAX];
+	ssize_t n = readlink(file, target, sizeof target - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (strcmp(launcher_base_name(target), names[i]) == 0)
+			return true;
+	return false;
+}
+
 // A directory of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
 // in PATH again.
 static const char *candidate(char out[PATH_MAX], const char *dir, size_t n_dir, const char *name)
@@ -67,13 +82,16 @@ static const char *candidate(char out[PATH_MAX], const char *dir, size_t n_dir, 
 bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self)
 {
 	struct stat st;
+	const char *cache = NULL;
 	*f = (struct found){NULL, false};
 	if (strchr(name, '/')) {
-		if (stat(name, &st) || !is_coffer(name, &st, self)) {
+		bool is_cache = is_other_cache(name);
+		if (stat(name, &st) || (!is_cache && !is_coffer(name, &st, self))) {
 			f->file = name; // whatever is wrong with it, execve will say so
 			return true;
 		}
 		f->behind_coffer = true;
+		cache = is_cache ? name : NULL;
 		name = launcher_base_name(name);
 	}
 	if (!name[0])
@@ -86,12 +104,16 @@ bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, 
 			continue;
 		if (is_coffer(file, &st, self)) {
 			f->behind_coffer = true;
+		} else if (is_other_cache(file)) {
+			f->behind_coffer = true;
+			cache = cache ? cache : arena_strdup(a, file);
 		} else if (access(file, X_OK) == 0) {
 			f->file = arena_strdup(a, file);
 			return true;
 		}
 	}
-	return false;
+	f->file = cache;
+	return cache != NULL;
 }
 
 const char *launcher_find_cofferd(struct arena *a)

@@ -21,6 +21,7 @@ struct launch {
 	const char **set; // the --set words, NULL-terminated
 	uint32_t n_set;
 	bool masquerade;     // we were started by the compiler's name
+	const char *file;    // --program: the compiler's file, whose name is argv[0] all the same; NULL: argv[0] tells
 	const char *program; // the real compiler's file, as it is executed
 	const char *argv0;   // what the compiler gets as argv[0]
 	unsigned tty;        // JOB_*_TTY
@@ -39,10 +40,11 @@ bool launcher_args_disabled(const struct launch *l);
 // ---- find.c: which file is executed ----
 struct found {
 	const char *file;   // in the arena
-	bool behind_coffer; // something of that name is a link to coffer and stands before it
+	bool behind_coffer; // something of that name is a link to coffer, or to another cache, and stands before it
 };
-// The first file `name` in `path` that is executable and not coffer itself. `self` is our own file. A name with a '/' is
-// taken as it is unless it is coffer. false: there is none.
+// The first file `name` in `path` that is executable and neither coffer itself nor a link to another cache of results (of which the
+// first is taken where there is nothing else). `self` is our own file. A name with a '/' is taken as it is unless it is one of
+// these. false: there is none.
 bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);
 bool launcher_find_self(struct stat *self); // our own file
 // cofferd: the file that COFFERD names (absolute), else beside our own file, else ../libexec/coffer/ or ../lib/coffer/ from
@@ -58,6 +60,10 @@ char **launcher_compiler_environment(struct launch *l, bool nested_disabled);
 bool launcher_is_too_deep(void); // a compiler that starts coffer that starts the compiler…
 // Ends as a process with this status (of waitpid) ended: the same exit code, or death by the same signal.
 _Noreturn void launcher_end_as(int status);
+
+// Becomes what stands in the compiler's place, a script or a wrapper, with the library that puts coffer before the compiler
+// which it runs (client/follow).
+int launcher_exec_followed(struct launch *l, const char *library);
 
 // Becomes a program that is none of coffer's affair: our environment, with the --set words as variables.
 int launcher_exec_prefix(struct launch *l, char *const *argv);

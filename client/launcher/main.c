@@ -38,7 +38,7 @@ static bool find_program(struct launch *l, bool *behind_coffer)
 	struct stat self = {0};
 	struct found found;
 	launcher_find_self(&self);
-	bool ok = launcher_find_compiler(&found, &l->arena, l->argv[0], getenv("PATH"), &self);
+	bool ok = launcher_find_compiler(&found, &l->arena, l->file ? l->file : l->argv[0], getenv("PATH"), &self);
 	*behind_coffer = found.behind_coffer;
 	l->program = found.file;
 	// A compiler finds its own files by its name: where that would lead to coffer it gets the full one.
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 	bool behind_coffer;
 	if (!find_program(&l, &behind_coffer))
 		return not_found(&l, behind_coffer);
-	char **words = !l.masquerade && launcher_is_prefix(l.argv[0]) ? launcher_prefix_words(&l) : NULL;
+	char **words = !l.masquerade && !l.file && launcher_is_prefix(l.argv[0]) ? launcher_prefix_words(&l) : NULL;
 	if (words)
 		return launcher_exec_prefix(&l, words);
 	if (launcher_is_too_deep()) {
@@ -147,6 +147,8 @@ int main(int argc, char **argv)
 	case WIRE_EXEC:
 		tell(&l, &answer.payload);
 		return launcher_exec_compiler(&l);
+	case WIRE_FOLLOW:
+		return launcher_exec_followed(&l, wire_get_text(&l.arena, &answer.payload, NULL));
 	default:
 		return launcher_exec_compiler_lost(&l);
 	}

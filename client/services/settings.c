@@ -73,7 +73,8 @@ static void look_at_files(struct arena *a, const char *const *env, const char *t
 // What launchers and the jobserver tell each other differs from command to command and is no setting.
 static bool is_passing(const char *assignment)
 {
-	static const char *const names[] = {"COFFER_JOBSERVER", "COFFER_SLOT", "COFFER_GATE", "COFFER_DEPTH", "COFFER_LEND"};
+	static const char *const names[] = {"COFFER_JOBSERVER", "COFFER_SLOT", "COFFER_GATE",
+					    "COFFER_DEPTH",     "COFFER_LEND", "COFFER_FOLLOW"};
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (strncmp(assignment, names[i], strlen(names[i])) == 0)
 			return true;

@@ -1,7 +1,7 @@
 // The local protocol between launcher and daemon, over a unix stream socket.
 //
 // A message is a header of 12 bytes (magic, type, length) and a payload of base/buf.h fields; descriptors ride on its
-// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN or EXEC; before that it may
+// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN, EXEC or FOLLOW; before that it may
 // say WAIT and REMOTE, any number of times. After RUN the
 // launcher compiles and sends RESULT; where the compile succeeded it then waits for RELEASED, which the daemon sends when
 // it has read what it needs, and ends. CONTROL asks the daemon something and is answered by TEXT. Any other order, a wrong
@@ -35,6 +35,7 @@ enum wire_type {
 	WIRE_WAIT,     // daemon: the job waits for its turn; at least every two seconds while it does
 	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
 	WIRE_AGAIN,    // daemon: it listens no more; the next one is to be started and asked
+	WIRE_FOLLOW, // daemon: run the original command with the library that the text names, which finds the compiler behind it
 };
 
 #define STATUS_JSON "status-json\n"
@@ -116,7 +117,7 @@ struct wire_result {
 void wire_put_result(struct buf *b, const struct wire_result *r);
 int wire_get_result(struct wire_result *r, const struct buf *payload, struct err *err);
 
-// EXEC and CONTROL and TEXT carry one string.
+// EXEC, FOLLOW, CONTROL and TEXT carry one string.
 void wire_put_text(struct buf *b, const char *s);
 const char *wire_get_text(struct arena *a, const struct buf *payload, struct err *err);
 

@@ -54,14 +54,14 @@ trap_37_wrapper_scripts_that_look_alike()
 		chmod +x w$dir/cc
 		touch -d '2020-01-01' w$dir/cc
 	done
-	untouched compiler_script "$P/w1/cc" -c a.c -o a.o
-	untouched compiler_script "$P/w2/cc" -c a.c -o a.o
-	untouched compiler_script w2/cc -c a.c -o a.o
-	PATH=$P/w1:$PATH untouched compiler_script cc -c a.c -o a.o
-	PATH=$P/w2:$PATH untouched compiler_script cc -c a.c -o a.o
+	same "$P/w1/cc" -c a.c -o a.o
+	same "$P/w2/cc" -c a.c -o a.o
+	same w2/cc -c a.c -o a.o
+	PATH=$P/w1:$PATH same cc -c a.c -o a.o
+	PATH=$P/w2:$PATH same cc -c a.c -o a.o
 	sed -i 's/X=1/X=3/' w1/cc
 	touch -d '2020-01-01' w1/cc
-	untouched compiler_script "$P/w1/cc" -c a.c -o a.o
+	same "$P/w1/cc" -c a.c -o a.o
 	# A script without its first line, which only a shell can start.
 	sed -i 1d w2/cc
 	NORMALIZE='s/.*Exec format error.*/exec/' check any "$P/w2/cc" -c a.c -o a.o

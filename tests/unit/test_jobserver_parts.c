@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "base/preload.h"
 #include "jobserver/client/cores.h"
 #include "jobserver/masquerade.h"
 #include "jobserver/parent.h"
@@ -237,9 +238,9 @@ END_TEST
 START_TEST(only_programs_of_our_own_c_library_can_be_preloaded)
 {
 	put_file("script", "#!/bin/sh\n", 0755);
-	ck_assert(!tool_can_preload(in_dir("script")));
-	ck_assert(!tool_can_preload(in_dir("none")));
-	ck_assert(tool_can_preload("/proc/self/exe"));
+	ck_assert(!preload_fits(in_dir("script")));
+	ck_assert(!preload_fits(in_dir("none")));
+	ck_assert(preload_fits("/proc/self/exe"));
 }
 END_TEST
 

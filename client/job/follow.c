@@ -1,0 +1,34 @@
+#include "client/job/follow.h"
+
+#include "base/compile_words.h"
+#include "base/path.h"
+#include "base/preload.h"
+#include "compiler/names.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Beside cofferd. LD_PRELOAD knows no name with a ':' or a blank, and takes '$' for a variable.
+static const char *find_library(struct arena *a)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n <= 0)
+		return NULL;
+	self[n] = '\0';
+	const char *file = path_join(a, path_dir(a, self), "libcoffer-follow.so");
+	return strpbrk(file, ": \t$") || access(file, R_OK) < 0 ? NULL : file;
+}
+
+const char *follow_library(const struct plan *p, enum reason reason)
+{
+	if ((reason != REASON_compiler_script && reason != REASON_compiler_unknown) || p->wire->n_argv < 1 ||
+	    !words_are_a_compile(p->wire->argv))
+		return NULL;
+	AUTO_FREE char *real = realpath(p->wire->compiler, NULL);
+	if (!real || compiler_name_is_of_a_cache(path_base(real)) || !preload_fits_script(p->wire->compiler))
+		return NULL;
+	return find_library(p->arena);
+}
