@@ -220,12 +220,12 @@ START_TEST(under_a_plain_make_the_token_is_lent_to_it)
 	ck_assert_int_eq(lease_open(&l, &err), 1);
 	lease_remote(&l);
 	ck_assert_int_eq(read(fifo, &token, 1), 1);
+	int64_t start = now_ms();
 	pid_t pid = fork();
 	if (pid == 0) {
 		poll(NULL, 0, 100);
 		_exit(write(fifo, "+", 1) != 1);
 	}
-	int64_t start = now_ms();
 	ck_assert(lease_return(&l));
 	ck_assert_int_ge(now_ms() - start, 50);
 	ck_assert_msg(read(fifo, &token, 1) < 0, "and taken back");
