@@ -580,5 +580,5 @@ stop_daemons()
 	for mode in off on; do
 		COFFER_REPRODUCIBLE=$mode timeout 10 "$COFFER" stop >/dev/null 2>&1
 	done
-	wait_until 3 '[ -z "$(daemons)" ]'
+	wait_until 10 '[ -z "$(daemons)" ]'
 }

@@ -337,7 +337,7 @@ e2e_farm_compiler_that_changes_while_a_job_waits() { # once long
 		"$COFFERD" worker --insecure-loopback --listen "unix:$T/w1.sock" --admin '' --name w1 --runtime process \
 		--folder "$T/w1" --slots 1 --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
 	echo $! >"$T/w1.pid")
-	wait_until 10 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
+	wait_until 30 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
 	export COFFER_WORKER=unix:$T/w1.sock
 	farm_project 3
 	for i in $(seq 1500); do echo "int g$i(int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i] * $i % (i + 3); return s; }"; done >slow.c
@@ -480,7 +480,7 @@ e2e_farm_trouble_is_told_as_long_as_it_holds() { # once
 	site_keys w1
 	sed -i 's/^listen/route_lifetime = 2s\n&/' "$T/site/scheduler.conf"
 	scheduler_start
-	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	wait_until 30 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
 	site_worker_start w1
 	farm_project 4
 	all_away 4 -O1

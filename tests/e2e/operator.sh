@@ -79,7 +79,7 @@ e2e_operator_mistakes_are_named() { # once
 e2e_operator_port_in_use_is_named() { # once
 	"$COFFER" keys init "$T/site" --tenant me >/dev/null || fail "no keys"
 	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin '' 2>"$T/first" &
-	wait_until 10 "grep -q 'scheduler serves' $T/first"
+	wait_until 30 "grep -q 'scheduler serves' $T/first"
 	says 1 "cannot listen on '127.0.0.1:[0-9]*': Address already in use" "$COFFER" scheduler --config "$T/site/scheduler.conf" --admin '' \
 		--listen "$(grep -o '127.0.0.1:[0-9]*' "$T/first" | head -n 1)"
 	tail -n 1 "$T/said" | grep -q 'ss -ltnp' || fail "no advice: $(<"$T/said")"
@@ -133,20 +133,20 @@ e2e_operator_metrics_and_logs_are_for_programs() { # once
 	/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null || skip "python3-prometheus-client is not installed"
 	"$COFFER" keys init "$T/site" --tenant 'me' --tenant other >/dev/null || fail "no keys"
 	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --log-level debug 2>"$T/s.log" &
-	wait_until 10 "grep -q 'scheduler serves' $T/s.log"
+	wait_until 30 "grep -q 'scheduler serves' $T/s.log"
 	local scheduler=$! address admin worker_admin
 	address=localhost:$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$T/s.log" | head -n 1)
 	"$COFFERD" worker --config "$T/site/worker-w1.conf" --listen 127.0.0.1:0 --address '' --scheduler "$address" --admin 127.0.0.1:0 --folder "$T/w1" \
 		--runtime process --log-level debug --agent "$COFFER_BUILD/coffer-agent" 2>"$T/w.log" &
 	local worker=$!
-	wait_until 10 "grep -q '\"registered\"' $T/w.log"
+	wait_until 30 "grep -q '\"registered\"' $T/w.log"
 	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/s.log" | head -n 1)
 	worker_admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/w.log" | head -n 1)
 	put a.c 'int a;'
 	put b.c 'int b;'
 	sed -i 's/^isolation = sandbox/isolation = process/' "$T/site/tenants.conf"
 	kill -HUP $scheduler
-	wait_until 10 "grep -qi 'read again' $T/s.log"
+	wait_until 30 "grep -qi 'read again' $T/s.log"
 	export COFFER_CONFIG=$T/site/tenant-me.conf COFFER_SCHEDULER=$address COFFER_LOCAL_JOBS=1
 	printf 'a\nb\na\nb\n' | COFFER_RECACHE=1 xargs -P 4 -I{} "$COFFER" "$CC" -c {}.c -o {}.o || fail "the compile fails"
 	metrics_of "$admin" coffer_scheduler_workers
@@ -169,14 +169,14 @@ e2e_operator_sees_the_farm_in_a_browser() { # once long
 	"$COFFER" keys init "$T/site" --tenant '<b>me' >/dev/null 2>&1 && fail "a tenant has any name"
 	"$COFFER" keys init "$T/site" --tenant me >/dev/null || fail "no keys"
 	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 2>"$T/s.log" &
-	wait_until 10 "grep -q 'scheduler serves' $T/s.log"
+	wait_until 30 "grep -q 'scheduler serves' $T/s.log"
 	local address admin worker_admin page
 	address=localhost:$(sed -n 's/.*"address":"127.0.0.1:\([0-9]*\)".*/\1/p' "$T/s.log" | head -n 1)
 	echo 'a token of some length' | tr ' ' - >"$T/token"
 	chmod 600 "$T/token"
 	"$COFFERD" worker --config "$T/site/worker-w1.conf" --listen 127.0.0.1:0 --address '' --scheduler "$address" --admin 127.0.0.1:0 --folder "$T/w1" \
 		--agent "$COFFER_BUILD/coffer-agent" 2>"$T/w.log" &
-	wait_until 10 "grep -q '\"registered\"' $T/w.log"
+	wait_until 30 "grep -q '\"registered\"' $T/w.log"
 	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/s.log" | head -n 1)
 	worker_admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/w.log" | head -n 1)
 	put a.c 'int a;'
@@ -196,7 +196,7 @@ e2e_operator_sees_the_farm_in_a_browser() { # once long
 	grep -q '<td>me</td>' <<<"$page" || fail "the tenant is missing"
 	# It asks for a token where one is needed.
 	"$COFFERD" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --admin-token-file "$T/token" 2>"$T/t.log" &
-	wait_until 10 "grep -q 'scheduler serves' $T/t.log"
+	wait_until 30 "grep -q 'scheduler serves' $T/t.log"
 	admin=$(sed -n 's/.*"admin":"\([^"]*\)".*/\1/p' "$T/t.log" | head -n 1)
 	page=$(page_of "$admin")
 	grep -q 'a token is needed' <<<"$page" || fail "it does not ask for a token: $page"
@@ -293,7 +293,7 @@ farm_part()
 		--agent "$COFFER_BUILD/coffer-agent" 2>>"$T/worker.log" & ;;
 	esac
 	echo $! >"$T/$1.pid"
-	wait_until 20 "grep -qE 'scheduler serves|info registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"
+	wait_until 30 "grep -qE 'scheduler serves|info registered' '$T/$1.log'" || fail "no $1: $(<"$T/$1.log")"
 }
 
 farm_part_ends() { kill "$(<"$T/$1.pid")" && wait "$(<"$T/$1.pid")"; }

@@ -88,7 +88,7 @@ e2e_trees_nothing_of_the_worker_is_seen() # gcc clock
 	(COFFER_WORKER_LOG_FORMAT=text unshare -m "$T/start" "$COFFERD" worker --insecure-loopback --listen "unix:$T/w1.sock" --admin '' --name w1 \
 		--folder "$T/w1" --slots 4 --compilers "$CC" --agent "$COFFER_BUILD/coffer-agent" >"$T/w1.log" 2>&1 &
 	echo $! >"$T/w1.pid")
-	wait_until 10 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
+	wait_until 30 "[ -S $T/w1.sock ]" || fail "no worker: $(<"$T/w1.log")"
 	export COFFER_WORKER=unix:$T/w1.sock
 	same_compile probe.c -O1
 	of_trees 1

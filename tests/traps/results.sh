@@ -559,7 +559,7 @@ trap_65_daemons_of_several_processes_start_once()
 	done
 	wait
 	[ ! -e "$T/bad" ] || fail "compiles failed: $(<"$T/bad")"
-	wait_until 3 '[ "$(daemons | wc -l)" = 1 ]' || fail "there are $(daemons | wc -l) daemons"
+	wait_until 10 '[ "$(daemons | wc -l)" = 1 ]' || fail "there are $(daemons | wc -l) daemons"
 	for i in {1..30}; do same_file "out$i.o" want.o; done
 }
 

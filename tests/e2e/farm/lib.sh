@@ -13,7 +13,7 @@ worker_start()
 	(COFFER_WORKER_LOG_FORMAT=text "$COFFERD" worker --insecure-loopback --listen "unix:$T/$name.sock" --admin '' --name "$name" \
 		--folder "$T/$name" --slots 4 --compilers "$CC $CXX" --agent "$COFFER_BUILD/coffer-agent" "$@" >"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
-	wait_until 10 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
+	wait_until 30 "[ -S $T/$name.sock ]" || fail "no worker: $(<"$T/$name.log")"
 	COFFER_WORKER="${COFFER_WORKER:+$COFFER_WORKER }unix:$T/$name.sock"
 	export COFFER_WORKER
 }
@@ -76,7 +76,7 @@ site_worker_start()
 	seen=$(grep -c "registered.*$name" "$T/scheduler.log")
 	("$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots 4 --compilers "$CC $CXX" --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
-	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
+	wait_until 30 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
 }
 
 # site_keys [WORKER...]: a farm's keys, as docs/operator.md begins; COFFER_CONFIG is then its client's.
@@ -95,7 +95,7 @@ site_start()
 {
 	site_keys w1
 	scheduler_start
-	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	wait_until 30 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
 	site_worker_start w1
 }
 
@@ -168,7 +168,7 @@ standin_worker_start()
 	(nice -n "$nice" "$COFFERD" worker --config "$T/site/worker-$name.conf" --admin '' --folder "$T/$name" --slots "$slots" --runtime process \
 		--compilers standin-gcc --agent "$COFFER_BUILD/coffer-agent" "$@" >>"$T/$name.log" 2>&1 &
 	echo $! >"$T/$name.pid")
-	wait_until 20 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
+	wait_until 30 "[ \$(grep -c 'registered.*$name' $T/scheduler.log) -gt $seen ]" || fail "the worker does not register: $(tail -n 3 "$T/scheduler.log" "$T/$name.log")"
 }
 
 # standin_farm_start NAME SLOTS [NAME SLOTS]...: scheduler and workers, after site_keys.
@@ -177,7 +177,7 @@ standin_farm_start()
 	standin_make
 	sed -i "s/isolation = sandbox/isolation = process/" "$T/site/tenants.conf"
 	scheduler_start
-	wait_until 10 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
+	wait_until 30 "grep -qs 'scheduler serves' $T/scheduler.log" || fail "no scheduler: $(<"$T/scheduler.log")"
 	for (( ; $# > 1; )); do
 		standin_worker_start "$1" "$2"
 		shift 2
