@@ -134,6 +134,22 @@ static bool parse_addresses(const char *s, int64_t *out)
 	return true;
 }
 
+static bool parse_families(const char *s, int64_t *out)
+{
+	static const char between[] = " \t", *const families[] = {":gcc", ":clang"};
+	for (size_t n; *(s += strspn(s, between)); s += n, ++*out) {
+		bool fits = false;
+		n = strcspn(s, between);
+		for (size_t i = 0; i < COUNT_OF(families); i++) {
+			size_t len = strlen(families[i]);
+			fits |= n > len && memcmp(s + n - len, families[i], len) == 0;
+		}
+		if (!fits || (memchr(s, '/', n) && s[0] != '/'))
+			return false;
+	}
+	return true;
+}
+
 const char *value_parse(enum value_type type, const char *choices, const char *text, int64_t *number)
 {
 	*number = 0;
@@ -150,6 +166,8 @@ const char *value_parse(enum value_type type, const char *choices, const char *t
 		return parse_address(text, number) ? NULL : "HOST:PORT";
 	case VALUE_ADDRESSES:
 		return parse_addresses(text, number) ? NULL : "HOST:PORT, or several with blanks between them";
+	case VALUE_FAMILIES:
+		return parse_families(text, number) ? NULL : "NAME:gcc or NAME:clang, or several with blanks between them";
 	case VALUE_CHOICE:
 		return parse_choice(choices, text, number) ? NULL : choices;
 	case VALUE_ABSOLUTE:
@@ -190,6 +208,7 @@ const char *value_type_word(enum value_type type)
 		[VALUE_PATH] = "FILE",
 		[VALUE_ADDRESS] = "HOST:PORT",
 		[VALUE_ADDRESSES] = "HOST:PORT…",
+		[VALUE_FAMILIES] = "NAME:FAMILY…",
 		[VALUE_CHOICE] = "CHOICE",
 		[VALUE_TEXT] = "TEXT",
 		[VALUE_LIST] = "WORD...",

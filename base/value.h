@@ -17,6 +17,7 @@ enum value_type {
 	VALUE_DIRECTORIES, // absolute names with ':' between them, "off" or empty; the number is 0
 	VALUE_ADDRESS,     // HOST:PORT, HOST may be in brackets; or empty. The number is the port
 	VALUE_ADDRESSES,   // several of these, with blanks or commas between them, or none; the number is how many
+	VALUE_FAMILIES,    // NAME:gcc or NAME:clang, several with blanks between them, or none; the number is how many
 	VALUE_CHOICE,      // one word of a list; the number is its place in the list
 	VALUE_TEXT,        // anything; the number is 0
 	VALUE_LIST,        // words with blanks between them; the number is 0

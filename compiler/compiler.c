@@ -79,10 +79,17 @@ const char *const *env_for_probe(struct arena *a, const char *const *env)
 
 // ---- asking ---------------------------------------------------------------------------------------------------------
 
+// What the user says of the name.
+struct told {
+	bool family_is_told;
+	enum compiler_family family;
+};
+
 struct probe {
 	struct compilers *cs;
 	struct known_compiler *k;
 	const char *const *env; // of the client
+	struct told told;
 	struct err *err;
 };
 
@@ -194,7 +201,8 @@ static void add_gcc_programs(struct probe *p)
 		if (!answer)
 			continue;
 		answer[strcspn(answer, "\n")] = '\0';
-		char *file = answer[0] == '/' ? answer : i + 1 == COUNT_OF(questions) ? find_in_path(p, answer) : NULL;
+		bool is_bare = answer[0] && i + 1 == COUNT_OF(questions);
+		char *file = answer[0] == '/' ? answer : is_bare ? find_in_path(p, answer) : NULL;
 		if (file && access(file, X_OK) == 0)
 			add_program(p, file);
 		if (i + 1 == COUNT_OF(questions))
@@ -236,10 +244,14 @@ static bool read_version(struct probe *p, const char *answer)
 	struct arena *a = &p->k->arena;
 	const char *number = word_after(a, answer, "clang version ");
 	c->family = number ? FAMILY_CLANG : FAMILY_GCC;
-	if (!number && strncmp(answer, "gcc version ", 12) != 0 && !strstr(answer, "\ngcc version "))
-		return false;
-	if (!number)
+	if (!number && (strncmp(answer, "gcc version ", 12) == 0 || strstr(answer, "\ngcc version ")))
 		number = word_after(a, answer, "gcc version ");
+	if (p->told.family_is_told) {
+		c->family = p->told.family;
+		number = number ? number : "0"; // the oldest: nothing is taken for granted
+	}
+	if (!number)
+		return false;
 	c->version = (unsigned)strtoul(number, NULL, 10);
 	const char *target = word_after(a, answer, "Target: ");
 	c->description = arena_printf(a, "%s version %s for %s", c->family == FAMILY_CLANG ? "clang" : "gcc", number,
@@ -255,6 +267,22 @@ static bool is_cxx_name(const char *name)
 {
 	const char *plus = strstr(name, "++");
 	return plus && (plus == name + 1 || strstr(name, "g++") || strstr(name, "clang++") || strstr(name, "c++"));
+}
+
+// "mycc" that is a link to gcc. clang behaves by its own name: what it takes for another kind of driver is left alone.
+static bool leads_to_a_compiler(const char *path, const char *name)
+{
+	static const char *const others[] = {"cl", "cpp", "dxc", "flang", "lld", "tidy"};
+	AUTO_FREE char *real = realpath(path, NULL);
+	size_t n = strcspn(name, "0123456789.");
+	while (n && name[n - 1] == '-')
+		n--;
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		size_t len = strlen(others[i]);
+		if (n >= len && strncasecmp(name + n - len, others[i], len) == 0)
+			return false;
+	}
+	return real && compiler_name_kind(path_base(real)) != NULL;
 }
 
 // Scripts and other launchers are refused: what they run can't be known from outside.
@@ -334,19 +362,30 @@ static void keep_parts(struct compilers *cs, struct known_compiler *k)
 	k->kept = cs->keeper.keep ? cs->keeper.keep(cs->keeper.ctx, names, lists, n) : NULL;
 }
 
-static struct known_compiler *probe(struct compilers *cs, const char *path, const char *name, const char *const *env,
+// gcc is what its file is; clang is what it is called.
+static bool is_cxx_driver(const struct compiler *c)
+{
+	AUTO_FREE char *real = compiler_name_kind(c->name) ? NULL : realpath(c->path, NULL);
+	size_t n = strlen(c->name);
+	bool ends_so = n > 2 && strcmp(c->name + n - 2, "++") == 0;
+	return is_cxx_name(c->name) ||
+	       (real && (c->family == FAMILY_GCC ? is_cxx_name(path_base(real)) || ends_so : ends_so));
+}
+
+static struct known_compiler *probe(struct compilers *cs, const struct compiler_call *call, struct told told,
 				    enum reason *reason, struct err *err)
 {
+	const char *path = call->path;
 	struct known_compiler *k = mem_alloc(sizeof *k);
-	struct probe p = {cs, k, env, err};
+	struct probe p = {cs, k, call->env, told, err};
 	k->compiler.path = arena_strdup(&k->arena, path);
-	k->compiler.name = arena_strdup(&k->arena, name);
-	k->compiler.is_cxx = is_cxx_name(name);
+	k->compiler.name = arena_strdup(&k->arena, path_base(call->argv0));
 	const char *answer = ask(&p, path, "-v", true);
 	*reason = REASON_compiler_probe;
 	if (answer && !read_version(&p, answer)) {
 		*reason = REASON_compiler_unknown;
 	} else if (answer) {
+		k->compiler.is_cxx = is_cxx_driver(&k->compiler);
 		add_program(&p, path);
 		if (k->compiler.family == FAMILY_GCC)
 			add_gcc_programs(&p);
@@ -386,7 +425,7 @@ static bool is_unchanged(struct compilers *cs, const struct known_compiler *k, u
 	return true;
 }
 
-static struct digest call_key(const char *path, const char *name, const char *const *env)
+static struct digest call_key(const struct compiler_call *call, struct told told)
 {
 	static const char *const matters[] = {"PATH",
 					      "COMPILER_PATH",
@@ -398,10 +437,11 @@ static struct digest call_key(const char *path, const char *name, const char *co
 					      "CLANG_CONFIG_FILE_USER_DIR"};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
-	hasher_str(&h, path);
-	hasher_str(&h, name);
+	hasher_str(&h, call->path);
+	hasher_str(&h, path_base(call->argv0));
+	hasher_u64(&h, told.family_is_told ? 1 + (uint64_t)told.family : 0);
 	for (size_t i = 0; i < COUNT_OF(matters); i++)
-		hasher_str(&h, env_value(env, matters[i]));
+		hasher_str(&h, env_value(call->env, matters[i]));
 	return hasher_end(&h);
 }
 
@@ -455,18 +495,18 @@ static void note_refusal(struct compilers *cs, const struct digest *key, const s
 }
 
 // Asks under the lock: of many launchers that come at once, one asks and the others wait for it.
-static struct known_compiler *find_anew(struct compilers *cs, const struct digest *key, const char *path, const char *name,
-					const char *const *env, enum reason *reason, struct err *err)
+static struct known_compiler *find_anew(struct compilers *cs, const struct digest *key, const struct compiler_call *call,
+					struct told told, enum reason *reason, struct err *err)
 {
 	struct stat st;
-	if (stat(path, &st) < 0) {
+	if (stat(call->path, &st) < 0) {
 		*reason = REASON_compiler_unknown;
 		return NULL;
 	}
 	struct file_id id = file_id_of(&st);
 	if (was_refused(cs, key, &id, reason))
 		return NULL;
-	struct known_compiler *k = probe(cs, path, name, env, reason, err);
+	struct known_compiler *k = probe(cs, call, told, reason, err);
 	if (!k) {
 		note_refusal(cs, key, &id, *reason);
 		return NULL;
@@ -480,24 +520,37 @@ static struct known_compiler *find_anew(struct compilers *cs, const struct diges
 	return k;
 }
 
-const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
-				      uint64_t epoch, enum reason *reason, struct err *err)
+static struct told what_is_told(const struct compiler_call *call)
 {
-	const char *name = path_base(argv0);
-	struct digest key = call_key(path, name, env);
+	bool is_clang = false, is_told = compiler_name_is_told(call->told, call->path, path_base(call->argv0), &is_clang);
+	return (struct told){is_told, is_clang ? FAMILY_CLANG : FAMILY_GCC};
+}
+
+// Only such a program is asked what it is: others might do something.
+static bool may_be_asked(const struct compiler_call *call, struct told told)
+{
+	const char *name = path_base(call->argv0);
+	return told.family_is_told || compiler_name_kind(name) || leads_to_a_compiler(call->path, name);
+}
+
+const struct compiler *compilers_find(struct compilers *cs, const struct compiler_call *call, enum reason *reason,
+				      struct err *err)
+{
+	struct told told = what_is_told(call);
+	struct digest key = call_key(call, told);
 	*reason = REASON_NONE;
 	pthread_mutex_lock(&cs->lock);
 	struct known_compiler *k = map_get(&cs->by_call, &key, sizeof key);
 	pthread_mutex_unlock(&cs->lock);
-	if (k && is_unchanged(cs, k, epoch))
+	if (k && is_unchanged(cs, k, call->epoch))
 		return &k->compiler;
-	*reason = compiler_name_kind(name) ? check_driver(path) : REASON_compiler_unknown;
+	*reason = may_be_asked(call, told) ? check_driver(call->path) : REASON_compiler_unknown;
 	if (*reason != REASON_NONE)
 		return NULL;
 	pthread_mutex_lock(&cs->lock);
 	struct known_compiler *now = map_get(&cs->by_call, &key, sizeof key);
 	if (now == k)
-		now = find_anew(cs, &key, path, name, env, reason, err);
+		now = find_anew(cs, &key, call, told, reason, err);
 	pthread_mutex_unlock(&cs->lock);
 	return now ? &now->compiler : NULL;
 }

@@ -58,9 +58,17 @@ struct compilers;
 struct compilers *compilers_new(struct digester digester, const struct part_keeper *keeper);
 void compilers_free(struct compilers *cs);
 
+struct compiler_call {
+	const char *path, *argv0;
+	const char *const *env;
+	uint64_t epoch;   // the keeper's (of watch.h), as asked for before; or 0
+	const char *told; // what the user says of names: "NAME:gcc NAME:clang …" (compiler/names.h); or NULL
+};
+
 // The compiler, or NULL with *reason set (compiler_unknown, compiler_script, compiler_probe) and, for a probe that
-// failed, err. What is returned lives as long as `cs`. `epoch` is the keeper's (of watch.h), as asked for before; or 0.
-const struct compiler *compilers_find(struct compilers *cs, const char *path, const char *argv0, const char *const *env,
-				      uint64_t epoch, enum reason *reason, struct err *err);
+// failed, err. What is returned lives as long as `cs`. Asked for what it is is a program with the name of a compiler, a link to
+// such a program, and one of whose name the user says what it is.
+const struct compiler *compilers_find(struct compilers *cs, const struct compiler_call *call, enum reason *reason,
+				      struct err *err);
 
 #endif

@@ -30,6 +30,24 @@ const char *compiler_name_kind(const char *name)
 	return NULL;
 }
 
+bool compiler_name_is_told(const char *list, const char *path, const char *name, bool *is_clang)
+{
+	static const char between[] = " \t";
+	bool found = false;
+	for (const char *s = list ? list + strspn(list, between) : ""; *s; s += strspn(s, between)) {
+		size_t n = strcspn(s, between), name_len = n;
+		while (name_len && s[name_len - 1] != ':')
+			name_len--;
+		const char *named = s[0] == '/' ? path : name;
+		if (name_len && strlen(named) == name_len - 1 && memcmp(named, s, name_len - 1) == 0) {
+			found = true;
+			*is_clang = s[name_len] == 'c';
+		}
+		s += n;
+	}
+	return found;
+}
+
 bool compiler_name_is_of_a_cache(const char *name)
 {
 	static const char *const names[] = {"ccache", "sccache", "distcc",     "icecc",     "icerun",

@@ -13,6 +13,10 @@ const char *compiler_name_kind(const char *name);
 extern const char *const compiler_name_kinds[];
 extern const size_t n_compiler_name_kinds;
 
+// What the user says of a name in a list "NAME:gcc NAME:clang" (VALUE_FAMILIES): whether it is there, and which of the two it is.
+// NAME is the last part of a path, or an absolute path. The last entry counts. `list` may be NULL.
+bool compiler_name_is_told(const char *list, const char *path, const char *name, bool *is_clang);
+
 // Another cache or a distributing compiler driver, by the name of its program: what it runs is its own business.
 bool compiler_name_is_of_a_cache(const char *name);
 

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 _coffer_settings='enabled recompile_check max_size compression reproducible root preprocessed text_hits read_only recache max_output
-	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout extra_key log_level scheduler scheduler_ca certificate
+	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout compiler extra_key log_level scheduler scheduler_ca certificate
 	certificate_key token_file tenant image isolation worker send remote_jobs remote_timeout paranoid shared_store
 	audit_directory shared_store_access shared_store_credentials shared_store_ca shared_store_key shared_store_signer shared_store_verifiers
 	shared_store_timeout'

@@ -574,8 +574,12 @@ struct refusal plan_make(struct plan *p)
 	if (p->wire->n_argv < 1)
 		return refuse(REASON_no_source, NULL);
 	p->epoch = watch_epoch(p->services->watch);
-	p->compiler =
-		compilers_find(p->services->compilers, p->wire->compiler, p->wire->argv[0], p->env, p->epoch, &reason, &err);
+	const struct compiler_call call = {.path = p->wire->compiler,
+					   .argv0 = p->wire->argv[0],
+					   .env = p->env,
+					   .epoch = p->epoch,
+					   .told = setting_text(p->config, SETTING_compiler)};
+	p->compiler = compilers_find(p->services->compilers, &call, &reason, &err);
 	if (!p->compiler)
 		return refuse(reason, p->wire->compiler);
 	cmdline_parse(&p->line, p->arena, p->compiler->family, p->compiler->is_cxx, p->cwd_fd, p->wire->argv);

@@ -68,7 +68,8 @@ static void add_compiler(struct own_compilers *own, const char *path, const char
 {
 	enum reason reason = REASON_NONE;
 	const char *const *env = (const char *const *)environ;
-	const struct compiler *c = compilers_find(own->compilers, path, name, env, 0, &reason, NULL);
+	const struct compiler_call call = {.path = path, .argv0 = name, .env = env};
+	const struct compiler *c = compilers_find(own->compilers, &call, &reason, NULL);
 	struct own_compiler *o = &own->all[own->n];
 	if (!c || farms_ask_compiler(c, language, env, &o->facts) < 0)
 		return;

@@ -106,6 +106,22 @@ trap_90_a_directory_of_another_cache_is_passed_by() # gcc
 	has_text err 'ccache ran'
 }
 
+trap_88_a_compiler_by_another_name() # gcc
+{
+	local real parts
+	real=$(readlink -f "$(command -v "$CC")")
+	parts=$(dirname "$("$CC" -print-prog-name=cc1)")
+	put a.c 'int a;'
+	mkdir bin
+	ln -s "$real" bin/vendor
+	same bin/vendor -c a.c -o a.o
+	cp "$real" bin/own
+	COFFER_REPRODUCIBLE=off check any bin/own "-B$parts" -c a.c -o a.o
+	COFFER_COMPILER='own:gcc' same bin/own "-B$parts" -c a.c -o a.o
+	COFFER_COMPILER='own:pascal' COFFER_REPRODUCIBLE=off check configuration bin/own "-B$parts" -c a.c -o a.o 2>/dev/null
+	return 0
+}
+
 trap_88_mpicc() # gcc
 {
 	local name any=

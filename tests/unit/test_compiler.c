@@ -35,10 +35,13 @@ static const char *link_as(const char *name, const char *target)
 	return path;
 }
 
+static const char *told; // by the user
+
 static const struct compiler *find(const char *path, enum reason *reason)
 {
 	static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
-	return compilers_find(cs, path, path, env, 0, reason, NULL);
+	return compilers_find(cs, &(struct compiler_call){.path = path, .argv0 = path, .env = env, .told = told}, reason,
+			      NULL);
 }
 
 static void expect(const char *path, enum reason want)
@@ -88,12 +91,46 @@ START_TEST(other_names_scripts_and_launchers_are_not_asked)
 }
 END_TEST
 
+START_TEST(a_link_to_a_compiler_is_one_whatever_its_name)
+{
+	enum reason reason;
+	const struct compiler *c = find(link_as("mine", "/usr/bin/gcc"), &reason);
+	ck_assert(c && c->family == FAMILY_GCC && !c->is_cxx);
+	c = find(link_as("mine-too", "/usr/bin/g++"), &reason);
+	ck_assert(c && c->is_cxx);
+	// clang would be another driver under such a name.
+	expect(link_as("my-cl", "/usr/bin/gcc"), REASON_compiler_unknown);
+	expect(link_as("my-cpp-12", "/usr/bin/gcc"), REASON_compiler_unknown);
+	expect(link_as("mine-three", "/bin/true"), REASON_compiler_unknown);
+}
+END_TEST
+
+START_TEST(the_user_says_what_a_name_is)
+{
+	enum reason reason;
+	const char *path = link_as("mine", "/bin/true");
+	expect(path, REASON_compiler_unknown);
+	told = "other:clang mine:gcc";
+	const struct compiler *c = find(path, &reason);
+	ck_assert_msg(c != NULL, "%s", reason_name(reason));
+	ck_assert(c->family == FAMILY_GCC && c->version == 0);
+	told = arena_printf(&arena, "mine:gcc %s:clang", path);
+	c = find(path, &reason);
+	ck_assert(c && c->family == FAMILY_CLANG);
+	told = "/mine:gcc ine:gcc mine2:gcc";
+	expect(path, REASON_compiler_unknown);
+	told = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		a_compiler_is_known_with_its_version,
 		a_program_that_answers_like_none_is_refused_until_it_is_another,
 		other_names_scripts_and_launchers_are_not_asked,
+		a_link_to_a_compiler_is_one_whatever_its_name,
+		the_user_says_what_a_name_is,
 	};
 	if (!mkdtemp(dir))
 		return EXIT_FAILURE;
@@ -105,7 +142,8 @@ int main(void)
 		tcase_add_test(t, tests[i]);
 	suite_add_tcase(s, t);
 	int failed = unit_run(s);
-	static const char *const left[] = {"gcc", "cc", "g++", "ccache", "clang"};
+	static const char *const left[] = {"gcc",  "cc",       "g++",   "ccache",    "clang",
+					   "mine", "mine-too", "my-cl", "my-cpp-12", "mine-three"};
 	for (size_t i = 0; i < COUNT_OF(left); i++) {
 		AUTO_FREE char *name = mem_printf("%s/%s", dir, left[i]);
 		unlink(name);

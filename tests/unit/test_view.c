@@ -71,8 +71,9 @@ static struct view *view_of(const char *compiler, const char *words, int *rc)
 	argv[n++] = "x.c";
 	enum reason reason;
 	struct err err = ERR_INIT;
-	const struct compiler *c =
-		compilers_find(cs, arena_printf(&arena, "/usr/bin/%s", compiler), compiler, env, 0, &reason, &err);
+	const struct compiler_call call = {
+		.path = arena_printf(&arena, "/usr/bin/%s", compiler), .argv0 = compiler, .env = env};
+	const struct compiler *c = compilers_find(cs, &call, &reason, &err);
 	ck_assert_msg(c != NULL, "%s: %s", compiler, reason_name(reason));
 	cmdline_parse(line, &arena, c->family, c->is_cxx, cwd_fd, argv);
 	ck_assert_msg(line->reason == REASON_NONE, "%s", reason_name(line->reason));

@@ -229,7 +229,8 @@ const struct compiler *toolchain_host_compiler(struct compilers *compilers, cons
 	struct err own = ERR_INIT;
 	char *path = strchr(compiler, '/') ? NULL : find_program(&a, compiler);
 	enum reason reason = REASON_NONE;
-	const struct compiler *c = path ? compilers_find(compilers, path, compiler, env, 0, &reason, &own) : NULL;
+	const struct compiler_call call = {.path = path, .argv0 = compiler, .env = env};
+	const struct compiler *c = path ? compilers_find(compilers, &call, &reason, &own) : NULL;
 	if (!path)
 		err_set(err, ERR_NOT_FOUND, "there is no compiler '%.100s' here", compiler);
 	else if (!c && own.code != ERR_NONE)
