@@ -118,8 +118,8 @@ trap_88_a_compiler_by_another_name() # gcc
 	cp "$real" bin/own
 	COFFER_REPRODUCIBLE=off check any bin/own "-B$parts" -c a.c -o a.o
 	COFFER_COMPILER='own:gcc' same bin/own "-B$parts" -c a.c -o a.o
-	COFFER_COMPILER='own:pascal' COFFER_REPRODUCIBLE=off check configuration bin/own "-B$parts" -c a.c -o a.o 2>/dev/null
-	return 0
+	! COFFER_COMPILER=own:pascal "$COFFER" config >out 2>&1 || fail "it is taken: $(<out)"
+	has_text out 'NAME:gcc or NAME:clang'
 }
 
 trap_88_mpicc() # gcc
