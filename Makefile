@@ -51,9 +51,9 @@ endif
 # A folder is what may be linked together: each becomes one archive, and a program is a list of whole folders.
 # docs/architecture.md has the picture, tools/lint the arrows.
 COMPILE := depscan compiler observe store codec/sha codec base
-SERVICE := image/registry store/shared store/remote image audit/index audit service settings remote/net remote loop auth proto
+SERVICE := image/registry store/shared store/remote reapi/client reapi image audit/index audit service settings remote/net remote loop auth proto
 COFFERD := client/verbs client/daemon client/job client/services client/farm client client/wire jobserver jobserver/client \
-	scheduler gateway worker worker/runtime reapi sourcetree $(SERVICE) $(COMPILE)
+	scheduler gateway worker worker/runtime sourcetree $(SERVICE) $(COMPILE)
 cofferd_FOLDERS := main $(COFFERD)
 agent_FOLDERS := agent remote loop proto codec base
 # Static, and without any library: they start once for every compile or command.

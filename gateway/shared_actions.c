@@ -48,7 +48,7 @@ static struct tier_name name_of(const struct tenant_blobs *t, const struct reapi
 	buf_add_str(&b, blobs_tenant(t));
 	buf_add(&b, action->hash.b, sizeof action->hash);
 	buf_add_u64(&b, (uint64_t)action->size);
-	return (struct tier_name){TIER_ACTIONS, sha256_of(b.data, b.len)};
+	return (struct tier_name){.space = TIER_ACTIONS, .id = sha256_of(b.data, b.len)};
 }
 
 // ---- from the store -----------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ static int64_t time_for(uint64_t bytes)
 static bool take_blob(void *taking, const struct reapi_digest *d)
 {
 	struct taking *t = taking;
-	struct tier_name name = {TIER_CONTENT, d->hash};
+	struct tier_name name = tier_content(&d->hash, (uint64_t)d->size);
 	struct room room = {.blobs = t->blobs};
 	if (blobs_has(t->blobs, d))
 		return true;
@@ -157,7 +157,7 @@ static bool give_blob(void *gift, const struct reapi_digest *d)
 {
 	struct gift *g = gift;
 	struct shared *shared = g->shared->store->shared;
-	struct tier_name name = {TIER_CONTENT, d->hash};
+	struct tier_name name = tier_content(&d->hash, (uint64_t)d->size);
 	struct room room = {.blobs = g->blobs};
 	bool is_there;
 	if (reapi_digest_is_empty(d))

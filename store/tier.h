@@ -13,12 +13,21 @@
 #include "base/buf.h"
 #include "codec/sha/sha256.h"
 
+#include <stddef.h>
+
 enum tier_space { TIER_ACTIONS, TIER_CONTENT, TIER_USES, TIER_LEASES, TIER_SPACES };
 struct tier_name {
 	enum tier_space space;
 	struct sha256 id;
+	uint32_t bytes; // of content, as far as whoever asks for it knows; else 0. Some tiers find none without it
 };
 #define TIER_MAX_BYTES ((size_t)1 << 30) // of one entry
+static inline struct tier_name tier_content(const struct sha256 *id, uint64_t bytes)
+{
+	return (struct tier_name){TIER_CONTENT, *id, bytes <= TIER_MAX_BYTES ? (uint32_t)bytes : 0};
+}
+// What names it, without what is only known of it: the key of maps.
+#define TIER_NAME_KEY (offsetof(struct tier_name, bytes))
 
 struct tier_item { // one entry of a list
 	struct tier_name name;

@@ -88,7 +88,7 @@ static int missed(struct shared_results *r, int rc)
 
 static int get_frame(struct shared_results *r, const char *tenant, const struct entry *e, struct buf *blob)
 {
-	struct tier_name name = {TIER_CONTENT, e->frame};
+	struct tier_name name = tier_content(&e->frame, e->n_frame);
 	struct err err = ERR_INIT;
 	AUTO_BUF struct buf frame = {.max = (size_t)e->n_frame + 1};
 	int64_t most_ms = (int64_t)(e->n_frame >> 20) * MS_PER_MIB;
@@ -152,7 +152,8 @@ static int give(const struct gift *g, struct err *err)
 {
 	struct shared_store *s = g->results->store;
 	struct tier_name name = name_of(&g->key);
-	struct shared_blob frame = {{TIER_CONTENT, sha256_of(g->frame.data, g->frame.len)}, g->frame.data, g->frame.len};
+	struct sha256 digest = sha256_of(g->frame.data, g->frame.len);
+	struct shared_blob frame = {tier_content(&digest, g->frame.len), g->frame.data, g->frame.len};
 	AUTO_BUF struct buf bytes = BUF_INIT, entry = BUF_INIT;
 	uint64_t unused = 0;
 	buf_add_u32(&bytes, FORMAT);

@@ -145,7 +145,7 @@ static bool outputs_fit(const struct plan *p, const struct shared_result *x)
 static int get_output(struct finder *f, const struct shared_output *o)
 {
 	struct err err = ERR_INIT;
-	struct tier_name name = {TIER_CONTENT, o->blob};
+	struct tier_name name = tier_content(&o->blob, o->blob_size);
 	AUTO_BUF struct buf blob = {.max = (size_t)o->blob_size};
 	int64_t most_ms = (int64_t)(o->blob_size >> 20) * BLOB_MS_PER_MIB;
 	if (most_ms)

@@ -38,7 +38,7 @@ struct tier_name share_name_of(const struct share_name *name, const struct sha25
 	buf_add(&text, name->toolchain.b, sizeof name->toolchain.b);
 	buf_add_strn(&text, name->fields.data, name->fields.len);
 	buf_add(&text, source->b, sizeof source->b);
-	return (struct tier_name){TIER_ACTIONS, sha256_of(text.data, text.len)};
+	return (struct tier_name){.space = TIER_ACTIONS, .id = sha256_of(text.data, text.len)};
 }
 
 const char *share_tree(const struct plan *p)
@@ -50,7 +50,7 @@ void share_log(struct services *services, const char *tree, const struct tier_na
 {
 	struct tier_name names[1 + PART_COUNT] = {*action};
 	for (uint32_t i = 0; i < x->n_outputs; i++)
-		names[1 + i] = (struct tier_name){TIER_CONTENT, x->outputs[i].blob};
+		names[1 + i] = tier_content(&x->outputs[i].blob, x->outputs[i].blob_size);
 	share_log_add(services->cache_dir, tree, names, 1 + x->n_outputs);
 }
 

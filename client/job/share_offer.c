@@ -85,7 +85,7 @@ static int keep_blobs(struct offer *o, const struct shared_result *x, const stru
 		      struct err *err)
 {
 	for (uint32_t i = 0; i < x->n_outputs; i++) {
-		struct tier_name name = {TIER_CONTENT, x->outputs[i].blob};
+		struct tier_name name = tier_content(&x->outputs[i].blob, x->outputs[i].blob_size);
 		if (keep(o, &name, &blobs[i], err) < 0)
 			return -1;
 		*bytes += blobs[i].len;
@@ -100,7 +100,7 @@ static int put_blobs(struct offer *o, const struct shared_result *x, const struc
 	if (o->store->access == SHARED_PUSH)
 		return keep_blobs(o, x, blobs, bytes, err);
 	for (uint32_t i = 0; i < x->n_outputs; i++)
-		all[i] = (struct shared_blob){{TIER_CONTENT, x->outputs[i].blob}, blobs[i].data, blobs[i].len};
+		all[i] = (struct shared_blob){tier_content(&x->outputs[i].blob, blobs[i].len), blobs[i].data, blobs[i].len};
 	return shared_put_missing(o->store->shared, all, x->n_outputs, bytes, err);
 }
 

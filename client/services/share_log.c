@@ -43,6 +43,8 @@ void share_log_add(const char *cache_dir, const char *tree, const struct tier_na
 	for (size_t i = 0; i < n; i++) {
 		sha256_hex(&names[i].id, hex);
 		buf_addf(&line, " %s", hex);
+		if (names[i].bytes)
+			buf_addf(&line, "/%u", names[i].bytes);
 	}
 	buf_addc(&line, '\n');
 	if (stat(path, &st) == 0 && st.st_size > SHARE_LOG_MAX_BYTES)
@@ -61,14 +63,14 @@ struct reader {
 	struct map seen;
 };
 
-static void add_name(struct reader *r, enum tier_space space, const char *hex)
+static void add_name(struct reader *r, enum tier_space space, const char *hex, uint32_t bytes)
 {
 	char text[SHA256_HEX];
-	struct tier_name name = {.space = space};
+	struct tier_name name = {.space = space, .bytes = bytes};
 	snprintf(text, sizeof text, "%.*s", HEX, hex);
-	if (!sha256_parse(text, &name.id) || map_get(&r->seen, &name, sizeof name))
+	if (!sha256_parse(text, &name.id) || map_get(&r->seen, &name, TIER_NAME_KEY))
 		return;
-	map_put(&r->seen, &name, sizeof name, r);
+	map_put(&r->seen, &name, TIER_NAME_KEY, r);
 	build_list_add(r->list, &name);
 }
 
@@ -80,8 +82,15 @@ static void read_line(struct reader *r, const char *line, size_t n)
 	if (*end != ' ' || seconds < r->since_s || stop - at < TREE || strncmp(at, r->tree, TREE) != 0)
 		return;
 	enum tier_space space = TIER_ACTIONS;
-	for (at += TREE; stop - at > HEX && *at == ' '; at += HEX + 1) {
-		add_name(r, space, at + 1);
+	at += TREE;
+	while (stop - at > HEX && *at == ' ') {
+		const char *hex = at + 1;
+		uint32_t bytes = 0;
+		at = hex + HEX;
+		if (*at == '/') // the size of content; a line has its '\n' behind it
+			for (at++; *at >= '0' && *at <= '9' && bytes <= TIER_MAX_BYTES / 10; at++)
+				bytes = bytes * 10 + (uint32_t)(*at - '0');
+		add_name(r, space, hex, bytes);
 		space = TIER_CONTENT;
 	}
 }

@@ -10,7 +10,7 @@ enum { ANSWER_MS = 3000, SLOW_MS = 100 };
 static void ask(struct doctor *d, struct shared_store *s, const char *url)
 {
 	// Nobody has this one.
-	struct tier_name name = {TIER_ACTIONS, sha256_of("coffer doctor", 13)};
+	struct tier_name name = {.space = TIER_ACTIONS, .id = sha256_of("coffer doctor", 13)};
 	AUTO_BUF struct buf out = BUF_INIT;
 	struct err err = ERR_INIT;
 	int64_t began = clock_ms();

@@ -17,12 +17,21 @@ static char **field(struct credentials *c, const char *name, size_t n)
 	const struct {
 		const char *name;
 		char **value;
-	} fields[] = {{"token", &c->token},           {"user", &c->user},
-		      {"password", &c->password},     {"access_key", &c->access_key},
-		      {"secret_key", &c->secret_key}, {"session_token", &c->session_token}};
+	} fields[] = {{"token", &c->token},
+		      {"user", &c->user},
+		      {"password", &c->password},
+		      {"access_key", &c->access_key},
+		      {"secret_key", &c->secret_key},
+		      {"session_token", &c->session_token},
+		      {"certificate", &c->certificate},
+		      {"key", &c->key}};
 	for (size_t i = 0; i < COUNT_OF(fields); i++)
 		if (strlen(fields[i].name) == n && strncmp(fields[i].name, name, n) == 0)
 			return fields[i].value;
+	// As often as there are headers: each has a place of its own.
+	for (size_t i = 0; i < CREDENTIALS_HEADERS && n == 6 && strncmp(name, "header", 6) == 0; i++)
+		if (!c->headers[i])
+			return &c->headers[i];
 	return NULL;
 }
 
@@ -57,10 +66,11 @@ static int parse_line(struct credentials *c, const char *line, size_t n, const c
 	char **to = field(c, name, trim(&name, (size_t)(equals - line)));
 	size_t n_value = trim(&value, (size_t)(line + n - value));
 	if (!to)
-		return err_set(
-			err, ERR_FORMAT,
-			"%s:%u: an unknown name; there are token, user, password, access_key, secret_key, session_token",
-			path, number);
+		return err_set(err, ERR_FORMAT,
+			       "%s:%u: an unknown name; there are token, user, password, access_key, secret_key, "
+			       "session_token, certificate, "
+			       "key and, at most eight times, header",
+			       path, number);
 	for (size_t i = 0; i < n_value; i++)
 		if (iscntrl((unsigned char)value[i]))
 			return err_set(err, ERR_FORMAT, "%s:%u: a control character in the value", path, number);
@@ -102,8 +112,11 @@ int credentials_read(const char *path, struct credentials *c, struct err *err)
 
 void credentials_release(struct credentials *c)
 {
-	char *secrets[] = {c->token, c->user, c->password, c->access_key, c->secret_key, c->session_token};
+	char *secrets[] = {c->token,      c->user,          c->password,    c->access_key,
+			   c->secret_key, c->session_token, c->certificate, c->key};
 	for (size_t i = 0; i < COUNT_OF(secrets); i++)
 		forget(secrets[i]);
+	for (size_t i = 0; i < CREDENTIALS_HEADERS; i++)
+		forget(c->headers[i]);
 	*c = (struct credentials){0};
 }

@@ -4,10 +4,13 @@
 
 #include "base/err.h"
 
+enum { CREDENTIALS_HEADERS = 8 };
 struct credentials {                                   // NULL: not given
 	char *token;                                   // Authorization: Bearer
 	char *user, *password;                         // HTTP basic authentication; Redis AUTH
 	char *access_key, *secret_key, *session_token; // S3
+	char *certificate, *key;                       // PEM files of ours, for TLS; gRPC
+	char *headers[CREDENTIALS_HEADERS];            // "name: value"; gRPC
 };
 
 // `path` "" or NULL: there are none. The file: `name = value` lines, '#' comments, at most 64 KiB; it belongs to us or to root, and

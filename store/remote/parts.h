@@ -8,6 +8,7 @@
 int web_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 int redis_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 int s3_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
+int reapi_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 int folder_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 
 #endif

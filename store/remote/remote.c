@@ -38,7 +38,7 @@ int remote_open(const struct remote_config *config, struct tier **out, struct er
 		int (*open)(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);
 	} kinds[] = {{"http://", web_open},       {"https://", web_open},    {"redis://", redis_open},
 		     {"redis+unix:", redis_open}, {"rediss://", redis_open}, {"file:", folder_open},
-		     {"s3://", s3_open}};
+		     {"s3://", s3_open},          {"grpcs://", reapi_open},  {"grpc://", reapi_open}};
 	struct credentials c;
 	const char *ca = config->ca && *config->ca ? config->ca : NULL;
 	if (check_text(config->url, err) < 0)
@@ -49,7 +49,8 @@ int remote_open(const struct remote_config *config, struct tier **out, struct er
 	if (i == COUNT_OF(kinds))
 		return err_set(
 			err, ERR_USAGE,
-			"'%.60s' is no store: one begins with http://, https://, redis://, redis+unix:, s3:// or file:",
+			"'%.60s' is no store: one begins with http://, https://, redis://, redis+unix:, s3://, grpcs://, "
+			"grpc:// or file:",
 			config->url);
 	if (credentials_read(config->credentials, &c, err) < 0)
 		return -1;

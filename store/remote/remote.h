@@ -3,6 +3,7 @@
 //   http://HOST[:PORT]/PATH   https://…   GET, PUT and HEAD of PATH/ac/<64 hex digits> and PATH/cas/<64 hex digits>
 //   redis://HOST[:PORT][/DB]  redis+unix:/PATH[?db=N]   keys coffer:ac:<hex> and coffer:cas:<hex>
 //   s3://BUCKET[/PREFIX]?endpoint=URL&region=REGION[&style=path]   objects PREFIX/ac/…, PREFIX/cas/…
+//   grpcs://HOST[:PORT][/INSTANCE]   grpc://…   the ContentAddressableStorage and ActionCache of a Remote Execution API
 //   file:/DIRECTORY           files ac/<2 hex digits>/<62>, cas/…, in a folder that many mount
 //
 // A URL never has a secret: those are in a file of `name = value` lines (struct credentials), which only its owner may read.

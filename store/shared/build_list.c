@@ -9,12 +9,12 @@
 #include <stdlib.h>
 
 enum {
-	FORMAT = 1,
+	FORMAT = 2,
 	COPIERS = 16,
 	CALL_MS = 30000, // and a second for each MiB
 	TIMEOUTS = 4,    // in a row: the tier is as good as dead
 	ASKED_AT_ONCE = 256,
-	BYTES_OF_NAME = 1 + sizeof(struct sha256)
+	BYTES_OF_NAME = 1 + sizeof(struct sha256) + sizeof(uint32_t)
 };
 // What is larger than SMALL_MAX comes alone: so COPIERS * SMALL_MAX + CONTENT_MAX bytes are in memory at most.
 #define SMALL_MAX ((size_t)32 << 20)
@@ -46,6 +46,7 @@ void build_list_encode(const struct build_list *l, struct buf *out)
 	for (size_t i = 0; i < l->n; i++) {
 		buf_add_u8(out, (uint8_t)l->names[i].space);
 		buf_add(out, l->names[i].id.b, sizeof l->names[i].id.b);
+		buf_add_u32(out, l->names[i].bytes);
 	}
 }
 
@@ -59,6 +60,7 @@ int build_list_decode(const void *p, size_t n, struct build_list *l, struct err 
 	for (uint32_t i = 0; i < number; i++) {
 		struct tier_name name = {.space = (enum tier_space)rd_u8(&r)};
 		memcpy(name.id.b, rd_bytes(&r, sizeof name.id.b), sizeof name.id.b);
+		name.bytes = rd_u32(&r);
 		if (name.space != TIER_ACTIONS && name.space != TIER_CONTENT) {
 			build_list_release(l);
 			return err_set(err, ERR_FORMAT, "this is no list of a build");
@@ -74,7 +76,7 @@ struct tier_name build_list_name(const char *scope, const char *build)
 	buf_add_str(&text, "coffer list of a build 1");
 	buf_add_str(&text, scope);
 	buf_add_str(&text, build);
-	return (struct tier_name){TIER_ACTIONS, sha256_of(text.data, text.len)};
+	return (struct tier_name){.space = TIER_ACTIONS, .id = sha256_of(text.data, text.len)};
 }
 
 // ---- copying --------------------------------------------------------------------------------------------------------
@@ -318,7 +320,7 @@ int build_list_note_uses(const struct build_list *l, struct tier *t, struct err 
 		for (; n < USES_MOST && at + n < l->n; n++)
 			uses[n] = (struct store_use){.id = uses_id(&l->names[at + n].id)};
 		uses_encode(uses, n, &record);
-		struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
+		struct tier_name name = {.space = TIER_USES, .id = sha256_of(record.data, record.len)};
 		if (tier_put(t, &name, record.data, record.len, until_for(record.len), err) < 0)
 			return -1;
 	}

@@ -59,7 +59,7 @@ static int put_own(struct tier *t, struct store_lease *l, int64_t good_for_s, in
 	value_make_plain(host);
 	snprintf(text, sizeof text, "%sseconds %lld\nhost %s process %ld\n", first_line, (long long)good_for_s, host,
 		 (long)getpid());
-	l->name = (struct tier_name){TIER_LEASES, sha256_of(random, sizeof random)};
+	l->name = (struct tier_name){.space = TIER_LEASES, .id = sha256_of(random, sizeof random)};
 	l->until_ms = clock_ms() + good_for_s * 1000;
 	return tier_put(t, &l->name, text, strlen(text), until_ms, err);
 }

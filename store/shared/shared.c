@@ -203,7 +203,7 @@ static void drop_record(void *arg)
 static void put_record(void *arg)
 {
 	struct record *r = arg;
-	struct tier_name name = {TIER_USES, sha256_of(r->bytes.data, r->bytes.len)};
+	struct tier_name name = {.space = TIER_USES, .id = sha256_of(r->bytes.data, r->bytes.len)};
 	struct err err = ERR_INIT;
 	if (shared_put(r->shared, &name, r->bytes.data, r->bytes.len, &err) < 0)
 		log_info("the shared store is not told what was used: %s", err.text);
@@ -238,12 +238,12 @@ static void remember_absent(struct shared *s, const struct tier_name *name)
 		map_release(&s->absent);
 		s->absent = (struct map)MAP_INIT;
 	}
-	map_put(&s->absent, name, sizeof *name, (void *)(uintptr_t)clock_ms());
+	map_put(&s->absent, name, TIER_NAME_KEY, (void *)(uintptr_t)clock_ms());
 }
 
 static bool is_known_absent(struct shared *s, const struct tier_name *name)
 {
-	int64_t seen = (int64_t)(uintptr_t)map_get(&s->absent, name, sizeof *name);
+	int64_t seen = (int64_t)(uintptr_t)map_get(&s->absent, name, TIER_NAME_KEY);
 	return seen && clock_ms() - seen < SHARED_ABSENT_MS;
 }
 
@@ -261,7 +261,7 @@ static void do_fetch(struct shared *s, struct fetch *f) // under the lock, which
 	f->err = err;
 	f->body = body;
 	f->is_done = true;
-	map_del(&s->in_flight, &f->name, sizeof f->name);
+	map_del(&s->in_flight, &f->name, TIER_NAME_KEY);
 	if (is_wanted)
 		note_outcome(s, rc, &err, f->is_probe, took);
 	if (is_wanted && rc == 0)
@@ -303,7 +303,7 @@ static struct fetch *begin_fetch(struct shared *s, const struct tier_name *name,
 	f->until_ms = until_ms;
 	f->is_probe = is_probe;
 	cond_init(&f->done);
-	map_put(&s->in_flight, name, sizeof *name, f);
+	map_put(&s->in_flight, name, TIER_NAME_KEY, f);
 	*s->last_fetch = f;
 	s->last_fetch = &f->next;
 	if (!s->idle_fetchers && s->fetchers < FETCHERS && start_thread(fetcher, s))
@@ -352,7 +352,7 @@ int shared_get(struct shared *s, const struct tier_name *name, size_t max, int64
 	int64_t now = clock_ms(), until = now + (most_ms ? most_ms : s->timeout_ms);
 	pthread_mutex_lock(&s->lock);
 	struct breaker *b = &s->breaker;
-	struct fetch *f = map_get(&s->in_flight, name, sizeof *name);
+	struct fetch *f = map_get(&s->in_flight, name, TIER_NAME_KEY);
 	int rc;
 	if (b->is_open) {
 		if (!b->is_probing && now >= b->until_ms && !f) {
@@ -456,7 +456,7 @@ static int put(struct shared *s, const struct tier_name *name, const void *p, si
 									 : 1;
 	pthread_mutex_lock(&s->lock);
 	if (rc >= 0)
-		map_del(&s->absent, name, sizeof *name);
+		map_del(&s->absent, name, TIER_NAME_KEY);
 	// Who may not write may still read.
 	if (why.code != ERR_ACCESS)
 		note_outcome(s, rc, &why, false, clock_ms() - began);

@@ -195,7 +195,7 @@ static int fold(struct upkeep *u, struct err *err)
 		if (n && (n == USES_MOST || i == u->n)) {
 			AUTO_BUF struct buf record = BUF_INIT;
 			uses_encode(kept, n, &record);
-			struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
+			struct tier_name name = {.space = TIER_USES, .id = sha256_of(record.data, record.len)};
 			if (tier_put(u->tier, &name, record.data, record.len, call_until(u), err) < 0)
 				return -1;
 			for (size_t k = 0; k < u->n_records; k++) // the same bytes again: it is no old one any more

@@ -17,7 +17,7 @@ static struct err err;
 
 static struct tier_name named(unsigned n)
 {
-	return (struct tier_name){TIER_CONTENT, sha256_of(&n, sizeof n)};
+	return (struct tier_name){.space = TIER_CONTENT, .id = sha256_of(&n, sizeof n)};
 }
 
 // A tier whose gets of some names end with their time, for the list of a build.

@@ -78,7 +78,7 @@ static void close_fake(void)
 
 static struct tier_name named(unsigned n)
 {
-	return (struct tier_name){TIER_CONTENT, sha256_of(&n, sizeof n)};
+	return (struct tier_name){.space = TIER_CONTENT, .id = sha256_of(&n, sizeof n)};
 }
 
 static int get(unsigned n)
@@ -252,7 +252,8 @@ static int open_sealed(const struct seal *s, const char *scope, const struct tie
 static void check_seal(const struct seal *writer, const struct seal *reader)
 {
 	AUTO_BUF struct buf text = BUF_INIT, entry = BUF_INIT;
-	struct tier_name name = {TIER_ACTIONS, sha256_of("a", 1)}, other = {TIER_ACTIONS, sha256_of("b", 1)};
+	struct tier_name name = {.space = TIER_ACTIONS, .id = sha256_of("a", 1)},
+			 other = {.space = TIER_ACTIONS, .id = sha256_of("b", 1)};
 	buf_adds(&text, "text");
 	ck_assert_int_eq(seal_put(writer, "tenant", &name, &text, &entry, &err), 0);
 	ck_assert_int_eq(open_sealed(reader, "tenant", &name, &entry), 0);
@@ -285,7 +286,7 @@ START_TEST(a_mac_opens_under_its_name_and_scope_alone)
 	ck_assert(seal_is_none(none) && !seal_is_none(s));
 
 	AUTO_BUF struct buf text = BUF_INIT, entry = BUF_INIT;
-	struct tier_name name = {TIER_ACTIONS, sha256_of("a", 1)};
+	struct tier_name name = {.space = TIER_ACTIONS, .id = sha256_of("a", 1)};
 	buf_adds(&text, "text");
 	ck_assert_int_eq(seal_put(none, "", &name, &text, &entry, &err), 0);
 	ck_assert_int_eq(open_sealed(none, "", &name, &entry), 0);
@@ -316,7 +317,7 @@ START_TEST(a_signature_is_made_by_the_signer_and_read_by_all)
 	check_seal(writer, reader);
 	ck_assert(seal_can_write(writer) && !seal_can_write(reader));
 	AUTO_BUF struct buf bytes = BUF_INIT, entry = BUF_INIT;
-	struct tier_name name = {TIER_ACTIONS, sha256_of("a", 1)};
+	struct tier_name name = {.space = TIER_ACTIONS, .id = sha256_of("a", 1)};
 	ck_assert_int_eq(seal_put(reader, "", &name, &bytes, &entry, &err), -1);
 	seal_free(writer);
 	seal_free(reader);
@@ -341,7 +342,7 @@ START_TEST(the_disk_is_a_tier)
 {
 	struct store *store = store_open(directory, 0, 1, &err);
 	struct tier *t = tier_of_disk(store);
-	struct tier_name names[] = {named(1), {TIER_ACTIONS, sha256_of("x", 1)}, named(2)};
+	struct tier_name names[] = {named(1), {.space = TIER_ACTIONS, .id = sha256_of("x", 1)}, named(2)};
 	bool there[3];
 	AUTO_BUF struct buf out = BUF_INIT;
 	ck_assert_int_eq(tier_get(t, &names[0], 100, &out, 0, &err), 0);
@@ -443,7 +444,7 @@ START_TEST(a_list_of_a_build_comes_back_or_is_none)
 {
 	struct build_list l = {0}, again;
 	AUTO_BUF struct buf bytes = BUF_INIT;
-	struct tier_name action = {TIER_ACTIONS, sha256_of("a", 1)}, content = named(2);
+	struct tier_name action = {.space = TIER_ACTIONS, .id = sha256_of("a", 1)}, content = named(2);
 	build_list_add(&l, &action);
 	build_list_add(&l, &content);
 	build_list_encode(&l, &bytes);

@@ -114,7 +114,7 @@ static struct tier *open_bucket(void)
 
 static struct tier_name named(unsigned n)
 {
-	return (struct tier_name){n % 2 ? TIER_ACTIONS : TIER_CONTENT, sha256_of(&n, sizeof n)};
+	return (struct tier_name){.space = n % 2 ? TIER_ACTIONS : TIER_CONTENT, .id = sha256_of(&n, sizeof n)};
 }
 
 // N entries of 100 bytes; entry i was written i hours before now.
@@ -180,7 +180,7 @@ static void note_use(unsigned n, uint32_t minutes, int64_t at_s)
 	struct tier_name entry = named(n);
 	struct store_use use = {uses_id(&entry.id), minutes};
 	uses_encode(&use, 1, &record);
-	struct tier_name name = {TIER_USES, sha256_of(record.data, record.len)};
+	struct tier_name name = {.space = TIER_USES, .id = sha256_of(record.data, record.len)};
 	int64_t now = bucket.now_s;
 	bucket.now_s = at_s;
 	bucket_put(&bucket.tier, &name, record.data, record.len, 0, NULL);
@@ -237,7 +237,7 @@ START_TEST(a_record_that_is_none_is_counted_and_does_nothing)
 {
 	open_bucket();
 	fill(2);
-	struct tier_name name = {TIER_USES, sha256_of("x", 1)};
+	struct tier_name name = {.space = TIER_USES, .id = sha256_of("x", 1)};
 	bucket_put(&bucket.tier, &name, "cofferU1\377\377\377\377", 12, 0, NULL);
 	struct upkeep_report r = run((struct upkeep_config){.max_age_s = 1, .grace_s = 1});
 	ck_assert_uint_eq(r.records_bad, 1);
@@ -341,7 +341,7 @@ START_TEST(a_lease_that_cannot_be_read_is_left_and_kept)
 {
 	static const char text[] = "coffer lease 1\nseconds 600\nhost other\n";
 	struct tier *t = open_bucket();
-	struct tier_name others = {TIER_LEASES, sha256_of("other", 5)};
+	struct tier_name others = {.space = TIER_LEASES, .id = sha256_of("other", 5)};
 	struct store_lease lease;
 	bucket.now_s -= 60;
 	bucket_put(t, &others, text, sizeof text - 1, 0, NULL);
@@ -360,7 +360,7 @@ START_TEST(no_link_leads_out_of_a_folder)
 	struct tier *t = open_folder();
 	AUTO_FREE char *space = mem_printf("%s/ac", directory), *away = mem_printf("%s/away", directory);
 	AUTO_BUF struct buf out = BUF_INIT;
-	struct tier_name name = {TIER_ACTIONS, sha256_of("x", 1)};
+	struct tier_name name = {.space = TIER_ACTIONS, .id = sha256_of("x", 1)};
 	bool there = true;
 	ck_assert_int_eq(mkdir(away, 0700), 0);
 	ck_assert_int_eq(symlink("away", space), 0);

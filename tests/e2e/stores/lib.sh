@@ -115,6 +115,63 @@ stop_machines()
 	stop_servers
 }
 
+# first_builds N: the first machine compiles N files and gives them to the store; then we are on the second.
+first_builds()
+{
+	checkout one "$1"
+	checkout deep/two
+	machine first
+	build one
+	written "$1"
+	machine second
+	read_counters counters_before
+}
+
+all_from_store()
+{
+	settle
+	[ "$(grown shared_hits)" = "$1" ] && [ "$(grown direct_hits)" = "$1" ] || fail "not all are from the store:$(all_grown)"
+}
+
+none_from_store()
+{
+	settle
+	[ "$(grown shared_hits)" = 0 ] && [ "$(grown misses)" = "$1" ] || fail "something is from the store:$(all_grown)"
+}
+
+# What any kind of store must do.
+shares_a_build()
+{
+	first_builds 12
+	build deep/two
+	all_from_store 12
+	diff -r one/out deep/two/out >"$T/diff" || fail "the outputs differ: $(head -5 "$T/diff")"
+	# It is in the local cache now.
+	copies_written
+	rm -r deep/two/out
+	read_counters counters_before
+	build deep/two
+	settle
+	[ "$(grown direct_hits)" = 12 ] && [ "$(grown shared_hits)" = 0 ] || fail "not kept here:$(all_grown)"
+	# A changed header is a miss, and what is compiled then is for others, too.
+	rm -r deep/two/out one/out
+	for tree in one deep/two; do
+		echo 'static inline int h1(int x) { return x + 11; }' >"$tree/inc/h1.h"
+		touch -d '1 hour ago' "$tree/inc/h1.h"
+	done
+	read_counters counters_before
+	build deep/two
+	settle
+	[ "$(grown misses)" = 1 ] && [ "$(grown direct_hits)" = 11 ] || fail "after a header changed:$(all_grown)"
+	written 1
+	machine first
+	read_counters counters_before
+	build one
+	settle
+	[ "$(grown shared_hits)" = 1 ] && [ "$(grown direct_hits)" = 12 ] || fail "the first machine:$(all_grown)"
+	diff -r one/out deep/two/out >"$T/diff" || fail "after a header changed the outputs differ: $(head -5 "$T/diff")"
+}
+
 redis_at()
 {
 	redis-server --port "$1" --bind 127.0.0.1 --save '' --appendonly no --dir "$T" --unixsocket "$T/redis.sock" --unixsocketperm 700 \
