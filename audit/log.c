@@ -109,19 +109,35 @@ static int rewrite_pending(struct audit_log *l, struct err *err)
 
 // ---- checkpoints ----------------------------------------------------------------------------------------------------
 
-// Under the lock.
-static int sign(struct audit_log *l, struct err *err)
+// What a checkpoint is about, from what is in memory; the rest of it is the disk's, and no row waits for that.
+struct sealing {
+	struct checkpoint checkpoint;
+	struct stale_tiles stale;
+	int rows_fd; // its own
+};
+
+// 1, or 0 when there is nothing new to sign. Under the lock.
+static int begin_sealing(struct audit_log *l, struct sealing *s, struct err *err)
 {
-	AUTO_BUF struct buf note = BUF_INIT;
-	struct checkpoint c = {.size = l->tiles.size, .root = tile_writer_root(&l->tiles)};
-	if (c.size == l->signed_size && c.size)
+	struct checkpoint *c = &s->checkpoint;
+	c->size = l->tiles.size;
+	c->root = tile_writer_root(&l->tiles);
+	snprintf(c->origin, sizeof c->origin, "%s", l->origin);
+	if (c->size == l->signed_size && c->size)
 		return 0;
 	if (l->pending_is_stale && rewrite_pending(l, err) < 0)
 		return -1;
-	snprintf(c.origin, sizeof c.origin, "%s", l->origin);
-	if (l->sync == AUDIT_SYNC_CHECKPOINT && l->rows_fd >= 0 && fdatasync(l->rows_fd) < 0)
+	if (l->sync == AUDIT_SYNC_CHECKPOINT && l->rows_fd >= 0 && (s->rows_fd = fcntl(l->rows_fd, F_DUPFD_CLOEXEC, 3)) < 0)
 		return err_errno(err, "cannot write the rows to the disk");
-	if (tile_writer_flush(&l->tiles, err) < 0 || note_sign(l->signer, &c, &note, err) < 0)
+	return tile_writer_flush(&l->tiles, &s->stale, err) < 0 ? -1 : 1;
+}
+
+static int write_checkpoint(struct audit_log *l, const struct sealing *s, struct err *err)
+{
+	AUTO_BUF struct buf note = BUF_INIT;
+	if (s->rows_fd >= 0 && fdatasync(s->rows_fd) < 0)
+		return err_errno(err, "cannot write the rows to the disk");
+	if (note_sign(l->signer, &s->checkpoint, &note, err) < 0)
 		return -1;
 	if (l->sync != AUDIT_SYNC_NONE && syncfs(l->dirfd) < 0)
 		return err_errno(err, "cannot write the audit log to the disk");
@@ -129,9 +145,23 @@ static int sign(struct audit_log *l, struct err *err)
 		l->sync == AUDIT_SYNC_NONE ? file_write_atomic : file_write_durable;
 	if (write_note(l->dirfd, "checkpoint", note.data, note.len, 0644, err) < 0)
 		return -1;
-	tile_writer_tidy(&l->tiles);
-	l->signed_size = c.size;
+	stale_tiles_remove(&s->stale, l->dirfd);
 	return 0;
+}
+
+// By one thread at a time, without the lock.
+static int sign(struct audit_log *l, struct err *err)
+{
+	struct sealing s = {.rows_fd = -1};
+	pthread_mutex_lock(&l->lock);
+	int rc = begin_sealing(l, &s, err);
+	pthread_mutex_unlock(&l->lock);
+	if (rc == 1)
+		rc = write_checkpoint(l, &s, err);
+	if (rc == 0)
+		l->signed_size = s.checkpoint.size;
+	mem_close_cleanup(&s.rows_fd);
+	return rc;
 }
 
 static void *sign_now_and_then(void *arg)
@@ -142,10 +172,12 @@ static void *sign_now_and_then(void *arg)
 	while (!l->is_ending) {
 		struct err err = ERR_INIT;
 		cond_wait_until(&l->wake, &l->lock, clock_ms() + AUDIT_CHECKPOINT_MS);
+		pthread_mutex_unlock(&l->lock);
 		bool fails = sign(l, &err) < 0;
 		if (fails && !failed)
 			log_event(LOG_LEVEL_ERROR, "audit checkpoint not written", LOG_TEXT("why", err.text));
 		failed = fails;
+		pthread_mutex_lock(&l->lock);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;

@@ -142,23 +142,22 @@ void tile_writer_release(struct tile_writer *w)
 static void retire_partial(struct tile_writer *w, unsigned level, uint64_t index)
 {
 	if (w->on_disk[level]) {
-		w->stale[level].index = index;
-		w->stale[level].n = w->on_disk[level];
+		w->stale.of[level].index = index;
+		w->stale.of[level].n = w->on_disk[level];
 	}
 	w->on_disk[level] = 0;
 }
 
-void tile_writer_tidy(struct tile_writer *w)
+void stale_tiles_remove(const struct stale_tiles *stale, int dirfd)
 {
 	for (unsigned level = 0; level < TILE_LEVELS; level++) {
 		char name[NAME_MAX_TILE];
-		if (!w->stale[level].n)
+		if (!stale->of[level].n)
 			continue;
-		tile_name(name, level, w->stale[level].index, w->stale[level].n);
-		unlinkat(w->dirfd, name, 0);
+		tile_name(name, level, stale->of[level].index, stale->of[level].n);
+		unlinkat(dirfd, name, 0);
 		*strrchr(name, '/') = '\0';
-		unlinkat(w->dirfd, name, AT_REMOVEDIR); // stays where a newer one is in it
-		w->stale[level].n = 0;
+		unlinkat(dirfd, name, AT_REMOVEDIR); // stays where a newer one is in it
 	}
 }
 
@@ -191,7 +190,7 @@ void tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf)
 	}
 }
 
-int tile_writer_flush(struct tile_writer *w, struct err *err)
+int tile_writer_flush(struct tile_writer *w, struct stale_tiles *stale, struct err *err)
 {
 	while (w->unwritten) {
 		struct full_tile *t = w->unwritten;
@@ -213,6 +212,8 @@ int tile_writer_flush(struct tile_writer *w, struct err *err)
 		retire_partial(w, level, index);
 		w->on_disk[level] = n;
 	}
+	*stale = w->stale;
+	w->stale = (struct stale_tiles){0};
 	return 0;
 }
 

@@ -29,6 +29,14 @@ int tiles_leaf(struct tiles *t, uint64_t index, struct merkle_hash *out, struct 
 
 struct full_tile; // one that is to be written
 
+// Partial tiles that the flush before has left, and that the checkpoint on disk still needs: one of each level at most.
+struct stale_tiles {
+	struct {
+		uint64_t index;
+		unsigned n; // 0: none
+	} of[TILE_LEVELS];
+};
+
 // The hashes of every level that are in no full tile yet, and full tiles that are not on disk yet.
 struct tile_writer {
 	int dirfd;
@@ -37,19 +45,17 @@ struct tile_writer {
 	unsigned n_unwritten;
 	unsigned n[TILE_LEVELS];
 	unsigned on_disk[TILE_LEVELS]; // W of the partial tile that the last flush has left; 0: none
-	struct {
-		uint64_t index;
-		unsigned n;   // 0: none
-	} stale[TILE_LEVELS]; // partial tiles that the checkpoint on disk still needs
+	struct stale_tiles stale;
 	struct merkle_hash hashes[TILE_LEVELS][TILE_HASHES];
 };
 // Goes on where `size` leaves are on disk.
 int tile_writer_open(struct tile_writer *w, int dirfd, uint64_t size, struct err *err);
 void tile_writer_release(struct tile_writer *w);
 void tile_writer_add(struct tile_writer *w, const struct merkle_hash *leaf); // in memory: nothing can fail
-// All of it to the disk. -1: some is not, and stays to be written; no checkpoint may be signed.
-int tile_writer_flush(struct tile_writer *w, struct err *err);
-void tile_writer_tidy(struct tile_writer *w); // once the checkpoint of what was flushed is on disk
+// All of it to the disk. `stale` gets what may be removed once the checkpoint of what was flushed is on disk. -1: some is not, and
+// stays to be written; no checkpoint may be signed.
+int tile_writer_flush(struct tile_writer *w, struct stale_tiles *stale, struct err *err);
+void stale_tiles_remove(const struct stale_tiles *stale, int dirfd);
 struct merkle_hash tile_writer_root(const struct tile_writer *w);
 
 #endif

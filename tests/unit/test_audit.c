@@ -8,9 +8,8 @@
 #include "base/tree.h"
 #include "tests/unit/unit.h"
 
-#include "tests/unit/unit.h"
-
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +158,7 @@ START_TEST(roots_and_proofs_are_those_of_the_definition)
 	static const uint64_t sizes[] = {1, 2, 3, 7, 8, 255, 256, 257, 511, 512, 513, 1000, 1100};
 	AUTO_CLOSE int fd = open(top, O_RDONLY | O_DIRECTORY);
 	struct tile_writer *w = mem_alloc(sizeof *w);
+	struct stale_tiles stale;
 	struct tiles *tiles = mem_alloc(sizeof *tiles);
 	uint64_t n_added = 0;
 	ck_assert_int_eq(tile_writer_open(w, fd, 0, &err), 0);
@@ -171,8 +171,8 @@ START_TEST(roots_and_proofs_are_those_of_the_definition)
 		}
 		struct merkle_hash root = mth(leaves, sizes[s]), ours = tile_writer_root(w), read;
 		ck_assert(merkle_equal(&root, &ours));
-		ck_assert_int_eq(tile_writer_flush(w, &err), 0);
-		tile_writer_tidy(w);
+		ck_assert_int_eq(tile_writer_flush(w, &stale, &err), 0);
+		stale_tiles_remove(&stale, fd);
 		tiles_init(tiles, fd, sizes[s]);
 		struct merkle_tree tree = tiles_tree(tiles);
 		ck_assert_msg(merkle_root(&tree, sizes[s], &read, &err) == 0, "%s", err.text);
@@ -198,13 +198,14 @@ START_TEST(a_writer_goes_on_where_it_was)
 {
 	AUTO_CLOSE int fd = open(top, O_RDONLY | O_DIRECTORY);
 	struct tile_writer *w = mem_alloc(sizeof *w);
+	struct stale_tiles stale;
 	ck_assert_int_eq(tile_writer_open(w, fd, 0, &err), 0);
 	for (uint64_t i = 0; i < 700; i++) {
 		leaves[i] = merkle_leaf(&i, sizeof i);
 		tile_writer_add(w, &leaves[i]);
 		if (i % 97 == 0) {
-			ck_assert_int_eq(tile_writer_flush(w, &err), 0);
-			tile_writer_tidy(w);
+			ck_assert_int_eq(tile_writer_flush(w, &stale, &err), 0);
+			stale_tiles_remove(&stale, fd);
 			tile_writer_release(w);
 			ck_assert_msg(tile_writer_open(w, fd, i + 1, &err) == 0, "%s", err.text);
 		}
@@ -416,6 +417,49 @@ START_TEST(hashes_that_cannot_be_written_are_written_later)
 }
 END_TEST
 
+// Instead of the C library's: as on a disk that has much to write, while disk_is_held.
+static atomic_bool disk_is_held, is_syncing;
+
+int syncfs(int fd)
+{
+	(void)fd;
+	is_syncing = true;
+	for (int waited = 0; disk_is_held && waited < 20000; waited++)
+		usleep(1000);
+	is_syncing = false;
+	return 0;
+}
+
+static void wait_until_syncing(void)
+{
+	for (int waited = 0; !is_syncing && waited < 20000; waited++)
+		usleep(1000);
+	ck_assert(is_syncing);
+}
+
+START_TEST(rows_do_not_wait_for_the_disk)
+{
+	struct audit_log_config config = {.directory = top, .origin = "w1", .sync = AUDIT_SYNC_CHECKPOINT};
+	struct audit_log *log;
+	struct audit_verified v;
+	ck_assert_msg(audit_log_open(&config, &log, &err) == 0, "%s", err.text);
+	for (unsigned before = 100; before < 1500; before += 500) {
+		disk_is_held = true;
+		add_rows(log, 100);
+		wait_until_syncing();
+		add_rows(log, 400); // over the border of a tile
+		ck_assert_msg(is_syncing, "rows have waited until the disk was done");
+		// What stands on the disk now goes with the checkpoint of before.
+		ck_assert_msg(verify(&v) == 0, "%s", err.text);
+		disk_is_held = false;
+	}
+	audit_log_close(log);
+	ck_assert_msg(verify(&v) == 0, "%s", err.text);
+	ck_assert_uint_eq(v.rows, 1500);
+	ck_assert_uint_eq(v.unsigned_rows, 0);
+}
+END_TEST
+
 START_TEST(a_log_without_its_checkpoint_is_not_gone_on_with)
 {
 	struct audit_log *log = open_log();
@@ -510,6 +554,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, half_a_row_is_cut);
 	tcase_add_test(t, a_job_has_one_row);
 	tcase_add_test(t, hashes_that_cannot_be_written_are_written_later);
+	tcase_add_test(t, rows_do_not_wait_for_the_disk);
 	tcase_add_test(t, a_log_without_its_checkpoint_is_not_gone_on_with);
 	tcase_add_test(t, two_writers_are_refused);
 	tcase_add_test(t, a_proof_stands_alone_and_any_change_breaks_it);
