@@ -6,6 +6,7 @@ python=/usr/bin/python3
 
 audit_build() # N
 {
+	always_away
 	farm_project "$1"
 	worker_start w1
 	all_away "$1" -O2
@@ -120,6 +121,7 @@ e2e_audit_rows_are_replayed() { # gcc
 }
 
 e2e_audit_says_which_rows_cannot_be_replayed() { # once
+	always_away
 	farm_project 1
 	worker_start w1
 	COFFER_SEND=tree "$COFFER" gcc -O2 -c u1.c -o u1.o || fail "the compile fails"
@@ -220,6 +222,7 @@ e2e_audit_rows_are_selected() { # gcc
 # What other tools follow: two events for each job, in the file or with the log.
 e2e_audit_events_say_what_became_of_a_job() { # gcc
 	local events
+	always_away
 	farm_project 3
 	echo 'int f(void) { return x; }' >u3.c
 	worker_start w1 --audit-events stderr
@@ -326,6 +329,7 @@ e2e_audit_has_rows_of_the_client() { # once
 # The row of what a worker made has the digests of what came, though the files are gone at once.
 e2e_audit_has_digests_of_what_a_worker_made() { # once
 	local log=$T/own object dwo
+	always_away
 	export COFFER_AUDIT_DIRECTORY=$log
 	farm_project 1
 	worker_start w1

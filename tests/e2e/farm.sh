@@ -6,6 +6,7 @@ source "$TESTS/e2e/farm/lib.sh"
 
 e2e_farm_objects_are_the_compilers()
 {
+	always_away
 	worker_start w1
 	farm_project 8
 	all_away 8 -O2
@@ -24,6 +25,7 @@ e2e_farm_objects_are_the_compilers()
 
 e2e_farm_native_means_this_machine() # gcc
 {
+	always_away
 	worker_start w1
 	put u1.c 'float f(float *a, int n) { float s = 0; for (int i = 0; i < n; i++) s += a[i] * a[i]; return s; }'
 	all_away 1 -O3 -ffast-math -march=native -mtune=native
@@ -35,6 +37,7 @@ e2e_farm_native_means_this_machine() # gcc
 e2e_farm_split_dwarf_is_the_compilers()
 {
 	local name
+	always_away
 	worker_start w1
 	put u1.c 'int twice(int x)' '{' '	int y = x * 2;' '	return y;' '}'
 	put d/u2.c 'static int h(int x) { return x + 1; }' 'int g(int x)' '{' '	return h(x) * 3;' '}'
@@ -64,6 +67,7 @@ e2e_farm_split_dwarf_is_the_compilers()
 e2e_farm_debug_information_of_a_build_directory() # gcc long
 {
 	local mode source n
+	always_away
 	mkdir -p .git src inc build/deep
 	put inc/h.h 'static inline int h(int x)' '{' '	return x + 1;' '}'
 	put src/u.c '#include "h.h"' 'int u(int x)' '{' '	int y = h(x);' '	return y * 2;' '}'
@@ -84,6 +88,7 @@ e2e_farm_debug_information_of_a_build_directory() # gcc long
 e2e_farm_objective_c_is_the_compilers()
 {
 	local lang
+	always_away
 	worker_start w1
 	put a.m '#import "a.h"' '@implementation A' '- (int) f { return x; }' '@end'
 	put a.mm '#import "a.h"' '@implementation A' '- (int) f { bool is = true; return is ? x : 0; }' '@end'
@@ -141,6 +146,7 @@ e2e_farm_messages_are_the_compilers()
 e2e_farm_two_checkouts_make_the_same_object()
 {
 	local tree
+	always_away
 	unset COFFER_REPRODUCIBLE
 	worker_start w1
 	for tree in one two; do
@@ -467,7 +473,7 @@ e2e_farm_two_workers_of_one_name_are_told() { # once
 	(cd "$T" && exec "$COFFERD" worker --config "$T/site/worker-w1.conf" --admin '' --folder "$T/again" --slots 4 --agent "$COFFER_BUILD/coffer-agent" \
 		--listen "127.0.0.1:$(free_port)" --address '' >"$T/again.log" 2>&1 &
 	echo $! >"$T/again.pid")
-	wait_until 20 "grep -q 'two workers of one name' $T/scheduler.log" || fail "the scheduler says nothing: $(tail -n 5 "$T/scheduler.log")"
+	wait_until 60 "grep -q 'two workers of one name' $T/scheduler.log" || fail "the scheduler says nothing: $(tail -n 5 "$T/scheduler.log")"
 	told() { rm -rf got; all_away 4 -O1; "$COFFER" status | grep -q ' same name as: '; }
 	wait_until 60 told || fail "status: $("$COFFER" status)"
 	farm_end

@@ -5,6 +5,7 @@ source "$TESTS/e2e/stores/lib.sh"
 # shellcheck source=tests/e2e/farm/lib.sh
 source "$TESTS/e2e/farm/lib.sh"
 export COFFER_PARANOID=on
+always_away
 
 fleet_worker() { COFFER_WORKER='' && worker_start "$1" --store "$store" --store-key "$T/fleet.key" "${@:2}"; }
 

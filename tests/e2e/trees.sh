@@ -4,6 +4,7 @@
 # shellcheck source=tests/e2e/farm/lib.sh
 source "$TESTS/e2e/farm/lib.sh"
 export COFFER_SEND=tree
+always_away
 
 # of_trees N: so many compiles were of trees.
 of_trees()

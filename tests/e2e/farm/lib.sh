@@ -4,6 +4,9 @@
 # With one core, which preprocesses, every compile goes away.
 export COFFER_LOCAL_JOBS=1
 
+# always_away: for tests that count what workers did. Behind a gate no core here takes a job back, however late a worker is.
+always_away() { export COFFER_GATE=none; }
+
 # worker_start NAME [FLAG...]: a worker without tokens on a socket of the test's own. It observes what the test's compilers look at, and
 # not all six that it would look for: that is a second of its start.
 worker_start()
