@@ -142,9 +142,12 @@ static void find_transport(struct run *r)
 		r->transport = TRANSPORT_PIPES;
 }
 
-// What a tool behind a gate may start: each of its commands costs it a descriptor.
+// What a tool behind a gate may start: each of its commands costs it a descriptor. Without a farm no more than may run: after a
+// failure ninja starts nothing more, but what it has started is beyond its reach.
 static unsigned jobs_behind_gate(const struct run *r)
 {
+	if (!r->f->has_farm && !r->has_parent)
+		return r->limit;
 	unsigned jobs = FRONT_MOST_LOANS + r->limit;
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < jobs + TOOLS_OWN_FILES)

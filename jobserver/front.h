@@ -27,6 +27,7 @@ struct front {
 	const char *probe;         // the program whose version decides ("make", "ninja", a path); it runs below argv[0]
 	bool untouched;            // no build (a clean, a version): no jobserver, only the environment
 	bool wants_summary, wants_progress;
+	bool has_farm;         // compiles may wait for other machines, so that more of them are worth starting than may run
 	const char *launcher;  // the coffer program, for the masquerade directory; NULL: none
 	const char *cache_dir; // where that directory may be made
 	const char *gate_dir;  // where coffer-gate and libcoffer-gate.so are; NULL: not installed

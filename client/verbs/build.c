@@ -67,6 +67,18 @@ static char *find_beside(struct arena *a, const char *const *names)
 	return NULL;
 }
 
+// Where the settings can't be read, the compiles will say so.
+static bool has_farm(void)
+{
+	struct settings s;
+	struct config_source source = {.env = process_env};
+	if (config_load(&s, &source, NULL) < 0)
+		return false;
+	bool found = *setting_text(&s, SETTING_scheduler) || *setting_text(&s, SETTING_worker);
+	settings_release(&s);
+	return found;
+}
+
 static void find_installed(struct build *b)
 {
 	static const char *const launchers[] = {"coffer", "../bin/coffer", "../../bin/coffer", NULL};
@@ -80,6 +92,7 @@ static void find_installed(struct build *b)
 	f->cache_dir = config_cache_dir(a, process_env, NULL);
 	b->stats = f->cache_dir ? stats_open(f->cache_dir, NULL) : NULL;
 	b->before = count(b);
+	f->has_farm = has_farm();
 	f->counts = count_this_build;
 	f->ctx = b;
 }

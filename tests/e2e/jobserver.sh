@@ -77,6 +77,7 @@ e2e_jobserver_pipes_of_kitwares_ninja() { # once
 e2e_jobserver_gate_for_old_ninja() { # once
 	need ninja
 	case $(ninja --version) in 1.1[4-9]* | 1.[2-9]?.*) skip "this ninja is a jobserver client" ;; esac
+	export COFFER_WORKER=127.0.0.1:1 # or no more would be started than may run
 	load_w1 80 6
 	measured coffer ninja -j2 -f w1.ninja >out
 	strict 2 86 80
@@ -94,6 +95,7 @@ e2e_jobserver_gate_holds_the_limit_with_few_files() { # once
 		printf 'rule o\n command = $$WORK local 20\n'
 		seq -f 'build obj%.0f: o' 800
 	} >few.ninja
+	export COFFER_WORKER=127.0.0.1:1
 	measured sh -c "ulimit -n 1024 && exec '$COFFER' ninja -j2 -f few.ninja" >out
 	strict 2 800 0
 }
@@ -113,6 +115,23 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1); print("ther
 	# Where there is no build any more, it does: what a build has left running can start a ninja of its own.
 	COFFER_JOBSERVER=$dir/socket "$COFFER_BUILD/coffer-gate" touch touch ran || fail "it does not go on"
 	[ -e ran ] || fail "its command has not run"
+}
+
+# After a failure ninja starts nothing more, with us as without. What has begun beside the one that fails depends on the moment.
+e2e_jobserver_ninja_stops_at_a_failure() { # once
+	need ninja
+	local keep n
+	{
+		printf 'rule r\n  command = echo x >>started; sleep 0.05; exit $status\n'
+		seq -f 'build o%.0f: r' 20 | sed '5a\  status = 1'
+	} >build.ninja
+	for keep in -k1 -k2 -k0; do
+		rm -f started .ninja_log
+		coffer ninja -j2 $keep >out 2>&1 && fail 'the failure is not seen'
+		[ "$(grep -c '^FAILED' out)" = 1 ] || fail "not one failure: $(grep '^FAILED' out)"
+		n=$(grep -c x started)
+		case $keep in -k1) [ "$n" -le 8 ] ;; *) [ "$n" = 20 ] ;; esac || fail "$n were started with $keep"
+	done
 }
 
 # What ninja's commands print, return and get as environment is what it would be without the gate.
