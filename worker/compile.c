@@ -5,15 +5,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "worker/command.h"
 #include "worker/evidence.h"
-#include "worker/execution.h"
 #include "worker/upload.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024, ATTEMPTS = 2, EXIT_OVERDUE = 137 };
+enum { FIRST_MESSAGE_MS = 30000, NEXT_PIECE_MS = 30000, PIECE = 256 * 1024 };
 
 int compile_fail(struct compile *c, enum worker_counter counter, enum rpc_code code)
 {
@@ -317,121 +315,6 @@ static int count_miss(struct compile *c)
 	return 0;
 }
 
-// ---- the run --------------------------------------------------------------------------------------------------------
-
-// Others wait, and this tenant has more than its part: as if its time were over.
-static void end_for_others(void *arg)
-{
-	struct compile *c = arg;
-	job_cancel_fire(&c->cancel);
-}
-
-static int take_slot(struct compile *c)
-{
-	int64_t before = clock_ms();
-	queue_on_overdue(c->service->queue, &c->ticket, end_for_others, c);
-	if (queue_take(c->service->queue, &c->ticket, &c->err) < 0)
-		return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
-						: compile_fail_cancelled(c);
-	c->waited_ms = clock_ms() - before;
-	return 0;
-}
-
-static int tell_started(struct compile *c)
-{
-	Coffer__V1__CompileStarted started = COFFER__V1__COMPILE_STARTED__INIT;
-	Coffer__V1__CompileReply m = COFFER__V1__COMPILE_REPLY__INIT;
-	started.waited_ms = (uint32_t)c->waited_ms;
-	m.kind_case = COFFER__V1__COMPILE_REPLY__KIND_STARTED;
-	m.started = &started;
-	return rpc_send(c->call, &m.base, &c->err) < 0 ? compile_fail_cancelled(c) : 0;
-}
-
-static int exec_in(struct compile *c, struct runtime_session *session, const struct worker_command *command)
-{
-	struct job_tree tree;
-	struct execution x = {.command = command,
-			      .source = {c->upload.packed.data, c->upload.packed.len},
-			      .wall_ms = c->header->timeout_ms,
-			      .cancel = &c->cancel,
-			      .out = &c->out,
-			      .errs = &c->errs,
-			      .frame = &c->packer};
-	if (c->header->tree) {
-		compile_tree_job(c, &tree);
-		tree_source_rewind(&c->tree);
-		x.tree = &tree;
-		x.read = tree_source_read;
-		x.read_ctx = &c->tree;
-	}
-	return execution_run(&x, session, &c->run, &c->err);
-}
-
-static void forget_attempt(struct compile *c)
-{
-	buf_clear(&c->out);
-	buf_clear(&c->errs);
-	output_frame_release(&c->packer);
-	output_frame_init(&c->packer, c->service->limits.output_bytes);
-}
-
-static int fail_run(struct compile *c)
-{
-	// The client comes again, and is asked for it.
-	if (c->tree.has_lost)
-		return compile_fail(c, COUNT_lost, RPC_RESOURCE_EXHAUSTED);
-	// The toolchain here does not go together with the tree; preprocessed text needs no more than the compiler.
-	if (c->header->tree && c->err.code == ERR_ACCESS)
-		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
-	switch (c->err.code) {
-	case ERR_TIMEOUT:
-		return compile_fail_cancelled(c);
-	case ERR_USAGE:
-	case ERR_LIMIT:
-	case ERR_FORMAT:
-	case ERR_NOT_FOUND:
-		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
-	default:
-		return compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
-	}
-}
-
-static int run(struct compile *c)
-{
-	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct worker_service *s = c->service;
-	struct worker_command command;
-	struct pooled_session *session;
-	int rc = -1;
-	if (c->header->tree)
-		command_build_tree(&command, &a, c->header);
-	else
-		command_build(&command, &a, c->header, &c->found, c->upload.digest);
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		if (sessions_take(s->sessions, c->claims.tenant, images_session_name(c->header->image), &session, &c->err) <
-		    0)
-			return c->err.code == ERR_LIMIT ? compile_fail(c, COUNT_full, RPC_RESOURCE_EXHAUSTED)
-							: compile_fail(c, COUNT_broken, RPC_UNAVAILABLE);
-		evidence_session(&c->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
-				 runtime_monitor(s->runtime));
-		rc = exec_in(c, pooled_session(session), &command);
-		sessions_give(s->sessions, session);
-		if (rc == 0 || c->err.code != ERR_PEER || attempt + 1 == ATTEMPTS)
-			break;
-		worker_count(s, COUNT_retried, 1);
-		forget_attempt(c);
-	}
-	bool is_overdue = c->ticket.is_overdue;
-	queue_give(s->queue, &c->ticket);
-	if (rc < 0 && is_overdue && c->err.code == ERR_TIMEOUT && !rpc_call_is_cancelled(c->call)) {
-		forget_attempt(c);
-		c->run = (struct job_result){.exit_status = EXIT_OVERDUE, .limit = "wall"};
-		worker_count(s, COUNT_overdue, 1);
-		return 0;
-	}
-	return rc < 0 ? fail_run(c) : 0;
-}
-
 // ---- what came of it ------------------------------------------------------------------------------------------------
 
 static bool ended_well(const struct compile *c)
@@ -603,10 +486,10 @@ void compile_serve(struct rpc_call *call, void *service)
 		look_up_or_join,            // waits for another job with the same key
 	};
 	static int (*const run_steps[])(struct compile *) = {
-		count_miss,     // why there was no known result
-		take_slot,      // in turn with other tenants
-		tell_started,   //
-		run,            // in the tenant's session
+		count_miss,        // why there was no known result
+		compile_take_slot, // in turn with other tenants
+		compile_tell_started,
+		compile_run,    // in the tenant's session
 		check_compiler, // is it still the one that was there at first?
 		verify,         //
 		store,          //

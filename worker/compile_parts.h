@@ -1,4 +1,5 @@
-// Between compile.c, which tells the story of a compile, and compile_tree.c, which has the steps in which the user's own text comes in.
+// Between compile.c, which tells the story of a compile, compile_tree.c, which has the steps in which the user's own text comes in, and
+// compile_run.c, which has its run.
 // Thread: the call's.
 #ifndef COFFER_WORKER_COMPILE_PARTS_H
 #define COFFER_WORKER_COMPILE_PARTS_H
@@ -50,6 +51,9 @@ int compile_look_up(struct compile *c, enum worker_counter counter, const char *
 int compile_take_listing(struct compile *c);
 int compile_look_up_by_listing(struct compile *c); // sets c->key
 int compile_take_files(struct compile *c);
+int compile_take_slot(struct compile *c);
+int compile_tell_started(struct compile *c);
+int compile_run(struct compile *c);
 // What the job is told of its tree; points into `c`.
 void compile_tree_job(struct compile *c, struct job_tree *tree);
 
