@@ -3,6 +3,7 @@
 #include "base/compile_words.h"
 #include "base/path.h"
 #include "base/preload.h"
+#include "client/services/followed.h"
 #include "compiler/names.h"
 
 #include <limits.h>
@@ -22,7 +23,14 @@ static const char *find_library(struct arena *a)
 	return strpbrk(file, ": \t$") || access(file, R_OK) < 0 ? NULL : file;
 }
 
-const char *follow_library(const struct plan *p, enum reason reason)
+void follow_note(const struct plan *p)
+{
+	const char *from = env_value(p->env, "COFFER_FOLLOWED_FROM");
+	if (from)
+		followed_leads(p->services->followed, from);
+}
+
+const char *follow_order(const struct plan *p, enum reason reason)
 {
 	if ((reason != REASON_compiler_script && reason != REASON_compiler_unknown) || p->wire->n_argv < 1 ||
 	    !words_are_a_compile(p->wire->argv))
@@ -30,5 +38,8 @@ const char *follow_library(const struct plan *p, enum reason reason)
 	AUTO_FREE char *real = realpath(p->wire->compiler, NULL);
 	if (!real || compiler_name_is_of_a_cache(path_base(real)) || !preload_fits_script(p->wire->compiler))
 		return NULL;
-	return find_library(p->arena);
+	const char *library = find_library(p->arena);
+	if (!library || !followed_try(p->services->followed, p->wire->compiler))
+		return NULL;
+	return arena_printf(p->arena, "%s\n%s", library, p->wire->compiler);
 }

@@ -8,8 +8,12 @@
 
 #include "client/job/plan.h"
 
-// The library for a command whose compiler was refused with this reason, in the plan's arena. NULL: it can't be followed (it is
-// no compile, it is another cache, the library does not fit its interpreter), and runs untouched.
-const char *follow_library(const struct plan *p, enum reason reason);
+// Notes that the program which ran this command led to a compile, if one was followed to it.
+void follow_note(const struct plan *p);
+
+// What a launcher is told (WIRE_FOLLOW) about a command whose compiler was refused with this reason, in the plan's arena. NULL: it
+// can't be followed (it is no compile, it is another cache, the library does not fit its interpreter, it never led to a compile
+// before), and runs untouched.
+const char *follow_order(const struct plan *p, enum reason reason);
 
 #endif

@@ -397,8 +397,9 @@ static struct refusal understand(struct job *j)
 	struct refusal refusal = {check_peer(j), NULL};
 	if (!is_refused(refusal))
 		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
-	j->library = follow_library(p, refusal.reason);
-	if (j->library)
+	follow_note(p);
+	j->follow = follow_order(p, refusal.reason);
+	if (j->follow)
 		return refusal;
 	if (!p->config)
 		return is_refused(refusal) ? refusal : refuse(REASON_configuration, NULL);
@@ -450,10 +451,10 @@ static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
 	struct refusal refusal = understand(j);
-	if (j->library) {
+	if (j->follow) {
 		// The compile will come.
 		stats_add(s->stats, STAT_followed, 1);
-		send_text(j, WIRE_FOLLOW, j->library);
+		send_text(j, WIRE_FOLLOW, j->follow);
 		return;
 	}
 	j->counted_in = stats_renewed(s->stats);

@@ -67,8 +67,8 @@ struct job {
 	struct digest result;                       // zero: none is known
 	bool is_answered;                           // the launcher has got its result
 	unsigned counted_in;                        // stats_renewed() when the compile was counted
-	const char *library; // of who follows the command to its compiler (follow.h); NULL: the command is the compiler
-	const char *worker;  // that was asked last, or NULL
+	const char *follow; // how to get from the command to its compiler (follow.h); NULL: it is the compiler
+	const char *worker; // that was asked last, or NULL
 	struct sent sent;
 	const char *doubted; // the worker whose compiler had something to say, or failed; or NULL
 };

@@ -133,18 +133,20 @@ int launcher_exec_verb(struct launch *l)
 	return exec_failed(cofferd);
 }
 
-int launcher_exec_followed(struct launch *l, const char *library)
+int launcher_exec_followed(struct launch *l, const char *order)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	const char *others = getenv("LD_PRELOAD");
-	if (!library || n <= 0)
+	const char *others = getenv("LD_PRELOAD"), *from = order ? strchr(order, '\n') : NULL;
+	if (!from || n <= 0)
 		return launcher_exec_compiler(l);
 	self[n] = '\0';
 	settings_to_environment(l);
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED=%ld", number_of("COFFER_FOLLOWED") + 1));
+	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED_FROM=%s", from + 1));
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOW=%s", self));
-	putenv(arena_printf(&l->arena, "LD_PRELOAD=%s%s%s", library, others && others[0] ? ":" : "", others ? others : ""));
+	putenv(arena_printf(&l->arena, "LD_PRELOAD=%.*s%s%s", (int)(from - order), order, others && others[0] ? ":" : "",
+			    others ? others : ""));
 	l->argv[0] = arena_strdup(&l->arena, l->argv0);
 	execve(l->program, l->argv, environ);
 	if (errno == ENOEXEC)

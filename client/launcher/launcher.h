@@ -62,8 +62,8 @@ bool launcher_is_too_deep(void); // a compiler that starts coffer that starts th
 _Noreturn void launcher_end_as(int status);
 
 // Becomes what stands in the compiler's place, a script or a wrapper, with the library that puts coffer before the compiler
-// which it runs (client/follow).
-int launcher_exec_followed(struct launch *l, const char *library);
+// which it runs (client/follow). `order` is the daemon's.
+int launcher_exec_followed(struct launch *l, const char *order);
 
 // Becomes a program that is none of coffer's affair: our environment, with the --set words as variables.
 int launcher_exec_prefix(struct launch *l, char *const *argv);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "client/services/audit_logs.h"
 #include "client/services/farms.h"
+#include "client/services/followed.h"
 #include "client/services/journal.h"
 #include "client/services/oddities.h"
 #include "client/services/shared_stores.h"
@@ -53,6 +54,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	s->builtins = builtins_new();
 	s->manifests = manifests_new(s->store);
 	s->oddities = oddities_new();
+	s->followed = followed_new();
 	s->settings = settings_cache_new();
 	s->journal = journal_open(s->cache_dir);
 	s->audit_logs = audit_logs_new();

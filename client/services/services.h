@@ -22,6 +22,7 @@
 struct audit_logs;
 struct farms;
 struct oddities;
+struct followed;
 struct trials;
 struct journal;
 struct shared_stores;
@@ -43,6 +44,7 @@ struct services {
 	struct manifests *manifests;
 	struct oddities *oddities;
 	struct trials *trials;
+	struct followed *followed;
 	struct settings_cache *settings;
 	struct journal *journal;
 	struct audit_logs *audit_logs;

@@ -10,8 +10,9 @@
 
 // Variables that are no settings: the user's, then those that coffer gives to what it starts.
 static const char *const other_names[] = {
-	"COFFER_CACHE_DIR", "COFFER_CONFIG",    "COFFER_RUNTIME_DIR",    "COFFER_DISABLE", "COFFER_LEND", "COFFER_DEPTH",
-	"COFFER_FOLLOWED",  "COFFER_JOBSERVER", "COFFER_JOBSERVER_AUTH", "COFFER_SLOT",    "COFFER_GATE", "COFFER_GATE_TOOL",
+	"COFFER_CACHE_DIR", "COFFER_CONFIG",   "COFFER_RUNTIME_DIR",   "COFFER_DISABLE",   "COFFER_LEND",
+	"COFFER_DEPTH",     "COFFER_FOLLOWED", "COFFER_FOLLOWED_FROM", "COFFER_JOBSERVER", "COFFER_JOBSERVER_AUTH",
+	"COFFER_SLOT",      "COFFER_GATE",     "COFFER_GATE_TOOL",
 };
 
 void doctor_check_settings(struct doctor *d)

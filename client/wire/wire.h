@@ -35,7 +35,7 @@ enum wire_type {
 	WIRE_WAIT,     // daemon: the job waits for its turn; at least every two seconds while it does
 	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
 	WIRE_AGAIN,    // daemon: it listens no more; the next one is to be started and asked
-	WIRE_FOLLOW, // daemon: run the original command with the library that the text names, which finds the compiler behind it
+	WIRE_FOLLOW, // daemon: run the original command with a library that finds the compiler behind it: the text's first line; the rest is its name
 };
 
 #define STATUS_JSON "status-json\n"

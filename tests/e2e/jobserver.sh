@@ -118,7 +118,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1); print("ther
 }
 
 # After a failure ninja starts nothing more, with us as without. What has begun beside the one that fails depends on the moment.
-e2e_jobserver_ninja_stops_at_a_failure() { # once
+e2e_jobserver_ninja_stops_at_a_failure() { # once long
 	need ninja
 	local keep n
 	{

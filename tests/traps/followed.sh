@@ -39,7 +39,7 @@ trap_88_scripts_run_and_their_compiler_is_cached() # gcc
 	[ "$(<"$T/got/status")" = 7 ] || fail "the exit status is $(<"$T/got/status")"
 }
 
-trap_88_a_script_may_ask_anything()
+trap_88_a_script_may_ask_anything() # gcc
 {
 	local real i
 	real=$(command -v "$CC")
@@ -92,6 +92,17 @@ trap_89_what_a_script_starts_sees_nothing_of_it() # gcc
 	PATH=$PATH:$P/own COFFER_REPRODUCIBLE=off check hit own/gcc -c a.c -o a.o
 }
 
+trap_89_what_leads_to_no_compile_is_counted_in_the_end() # gcc long
+{
+	put a.c 'int a;'
+	script odd '#!/bin/sh' 'shift 3; : >"$1"'
+	local i
+	for i in 1 2 3 4 5; do MODES=off COFFER_REPRODUCIBLE=off check any ./odd -c a.c -o a.o; done
+	sleep 6
+	COFFER_REPRODUCIBLE=off check 'compiler_script|compiler_unknown' ./odd -c a.c -o a.o
+	same c99 -c a.c -o a.o
+}
+
 trap_90_a_directory_of_another_cache_is_passed_by() # gcc
 {
 	put a.c 'int a;'
@@ -122,7 +133,7 @@ trap_88_a_compiler_by_another_name() # gcc
 	has_text out 'NAME:gcc or NAME:clang'
 }
 
-trap_88_mpicc() # gcc
+trap_88_mpicc() # gcc long
 {
 	local name any=
 	put a.c 'int a;'

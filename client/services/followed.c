@@ -1,0 +1,67 @@
+#include "client/services/followed.h"
+
+#include "base/file.h"
+#include "base/map.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+struct program {
+	unsigned tries;   // since it has led to a compile
+	int64_t since_ms; // the first of them
+};
+
+struct followed {
+	pthread_mutex_t lock;
+	struct map programs; // path -> struct program
+};
+
+struct followed *followed_new(void)
+{
+	struct followed *f = mem_alloc(sizeof *f);
+	pthread_mutex_init(&f->lock, NULL);
+	return f;
+}
+
+static void forget_all(struct followed *f)
+{
+	size_t at = 0;
+	void *p;
+	while (map_next(&f->programs, &at, NULL, NULL, &p))
+		free(p);
+	map_release(&f->programs);
+	f->programs = (struct map)MAP_INIT;
+}
+
+bool followed_try(struct followed *f, const char *path)
+{
+	int64_t now = clock_now_ms();
+	pthread_mutex_lock(&f->lock);
+	struct program *p = map_gets(&f->programs, path);
+	if (!p) {
+		if (f->programs.n >= FOLLOWED_MAX)
+			forget_all(f);
+		p = mem_alloc(sizeof *p);
+		map_puts(&f->programs, path, p);
+	}
+	int64_t age_s = (now - p->since_ms) / 1000;
+	if (age_s < 0 || age_s > FOLLOWED_REST_S)
+		p->tries = 0;
+	if (p->tries == 0)
+		p->since_ms = now;
+	bool follow = p->tries < FOLLOWED_TRIES || age_s < FOLLOWED_TRY_S;
+	p->tries += p->tries < FOLLOWED_TRIES;
+	pthread_mutex_unlock(&f->lock);
+	return follow;
+}
+
+void followed_leads(struct followed *f, const char *path)
+{
+	pthread_mutex_lock(&f->lock);
+	struct program *p = map_gets(&f->programs, path);
+	if (p)
+		p->tries = 0;
+	pthread_mutex_unlock(&f->lock);
+}
