@@ -179,7 +179,7 @@ START_TEST(nonsense_is_refused)
 	} cases[] = {
 		{"cof3\x08\0\0\0\0\0\0\0", ERR_FORMAT},    // another magic
 		{"cof2\x00\0\0\0\0\0\0\0", ERR_FORMAT},    // no type
-		{"cof2\x0c\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
+		{"cof2\x0d\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
 		{"cof2\x08\0\0\0\x01\0\0\x02", ERR_LIMIT}, // a byte more than WIRE_MAX_PAYLOAD
 		{"cof2\x08\0\0\0\xff\xff\xff\xff", ERR_LIMIT},
 	};
