@@ -32,34 +32,36 @@ static bool same_contents(const char *a, const char *b)
 	return true;
 }
 
-// Our own file under any name, a copy of it, or a link to another coffer. (One that is none of these ends by its depth.)
-static bool is_coffer(const char *file, const struct stat *st, const struct stat *self)
+enum standing { IS_COMPILER, IS_COFFER, IS_OTHER_CACHE };
+
+// Whether another cache would run the next compiler of that name in PATH, as we do then.
+static bool has_no_compiler_of_its_own(void)
 {
-	if (st->st_dev == self->st_dev && st->st_ino == self->st_ino)
-		return true;
-	if (st->st_size == self->st_size && S_ISREG(st->st_mode) && same_contents(file, self_file))
-		return true;
-	char target[PATH_MAX];
-	ssize_t n = readlink(file, target, sizeof target - 1);
-	if (n < 0)
-		return false;
-	target[n] = '\0';
-	return strcmp(launcher_base_name(target), "coffer") == 0;
+	static const char *const variables[] = {"CCACHE_COMPILER", "CCACHE_PATH", "CCACHE_PREFIX", "CCACHE_CONFIGPATH"};
+	for (size_t i = 0; i < COUNT_OF(variables); i++)
+		if (getenv(variables[i]))
+			return false;
+	return true;
 }
 
-// `ccache`-style directories: links with a compiler's name to another cache, which would keep from us what there is to know.
-static bool is_other_cache(const char *file)
+// Coffer is our own file under any name, a copy of it, or a link to another coffer. (One that is none of these ends by its
+// depth.) A link with a compiler's name to another cache would keep from us what there is to know.
+static enum standing what_is(const char *file, const struct stat *st, const struct stat *self)
 {
-	static const char *const names[] = {"ccache", "sccache"};
+	if (st->st_dev == self->st_dev && st->st_ino == self->st_ino)
+		return IS_COFFER;
+	if (st->st_size == self->st_size && S_ISREG(st->st_mode) && same_contents(file, self_file))
+		return IS_COFFER;
 	char target[PATH_MAX];
 	ssize_t n = readlink(file, target, sizeof target - 1);
 	if (n < 0)
-		return false;
+		return IS_COMPILER;
 	target[n] = '\0';
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (strcmp(launcher_base_name(target), names[i]) == 0)
-			return true;
-	return false;
+	const char *name = launcher_base_name(target);
+	if (strcmp(name, "coffer") == 0)
+		return IS_COFFER;
+	bool is_cache = strcmp(name, "ccache") == 0 || strcmp(name, "sccache") == 0;
+	return is_cache && has_no_compiler_of_its_own() ? IS_OTHER_CACHE : IS_COMPILER;
 }
 
 // A directory of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it
@@ -85,13 +87,13 @@ bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, 
 	const char *cache = NULL;
 	*f = (struct found){NULL, false};
 	if (strchr(name, '/')) {
-		bool is_cache = is_other_cache(name);
-		if (stat(name, &st) || (!is_cache && !is_coffer(name, &st, self))) {
+		enum standing standing = stat(name, &st) ? IS_COMPILER : what_is(name, &st, self);
+		if (standing == IS_COMPILER) {
 			f->file = name; // whatever is wrong with it, execve will say so
 			return true;
 		}
 		f->behind_coffer = true;
-		cache = is_cache ? name : NULL;
+		cache = standing == IS_OTHER_CACHE ? name : NULL;
 		name = launcher_base_name(name);
 	}
 	if (!name[0])
@@ -102,9 +104,10 @@ bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, 
 		if (!candidate(file, dir, (size_t)(end - dir), name) || stat(file, &st) || !S_ISREG(st.st_mode) ||
 		    !(st.st_mode & 0111))
 			continue;
-		if (is_coffer(file, &st, self)) {
+		enum standing standing = what_is(file, &st, self);
+		if (standing == IS_COFFER) {
 			f->behind_coffer = true;
-		} else if (is_other_cache(file)) {
+		} else if (standing == IS_OTHER_CACHE) {
 			f->behind_coffer = true;
 			cache = cache ? cache : arena_strdup(a, file);
 		} else if (access(file, X_OK) == 0) {

@@ -111,6 +111,9 @@ trap_90_a_directory_of_another_cache_is_passed_by() # gcc
 	PATH=$P/bin:$PATH COFFER_REPRODUCIBLE=off "$COFFER" gcc -c a.c -o a.o 2>err || fail 'it does not compile'
 	[ ! -s err ] || fail "the other cache ran: $(<err)"
 	counted hit env PATH="$P/bin:$PATH" COFFER_REPRODUCIBLE=off "$COFFER" "$P/bin/gcc" -c a.c -o a.o
+	# It may have been told of another compiler.
+	PATH=$P/bin:$PATH CCACHE_COMPILER=/usr/bin/gcc "$COFFER" gcc -c a.c -o a.o 2>err || fail 'it does not compile'
+	has_text err 'ccache ran'
 	# Where there is nothing else, it is what runs.
 	ln -s ccache bin/only-gcc
 	PATH=$P/bin:$PATH "$COFFER" only-gcc -c a.c -o a.o 2>err || fail "it does not compile: $(<err)"
