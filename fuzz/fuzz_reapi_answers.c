@@ -54,6 +54,23 @@ static void try_file(const uint8_t *p, size_t n)
 		abort();
 }
 
+static void try_outcome(const uint8_t *p, size_t n, bool is_operation)
+{
+	struct reapi_output outputs[] = {{.path = "x.dwo"}, {.path = "x.o"}};
+	struct reapi_outcome o = {.is_done = false};
+	int rc = is_operation ? answer_operation(p, n, outputs, 2, &o, NULL) : answer_result(p, n, outputs, 2, &o, NULL);
+	bool is_run = rc == 0 && o.is_done && !o.status;
+	if (is_run && (o.exit_code < 0 || o.exit_code > 255 || o.out.bytes.len > REAPI_WORDS_MOST ||
+		       o.errs.bytes.len > REAPI_WORDS_MOST || o.out.digest.size < 0 || o.errs.digest.size < 0))
+		abort();
+	for (size_t i = 0; is_run && i < 2; i++)
+		if (outputs[i].is_there && outputs[i].digest.size < 0)
+			abort();
+	if (memchr(o.name, '\0', sizeof o.name) == NULL || memchr(o.why, '\0', sizeof o.why) == NULL)
+		abort();
+	outcome_release(&o);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reapi_digest asked[ASKED];
@@ -63,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	make_digests(asked);
 	const uint8_t *p = data + 1;
 	size_t n = size - 1;
-	switch (data[0] % 6) {
+	switch (data[0] % 8) {
 	case 0:
 		try_capabilities(p, n);
 		break;
@@ -79,8 +96,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 4:
 		try_file(p, n);
 		break;
-	default:
+	case 5:
 		answer_written(p, n, 10, 7, NULL);
+		break;
+	default:
+		try_outcome(p, n, data[0] % 8 == 6);
 	}
 	return 0;
 }

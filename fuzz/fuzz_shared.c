@@ -3,7 +3,7 @@
 //	'l'  a list of a build
 //	'e'  an entry as it is in a seal; 's'  with its seal; 'c'  a file of credentials
 #include "client/job/shared_entry.h"
-#include "store/remote/credentials.h"
+#include "settings/credentials.h"
 #include "store/shared/build_list.h"
 #include "store/shared/seal.h"
 

@@ -1,4 +1,5 @@
 // What a worker is asked before it gets a job: is its compiler ours, and may anything be kept?
+#include "client/farm/cluster.h"
 #include "client/farm/difference.h"
 #include "client/farm/parts.h"
 
@@ -52,11 +53,30 @@ static void ask_policy(struct farm *f, const struct farm_seat *seat)
 	protobuf_c_message_free_unpacked(&reply->base, NULL);
 }
 
+static int compare_cluster(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err)
+{
+	const char *differs = NULL;
+	int same = cluster_compare(seat->cluster, c, seat->identity, &differs, err);
+	pthread_mutex_lock(&f->lock);
+	snprintf(seat->route->load.why_not, sizeof seat->route->load.why_not, "%.150s", same < 0 ? err->text : "");
+	pthread_mutex_unlock(&f->lock);
+	if (same < 0)
+		log_warn("cluster '%s' does not tell of its '%s': %s", seat->worker, c->path, err->text);
+	if (same == 0) {
+		note_difference(f, seat->route, c, differs);
+		log_warn("cluster '%s' is not used for '%s': its %s is another one than here", seat->worker, c->path,
+			 differs);
+	}
+	return same;
+}
+
 int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err)
 {
 	Coffer__V1__DescribeRequest request = COFFER__V1__DESCRIBE_REQUEST__INIT;
 	Coffer__V1__DescribeReply *reply = NULL;
 	enum rpc_code code = RPC_OK;
+	if (seat->cluster)
+		return compare_cluster(f, seat, c, err);
 	request.image = f->image;
 	request.compiler = (char *)(uintptr_t)c->name;
 	request.language = (char *)(uintptr_t)c->language;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "client/farm/cluster.h"
 #include "client/farm/object.h"
 #include "codec/zstd.h"
 #include "proto/coffer.pb-c.h"
@@ -412,6 +413,8 @@ enum remote_outcome remote_compile(struct remote_call *c, struct farm_seat *seat
 	remote_call_release(c);
 	c->outputs = (struct buf){.max = c->max_output + PIECE};
 	memset(c->sizes, 0, sizeof c->sizes);
+	if (seat->cluster)
+		return cluster_compile(seat->cluster, c, seat, err);
 	if (rpc_call_start(seat->channel, "/coffer.v1.Worker/Compile", &options, &call, err) == 0) {
 		a.call = call;
 		outcome = converse(&a, call, seat, err);

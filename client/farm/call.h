@@ -10,7 +10,8 @@
 
 struct remote_call {
 	const char *image;
-	const char *compiler; // a base name
+	const char *compiler;      // a base name
+	const char *compiler_path; // the whole of it; for a cluster
 	const struct remote_tree
 		*tree; // the user's own text; NULL: preprocessed text, with `arguments`, `text` and the two names
 	const struct travel_arguments *arguments;

@@ -1,3 +1,4 @@
+#include "client/farm/cluster.h"
 #include "client/farm/parts.h"
 
 #include "auth/token.h"
@@ -76,6 +77,7 @@ void farm_free(struct farm *f)
 	free(f->retired);
 	if (f->scheduler)
 		rpc_target_free(f->scheduler);
+	cluster_close(f->cluster);
 	if (f->loop)
 		loop_stop(f->loop);
 	if (f->scheduler_tls)
@@ -149,12 +151,26 @@ static int use_workers(struct farm *f, const char *words, struct err *err)
 	return 0;
 }
 
+static int use_cluster(struct farm *f, const struct settings *c, struct err *err)
+{
+	if (cluster_open(c, &f->cluster, err) < 0)
+		return -1;
+	const char *name = cluster_name(f->cluster);
+	struct route *r = add_route(f, name, name, NULL);
+	r->slots = f->most_jobs;
+	r->is_current = r->is_cluster = true;
+	return 0;
+}
+
 int farm_open(const struct settings *c, struct farm **farm, struct err *err)
 {
-	const char *scheduler = text_or_null(c, SETTING_scheduler), *workers = text_or_null(c, SETTING_worker);
+	const char *scheduler = text_or_null(c, SETTING_scheduler), *workers = text_or_null(c, SETTING_worker),
+		   *cluster = text_or_null(c, SETTING_cluster);
 	*farm = NULL;
-	if (!scheduler && !workers)
+	if (!scheduler && !workers && !cluster)
 		return 0;
+	if (cluster && (scheduler || workers))
+		return err_set(err, ERR_USAGE, "the settings name a cluster and a farm of coffer's own: unset one of them");
 	struct farm *f = mem_alloc(sizeof *f);
 	pthread_mutex_init(&f->lock, NULL);
 	cond_init(&f->asked);
@@ -173,7 +189,9 @@ int farm_open(const struct settings *c, struct farm **farm, struct err *err)
 	if (done == 0)
 		done = loop_start(&f->loop, err);
 	if (done == 0)
-		done = scheduler ? use_scheduler(f, c, err) : use_workers(f, workers, err);
+		done = cluster     ? use_cluster(f, c, err)
+		       : scheduler ? use_scheduler(f, c, err)
+				   : use_workers(f, workers, err);
 	if (done < 0) {
 		farm_free(f);
 		return -1;
@@ -497,7 +515,9 @@ char *farm_authorization(const char *token)
 static int sit_down(struct farm *f, struct route *r, struct rpc_target *target, const char *token, struct farm_seat *seat,
 		    struct err *err)
 {
-	*seat = (struct farm_seat){.route = r, .worker = r->worker};
+	*seat = (struct farm_seat){.route = r, .worker = r->worker, .cluster = f->cluster};
+	if (f->cluster)
+		return 0;
 	if (rpc_target_channel(target, CONNECT_MS, &seat->channel, err) < 0) {
 		give_back(f, seat, FARM_FAILED);
 		return -1;
@@ -537,9 +557,14 @@ int farm_take(struct farm *f, const struct farm_compiler *compiler, struct farm_
 		free(map_puts(&r->compilers, key, mem_strdup(seat->identity)));
 	seat->takes_trees = r->takes_trees && clock_ms() >= r->trees_again_ms;
 	pthread_mutex_unlock(&f->lock);
-	if (same != 1)
-		farm_give(f, seat, same == 0 ? FARM_UNUSED : FARM_FAILED);
-	return same == 1;
+	if (same == 1)
+		return 1;
+	// What a cluster says in a way that nobody can take is a lie there, too.
+	bool is_lie = same < 0 && seat->cluster && err->code == ERR_FORMAT;
+	if (is_lie)
+		snprintf(seat->why, sizeof seat->why, "%.150s", err->text);
+	farm_give(f, seat, same == 0 ? FARM_UNUSED : is_lie ? FARM_LIED : FARM_FAILED);
+	return 0;
 }
 
 bool farm_lacks(struct farm *f, const struct farm_compiler *compiler)

@@ -22,6 +22,7 @@ struct farm_file { // a program, a library or a text that a compiler reads besid
 };
 struct farm_compiler {
 	const char *name;     // a base name: gcc, clang++
+	const char *path;     // the whole of it, absolute
 	const char *language; // "c" or "c++"
 	char version[128], target[64];
 	uint8_t defines[16];
@@ -36,7 +37,8 @@ void farm_free(struct farm *farm); // NULL is fine
 // A place for one job at one worker.
 struct farm_seat {
 	struct route *route;
-	struct rpc_channel *channel;
+	struct rpc_channel *channel;  // NULL: at a cluster
+	struct cluster *cluster;      // NULL: at a worker of coffer's own
 	char *authorization;          // "Bearer …" or NULL
 	const char *worker;           // its name
 	char identity[FARM_IDENTITY]; // of the worker's compiler, as it was compared

@@ -32,6 +32,7 @@ struct route {
 	unsigned doubts; // farm_note_words
 	char lie[160];
 	bool has_told_policy, keep_nothing;
+	bool is_cluster; // somebody's, as one worker: cluster.h
 	bool takes_trees;
 	unsigned tree_failures; // in a row: farm_note_tree
 	int64_t trees_again_ms; // after so many it gets none before
@@ -54,6 +55,7 @@ struct farm {
 	int64_t learn_at_ms; // when a worker may be asked for its policy again
 	struct loop *loop;
 	struct rpc_tls *scheduler_tls, *worker_tls;
+	struct cluster *cluster;      // instead of a scheduler and workers, or NULL
 	struct rpc_target *scheduler; // NULL: workers named by the settings
 	char *scheduler_address, *tenant, *image, *token_file;
 	int isolation;

@@ -83,7 +83,7 @@ static size_t list_questions(const struct farm *f, struct question *questions)
 	size_t n = 0;
 	for (size_t i = 0; i < f->n_routes && n < ASK_MOST; i++) {
 		struct route *r = f->routes[i];
-		if (r->is_current && !r->has_lied)
+		if (r->is_current && !r->has_lied && !r->is_cluster)
 			questions[n++] = (struct question){
 				.route = r, .target = r->target, .authorization = farm_authorization(r->token)};
 	}
@@ -159,7 +159,7 @@ static const char *state_of(const struct route *r, const char **why, int64_t *si
 	}
 	if (!r->is_current)
 		return "no route";
-	if (!r->load.is_known) {
+	if (r->is_cluster ? *r->load.why_not != '\0' : !r->load.is_known) {
 		*why = r->load.why_not;
 		return "no answer";
 	}

@@ -328,6 +328,7 @@ static const char *call_workers(struct away *w)
 	w->call = (struct remote_call){.tree = w->call.tree,
 				       .image = farm_image(w->farm),
 				       .compiler = w->compiler.name,
+				       .compiler_path = w->compiler.path,
 				       .target = w->compiler.target,
 				       .arguments = &w->arguments,
 				       .text = &w->text,

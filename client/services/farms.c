@@ -46,10 +46,14 @@ struct farms *farms_new(void)
 
 static struct digest settings_of(const struct settings *c)
 {
-	static const enum setting matter[] = {SETTING_scheduler,       SETTING_scheduler_ca,  SETTING_certificate,
-					      SETTING_certificate_key, SETTING_token_file,    SETTING_tenant,
-					      SETTING_image,           SETTING_isolation,     SETTING_worker,
-					      SETTING_remote_jobs,     SETTING_remote_timeout};
+	static const enum setting matter[] = {SETTING_cluster,       SETTING_cluster_credentials,
+					      SETTING_cluster_ca,    SETTING_cluster_properties,
+					      SETTING_scheduler,     SETTING_scheduler_ca,
+					      SETTING_certificate,   SETTING_certificate_key,
+					      SETTING_token_file,    SETTING_tenant,
+					      SETTING_image,         SETTING_isolation,
+					      SETTING_worker,        SETTING_remote_jobs,
+					      SETTING_remote_timeout};
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	for (size_t i = 0; i < COUNT_OF(matter); i++)
@@ -82,7 +86,8 @@ static void try_to_open(struct known_farm *k, const struct settings *config)
 
 struct farm *farms_find(struct farms *fs, const struct settings *config)
 {
-	if (!*setting_text(config, SETTING_scheduler) && !*setting_text(config, SETTING_worker))
+	if (!*setting_text(config, SETTING_scheduler) && !*setting_text(config, SETTING_worker) &&
+	    !*setting_text(config, SETTING_cluster))
 		return NULL;
 	struct digest settings = settings_of(config);
 	struct farm *farm = NULL;
@@ -127,7 +132,7 @@ static int ask(const struct compiler *compiler, const char *language, const char
 static int fill(const struct compiler *compiler, const char *language, const struct toolchain_facts *facts,
 		struct farm_compiler *out)
 {
-	*out = (struct farm_compiler){.name = path_base(compiler->path), .language = language};
+	*out = (struct farm_compiler){.name = path_base(compiler->path), .path = compiler->path, .language = language};
 	snprintf(out->version, sizeof out->version, "%s", facts->version);
 	snprintf(out->target, sizeof out->target, "%s", facts->target);
 	memcpy(out->defines, facts->defines.b, sizeof out->defines);

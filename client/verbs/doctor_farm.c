@@ -4,8 +4,10 @@
 
 #include "auth/keys.h"
 #include "auth/token.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/value.h"
+#include "client/farm/cluster.h"
 #include "remote/net/tls.h"
 
 #include <fcntl.h>
@@ -13,7 +15,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CONNECT_MS = 3000, ANSWER_MS = 5000, MAX_TOKEN = 8192, MAX_WORKERS = 16, SKEW_MS = 5000, TOKEN_SKEW_MS = 30000 };
+enum {
+	CONNECT_MS = 3000,
+	ANSWER_MS = 5000,
+	MAX_TOKEN = 8192,
+	MAX_WORKERS = 16,
+	SKEW_MS = 5000,
+	CLUSTER_MS = 3000,
+	TOKEN_SKEW_MS = 30000
+};
 enum { SOON_S = 14 * 86400 }; // that a certificate has left
 
 static const char *text_of(const struct doctor *d, enum setting s)
@@ -258,11 +268,36 @@ static void ask_each(struct doctor_peers *p, const char *addresses, struct rpc_t
 	}
 }
 
+static void check_cluster(struct doctor *d)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *url = value_shown(&a, text_of(d, SETTING_cluster));
+	struct cluster *c = NULL;
+	struct err err = ERR_INIT;
+	if (!*url)
+		return;
+	if (*text_of(d, SETTING_scheduler) || *text_of(d, SETTING_worker))
+		found_problem(d, "cluster", "unset one of them",
+			      "a cluster and a farm of coffer's own are set: neither is used");
+	if (cluster_open(&d->config, &c, &err) < 0)
+		found_problem(d, "cluster", "correct the settings that begin with cluster (docs/cluster.md)",
+			      "the cluster '%s' is not used: %s", url, err.text);
+	else if (cluster_check(c, clock_ms() + CLUSTER_MS, &err) < 0)
+		found_problem(d, "cluster",
+			      "correct the settings that begin with cluster, or ask who runs it (docs/cluster.md)",
+			      "the cluster '%s' runs nothing for us: %s", url, err.text);
+	else
+		found_ok(d, "cluster", "the cluster '%s' answers and runs actions", url);
+	cluster_close(c);
+}
+
 void doctor_check_farm(struct doctor *d)
 {
 	struct err err = ERR_INIT;
 	struct doctor_peers p = {.doctor = d};
 	struct rpc_tls *tls = NULL;
+	if (d->has_config)
+		check_cluster(d);
 	if (!d->has_config || (!*text_of(d, SETTING_scheduler) && !*text_of(d, SETTING_worker)))
 		return;
 	const char *scheduler = text_or_null(d, SETTING_scheduler);

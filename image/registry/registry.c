@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/value.h"
 #include "image/registry/challenge.h"
-#include "store/remote/credentials.h"
+#include "settings/credentials.h"
 #include "store/remote/http.h"
 
 #include <curl/curl.h>

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 struct registry_config {
-	const char *credentials;  // a file (store/remote/credentials.h: user and password, or token), or NULL
+	const char *credentials;  // a file (settings/credentials.h: user and password, or token), or NULL
 	const char *ca;           // a PEM file, or NULL for the system's
 	const char *token_server; // HOST[:PORT] of a token server that is not the registry itself, or NULL
 	bool may_be_plain;        // http:// to other machines, too

@@ -5,6 +5,7 @@
 #include "base/value.h"
 #include "reapi/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +180,136 @@ int answer_one_file(const void *p, size_t n, const char *path, struct reapi_dige
 		return err_set(err, ERR_FORMAT, "the server gives a file that is not what its name says");
 	buf_add(out, f->contents.data, f->contents.len);
 	return buf_check(out, "an entry", err) < 0 ? -1 : 1;
+}
+
+// ---- Execution ----------------------------------------------------------------------------------------------------------
+
+static int take_output(const Reapi__OutputFile *f, struct reapi_output *outputs, size_t n, struct err *err)
+{
+	size_t i = 0;
+	while (i < n && strcmp(outputs[i].path, f->path) != 0)
+		i++;
+	if (i == n || outputs[i].is_there)
+		return err_set(err, ERR_FORMAT, "the server names an output that nobody asked for, or one twice");
+	outputs[i].is_there = true;
+	return reapi_digest_read(f->digest, &outputs[i].digest, err);
+}
+
+static int take_words(const ProtobufCBinaryData *raw, const Reapi__Digest *digest, struct reapi_words *w, struct err *err)
+{
+	if (digest && reapi_digest_read(digest, &w->digest, err) < 0)
+		return -1;
+	if (raw->len > REAPI_WORDS_MOST || (digest && w->digest.size > REAPI_WORDS_MOST))
+		return err_set(err, ERR_LIMIT, "the action has printed more than %d bytes", REAPI_WORDS_MOST);
+	if (raw->len || !digest)
+		w->digest = reapi_digest_of(raw->data, raw->len);
+	buf_add(&w->bytes, raw->data, raw->len);
+	return 0;
+}
+
+static uint64_t wall_us(const Reapi__ExecutedActionMetadata *m)
+{
+	const Reapi__Timestamp *from = m ? m->execution_start_timestamp : NULL,
+			       *to = m ? m->execution_completed_timestamp : NULL;
+	enum { MOST_S = 86400 };
+	if (!from || !to || to->seconds < from->seconds || to->seconds - from->seconds > MOST_S || from->seconds < 0)
+		return 0;
+	int64_t us = (to->seconds - from->seconds) * 1000000 + ((int64_t)to->nanos - from->nanos) / 1000;
+	return us > 0 ? (uint64_t)us : 0;
+}
+
+static int take_result(const Reapi__ActionResult *r, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+		       struct err *err)
+{
+	o->is_done = true;
+	o->exit_code = r->exit_code;
+	o->wall_us = wall_us(r->execution_metadata);
+	if (r->exit_code < 0 || r->exit_code > 255)
+		return err_set(err, ERR_FORMAT, "the server names an exit status that none can be: %d", r->exit_code);
+	for (size_t i = 0; i < n_outputs; i++)
+		outputs[i].is_there = false;
+	for (size_t i = 0; i < r->n_output_files; i++)
+		if (take_output(r->output_files[i], outputs, n_outputs, err) < 0)
+			return -1;
+	buf_clear(&o->out.bytes);
+	buf_clear(&o->errs.bytes);
+	return take_words(&r->stdout_raw, r->stdout_digest, &o->out, err) < 0
+		       ? -1
+		       : take_words(&r->stderr_raw, r->stderr_digest, &o->errs, err);
+}
+
+int answer_result(const void *p, size_t n, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+		  struct err *err)
+{
+	AUTO_MESSAGE Reapi__ActionResult *m = NULL;
+	if (reapi_unpack(&reapi__action_result__descriptor, p, n, &m, err) < 0)
+		return -1;
+	o->is_cached = true;
+	return take_result(m, outputs, n_outputs, o, err);
+}
+
+// Of an empty one there are none.
+static const void *any_bytes(const Reapi__Any *any)
+{
+	return any->value.data ? (const void *)any->value.data : "";
+}
+
+static void take_status(const Reapi__Status *s, struct reapi_outcome *o)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	o->is_done = true;
+	o->status = s->code;
+	snprintf(o->why, sizeof o->why, "%s", value_shown(&a, s->message));
+}
+
+static int take_response(const Reapi__Any *any, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+			 struct err *err)
+{
+	AUTO_MESSAGE Reapi__ExecuteResponse *m = NULL;
+	if (reapi_unpack(&reapi__execute_response__descriptor, any_bytes(any), any->value.len, &m, err) < 0)
+		return -1;
+	o->is_cached = m->cached_result;
+	if (m->status && m->status->code) {
+		take_status(m->status, o);
+		return 0;
+	}
+	return m->result ? take_result(m->result, outputs, n_outputs, o, err)
+			 : err_set(err, ERR_FORMAT, "the server ends an action without a result");
+}
+
+static int stage_of(const Reapi__Any *any)
+{
+	AUTO_MESSAGE Reapi__ExecuteOperationMetadata *m = NULL;
+	if (!any ||
+	    reapi_unpack(&reapi__execute_operation_metadata__descriptor, any_bytes(any), any->value.len, &m, NULL) < 0)
+		return 0;
+	return m->stage;
+}
+
+int answer_operation(const void *p, size_t n, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+		     struct err *err)
+{
+	AUTO_MESSAGE Reapi__Operation *m = NULL;
+	if (reapi_unpack(&reapi__operation__descriptor, p, n, &m, err) < 0)
+		return -1;
+	if (strlen(m->name) >= sizeof o->name)
+		return err_set(err, ERR_FORMAT, "the server names an operation by more than %zu bytes", sizeof o->name);
+	snprintf(o->name, sizeof o->name, "%s", m->name);
+	o->stage = stage_of(m->metadata);
+	if (!m->done)
+		return 0;
+	if (m->error) {
+		take_status(m->error, o);
+		return 0;
+	}
+	return m->response ? take_response(m->response, outputs, n_outputs, o, err)
+			   : err_set(err, ERR_FORMAT, "the server ends an action without a result");
+}
+
+void outcome_release(struct reapi_outcome *o)
+{
+	buf_release(&o->out.bytes);
+	buf_release(&o->errs.bytes);
 }
 
 // ---- ByteStream ---------------------------------------------------------------------------------------------------------

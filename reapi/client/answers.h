@@ -44,6 +44,38 @@ int answer_blobs(const void *p, size_t n, struct reapi_wanted *wanted, size_t n_
 int answer_one_file(const void *p, size_t n, const char *path, struct reapi_digest *digest, struct buf *out,
 		    struct err *err);
 
+// An output that an action was to make.
+struct reapi_output {
+	const char *path;
+	struct reapi_digest digest; // filled in, if is_there
+	bool is_there;
+};
+struct reapi_words { // what it has printed
+	struct reapi_digest digest;
+	struct buf bytes; // all of it, if it came with the result
+};
+enum { REAPI_OPERATION_ROOM = 512, REAPI_WORDS_MOST = 1 << 20 };
+// What became of an action so far. Released with outcome_release.
+struct reapi_outcome {
+	bool is_done;
+	char name[REAPI_OPERATION_ROOM]; // of the operation, to be asked for again
+	int stage;                       // 1 cache check, 2 queued, 3 executing, 4 completed; 0: the server does not say
+	int status;                      // enum rpc_code; not 0: it was not run, or not to its end
+	char why[200];                   // not 0: what the server says of it
+	bool is_cached;
+	int exit_code; // 0 to 255
+	uint64_t wall_us;
+	struct reapi_words out, errs;
+};
+// Operation, of Execute's stream; what it says replaces what was known. ERR_FORMAT: an exit status that none can be, an output that is
+// none of these, or is there twice. ERR_LIMIT: it has printed more than REAPI_WORDS_MOST bytes. A link or a directory is no output.
+int answer_operation(const void *p, size_t n, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+		     struct err *err);
+// ActionResult, of the ActionCache.
+int answer_result(const void *p, size_t n, struct reapi_output *outputs, size_t n_outputs, struct reapi_outcome *o,
+		  struct err *err);
+void outcome_release(struct reapi_outcome *o);
+
 // WriteResponse to `sent` bytes of a blob of that size. ERR_PEER: it has taken another number of them.
 int answer_written(const void *p, size_t n, int64_t size, int64_t sent, struct err *err);
 

@@ -156,15 +156,24 @@ static int await_written(struct rpc_call *call, int64_t size, int64_t sent, stru
 	return rc == 0 ? err_set(err, ERR_PEER, "the server answers without a message") : -1;
 }
 
+// Known here as a frame, or worth to become one.
+static bool wants_packing(const struct reapi_blob *b, bool takes_zstd)
+{
+	return takes_zstd && (b->frame || (!b->is_packed && b->digest.size >= WORTH_PACKING));
+}
+
 static int upload_stream(struct endpoint *e, const struct reapi_blob *b, bool takes_zstd, int64_t until_ms, struct err *err)
 {
 	AUTO_BUF struct buf packed = BUF_INIT;
 	const char *p = b->p;
 	size_t n = (size_t)b->digest.size;
-	bool is_zstd = takes_zstd && !b->is_packed && n >= WORTH_PACKING;
+	bool is_zstd = wants_packing(b, takes_zstd);
 	char name[NAME_ROOM];
 	struct rpc_call *call;
-	if (is_zstd) {
+	if (is_zstd && b->frame) {
+		p = b->frame->data;
+		n = b->frame->len;
+	} else if (is_zstd) {
 		char *room = buf_room(&packed, ZSTD_compressBound(n));
 		ZSTD_CCtx *c = zstd_take_packer();
 		size_t some = ZSTD_compressCCtx(c, room, ZSTD_compressBound(n), p, n, 1);
@@ -200,8 +209,7 @@ int blobs_upload(struct endpoint *e, const struct reapi_blob *blobs, size_t n, i
 		if (blobs[i].digest.size > limits.blob_bytes)
 			return err_set(err, ERR_LIMIT, "the server takes no blob of %lld bytes",
 				       (long long)blobs[i].digest.size);
-		bool is_large = size > limits.batch_bytes ||
-				(limits.takes_zstd && !blobs[i].is_packed && size >= (size_t)WORTH_PACKING);
+		bool is_large = size > limits.batch_bytes || wants_packing(&blobs[i], limits.takes_zstd);
 		if (is_large && upload_stream(e, &blobs[i], limits.takes_zstd, until_ms, err) < 0)
 			return -1;
 		if (is_large)
@@ -234,7 +242,7 @@ int blobs_upload_missing(struct endpoint *e, const struct reapi_blob *blobs, siz
 			continue;
 		wanted[n_wanted++] = blobs[i];
 		if (bytes)
-			*bytes += (uint64_t)blobs[i].digest.size;
+			*bytes += blobs[i].frame ? blobs[i].frame->len : (uint64_t)blobs[i].digest.size;
 	}
 	return blobs_upload(e, wanted, n_wanted, until_ms, err);
 }

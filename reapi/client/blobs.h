@@ -8,8 +8,9 @@
 
 struct reapi_blob { // on its way to the server
 	struct reapi_digest digest;
-	const void *p;
-	bool is_packed; // zstd would make it no smaller
+	const void *p;           // NULL: there is only the frame, and the server takes those
+	bool is_packed;          // zstd would make it no smaller
+	const struct buf *frame; // the same as one zstd frame, if there is one
 };
 
 int blobs_missing(struct endpoint *e, const struct reapi_digest *digests, size_t n, bool *missing, int64_t until_ms,

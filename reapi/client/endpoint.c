@@ -191,8 +191,10 @@ int endpoint_failed(struct rpc_call *call, struct err *err)
 		err_clear(err);
 		return 0;
 	}
-	// A server that has too much to do is no entry that is too large.
-	if (code == RPC_RESOURCE_EXHAUSTED && err)
+	// A server that has too much to do is no entry that is too large, and one that does not understand us has not told a lie.
+	if ((code == RPC_RESOURCE_EXHAUSTED || code == RPC_INVALID_ARGUMENT || code == RPC_FAILED_PRECONDITION ||
+	     code == RPC_OUT_OF_RANGE) &&
+	    err)
 		err->code = ERR_PEER;
 	return -1;
 }

@@ -29,7 +29,7 @@ const char *endpoint_instance(const struct endpoint *e); // ""
 int endpoint_limits(struct endpoint *e, int64_t until_ms, struct reapi_limits *limits, struct err *err);
 
 // A call with one message each way: the answer's bytes, in `answer`. 1, 0: the server says NOT_FOUND, -1: ERR_TIMEOUT, ERR_ACCESS,
-// ERR_PEER, ERR_FORMAT (what we asked makes no sense to it). Tried once more where the server has not begun it.
+// ERR_PEER (also where it makes nothing of what we ask). Tried once more where the server has not begun it.
 int endpoint_ask(struct endpoint *e, const char *path, const ProtobufCMessage *request, int64_t until_ms, struct buf *answer,
 		 struct err *err);
 // A call of streams, to be released by whoever asked for it.

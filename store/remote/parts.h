@@ -2,7 +2,7 @@
 #ifndef COFFER_STORE_REMOTE_PARTS_H
 #define COFFER_STORE_REMOTE_PARTS_H
 
-#include "store/remote/credentials.h"
+#include "settings/credentials.h"
 #include "store/remote/remote.h"
 
 int web_open(const char *url, const char *ca, struct credentials *c, struct tier **out, struct err *err);

@@ -1,7 +1,8 @@
 // What a server of the Remote Execution API answers us, and what is made of it.
 #include "unit.h"
 
-#include "reapi/client/answers.h"
+#include "client/farm/cluster.h"
+#include "reapi/client/run.h"
 #include "reapi/message.h"
 
 #include <stdlib.h>
@@ -205,6 +206,122 @@ START_TEST(a_stream_takes_all_or_has_it_already)
 }
 END_TEST
 
+static Reapi__Digest *digest_message(const char *text, struct reapi_digest_message *d)
+{
+	struct reapi_digest digest = reapi_digest_of(text, strlen(text));
+	reapi_digest_write(&digest, d);
+	return &d->m;
+}
+
+START_TEST(a_result_is_what_can_be_one)
+{
+	enum { OUTPUTS = 2 };
+	struct reapi_output outputs[OUTPUTS] = {{.path = "x.dwo"}, {.path = "x.o"}};
+	struct reapi_outcome o = {.is_done = false};
+	struct reapi_digest_message d, printed;
+	Reapi__OutputFile file = REAPI__OUTPUT_FILE__INIT, *files[] = {&file, &file};
+	Reapi__ActionResult m = REAPI__ACTION_RESULT__INIT;
+	char path[] = "x.o", other[] = "../x.o";
+	file.path = path;
+	file.digest = digest_message("object", &d);
+	m.output_files = files;
+	m.n_output_files = 1;
+	m.stderr_digest = digest_message("words", &printed);
+	pack(&m.base);
+	ck_assert_int_eq(answer_result(packed(), bytes.len, outputs, OUTPUTS, &o, &err), 0);
+	ck_assert(o.is_done && o.is_cached && !outputs[0].is_there && outputs[1].is_there);
+	ck_assert(o.errs.digest.size == 5 && o.errs.bytes.len == 0 && o.out.digest.size == 0);
+	static const int32_t impossible[] = {-1, 256, INT32_MIN};
+	for (size_t i = 0; i < COUNT_OF(impossible); i++) {
+		m.exit_code = impossible[i];
+		pack(&m.base);
+		ck_assert_int_eq(answer_result(packed(), bytes.len, outputs, OUTPUTS, &o, &err), -1);
+		ck_assert_int_eq(err.code, ERR_FORMAT);
+	}
+	m.exit_code = 0;
+	m.n_output_files = 2;
+	pack(&m.base);
+	ck_assert_int_eq(answer_result(packed(), bytes.len, outputs, OUTPUTS, &o, &err), -1);
+	m.n_output_files = 1;
+	file.path = other;
+	pack(&m.base);
+	ck_assert_int_eq(answer_result(packed(), bytes.len, outputs, OUTPUTS, &o, &err), -1);
+	file.path = path;
+	printed.m.size_bytes = REAPI_WORDS_MOST + 1;
+	pack(&m.base);
+	ck_assert_int_eq(answer_result(packed(), bytes.len, outputs, OUTPUTS, &o, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	outcome_release(&o);
+	clear();
+}
+END_TEST
+
+START_TEST(an_operation_goes_on_or_has_ended)
+{
+	struct reapi_outcome o = {.is_done = false};
+	Reapi__Operation m = REAPI__OPERATION__INIT;
+	Reapi__ExecuteOperationMetadata stage = REAPI__EXECUTE_OPERATION_METADATA__INIT;
+	Reapi__Any metadata = REAPI__ANY__INIT, response = REAPI__ANY__INIT;
+	Reapi__ExecuteResponse r = REAPI__EXECUTE_RESPONSE__INIT;
+	Reapi__Status status = REAPI__STATUS__INIT;
+	AUTO_BUF struct buf packed_stage = BUF_INIT, packed_response = BUF_INIT;
+	char name[REAPI_OPERATION_ROOM + 1] = "operations/1", why[] = "a blob is gone\n";
+	stage.stage = 2;
+	reapi_pack(&stage.base, &packed_stage);
+	metadata.value = (ProtobufCBinaryData){packed_stage.len, (uint8_t *)packed_stage.data};
+	m.name = name;
+	m.metadata = &metadata;
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), 0);
+	ck_assert(!o.is_done && o.stage == 2);
+	ck_assert_str_eq(o.name, "operations/1");
+	// The end without a result; with a status; with none that parses.
+	m.done = true;
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), -1);
+	status.code = 9;
+	status.message = why;
+	r.status = &status;
+	reapi_pack(&r.base, &packed_response);
+	response.value = (ProtobufCBinaryData){packed_response.len, (uint8_t *)packed_response.data};
+	m.response = &response;
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), 0);
+	ck_assert(o.is_done && o.status == 9 && !strchr(o.why, '\n'));
+	response.value.len--;
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), -1);
+	ck_assert_int_eq(err.code, ERR_FORMAT);
+	response.value.len = 0;
+	metadata.value.len = 0;
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), -1);
+	memset(name, 'x', sizeof name - 1);
+	pack(&m.base);
+	ck_assert_int_eq(answer_operation(packed(), bytes.len, NULL, 0, &o, &err), -1);
+	outcome_release(&o);
+	clear();
+}
+END_TEST
+
+START_TEST(properties_of_a_cluster_are_names_and_values)
+{
+	struct reapi_run_property list[2];
+	char good[] = " b=2  a=x=y ", none[] = "", bad[] = "a", worse[] = "=a", many[] = "a=1 b=2 c=3";
+	size_t n;
+	ck_assert_int_eq(cluster_read_properties(good, list, 2, &n, &err), 0);
+	ck_assert_uint_eq(n, 2);
+	ck_assert_str_eq(list[0].name, "a");
+	ck_assert_str_eq(list[0].value, "x=y");
+	ck_assert_int_eq(cluster_read_properties(none, list, 2, &n, &err), 0);
+	ck_assert_uint_eq(n, 0);
+	ck_assert_int_eq(cluster_read_properties(bad, list, 2, &n, &err), -1);
+	ck_assert_int_eq(cluster_read_properties(worse, list, 2, &n, &err), -1);
+	ck_assert_int_eq(cluster_read_properties(many, list, 2, &n, &err), -1);
+	clear();
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("reapi answers");
@@ -215,6 +332,9 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, blobs_are_what_their_names_say);
 	tcase_add_test(tc, a_result_has_one_file_and_all_of_it);
 	tcase_add_test(tc, a_stream_takes_all_or_has_it_already);
+	tcase_add_test(tc, a_result_is_what_can_be_one);
+	tcase_add_test(tc, an_operation_goes_on_or_has_ended);
+	tcase_add_test(tc, properties_of_a_cluster_are_names_and_values);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -4,7 +4,7 @@
 #include "base/file.h"
 #include "base/tree.h"
 #include "client/job/shared_entry.h"
-#include "store/remote/credentials.h"
+#include "settings/credentials.h"
 #include "store/remote/remote.h"
 #include "store/shared/build_list.h"
 #include "store/shared/seal.h"

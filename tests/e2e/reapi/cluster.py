@@ -141,6 +141,116 @@ def update_result(m, context):
     return m.action_result
 
 
+# ---- Execution: honest, but for its way -------------------------------------------------------------------------------------
+
+
+def keep(data):
+    blobs[key(digest(data))] = data
+    return digest(data)
+
+
+def perform(action):
+    command = pb.Command.FromString(blobs[key(action.command_digest)])
+    root = pb.Directory.FromString(blobs[key(action.input_root_digest)])
+    result = pb.ActionResult()
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(pb.__file__)) as folder:
+        for f in root.files:
+            data = blobs[key(f.digest)]
+            if f.name == 'toolchain' and (WAY == 'other_toolchain' or (WAY == 'drifts' and not action.do_not_cache)):
+                data = data.replace(b'  /', b'  /nowhere/')
+            with open(folder + '/' + f.name, 'wb') as out:
+                out.write(data)
+        for path in command.output_paths:
+            os.makedirs(os.path.dirname(folder + '/' + path), exist_ok=True)
+        done = subprocess.run(command.arguments, cwd=folder, env={v.name: v.value for v in command.environment_variables}, capture_output=True)
+        result.exit_code = done.returncode
+        result.stdout_digest.CopyFrom(keep(done.stdout))
+        if len(done.stderr) < 100:
+            result.stderr_raw = done.stderr
+        result.stderr_digest.CopyFrom(keep(done.stderr))
+        for path in command.output_paths:
+            if os.path.exists(folder + '/' + path):
+                with open(folder + '/' + path, 'rb') as made:
+                    result.output_files.add(path=path, digest=keep(made.read()))
+    return result
+
+
+def spoil(result):
+    if not result.output_files: # the probe
+        return
+    f = result.output_files[0]
+    if WAY == 'no_object':
+        del result.output_files[:]
+    elif WAY == 'no_elf':
+        f.digest.CopyFrom(keep(b'x' * 1000))
+    elif WAY == 'exit_999':
+        result.exit_code = 999
+    elif WAY == 'other_output':
+        f.path = '../x.o'
+    elif WAY == 'twice':
+        result.output_files.add().CopyFrom(f)
+
+
+def operation(name, stage, response=None):
+    o = pb.Operation(name=name, done=response is not None)
+    o.metadata.type_url = 'type.googleapis.com/build.bazel.remote.execution.v2.ExecuteOperationMetadata'
+    o.metadata.value = pb.ExecuteOperationMetadata(stage=stage).SerializeToString()
+    if response is not None:
+        o.response.type_url = 'type.googleapis.com/build.bazel.remote.execution.v2.ExecuteResponse'
+        o.response.value = response.SerializeToString() if WAY != 'garbage_result' or not response.result.output_files else b'\xff\xff'
+    return o
+
+
+def refusal(code, text):
+    r = pb.ExecuteResponse(message=text)
+    r.status.code, r.status.message = code, text
+    return r
+
+
+def execute(m, context):
+    enter('Execute', m, context)
+    name = 'operations/%d' % len(operations)
+    if WAY == 'no_execution':
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, 'a cache only')
+    if WAY == 'dies':
+        os._exit(1)
+    action = pb.Action.FromString(blobs[key(m.action_digest)])
+    is_probe = action.do_not_cache
+    if WAY == 'refuses' and not is_probe:
+        yield operation(name, 4, refusal(3, 'not here'))
+        return
+    if WAY == 'forgets_blobs' and key(m.action_digest) not in operations:
+        operations[key(m.action_digest)] = True
+        blobs.pop(key(action.command_digest))
+        yield operation(name, 4, refusal(9, 'a blob is missing'))
+        return
+    operations[name] = m
+    yield operation(name, 2)
+    if WAY == 'breaks':
+        context.abort(grpc.StatusCode.UNAVAILABLE, 'the stream breaks')
+    yield from finish(name)
+
+
+def finish(name):
+    m = operations[name]
+    action = pb.Action.FromString(blobs[key(m.action_digest)])
+    yield operation(name, 3)
+    result = perform(action)
+    spoil(result)
+    if not action.do_not_cache and result.exit_code == 0:
+        results[key(m.action_digest)] = result
+    yield operation(name, 4, pb.ExecuteResponse(result=result))
+
+
+def wait_execution(m, context):
+    say('WaitExecution', m.name)
+    yield from finish(m.name)
+
+
+def streamed(f, request):
+    return grpc.unary_stream_rpc_method_handler(f, request.FromString, lambda m: m.SerializeToString())
+
+
 def unary(f, request):
     out = lambda m: b'\xff\xff\xff' if WAY == 'garbage' else m.SerializeToString()
     return grpc.unary_unary_rpc_method_handler(f, request.FromString, out)
@@ -154,8 +264,10 @@ METHODS = {
     CAS + 'BatchReadBlobs': unary(read_blobs, pb.BatchReadBlobsRequest),
     AC + 'GetActionResult': unary(get_result, pb.GetActionResultRequest),
     AC + 'UpdateActionResult': unary(update_result, pb.UpdateActionResultRequest),
+    V2 + 'Execution/Execute': streamed(execute, pb.ExecuteRequest),
+    V2 + 'Execution/WaitExecution': streamed(wait_execution, pb.WaitExecutionRequest),
     '/google.bytestream.ByteStream/Write': grpc.stream_unary_rpc_method_handler(write, pb.WriteRequest.FromString, lambda m: m.SerializeToString()),
-    '/google.bytestream.ByteStream/Read': grpc.unary_stream_rpc_method_handler(read, pb.ReadRequest.FromString, lambda m: m.SerializeToString()),
+    '/google.bytestream.ByteStream/Read': streamed(read, pb.ReadRequest),
 }
 
 

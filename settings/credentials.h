@@ -1,6 +1,6 @@
-// What a tier shows to be let in. Read once, at the start; overwritten before the memory is given back.
-#ifndef COFFER_STORE_REMOTE_CREDENTIALS_H
-#define COFFER_STORE_REMOTE_CREDENTIALS_H
+// What we show to be let in: to a shared store, to a cluster. Read once, at the start; overwritten before the memory is given back.
+#ifndef COFFER_SETTINGS_CREDENTIALS_H
+#define COFFER_SETTINGS_CREDENTIALS_H
 
 #include "base/err.h"
 

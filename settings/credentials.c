@@ -1,11 +1,10 @@
-#include "store/remote/credentials.h"
+#include "settings/credentials.h"
 
 #include "base/file.h"
 #include "base/mem.h"
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,7 +48,7 @@ static size_t trim(const char **text, size_t n)
 static void forget(char *secret)
 {
 	if (secret)
-		OPENSSL_cleanse(secret, strlen(secret));
+		explicit_bzero(secret, strlen(secret));
 	free(secret);
 }
 
@@ -105,7 +104,7 @@ int credentials_read(const char *path, struct credentials *c, struct err *err)
 	if (rc == 0)
 		rc = credentials_parse(path, text.data ? text.data : "", c, err);
 	if (text.data)
-		OPENSSL_cleanse(text.data, text.cap);
+		explicit_bzero(text.data, text.cap);
 	buf_release(&text);
 	return rc;
 }
