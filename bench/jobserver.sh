@@ -67,7 +67,7 @@ COFFER_LEND=0 row 'w1: make -j2, nothing lent (once)' 0 0 make -j2 -f w1.mk
 repeats=$repeats_were
 row 'w1: make -j500' 0 0 make -j500 -f w1.mk
 row 'w1: coffer make, N=2 (two pipes)' 4400 2 "$COFFER" make -j2 -f w1.mk
-row 'w1: coffer ninja, N=2 (gate)' 4400 2 "$COFFER" ninja -j2 -f w1.ninja
+row 'w1: coffer ninja, N=2 (gate)' 4400 2 env COFFER_WORKER=127.0.0.1:1 "$COFFER" ninja -j2 -f w1.ninja
 row 'w1: stand-in for make 4.4 (fifo), N=2' 0 2 with_fake "$COFFER" make -j2 w1.list
 row 'w1: plain make -j2, the launcher lends' 4400 2 make -j2 -f w1.mk
 
@@ -75,7 +75,7 @@ load_w3 40 2000
 row 'burst: coffer make, N=2 (two pipes)' 9200 2 "$COFFER" make -j2 -f w3.mk
 row 'burst: coffer make, N=4' 0 4 "$COFFER" make -j4 -f w3.mk
 row 'burst: coffer make, N=1' 0 1 "$COFFER" make -j1 -f w3.mk
-row 'burst: coffer ninja, N=2 (gate)' 9200 2 "$COFFER" ninja -j2 -f w3.ninja
+row 'burst: coffer ninja, N=2 (gate)' 9200 2 env COFFER_WORKER=127.0.0.1:1 "$COFFER" ninja -j2 -f w3.ninja
 row 'burst: stand-in for make 4.4 (fifo), N=2' 0 2 with_fake "$COFFER" make -j2 w3.list
 
 load_w5 30
