@@ -342,10 +342,12 @@ static enum run_end run_anew(struct endpoint *e, struct reapi_run *r, const stru
 {
 	struct following f = {.endpoint = e, .run = r, .named = named};
 	for (int uploads = 1;; uploads++) {
+		int64_t began_ms = clock_ms();
 		begin_again(r);
 		if (upload(e, r, named, err) < 0)
 			return err->code == ERR_LIMIT ? RUN_LIMIT : RUN_FAILED;
-		if (r->go_on && !r->go_on(r->ctx, false))
+		// Not at once: a core here that is idle this very moment would take back what has just been brought.
+		if (r->go_on && clock_ms() - began_ms > ASK_MS && !r->go_on(r->ctx, false))
 			return RUN_GIVEN_UP;
 		enum run_end end = execute(&f, skips_cache, err);
 		if (end != RUN_DONE)
