@@ -56,6 +56,21 @@ static struct map_slot *find(const struct map *m, const void *key, size_t len, u
 	}
 }
 
+static const char *keep_key(const struct map *m, const void *key, size_t len)
+{
+	if (m->borrows)
+		return key;
+	char *copy = mem_alloc(len + 1);
+	memcpy(copy, key, len);
+	return copy;
+}
+
+static void free_key(const struct map *m, const char *key)
+{
+	if (!m->borrows)
+		free((void *)(uintptr_t)key);
+}
+
 static struct map_slot *first_free(struct map *m, uint32_t hash)
 {
 	size_t i = hash & (m->cap - 1);
@@ -99,8 +114,7 @@ void *map_put(struct map *m, const void *key, size_t len, void *value)
 	if (!s->key)
 		m->used++;
 	m->n++;
-	*s = (struct map_slot){mem_alloc(len + 1), (uint32_t)len, hash, value};
-	memcpy(s->key, key, len);
+	*s = (struct map_slot){keep_key(m, key, len), (uint32_t)len, hash, value};
 	return NULL;
 }
 
@@ -109,7 +123,7 @@ void *map_del(struct map *m, const void *key, size_t len)
 	struct map_slot *s = find(m, key, len, hash_of(key, len));
 	if (!s)
 		return NULL;
-	free(s->key);
+	free_key(m, s->key);
 	s->key = MAP_TOMB;
 	m->n--;
 	return TAKE(s->value);
@@ -145,9 +159,9 @@ bool map_next(const struct map *m, size_t *at, const char **key, size_t *len, vo
 
 void map_release(struct map *m)
 {
-	for (size_t i = 0; i < m->cap; i++)
+	for (size_t i = 0; i < m->cap && !m->borrows; i++)
 		if (is_live(&m->slots[i]))
-			free(m->slots[i].key);
+			free_key(m, m->slots[i].key);
 	free(m->slots);
-	*m = (struct map)MAP_INIT;
+	*m = (struct map){.borrows = m->borrows};
 }

@@ -1,4 +1,5 @@
-// A hash table from byte strings to pointers (open addressing). Keys are copied; values belong to the caller.
+// A hash table from byte strings to pointers (open addressing). Keys are copied, but in a table of MAP_OF_CALLERS_KEYS, whose keys
+// live as long as it does; values belong to the caller.
 //
 // map_get/put/del are O(1); a pointer into the table is never handed out, so it may grow at any put. Thread: guard it
 // yourself.
@@ -10,17 +11,22 @@
 #include <stdint.h>
 
 struct map_slot {
-	char *key; // NULL: free; MAP_TOMB: was deleted
+	const char *key; // NULL: free; MAP_TOMB: was deleted
 	uint32_t key_len, hash;
 	void *value;
 };
 struct map {
 	struct map_slot *slots;
 	size_t n, used, cap; // live entries, slots that are not free, slots in all
+	bool borrows;        // the keys are the caller's
 };
-#define MAP_INIT              \
-	{                     \
-		NULL, 0, 0, 0 \
+#define MAP_INIT                     \
+	{                            \
+		NULL, 0, 0, 0, false \
+	}
+#define MAP_OF_CALLERS_KEYS         \
+	{                           \
+		NULL, 0, 0, 0, true \
 	}
 
 void *map_get(const struct map *m, const void *key, size_t len);
@@ -30,6 +36,6 @@ void *map_gets(const struct map *m, const char *key);
 void *map_puts(struct map *m, const char *key, void *value);
 // Visits every entry; *at starts as 0; what is NULL is not told. Returns false at the end. Deleting the visited entry is allowed, putting is not.
 bool map_next(const struct map *m, size_t *at, const char **key, size_t *len, void **value);
-void map_release(struct map *m); // frees keys and table, not the values
+void map_release(struct map *m); // frees its keys and the table, not the values; it may be used again
 
 #endif

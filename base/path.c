@@ -30,8 +30,13 @@ char *path_join(struct arena *a, const char *dir, const char *name)
 {
 	if (name[0] == '/' || !dir[0] || strcmp(dir, ".") == 0)
 		return arena_strdup(a, name);
-	size_t n = strlen(dir);
-	return arena_printf(a, "%s%s%s", dir, dir[n - 1] == '/' ? "" : "/", name);
+	size_t n = strlen(dir), n_name = strlen(name);
+	char *out = arena_alloc(a, n + n_name + 2);
+	memcpy(out, dir, n);
+	if (dir[n - 1] != '/')
+		out[n++] = '/';
+	memcpy(out + n, name, n_name);
+	return out;
 }
 
 char *path_tidy(struct arena *a, const char *path)

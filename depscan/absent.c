@@ -41,7 +41,7 @@ struct finder {
 	struct arena *a;
 	struct absent_input *files; // the query's inputs and, with q->read, what they reach
 	uint32_t n_files, cap_files;
-	struct map groups; // directory -> struct group
+	struct map groups; // directory, as its place has it -> struct group
 	struct list present, further;
 	const char *doubtful;
 };
@@ -76,8 +76,7 @@ static void look(struct finder *f, struct path_place *place)
 	    place->asked_job == f->p->job)
 		return;
 	place->asked_job = f->p->job;
-	struct stat st;
-	if (fstatat(f->p->cwd_fd, place->path, &st, 0) < 0 || !f->q->unread(f->q->ctx, arena_strdup(f->a, place->path), &st))
+	if (!f->q->unread(f->q->ctx, arena_strdup(f->a, place->path)))
 		f->doubtful = place->path;
 }
 
@@ -294,7 +293,11 @@ static struct way *way_of(struct finder *f, const struct include *inc, const cha
 static struct text_ways *ways_of_text(struct finder *f, const struct absent_input *input, const char *dir)
 {
 	AUTO_BUF struct buf key = BUF_INIT;
-	buf_addf(&key, "t%d%d%s\n", f->q->gch, f->q->pch, dir);
+	buf_adds(&key, "t");
+	buf_addc(&key, f->q->gch ? '1' : '0');
+	buf_addc(&key, f->q->pch ? '1' : '0');
+	buf_adds(&key, dir);
+	buf_addc(&key, '\n');
 	buf_add(&key, input->digest.b, sizeof input->digest.b);
 	bool remember = !digest_is_zero(&input->digest);
 	struct text_ways *t = remember ? map_get(&f->p->answers, key.data, key.len) : NULL;
@@ -367,7 +370,8 @@ static void collect(struct finder *f, struct absent_answer *out)
 	void *v;
 	while (map_next(&f->groups, &at, NULL, NULL, &v)) {
 		const struct group *g = v;
-		qsort(g->names.names, g->names.n, sizeof *g->names.names, by_name);
+		if (!f->q->any_order)
+			qsort(g->names.names, g->names.n, sizeof *g->names.names, by_name);
 		out->groups[out->n_groups++] =
 			(struct absent_group){.dir = g->dir, .names = g->names.names, .n_names = g->names.n};
 	}
@@ -391,7 +395,8 @@ static void take_inputs(struct finder *f)
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out)
 {
-	struct finder f = {.q = q, .p = path_cache_begin(q->search->places, q->cwd_fd), .a = a};
+	struct finder f = {
+		.q = q, .p = path_cache_begin(q->search->places, q->cwd_fd), .a = a, .groups = MAP_OF_CALLERS_KEYS};
 	*out = (struct absent_answer){0};
 	take_inputs(&f);
 	for (unsigned i = 0; i < q->n_forced; i++)

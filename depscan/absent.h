@@ -23,7 +23,7 @@ struct absent_input {
 typedef bool (*absent_read_fn)(void *ctx, const char *path, struct absent_input *out);
 
 // Told of each file that an include could have meant and that is no input: false spoils the answer (`doubtful`).
-typedef bool (*absent_unread_fn)(void *ctx, const char *path, const struct stat *st);
+typedef bool (*absent_unread_fn)(void *ctx, const char *path);
 
 struct absent_query {
 	int cwd_fd;
@@ -38,8 +38,9 @@ struct absent_query {
 	void *ctx;                // of both
 	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
 	unsigned n_loose;
-	bool macros;   // includes that name macros may be alive: they are treated as computed
-	bool gch, pch; // x.h.gch (gcc), x.h.pch beside a header would be taken silently, so they must stay absent
+	bool any_order; // the names of a group need not be sorted
+	bool macros;    // includes that name macros may be alive: they are treated as computed
+	bool gch, pch;  // x.h.gch (gcc), x.h.pch beside a header would be taken silently, so they must stay absent
 };
 
 // Names as the compiler would form them, not yet canonical.

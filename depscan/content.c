@@ -85,10 +85,18 @@ int contents_find(struct contents *c, int dirfd, const char *path, struct sha256
 		return err_errno(err, "cannot look at '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_FORMAT, "'%s' is not a regular file", path);
-	struct inode_key k = {st.st_dev, st.st_ino};
+	struct file_id id = file_id_of(&st);
+	return contents_of(c, dirfd, path, &id, sha256, digest, err);
+}
+
+int contents_of(struct contents *c, int dirfd, const char *path, const struct file_id *seen, struct sha256 *sha256,
+		struct digest *digest, struct err *err)
+{
+	struct inode_key k = {seen->dev, seen->ino};
 	struct shard *s = &c->shards[(k.ino ^ k.dev) % SHARDS];
-	struct content content = {.id = file_id_of(&st)};
+	struct content content = {.id = *seen};
 	if (!known(s, &k, &content.id, &content)) {
+		struct stat st;
 		AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
 		if (file_read(dirfd, path, FILES_MAX_SIZE, &text, &st, err) < 0)
 			return -1;

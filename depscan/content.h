@@ -14,5 +14,8 @@ void contents_free(struct contents *c);
 // Both digests are of the same bytes. 0, or -1 as files_digest().
 int contents_find(struct contents *c, int dirfd, const char *path, struct sha256 *sha256, struct digest *digest,
 		  struct err *err);
+// The same of a regular file that has just been looked at: `id` is what it is.
+int contents_of(struct contents *c, int dirfd, const char *path, const struct file_id *id, struct sha256 *sha256,
+		struct digest *digest, struct err *err);
 
 #endif

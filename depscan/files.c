@@ -186,10 +186,12 @@ struct digester files_digester(struct files *f)
 int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err)
 {
 	struct stat st;
-	if (stat_regular(dirfd, path, &st, err) < 0)
+	facts->is_plain = fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+	if (!facts->is_plain && stat_regular(dirfd, path, &st, err) < 0)
 		return -1;
 	if (is_null(&st)) {
-		*facts = (struct file_facts){.id = file_id_of(&st), .digest = digest_of("", 0)};
+		facts->id = file_id_of(&st);
+		facts->digest = digest_of("", 0);
 		scan_text(&facts->scan, "", 0);
 		return 0;
 	}

@@ -22,6 +22,7 @@ void files_free(struct files *f);
 
 struct file_facts {
 	struct file_id id;
+	bool is_plain; // the name is that of a regular file, and no link to one
 	struct digest digest;
 	struct scan scan; // includes: in the caller's arena
 };

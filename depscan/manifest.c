@@ -64,7 +64,7 @@ static void encode_entry(const struct manifest_entry *e, struct names *t, struct
 
 void manifest_encode(const struct manifest_entry *entries, size_t n, struct buf *out)
 {
-	struct names t = {MAP_INIT, BUF_INIT, 0};
+	struct names t = {MAP_OF_CALLERS_KEYS, BUF_INIT, 0};
 	AUTO_BUF struct buf body = BUF_INIT;
 	for (size_t i = 0; i < n; i++)
 		encode_entry(&entries[i], &t, &body);
@@ -200,7 +200,7 @@ static bool is_same(const struct manifest_entry *a, const struct manifest_entry 
 }
 
 struct manifest *manifest_with(const struct manifest *old, const struct digest *key, const struct manifest_entry *fresh,
-			       size_t most)
+			       size_t most, struct buf *bytes)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	uint32_t n_old = old ? old->n_entries : 0;
@@ -211,9 +211,9 @@ struct manifest *manifest_with(const struct manifest *old, const struct digest *
 		if (!is_same(&old->entries[i], fresh))
 			all[n++] = old->entries[i];
 	// By way of the encoding: one piece of code that copies, and names stand in memory once.
-	AUTO_BUF struct buf bytes = BUF_INIT;
-	manifest_encode(all, n, &bytes);
-	return manifest_decode(key, bytes.data, bytes.len, NULL);
+	buf_clear(bytes);
+	manifest_encode(all, n, bytes);
+	return manifest_decode(key, bytes->data, bytes->len, NULL);
 }
 
 struct manifest *manifest_ref(struct manifest *m)

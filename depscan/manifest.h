@@ -97,9 +97,9 @@ struct manifest {
 struct manifest *manifest_decode(const struct digest *key, const void *p, size_t n, struct err *err);
 void manifest_encode(const struct manifest_entry *entries, size_t n, struct buf *out);
 // A manifest with `fresh` in front of the entries of `old` (may be NULL), those with the same inputs left out, at most
-// `most`.
+// `most`; and the same as manifest_encode() writes it.
 struct manifest *manifest_with(const struct manifest *old, const struct digest *key, const struct manifest_entry *fresh,
-			       size_t most);
+			       size_t most, struct buf *bytes);
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m); // NULL is fine
 

@@ -167,7 +167,7 @@ static const char *preprocess(struct away *w)
 		return "the preprocessor has something to say";
 	if (w->text.has_columns)
 		return "its text asks for its columns";
-	w->not_stored = inputs_find(&j->plan, &j->baseline, ours ? dep_fd : -1, -1, &w->entry);
+	w->not_stored = inputs_find(&j->plan, &j->baseline, NULL, ours ? dep_fd : -1, -1, &w->entry);
 	for (uint32_t i = 0; i < w->entry.n_inputs; i++)
 		if (w->entry.inputs[i].flags & INPUT_BINARY)
 			return "it takes a precompiled header";
@@ -481,7 +481,7 @@ static struct refusal find_inputs(struct away *w)
 	AUTO_CLOSE int asm_dep_fd = w->tree.remote.outputs[REMOTE_ASM_DEPFILE] ? file_of(&w->made.asm_depfile) : -1;
 	if (dep_fd < 0)
 		return refuse(REASON_depfile_unparsed, NULL);
-	return inputs_find(&w->j->plan, &w->j->baseline, dep_fd, asm_dep_fd, &w->entry);
+	return inputs_find(&w->j->plan, &w->j->baseline, &w->tree.reach.inputs, dep_fd, asm_dep_fd, &w->entry);
 }
 
 static struct refusal publish_it(struct away *w)

@@ -40,18 +40,34 @@ static int read_facts(const struct plan *p, const char *path, uint32_t flags, st
 	return 0;
 }
 
+// Unchanged since before the compile, and no link that may lead elsewhere now.
+static const struct input *as_earlier(const struct inputs *in, const char *path, uint32_t flags)
+{
+	struct stat st;
+	const struct input *i = in->earlier ? inputs_find_one(in->earlier, path) : NULL;
+	if (!i || (flags | i->flags) & INPUT_BINARY || i->probes_added ||
+	    fstatat(in->plan->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	struct file_id id = file_id_of(&st);
+	return file_id_equal(&i->facts.id, &id) ? i : NULL;
+}
+
 // Adds a file once, with what it is now. A file that may have changed since the compile began spoils the result: the
 // compiler may have read something else.
 static const struct scan *add(struct inputs *in, const char *path, uint32_t flags)
 {
 	const struct plan *p = in->plan;
-	if (map_puts(&in->known, path, in))
+	if (map_gets(&in->known, path))
 		return NULL;
+	map_puts(&in->known, path, (void *)((uintptr_t)in->n + 1));
 	struct input *i = append(in);
+	const struct input *earlier = as_earlier(in, path, flags);
 	struct err err = ERR_INIT;
-	*i = (struct input){.path = path, .flags = flags};
+	*i = (struct input){.path = path, .flags = flags, .is_as_earlier = earlier};
 	enum reason reason = REASON_NONE;
-	if (read_facts(p, path, flags, &i->facts, &err) < 0)
+	if (earlier)
+		i->facts = earlier->facts;
+	else if (read_facts(p, path, flags, &i->facts, &err) < 0)
 		reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
 			 : err.code == ERR_LIMIT ? REASON_input_too_large
 						 : REASON_input_changed;
@@ -77,10 +93,8 @@ void inputs_add(struct inputs *in, const char *path, uint32_t flags)
 
 const struct input *inputs_find_one(const struct inputs *in, const char *path)
 {
-	for (uint32_t i = 0; i < in->n; i++)
-		if (strcmp(in->list[i].path, path) == 0)
-			return &in->list[i];
-	return NULL;
+	uintptr_t number = (uintptr_t)map_gets(&in->known, path);
+	return number && number <= in->n ? &in->list[number - 1] : NULL;
 }
 
 static const struct input *same_file(const struct inputs *in, const struct file_id *id)
@@ -185,12 +199,12 @@ static bool parse_users(const struct plan *p, const struct baseline *b, int fd, 
 // gcc names a header twice that it found in two search_snapshot; the rebuilt depfile shall, too.
 static void add_again(struct inputs *in, const char *path)
 {
-	for (uint32_t i = 0; i < in->n && !is_refused(in->refusal); i++)
-		if (strcmp(in->list[i].path, path) == 0) {
-			*append(in) = in->list[i];
-			in->n++;
-			return;
-		}
+	const struct input *first = is_refused(in->refusal) ? NULL : inputs_find_one(in, path);
+	if (!first)
+		return;
+	const struct input again = *first; // the list may move
+	*append(in) = again;
+	in->n++;
 }
 
 static void add_depfile(struct inputs *in, int dep_fd, struct manifest_entry *entry)
@@ -319,12 +333,17 @@ bool inputs_read_reached(void *ctx, const char *path, struct absent_input *out)
 // A header that lies where an include could find it, and that the compiler did not name. It may have come during the
 // compile; it may be a second name of an input; and of two files with one text, or one file with two names, the compiler
 // may have left out the second (#pragma once, #import), which no depfile tells.
-static bool is_rightly_unread(void *ctx, const char *path, const struct stat *st)
+static bool is_rightly_unread(void *ctx, const char *path)
 {
 	struct inputs *in = ctx;
 	const struct plan *p = in->plan;
-	struct file_id id = file_id_of(st);
+	const struct input *earlier = in->earlier ? inputs_find_one(in->earlier, path) : NULL;
+	struct stat st;
 	struct digest digest;
+	if (!earlier && fstatat(p->cwd_fd, path, &st, 0) < 0)
+		return false;
+	// What the compile was made of is as it was, whatever is there now.
+	struct file_id id = earlier ? earlier->facts.id : file_id_of(&st);
 	if (id.ctime_ns >= in->baseline->start_ns)
 		return false;
 	const struct input *same = same_file(in, &id);
@@ -463,11 +482,31 @@ static void fill_names(const struct plan *p, const struct absent_answer *answer,
 		e->present[i] = plan_canonical_path(p, answer->present[i]);
 }
 
-struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
-			   struct manifest_entry *entry)
+void inputs_begin(struct inputs *in, const struct plan *p, const struct baseline *b)
 {
-	struct inputs in = {.plan = p, .baseline = b};
+	*in = (struct inputs){.plan = p, .baseline = b, .known = MAP_OF_CALLERS_KEYS};
+}
+
+void inputs_release(struct inputs *in)
+{
+	map_release(&in->known);
+	buf_release(&in->builtin);
+}
+
+static bool has_moved(const struct inputs *in, const struct input *i)
+{
+	// That one of the same identity is no link was just seen.
+	const char *from = i->is_as_earlier ? path_dir(in->plan->arena, i->path) : i->path;
+	return search_snapshot_moved(in->baseline->search, from);
+}
+
+struct refusal inputs_find(const struct plan *p, const struct baseline *b, const struct inputs *earlier, int dep_fd,
+			   int asm_dep_fd, struct manifest_entry *entry)
+{
+	struct inputs in;
 	struct absent_answer answer = {0};
+	inputs_begin(&in, p, b);
+	in.earlier = earlier;
 	if (p->inputs_from == INPUTS_SOURCE_ONLY)
 		add(&in, p->line.source, 0);
 	else
@@ -486,14 +525,13 @@ struct refusal inputs_find(const struct plan *p, const struct baseline *b, int d
 	if (!is_refused(in.refusal))
 		facts_check(&in, asm_dep_fd >= 0, entry);
 	for (uint32_t i = 0; i < in.n && !is_refused(in.refusal) && b->search; i++)
-		if (search_snapshot_moved(b->search, in.list[i].path))
+		if (has_moved(&in, &in.list[i]))
 			in.refusal = refuse(REASON_input_changed, in.list[i].path);
 	if (!is_refused(in.refusal)) {
 		fill_inputs(&in, entry);
 		fill_names(p, &answer, entry);
 		wanted_forbid(&in, entry);
 	}
-	map_release(&in.known);
-	buf_release(&in.builtin);
+	inputs_release(&in);
 	return in.refusal;
 }

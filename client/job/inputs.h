@@ -6,11 +6,13 @@
 #include "client/job/plan.h"
 #include "depscan/manifest.h"
 
-// Fills in the entry's inputs and names. dep_fd: the depfile that we have asked for, or -1: the user's under its name; asm_dep_fd: what GNU as has
-// listed, or -1.
+struct inputs;
+
 // A file that the compiler has made for the assembler.
 bool inputs_is_temp_source(const char *path);
-struct refusal inputs_find(const struct plan *p, const struct baseline *b, int dep_fd, int asm_dep_fd,
-			   struct manifest_entry *entry);
+// Fills in the entry's inputs and names. `earlier`: of a compile that was made of what had been found before it (reach.h), or NULL; dep_fd: the
+// depfile that we have asked for, or -1: the user's under its name; asm_dep_fd: what GNU as has listed, or -1.
+struct refusal inputs_find(const struct plan *p, const struct baseline *b, const struct inputs *earlier, int dep_fd,
+			   int asm_dep_fd, struct manifest_entry *entry);
 
 #endif

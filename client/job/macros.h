@@ -13,16 +13,19 @@
 struct input {
 	const char *path; // as the compiler names it
 	struct file_facts facts;
-	uint32_t flags;    // INPUT_*
-	bool probes_added; // the scan has names that are not in the text: macros of others make them
+	uint32_t flags;     // INPUT_*
+	bool probes_added;  // the scan has names that are not in the text: macros of others make them
+	bool is_as_earlier; // not changed since it was in inputs.earlier
 };
 
 struct inputs {
 	const struct plan *plan;
 	const struct baseline *baseline;
+	// What was found of files before the compile, where it was made of that: or NULL. The facts of those that are unchanged.
+	const struct inputs *earlier;
 	struct input *list;
 	uint32_t n, cap;
-	struct map known;   // path -> anything
+	struct map known;   // path -> 1 + its number
 	const char **loose; // those that the assembler opened
 	uint32_t n_loose;
 	const char **wanted; // those that were not there and would have been read (wanted.h)
@@ -34,6 +37,8 @@ struct inputs {
 	struct refusal refusal;
 };
 
+void inputs_begin(struct inputs *in, const struct plan *p, const struct baseline *b);
+void inputs_release(struct inputs *in); // what is not in the arena
 // Adds a file as it is now, once (INPUT_* of depscan/manifest.h); or sets a refusal.
 void inputs_add(struct inputs *in, const char *path, uint32_t flags);
 const struct input *inputs_find_one(const struct inputs *in, const char *path); // NULL: it is none

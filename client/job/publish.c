@@ -235,7 +235,7 @@ struct refusal publish(struct publication *pub, const struct baseline *b, const 
 		return refusal;
 	if (pub->stored)
 		pub->differs = recheck_compare(pub->plan, pub->stored, outputs.parts, outputs.has);
-	refusal = inputs_find(pub->plan, b, dep_fd, asm_dep_fd, &entry);
+	refusal = inputs_find(pub->plan, b, NULL, dep_fd, asm_dep_fd, &entry);
 	if (!is_refused(refusal))
 		refusal = quoted_add(pub->plan, b, &outputs.parts[PART_STDERR], &entry);
 	return is_refused(refusal) ? refusal : publish_outputs(pub, &entry, &outputs);

@@ -22,6 +22,7 @@ static struct no_tree follow(struct inputs *in, struct absent_answer *answer)
 				 .n_forced = inputs_forced(p, &forced),
 				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
 				 .pch = p->compiler->family == FAMILY_CLANG && p->line.n_forced,
+				 .any_order = true,
 				 .read = inputs_read_reached,
 				 .ctx = in};
 	q.forced = forced;
@@ -55,36 +56,65 @@ struct builder {
 	struct reach *r;
 	const struct plan *p;
 	const char *lacks;               // the first name on the last way that led nowhere
+	const struct file_facts *facts;  // of the plain file that is being added, where they are known
 	const struct source_node *fresh; // the last file that was added
 	struct digest digest;            // and what the scanner knows it by
 	bool is_spoilt;
 };
 
+static char *below(struct arena *a, const struct source_node *directory, const char *name, size_t n)
+{
+	size_t n_above = directory->parent == directory ? 0 : strlen(directory->path);
+	char *path = arena_alloc(a, n_above + n + 2);
+	memcpy(path, directory->path, n_above);
+	path[n_above] = '/';
+	memcpy(path + n_above + 1, name, n);
+	return path;
+}
+
+// What is at a name: SOURCE_FILE for all that is neither directory nor link. False: nothing that can be in a tree.
+static bool look(struct builder *b, const char *path, enum source_kind *kind, struct file_id *id)
+{
+	struct stat st;
+	*kind = SOURCE_FILE;
+	if (b->facts) {
+		*id = b->facts->id;
+		return true;
+	}
+	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		b->is_spoilt |= errno != ENOENT && errno != ENOTDIR;
+		return false;
+	}
+	*kind = S_ISDIR(st.st_mode) ? SOURCE_DIRECTORY : S_ISLNK(st.st_mode) ? SOURCE_LINK : SOURCE_FILE;
+	*id = file_id_of(&st);
+	bool is_strange = *kind == SOURCE_FILE && !S_ISREG(st.st_mode);
+	b->is_spoilt |= is_strange;
+	return !is_strange;
+}
+
 static struct source_node *make_node(struct builder *b, struct source_node *directory, const char *name, size_t n)
 {
 	struct arena *a = b->p->arena;
 	char target[SOURCE_TREE_MAX_PATH + 1];
-	struct stat st;
-	const char *path = arena_printf(a, "%s/%.*s", directory == &b->r->tree.top ? "" : directory->path, (int)n, name);
-	if (fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		b->is_spoilt |= errno != ENOENT && errno != ENOTDIR;
+	const char *path = below(a, directory, name, n);
+	enum source_kind kind;
+	struct file_id id;
+	if (!look(b, path, &kind, &id))
 		return &b->r->missing;
-	}
-	enum source_kind kind = S_ISDIR(st.st_mode) ? SOURCE_DIRECTORY : S_ISLNK(st.st_mode) ? SOURCE_LINK : SOURCE_FILE;
 	ssize_t n_target = kind == SOURCE_LINK ? readlink(path, target, sizeof target - 1) : 0;
 	struct source_node *node = source_tree_add(&b->r->tree, directory, name, n, kind);
-	if (!node || n_target < 0 || (kind == SOURCE_FILE && !S_ISREG(st.st_mode))) {
+	if (!node || n_target < 0) {
 		b->is_spoilt = true;
 		return &b->r->missing;
 	}
 	node->path = path;
 	node->target = arena_strndup(a, target, (size_t)n_target);
-	node->size = (uint64_t)st.st_size;
+	node->size = (uint64_t)id.size;
 	if (kind != SOURCE_FILE)
 		return node;
 	directory->is_whole = true;
 	b->fresh = node;
-	b->is_spoilt |= contents_find(b->p->services->contents, AT_FDCWD, path, &node->sha256, &b->digest, NULL) < 0;
+	b->is_spoilt |= contents_of(b->p->services->contents, AT_FDCWD, path, &id, &node->sha256, &b->digest, NULL) < 0;
 	return node;
 }
 
@@ -120,7 +150,7 @@ static struct source_node *enter(struct builder *b, struct source_node *at, cons
 		else if (n && !(n == 1 && *path == '.'))
 			next = child(b, at, path, n);
 		if (next == &b->r->missing) {
-			b->lacks = arena_printf(b->p->arena, "%s/%.*s", at == &b->r->tree.top ? "" : at->path, (int)n, path);
+			b->lacks = below(b->p->arena, at, path, n);
 			return NULL;
 		}
 		if (next->kind == SOURCE_LINK)
@@ -132,13 +162,37 @@ static struct source_node *enter(struct builder *b, struct source_node *at, cons
 	return at;
 }
 
-static struct source_node *add_path(struct builder *b, const char *path)
+// The way to a directory is gone once for each spelling.
+static struct source_node *add_directory(struct builder *b, const char *path, size_t n)
 {
+	struct source_node *d = map_get(&b->r->directories, path, n);
+	int links = 0;
+	if (d)
+		return d;
+	const char *whole = *path == '/' ? arena_strndup(b->p->arena, path, n)
+					 : arena_printf(b->p->arena, "%s/%.*s", b->p->cwd, (int)n, path);
+	d = enter(b, &b->r->tree.top, whole, &links);
+	if (d && d->kind == SOURCE_DIRECTORY)
+		map_put(&b->r->directories, path, n, d);
+	return d;
+}
+
+// `facts`: what is known of the plain file there, or NULL.
+static struct source_node *add_known(struct builder *b, const char *path, const struct file_facts *facts)
+{
+	const char *slash = strrchr(path, '/');
 	int links = 0;
 	b->lacks = NULL;
-	if (*path != '/')
-		path = arena_printf(b->p->arena, "%s/%s", b->p->cwd, path);
-	return enter(b, &b->r->tree.top, path, &links);
+	struct source_node *d = add_directory(b, path, slash ? (size_t)(slash - path) + 1 : 0);
+	b->facts = facts;
+	struct source_node *node = d ? enter(b, d, slash ? slash + 1 : path, &links) : NULL;
+	b->facts = NULL;
+	return node;
+}
+
+static struct source_node *add_path(struct builder *b, const char *path)
+{
+	return add_known(b, path, NULL);
 }
 
 // A directory of which nothing but what is in the tree is to be seen.
@@ -205,8 +259,9 @@ static struct no_tree build(struct builder *b, struct inputs *in, const struct a
 {
 	const struct search *s = search_snapshot_search(in->baseline->search);
 	for (uint32_t i = 0; i < in->n && !b->is_spoilt; i++) {
-		const struct source_node *n = add_path(b, in->list[i].path);
-		if (!n || (n == b->fresh && !digest_equal(&b->digest, &in->list[i].facts.digest)))
+		const struct file_facts *facts = &in->list[i].facts;
+		const struct source_node *n = add_known(b, in->list[i].path, facts->is_plain ? facts : NULL);
+		if (!n || (n == b->fresh && !digest_equal(&b->digest, &facts->digest)))
 			return no_tree(NO_TREE_changed, in->list[i].path);
 	}
 	for (uint32_t i = 0; i < answer->n_present; i++)
@@ -245,24 +300,24 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 struct no_tree reach_find(struct reach *r, const struct plan *p, const struct baseline *baseline, const char *const *outputs,
 			  const struct farm_compiler *compiler)
 {
-	struct inputs in = {.plan = p, .baseline = baseline};
 	struct builder b = {.r = r, .p = p};
 	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1}};
+	inputs_begin(&r->inputs, p, baseline);
 	source_tree_init(&r->tree, p->arena);
 	if (!baseline->search)
 		return no_tree(NO_TREE_probe, NULL);
-	struct no_tree why = find(&b, &in, outputs, compiler);
+	struct no_tree why = find(&b, &r->inputs, outputs, compiler);
 	if (!why.reason)
 		r->sha256 = sha256_of(r->listing.data, r->listing.len);
 	r->is_closed = true;
-	map_release(&in.known);
-	buf_release(&in.builtin);
 	return why;
 }
 
 void reach_release(struct reach *r)
 {
 	map_release(&r->known);
+	map_release(&r->directories);
+	inputs_release(&r->inputs);
 	buf_release(&r->listing);
 }
 

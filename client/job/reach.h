@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "client/farm/farm.h"
 #include "client/job/baseline.h"
+#include "client/job/macros.h"
 #include "client/job/plan.h"
 #include "client/no_tree.h"
 #include "sourcetree/source_tree.h"
@@ -16,10 +17,12 @@
 struct reach {
 	struct source_tree tree;
 	struct buf listing;
-	struct sha256 sha256; // of the listing
-	struct map known;     // the directory's node and a name in it -> its node, or &missing
+	struct sha256 sha256;   // of the listing
+	struct map known;       // the directory's node and a name in it -> its node, or &missing
+	struct map directories; // a directory as it is written -> its node
 	struct source_node missing;
-	bool is_closed; // nothing is added any more
+	struct inputs inputs; // what was found: the compile is made of it
+	bool is_closed;       // nothing is added any more
 };
 
 // NO_TREE_NONE: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the

@@ -221,7 +221,7 @@ static int find(struct same_text *t, struct lookup *l, struct baseline *b, struc
 	t->run = run_new(p, b, 0);
 	run_it(t->run);
 	count_run(t->run);
-	if (!t->run->is_known || is_refused(inputs_find(p, b, t->run->dep_fd, -1, &t->entry)))
+	if (!t->run->is_known || is_refused(inputs_find(p, b, NULL, t->run->dep_fd, -1, &t->entry)))
 		return 0;
 	t->is_looked_up = true;
 	if (!make_key(t->run, &t->entry, &key) || !take_entry(t, l, &key, entry, result))

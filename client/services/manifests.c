@@ -125,10 +125,9 @@ int manifests_add(struct manifests *ms, const struct digest *key, const struct m
 	pthread_mutex_t *turn = &ms->writers[key->b[0] % COUNT_OF(ms->writers)];
 	pthread_mutex_lock(turn);
 	struct manifest *old = manifests_get(ms, key);
-	struct manifest *m = manifest_with(old, key, fresh, most);
-	manifest_unref(old);
 	AUTO_BUF struct buf bytes = BUF_INIT;
-	manifest_encode(m->entries, m->n_entries, &bytes);
+	struct manifest *m = manifest_with(old, key, fresh, most, &bytes);
+	manifest_unref(old);
 	struct store_part part = {bytes.data, bytes.len};
 	int rc = store_put(ms->store, STORE_MANIFEST, key, &part, 1, err);
 	pthread_mutex_lock(&ms->lock);

@@ -74,6 +74,27 @@ START_TEST(map_keeps_every_key_through_growth_and_deletes)
 }
 END_TEST
 
+START_TEST(map_of_callers_keys_keeps_no_copies)
+{
+	static char keys[200][8];
+	struct map m = MAP_OF_CALLERS_KEYS;
+	const char *key;
+	void *value;
+	for (int round = 0; round < 2; round++) {
+		for (uintptr_t i = 0; i < 200; i++) {
+			snprintf(keys[i], sizeof keys[i], "k%d", (int)i);
+			ck_assert_ptr_null(map_puts(&m, keys[i], keys[i]));
+		}
+		ck_assert_ptr_eq(map_puts(&m, "k7", keys[7]), keys[7]);
+		ck_assert_ptr_eq(map_del(&m, "k9", 2), keys[9]);
+		for (size_t at = 0; map_next(&m, &at, &key, NULL, &value);)
+			ck_assert_ptr_eq(key, value);
+		ck_assert_uint_eq(m.n, 199);
+		map_release(&m); // and it stays one of callers' keys
+	}
+}
+END_TEST
+
 START_TEST(path_functions_work_on_text)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -218,6 +239,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, buf_adds_nothing_past_its_maximum);
 	tcase_add_test(t, rd_reads_what_buf_added_and_stays_bad_after_a_short_read);
 	tcase_add_test(t, map_keeps_every_key_through_growth_and_deletes);
+	tcase_add_test(t, map_of_callers_keys_keeps_no_copies);
 	tcase_add_test(t, path_functions_work_on_text);
 	tcase_add_test(t, json_strings_are_always_valid);
 	tcase_add_test(t, write_atomic_leaves_no_temp_file_and_replaces_whole);

@@ -40,9 +40,10 @@ static struct manifest_entry make_entry(struct arena *a, const char *source_text
 START_TEST(a_manifest_comes_back_as_it_was)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf bytes = BUF_INIT;
 	struct digest key = digest_text("key");
 	struct manifest_entry e = make_entry(&a, "one", "two");
-	struct manifest *m = manifest_with(NULL, &key, &e, 8);
+	struct manifest *m = manifest_with(NULL, &key, &e, 8, &bytes);
 	ck_assert_uint_eq(m->n_entries, 1);
 	const struct manifest_entry *got = &m->entries[0];
 	ck_assert(digest_equal(&got->result, &e.result));
@@ -62,11 +63,12 @@ END_TEST
 START_TEST(new_entries_come_first_and_the_number_is_bounded)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf bytes = BUF_INIT;
 	struct digest key = digest_text("key");
 	struct manifest *m = NULL;
 	for (int i = 0; i < 10; i++) {
 		struct manifest_entry e = make_entry(&a, arena_printf(&a, "text %d", i), "h");
-		struct manifest *next = manifest_with(m, &key, &e, 4);
+		struct manifest *next = manifest_with(m, &key, &e, 4, &bytes);
 		manifest_unref(m);
 		m = next;
 	}
@@ -75,7 +77,7 @@ START_TEST(new_entries_come_first_and_the_number_is_bounded)
 	ck_assert(digest_equal(&m->entries[0].inputs[0].digest, &last));
 	// The same inputs again replace their entry.
 	struct manifest_entry again = make_entry(&a, "text 8", "h");
-	struct manifest *next = manifest_with(m, &key, &again, 4);
+	struct manifest *next = manifest_with(m, &key, &again, 4, &bytes);
 	ck_assert_uint_eq(next->n_entries, 4);
 	manifest_unref(m);
 	manifest_unref(next);
