@@ -95,6 +95,28 @@ static int send_needs(struct compile *c, bool listing, uint32_t *files, size_t n
 	return rpc_send(c->call, &m.base, &c->err) < 0 ? compile_fail_cancelled(c) : 0;
 }
 
+static int find_directory(struct compile *c, const char *path)
+{
+	const struct source_node *d = source_tree_resolve(&c->tree.tree, path);
+	if (d && d->kind == SOURCE_DIRECTORY)
+		return 0;
+	err_set(&c->err, ERR_FORMAT, "the tree has no directory '%.200s'", path);
+	return fail_source(c);
+}
+
+// Where the compiler runs, and where it writes, is in the tree or in the job's own /tmp.
+static int find_places(struct compile *c)
+{
+	const Coffer__V1__CompileHeader *h = c->header;
+	int rc = find_directory(c, h->tree->directory);
+	for (size_t i = 0; i < h->n_outputs && rc == 0; i++) {
+		const char *directory = path_dir(&c->tree.arena, h->outputs[i]->name);
+		if (strcmp(directory, GUEST_SCRATCH) != 0)
+			rc = find_directory(c, directory);
+	}
+	return rc;
+}
+
 int compile_take_listing(struct compile *c)
 {
 	const Coffer__V1__CompileTree *t = c->header->tree;
@@ -113,6 +135,8 @@ int compile_take_listing(struct compile *c)
 		return -1;
 	if (tree_source_end_listing(s, &c->err) < 0)
 		return fail_source(c);
+	if (find_places(c) < 0)
+		return -1;
 	evidence_source(&c->evidence, s->digest.b);
 	worker_count(c->service, COUNT_trees, 1);
 	return hold(c);

@@ -127,6 +127,11 @@ def scenario_hostile():
     output = lambda name: [pb.Output(kind=pb.Output.OBJECT, name=name)]
     for name in ('a.o', '/home/u/../a.o', '/home//a.o', ''):
         t.refused(INVALID, good, outputs=output(name))
+    # Where it is to run or to write is not in the tree, or is no directory.
+    for place in ('/home/none', '/home/u/a.c', '/home/u/none', '/usr'):
+        t.refused(INVALID, good, said=dict(directory=place))
+        t.refused(INVALID, good, outputs=output(place + '/a.o'))
+        assert not t.needs
     for name in ('/usr/bin/x.o', '/usr/x.o', '/proc/x.o', '/dev/x.o'):
         t.refused((INVALID, CANT, grpc.StatusCode.UNAVAILABLE), good, [A], words=['-O1'], outputs=output(name))
 
