@@ -7,6 +7,8 @@
 #include "client/job/inputs.h"
 #include "depscan/depfile.h"
 
+#include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,23 +35,72 @@ static const char *const *own_words(const struct plan *p)
 	return words;
 }
 
+// ---- the language ---------------------------------------------------------------------------------------------------
+
+// Compilers are written in English: "en_US:en" asks for nothing that has to be translated.
+static bool asks_for_translations(const struct plan *p)
+{
+	const char *list = env_value(p->env, "LANGUAGE");
+	for (const char *at = list; at && *at; at += strcspn(at, ":"), at += *at == ':') {
+		size_t n = strcspn(at, ":");
+		if (!(n == 2 && memcmp(at, "en", 2) == 0) && !(n == 5 && memcmp(at, "en_US", 5) == 0))
+			return true;
+	}
+	return false;
+}
+
+// The locale that every worker has and in which a compiler says what it says in the user's, or NULL: there is none. One that this machine
+// lacks is C to its programs, and American English with UTF-8 is C.UTF-8: nothing is translated to it.
+static const char *plain_locale(const struct plan *p, const char *category, int mask)
+{
+	static const char *const with_utf8[] = {"C.UTF-8", "C.utf8", "en_US.UTF-8", "en_US.utf8"};
+	const char *locale = plan_locale(p, category), *elsewhere = env_value(p->env, "LOCPATH");
+	bool has_utf8 = false;
+	if (strcmp(locale, "C") == 0 || strcmp(locale, "POSIX") == 0)
+		return locale;
+	if (elsewhere || getenv("LOCPATH"))
+		return NULL;
+	locale_t found = newlocale(mask, locale, (locale_t)0);
+	if (!found)
+		return "C";
+	freelocale(found);
+	for (size_t i = 0; i < COUNT_OF(with_utf8); i++)
+		has_utf8 |= strcmp(locale, with_utf8[i]) == 0;
+	return has_utf8 && !asks_for_translations(p) ? "C.UTF-8" : NULL;
+}
+
+// Of messages and of characters. False: there is none.
+static bool plain_locales(const struct plan *p, const char **messages, const char **characters)
+{
+	*messages = plain_locale(p, "LC_MESSAGES", LC_MESSAGES_MASK);
+	*characters = plain_locale(p, "LC_CTYPE", LC_CTYPE_MASK);
+	return *messages && *characters;
+}
+
+static bool is_about_language(const char *word)
+{
+	return text_begins(word, "LANG=") || text_begins(word, "LANGUAGE=") || text_begins(word, "LC_");
+}
+
 static void fill_environment(struct away_tree *t)
 {
 	const struct plan *p = t->plan;
-	unsigned n = 0;
-	bool has_all = false;
+	const char *messages, *characters;
+	bool is_known = plain_locales(p, &messages, &characters);
+	unsigned n = 0, used = 0;
 	while (p->env[n])
 		n++;
-	const char **env = arena_alloc(p->arena, (n + 3) * sizeof *env);
-	unsigned used = 0;
-	for (unsigned i = 0; i < n; i++) {
-		if (!travel_variable(p->env[i]) || strncmp(p->env[i], "PWD=", 4) == 0)
-			continue;
-		has_all |= strncmp(p->env[i], "LC_ALL=", 7) == 0;
-		env[used++] = p->env[i];
+	const char **env = arena_alloc(p->arena, (n + 5) * sizeof *env);
+	for (unsigned i = 0; i < n; i++)
+		if (travel_variable(p->env[i]) && !text_begins(p->env[i], "PWD=") &&
+		    !(is_known && is_about_language(p->env[i])))
+			env[used++] = p->env[i];
+	if (is_known) {
+		env[used++] = arena_printf(p->arena, "LC_CTYPE=%s", characters);
+		env[used++] = arena_printf(p->arena, "LC_MESSAGES=%s", messages);
 	}
 	// A worker has a language of its own where the job has none.
-	if (!has_all)
+	if (is_known || !env_value(p->env, "LC_ALL"))
 		env[used++] = "LC_ALL=";
 	env[used++] = arena_printf(p->arena, "PWD=%s", p->cwd);
 	t->remote.environment = env;
@@ -175,19 +226,8 @@ const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *com
 
 bool away_tree_speaks_alike(const struct plan *p)
 {
-	static const char *const plain[] = {"C", "POSIX", "C.UTF-8", "C.utf8"};
-	static const char *const categories[] = {"LC_MESSAGES", "LC_CTYPE"};
-	if (p->wire->flags & JOB_STDERR_TTY)
-		return false;
-	for (size_t i = 0; i < COUNT_OF(categories); i++) {
-		const char *locale = plan_locale(p, categories[i]);
-		bool is_plain = false;
-		for (size_t k = 0; k < COUNT_OF(plain) && !is_plain; k++)
-			is_plain = strcmp(locale, plain[k]) == 0;
-		if (!is_plain)
-			return false;
-	}
-	return true;
+	const char *messages, *characters;
+	return !(p->wire->flags & JOB_STDERR_TTY) && plain_locales(p, &messages, &characters);
 }
 
 void away_tree_release(struct away_tree *t)

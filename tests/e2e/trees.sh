@@ -76,6 +76,23 @@ e2e_trees_what_had_to_stay_here_goes_away_now() # clock
 	farm_end
 }
 
+# The language of the user's messages is asked for as one that every worker has. The last one no machine has: it is C.
+e2e_trees_messages_are_in_the_users_language() # clock
+{
+	local locale n=0
+	export COFFER_REPRODUCIBLE=off
+	unset LC_ALL LC_CTYPE LC_MESSAGES LANG LANGUAGE
+	worker_start w1
+	put a.c 'int f(int a) { int unused; return a; }'
+	for locale in C.UTF-8 en_US.UTF-8 xx_XX.UTF-8; do
+		LANG=$locale same_compile a.c -Wall -DN=$((n += 1))
+		LC_ALL=$locale LANGUAGE=en_US:en same_compile a.c -Wall -DN=$((n += 1))
+	done
+	[ "$(counter remote_messages)" = 0 ] || fail "compiles were done twice: $("$COFFER" stats)"
+	of_trees $n
+	farm_end
+}
+
 # The worker's machine has headers that the client has not: none of them counts.
 e2e_trees_nothing_of_the_worker_is_seen() # gcc clock
 {
