@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is built of a project, and how:
-#   project.sh record git|fmtlib TREE FILE     writes down its compile commands
+#   project.sh record git|fmtlib|redis TREE FILE     writes down its compile commands
 #   project.sh build git TREE JOBS COMPILER [TARGETS]   builds it with make, COMPILER being make's CC
 #   project.sh clean git TREE                  removes what was built, but not what make generated
 # A command in FILE is its number of words, the folder it runs in, the object, the depfile (or nothing), then the words
@@ -56,6 +56,17 @@ record_fmtlib() {
 	for f in src/format.cc src/os.cc test/gtest-extra.cc test/util.cc test/test-main.cc \
 		$(printf 'test/%s-test.cc ' $tests); do
 		note g++ -std=c++17 -O2 -g -Iinclude -Itest -MD -MT "$f.o" -MF "$f.o.d" -o "$f.o" -c "$f"
+	done
+}
+
+# The server and its tools, with the C library's malloc instead of the one that has to be configured first.
+record_redis() {
+	local f
+	cd "$1/src"
+	[ -e release.h ] || ./mkreleasehdr.sh >/dev/null
+	for f in *.c; do
+		note gcc -std=c11 -O2 -g -Wall -W -Wno-missing-field-initializers -DREDIS_STATIC= -I../deps/hiredis -I../deps/linenoise \
+			-I../deps/lua/src -I../deps/hdr_histogram -MMD -MF "${f%.c}.d" -o "${f%.c}.o" -c "$f"
 	done
 }
 

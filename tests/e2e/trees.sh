@@ -412,26 +412,48 @@ unit_is_the_same()
 	[ ! -e "$T/plain.d" ] || same_file "$T/plain.d" "$T/ours.d"
 }
 
-# A part of git's units as its own Makefile compiles them, with and without debug information; with FULL=1 a larger one, with
-# COFFER_TEST_ALL_UNITS=1 all.
-e2e_trees_units_of_git() # long
+# units_are_the_same PACKAGE EVERY: every so many'th unit of a project as it is compiled there, with and without debug information; with
+# FULL=1 each unit, with and without in turn, most of them not optimized; with COFFER_TEST_ALL_UNITS=1 each as it is, in both ways.
+units_are_the_same()
 {
-	local words at=0 i=0 n=0 every=60
-	need make
-	[ -z "${FULL:-}" ] || every=30
-	[ -z "${COFFER_TEST_ALL_UNITS:-}" ] || every=1
+	local words at=0 i=0 n=0 every=$2 compiler how ways
+	[ -z "${FULL:-}${COFFER_TEST_ALL_UNITS:-}" ] || every=1
 	export LC_ALL=C COFFER_REPRODUCIBLE=off
-	package_sources git
-	"$TESTS/../bench/project.sh" record git "$P" "$T/commands" || fail "its commands can't be told"
+	package_sources "$1"
+	"$TESTS/../bench/project.sh" record "$1" "$P" "$T/commands" || fail "its commands can't be told"
 	worker_start w1
 	mapfile -d '' words <"$T/commands"
 	for (( ; at < ${#words[@]}; at += 4 + words[at], i++)); do
 		[ $((i % every)) = 0 ] || continue
-		n=$((n + 2))
-		unit_is_the_same "${words[@]:at+1:3}" "$CC" "${words[@]:at+5:words[at]-1}"
-		unit_is_the_same "${words[@]:at+1:3}" "$CC" "${words[@]:at+5:words[at]-1}" -g0
+		compiler=$CC ways=(-g -g0)
+		[ "${words[at+4]}" != g++ ] || compiler=$CXX
+		[ -n "${COFFER_TEST_ALL_UNITS:-}" ] || [ -z "${FULL:-}" ] || ways=("${ways[i % 2]}$([ $((i % 8)) -lt 2 ] || echo ' -O0')")
+		for how in "${ways[@]}"; do
+			n=$((n + 1))
+			# shellcheck disable=SC2086
+			unit_is_the_same "${words[@]:at+1:3}" "$compiler" "${words[@]:at+5:words[at]-1}" $how
+		done
 	done
 	[ "$(counter remote_trees)" -ge $((n / 2)) ] || fail "of $n compiles $(counter remote_trees) went as trees: $("$COFFER" stats)"
+}
+
+e2e_trees_units_of_git() # long
+{
+	need make
+	units_are_the_same git 60
 	[ "$(counter remote_messages)" = 0 ] || fail "compiles were done twice: $("$COFFER" stats)"
+	farm_end
+}
+
+# These say something when they are compiled, and some of them do not compile for want of a header.
+e2e_trees_units_of_redis() # long
+{
+	units_are_the_same redis 30
+	farm_end
+}
+
+e2e_trees_units_of_fmtlib() # long
+{
+	units_are_the_same fmtlib 24
 	farm_end
 }
