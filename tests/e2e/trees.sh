@@ -167,14 +167,14 @@ e2e_trees_lost_blobs_are_asked_for_again() # gcc clock
 	put u2.c '#include "inc/h.h"' 'int changed(int x) { return twice(x) * 22; }'
 	"$COFFER" "$CC" -O1 -c u2.c -o got/2.o || fail "a compile fails"
 	of_trees 4
-	find "$T/w1/results" -type f -newer "$T/before" >"$T/files"
+	find "$T/w1/results" -type f -size +0 -newer "$T/before" >"$T/files"
 	while read -r file; do damage "$file"; done <"$T/files"
 	"$COFFER" "$CC" -O2 -c u2.c -o got/2.o || fail "a compile fails"
 	"$CC" -O2 -c u2.c -o want/2.o
 	same_file want/2.o got/2.o
 	of_trees 5
 	grep -q ' gone from this worker' "$T/w1.log" || fail "nothing was lost"
-	find "$T/w1/results" -type f >"$T/files"
+	find "$T/w1/results" -type f -size +0 >"$T/files"
 	while read -r file; do damage "$file"; done <"$T/files"
 	COFFER_SEND=auto "$COFFER" "$CC" -O2 -c u3.c -o got/3.o || fail "a compile fails"
 	"$CC" -O2 -c u3.c -o want/3.o
