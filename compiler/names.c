@@ -1,6 +1,7 @@
 #include "compiler/names.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -17,17 +18,28 @@ static size_t length_without_version(const char *name)
 	return end && end < n && name[end - 1] == '-' ? end - 1 : n;
 }
 
-const char *compiler_name_kind(const char *name)
+// The one of `list` that is the last word of a name without its version; NULL.
+static const char *last_word_in(const char *name, const char *const *list, size_t n)
 {
 	size_t end = length_without_version(name), from = end;
 	while (from && name[from - 1] != '-')
 		from--;
-	for (size_t i = 0; i < n_compiler_name_kinds; i++) {
-		const char *kind = compiler_name_kinds[i];
-		if (strlen(kind) == end - from && memcmp(kind, name + from, end - from) == 0)
-			return kind;
-	}
+	for (size_t i = 0; i < n; i++)
+		if (strlen(list[i]) == end - from && memcmp(list[i], name + from, end - from) == 0)
+			return list[i];
 	return NULL;
+}
+
+const char *compiler_name_kind(const char *name)
+{
+	return last_word_in(name, compiler_name_kinds, n_compiler_name_kinds);
+}
+
+bool compiler_name_is_of_a_part(const char *name)
+{
+	static const char *const parts[] = {"cc1",      "cc1plus", "cc1obj",  "cc1objplus", "lto1",
+					    "collect2", "as",      "objcopy", "ld"};
+	return last_word_in(name, parts, COUNT_OF(parts)) || text_begins(name, "ld-") || text_begins(name, "ld.");
 }
 
 bool compiler_name_is_told(const char *list, const char *path, const char *name, bool *is_clang)

@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "base/tree.h"
+#include "compiler/names.h"
 #include "observe/observe.h"
 
 #include <dirent.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FORMAT = 1, OBSERVE_MS = 20000, ATTEMPTS = 3, REFUSED_S = 60 };
+enum { FORMAT = 2, OBSERVE_MS = 20000, ATTEMPTS = 3, REFUSED_S = 60 };
 
 struct view {
 	atomic_uint refs;
@@ -372,6 +373,33 @@ static int take_looks(struct views *vs, const struct observe *o, const struct vi
 	return 1;
 }
 
+// What may stand in the place of a part, as scripts may.
+static bool is_interpreter(const char *name)
+{
+	static const char *const list[] = {"sh", "dash", "bash", "busybox", "env"};
+	for (size_t i = 0; i < COUNT_OF(list); i++)
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	return text_begins(name, "perl") || text_begins(name, "python");
+}
+
+// A program that runs another compiler is not the one that decides what is made: what it asks for before (variables, the clock) is in
+// no list of names. Returns the other one's name.
+static const char *runs_another(const struct observe *o, const char *compiler)
+{
+	AUTO_FREE char *own = realpath(compiler, NULL);
+	for (unsigned i = 0; own && i < o->n_looks; i++) {
+		const struct look *l = &o->looks[i];
+		if (!(l->how & LOOK_RUN) || l->error != 0 || compiler_name_is_of_a_part(path_base(l->path)))
+			continue;
+		AUTO_FREE char *real = realpath(l->path, NULL);
+		const char *name = real ? path_base(real) : "";
+		if (*name && strcmp(real, own) != 0 && !compiler_name_is_of_a_part(name) && !is_interpreter(name))
+			return l->path;
+	}
+	return NULL;
+}
+
 // One observed compile.
 static int observe_once(struct views *vs, const struct view_query *q, const char *const *words, unsigned n_arguments,
 			bool *by_cwd, struct findings *f, struct err *err)
@@ -398,6 +426,9 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 	int64_t began = clock_now_ns();
 	if (observe_run(&o, &a, err) < 0)
 		return -1;
+	const char *another = runs_another(&o, q->compiler->path);
+	if (another)
+		return err_set(err, ERR_USAGE, "'%s' runs '%s'", q->compiler->path, another);
 	if (o.unclear)
 		return err_set(err, ERR_FORMAT, "'%s' makes calls that are not understood", q->compiler->path);
 	bool was_by_cwd = *by_cwd;

@@ -41,7 +41,7 @@ struct view_query {
 };
 
 // 0 with *out (a reference, or NULL where nothing can be observed and the words are of no risky kind), or -1: the command
-// must not be cached, since what its compiler looks at is not known; err says why.
+// must not be cached, since what its compiler looks at is not known; err says why. ERR_USAGE: it is a program that runs a compiler.
 int views_find(struct views *vs, const struct view_query *q, struct view **out, struct err *err);
 const struct digest *view_digest(const struct view *v);
 const struct findings *view_findings(const struct view *v);

@@ -241,7 +241,7 @@ texts_known() { wait_until 20 '[ "$(counter text_runs)" -ge '"$1"' ]' || fail "$
 #   served        either of the two
 #   miss          looked up, compiled, stored
 #   changed       anything but a direct hit
-#   handled       a hit, or a counted reason why it can't be one
+#   handled       a hit, or a counted reason why it can't be one, or a wrapper that was followed
 #   any           anything
 #   REASON        not cached, for that reason of reasons.def (several with '|' between them)
 judge()
@@ -256,7 +256,7 @@ judge()
 	served) [ $((direct + preprocessed)) = 1 ] ;;
 	miss) [ "$(grown misses)" = 1 ] && [ $((direct + preprocessed)) = 0 ] && [ "$(grown stored)" -ge 1 ] ;;
 	changed) [ "$direct" = 0 ] && [ "$(grown compiles)" = 1 ] ;;
-	handled) [ $((direct + preprocessed)) = 1 ] || [ "$(grown not_cached)" = 1 ] ;;
+	handled) [ $((direct + preprocessed)) = 1 ] || [ "$(grown not_cached)" = 1 ] || [ "$(grown followed)" -ge 1 ] ;;
 	*)
 		outcome=1
 		for reason in ${1//|/ }; do

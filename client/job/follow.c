@@ -32,8 +32,9 @@ void follow_note(const struct plan *p)
 
 const char *follow_order(const struct plan *p, enum reason reason)
 {
-	if ((reason != REASON_compiler_script && reason != REASON_compiler_unknown) || p->wire->n_argv < 1 ||
-	    !words_are_a_compile(p->wire->argv))
+	bool is_none =
+		reason == REASON_compiler_script || reason == REASON_compiler_unknown || reason == REASON_compiler_wrapper;
+	if (!is_none || p->wire->n_argv < 1 || !words_are_a_compile(p->wire->argv))
 		return NULL;
 	AUTO_FREE char *real = realpath(p->wire->compiler, NULL);
 	if (!real || compiler_name_is_of_a_cache(path_base(real)) || !preload_fits_script(p->wire->compiler))

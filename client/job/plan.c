@@ -537,7 +537,8 @@ static struct refusal find_toolchain(struct plan *p)
 			       .root_real = p->reproducible ? p->root_real : NULL,
 			       .epoch = p->epoch};
 	if (views_find(p->services->views, &q, &p->view, &err) < 0)
-		return refuse(REASON_toolchain_unobserved, arena_strdup(p->arena, err.text));
+		return refuse(err.code == ERR_USAGE ? REASON_compiler_wrapper : REASON_toolchain_unobserved,
+			      arena_strdup(p->arena, err.text));
 	AUTO_HASHER struct hasher h;
 	hasher_init(&h);
 	hasher_digest(&h, &p->compiler->identity);

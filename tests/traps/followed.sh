@@ -147,3 +147,37 @@ trap_88_mpicc() # gcc long
 	done
 	[ -n "$any" ] || skip 'there is no mpicc'
 }
+
+# By the name of a compiler, or told to be one: what it runs in the end counts, whatever it has asked for before.
+trap_88_a_program_that_runs_a_compiler() # gcc
+{
+	local real i
+	real=$(readlink -f "$(command -v "$CC")")
+	put a.c '#ifndef X' '#define X 0' '#endif' 'int a = X;'
+	cat >w.c <<-EOF
+		#include <stdio.h>
+		#include <stdlib.h>
+		#include <unistd.h>
+		int main(int n, char **words)
+		{
+			char *all[99] = {"gcc"}, define[60];
+			int k = 1;
+			if (getenv("WRAPPED")) {
+				snprintf(define, sizeof define, "-DX=%s", getenv("WRAPPED"));
+				all[k++] = define;
+			}
+			for (int i = 1; i <= n && k < 99; i++)
+				all[k++] = words[i];
+			execv("$real", all);
+			return 9;
+		}
+	EOF
+	mkdir in
+	"$CC" w.c -o in/gcc && cp in/gcc in/vendor
+	for i in 1 2 1; do
+		WRAPPED=$i COFFER_REPRODUCIBLE=off check any in/gcc -c a.c -o a.o
+		WRAPPED=$i COFFER_REPRODUCIBLE=off COFFER_COMPILER=vendor:gcc check any in/vendor -c a.c -o a.o
+	done
+	judge hit || fail 'the same compile is no hit'
+	same in/gcc -c a.c -o a.o
+}
