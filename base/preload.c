@@ -6,76 +6,189 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_HEADERS = 64, LONGEST_NAME = 255, SCRIPTS_IN_SCRIPTS = 4 };
+enum { MOST_HEADERS = 64, MOST_TAGS = 256, LONGEST_NAME = 255 };
 
-// The PT_INTERP string of a 64-bit file of our byte order.
-static bool read_loader(int fd, char *to, size_t size)
+static const char self_file[] = "/proc/self/exe";
+
+// ---- programs ---------------------------------------------------------------------------------------------------------
+
+struct elf {
+	int fd;
+	unsigned n;
+	uint16_t machine;
+	Elf64_Phdr headers[MOST_HEADERS];
+};
+
+// A file that can be executed, and does not change the user. -1: it is none, or can't be read.
+static int open_executable(const char *path)
 {
+	struct stat st;
+	int fd = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & (S_ISUID | S_ISGID)) ||
+			faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+// A 64-bit file of our byte order.
+static bool read_elf(int fd, struct elf *e)
+{
+	static const unsigned char order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
 	Elf64_Ehdr eh;
 	if (pread(fd, &eh, sizeof eh, 0) != sizeof eh || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_phentsize != sizeof(Elf64_Phdr))
+	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != order ||
+	    (eh.e_type != ET_EXEC && eh.e_type != ET_DYN) || eh.e_phentsize != sizeof(Elf64_Phdr) ||
+	    eh.e_phnum > MOST_HEADERS)
 		return false;
-	for (unsigned i = 0; i < eh.e_phnum && i < MOST_HEADERS; i++) {
-		Elf64_Phdr ph;
-		if (pread(fd, &ph, sizeof ph, (off_t)(eh.e_phoff + i * sizeof ph)) != sizeof ph)
-			return false;
-		if (ph.p_type != PT_INTERP || !ph.p_filesz || ph.p_filesz > size)
-			continue;
-		return pread(fd, to, ph.p_filesz, (off_t)ph.p_offset) == (ssize_t)ph.p_filesz && !to[ph.p_filesz - 1];
+	ssize_t size = (ssize_t)(eh.e_phnum * sizeof(Elf64_Phdr));
+	e->fd = fd;
+	e->n = eh.e_phnum;
+	e->machine = eh.e_machine;
+	return pread(fd, e->headers, (size_t)size, (off_t)eh.e_phoff) == size;
+}
+
+static const Elf64_Phdr *find_header(const struct elf *e, uint32_t type)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		if (e->headers[i].p_type == type)
+			return &e->headers[i];
+	return NULL;
+}
+
+// The PT_INTERP string. "": it is static.
+static bool read_loader(const struct elf *e, char to[LONGEST_NAME + 1])
+{
+	const Elf64_Phdr *h = find_header(e, PT_INTERP);
+	to[0] = '\0';
+	if (!h)
+		return true;
+	return h->p_filesz > 1 && h->p_filesz <= LONGEST_NAME &&
+	       pread(e->fd, to, h->p_filesz, (off_t)h->p_offset) == (ssize_t)h->p_filesz && !to[h->p_filesz - 1];
+}
+
+// Where in the file an address of the program is. 0: nowhere.
+static uint64_t place_of(const struct elf *e, uint64_t address)
+{
+	for (unsigned i = 0; i < e->n; i++) {
+		const Elf64_Phdr *h = &e->headers[i];
+		if (h->p_type == PT_LOAD && address >= h->p_vaddr && address - h->p_vaddr < h->p_filesz)
+			return address - h->p_vaddr + h->p_offset;
 	}
+	return 0;
+}
+
+static bool is_of_a_sanitizer(const char *library)
+{
+	static const char *const begun[] = {"libasan.", "libhwasan.", "libtsan.", "liblsan.", "libclang_rt."};
+	for (size_t i = 0; i < sizeof begun / sizeof *begun; i++)
+		if (strncmp(library, begun[i], strlen(begun[i])) == 0)
+			return true;
 	return false;
 }
 
-// What runs a text: the first word behind its "#!", or the shell. False: it is a program.
-static bool read_interpreter(int fd, char to[LONGEST_NAME + 1])
+// What can't be read counts as one that does.
+static bool wants_to_be_first(const struct elf *e)
 {
-	ssize_t n = pread(fd, to, LONGEST_NAME, 0);
-	to[n > 0 ? n : 0] = '\0';
-	if (memcmp(to, ELFMAG, SELFMAG) == 0)
-		return false;
-	if (to[0] != '#' || to[1] != '!') {
-		memcpy(to, "/bin/sh", 8);
+	Elf64_Dyn tags[MOST_TAGS];
+	const Elf64_Phdr *h = find_header(e, PT_DYNAMIC);
+	uint64_t names = 0;
+	if (!h || h->p_filesz > sizeof tags || pread(e->fd, tags, h->p_filesz, (off_t)h->p_offset) != (ssize_t)h->p_filesz)
 		return true;
+	size_t n = h->p_filesz / sizeof *tags;
+	for (size_t i = 0; i < n; i++)
+		if (tags[i].d_tag == DT_STRTAB)
+			names = place_of(e, tags[i].d_un.d_ptr);
+	for (size_t i = 0; names && i < n; i++) {
+		char name[16] = "";
+		if (tags[i].d_tag == DT_NEEDED &&
+		    (pread(e->fd, name, sizeof name - 1, (off_t)(names + tags[i].d_un.d_val)) <= 0 ||
+		     is_of_a_sanitizer(name)))
+			return true;
 	}
-	char *word = to + 2 + strspn(to + 2, " \t");
-	word[strcspn(word, " \t\n")] = '\0';
-	memmove(to, word, strlen(word) + 1);
-	return true;
+	return !names;
 }
 
-// `scripts`: so many may lead to the program.
-static bool loader_of(const char *path, int scripts, char *to, size_t size)
+// Ours: `loader` gets the name of the loader that this process has.
+static bool read_self(struct elf *e, char loader[LONGEST_NAME + 1])
 {
-	char interpreter[LONGEST_NAME + 1] = "";
-	struct stat st;
-	bool found = false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & (S_ISUID | S_ISGID)))
-		found = false;
-	else if (!read_interpreter(fd, interpreter))
-		found = read_loader(fd, to, size);
-	else if (scripts > 0)
-		found = loader_of(interpreter, scripts - 1, to, size);
-	close(fd);
-	return found;
+	int fd = open(self_file, O_RDONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && read_elf(fd, e) && read_loader(e, loader);
+	if (fd >= 0)
+		close(fd);
+	return ok;
 }
 
 // "/lib64/ld-linux-x86-64.so.2" is glibc's; musl's loader is called ld-musl-….
-static bool has_our_loader(const char *path, int scripts)
+static bool has_our_loader(int fd)
 {
 	char theirs[LONGEST_NAME + 1], ours[LONGEST_NAME + 1];
-	return loader_of(path, scripts, theirs, sizeof theirs) && loader_of("/proc/self/exe", 0, ours, sizeof ours) &&
-	       strcmp(theirs, ours) == 0;
+	struct elf e, self;
+	return read_elf(fd, &e) && read_loader(&e, theirs) && theirs[0] && read_self(&self, ours) &&
+	       strcmp(theirs, ours) == 0 && !wants_to_be_first(&e);
 }
 
 bool preload_fits(const char *path)
 {
-	return has_our_loader(path, 0);
+	int fd = open_executable(path);
+	bool fits = fd >= 0 && has_our_loader(fd);
+	if (fd >= 0)
+		close(fd);
+	return fits;
 }
 
-bool preload_fits_script(const char *path)
+bool preload_is_program(const char *path)
 {
-	return has_our_loader(path, SCRIPTS_IN_SCRIPTS);
+	char loader[LONGEST_NAME + 1], ours[LONGEST_NAME + 1];
+	struct elf e, self;
+	int fd = open_executable(path);
+	bool is_one = fd >= 0 && read_elf(fd, &e) && read_loader(&e, loader) && read_self(&self, ours) &&
+		      e.machine == self.machine &&
+		      (!loader[0] || (loader[0] == '/' && faccessat(AT_FDCWD, loader, X_OK, AT_EACCESS) == 0));
+	if (fd >= 0)
+		close(fd);
+	return is_one;
+}
+
+// ---- carriers ---------------------------------------------------------------------------------------------------------
+
+static bool is_carrier_name(const char *file)
+{
+	static const char *const names[] = {
+		"sh",    "bash",          "dash",           "ash",           "zsh",    "ksh",   "mksh",   "busybox",
+		"env",   "nice",          "timeout",        "stdbuf",        "ionice", "nohup", "setsid", "time",
+		"chrt",  "taskset",       "perl",           "ruby",          "xargs",  "mpicc", "mpicxx", "mpic++",
+		"mpiCC", "mpicc.openmpi", "mpicxx.openmpi", "mpic++.openmpi"};
+	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(base, names[i]) == 0)
+			return true;
+	return strncmp(base, "python", 6) == 0 && base[6 + strspn(base + 6, "0123456789.")] == '\0';
+}
+
+// The word behind "#!". False: there is none, or not all of it was read.
+static bool read_interpreter(int fd, char to[LONGEST_NAME + 1])
+{
+	ssize_t n = pread(fd, to, LONGEST_NAME, 0);
+	to[n > 0 ? n : 0] = '\0';
+	if (to[0] != '#' || to[1] != '!' || !strchr(to, '\n'))
+		return false;
+	char *word = to + 2 + strspn(to + 2, " \t");
+	word[strcspn(word, " \t\n")] = '\0';
+	memmove(to, word, strlen(word) + 1);
+	return to[0] == '/';
+}
+
+bool preload_fits_carrier(const char *path)
+{
+	char interpreter[LONGEST_NAME + 1];
+	int fd = open_executable(path);
+	if (fd < 0)
+		return false;
+	bool is_script = read_interpreter(fd, interpreter);
+	bool fits = is_script ? is_carrier_name(interpreter) && preload_fits(interpreter)
+			      : is_carrier_name(path) && has_our_loader(fd);
+	close(fd);
+	return fits;
 }

@@ -288,8 +288,10 @@ static bool leads_to_a_compiler(const char *path, const char *name)
 // Scripts and other launchers are refused: what they run can't be known from outside.
 static enum reason check_driver(const char *path)
 {
-	AUTO_FREE char *real = realpath(path, NULL);
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool is_file = stat(path, &st) == 0 && S_ISREG(st.st_mode); // opening a pipe would wait for its other end
+	AUTO_FREE char *real = is_file ? realpath(path, NULL) : NULL;
+	AUTO_CLOSE int fd = real ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	char magic[4];
 	if (!real || fd < 0 || read(fd, magic, sizeof magic) != sizeof magic)
 		return REASON_compiler_unknown;

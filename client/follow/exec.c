@@ -1,71 +1,147 @@
 // libcoffer-follow.so, loaded into a script or a wrapper that stands where a build has its compiler: it puts coffer before the
 // compiler that is run in the end.
 //
-// The script itself runs, each time: what it reads of files, environment and clock needs no guess. Only a compile of its (by its
-// words, base/compile_words.h) becomes `coffer --program=FILE NAME WORD…`. In between there may be further scripts, and programs
-// that run a command (env, nice, sh): they are loaded with this library as well, where it fits (base/preload.h). What is
-// started in another way (posix_spawn, a static shell) runs as without us.
+// The script itself runs, each time: what it reads of files, environment and clock needs no guess. Two kinds of calls of its differ
+// from those of the plain script, and only if the kernel would do nothing but run the file (base/preload.h):
+// - a compile (base/compile_words.h) by a program that is called like a compiler becomes `coffer --program=FILE NAME WORD…`;
+// - further scripts, and programs that run a command (env, nice, sh), are loaded with this library as well.
+// All other calls go on as they are: to the next library that has them, and to the kernel. What is started in another way
+// (posix_spawn, a static shell) runs as without us.
 //
-// COFFER_FOLLOW names coffer's file. The constructor takes it and our name in LD_PRELOAD out of the environment, so that no
-// script sees them, and whatever is executed gets them again. Functions between vfork and exec come here, too: nothing is allocated.
-// Thread: any; what is static is written by the constructor alone.
+// COFFER_FOLLOW names coffer's file, COFFER_FOLLOWED says how often coffer has followed a script, and COFFER_FOLLOWED_FROM which one
+// it was at last; coffer gets these two back. The constructor takes all of them and LD_PRELOAD out of the environment, so that no script sees them. Functions between vfork and exec come here, too: nothing is
+// allocated. Thread: any; what is static is written by the constructor alone.
 #include "base/compile_words.h"
 #include "base/preload.h"
+#include "compiler/names.h"
 
 #include <alloca.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static char library[PATH_MAX], coffer[PATH_MAX]; // empty: not active
-static struct stat coffer_file;
+enum { SETTINGS_MAX = 16384, ENTRY_MAX = 64 };
 
-static const char preload_name[] = "LD_PRELOAD=", follow_name[] = "COFFER_FOLLOW=";
+typedef int execve_function(const char *, char *const *, char *const *);
+
+static bool is_active;
+static char library[PATH_MAX], coffer[PATH_MAX], followed[ENTRY_MAX], from[PATH_MAX + ENTRY_MAX];
+static struct stat library_file, coffer_file;
+static char
+	settings[SETTINGS_MAX]; // "NAME=value" of coffer's settings and of where they are found; an empty one is the last
+static execve_function *next_execve, *next_execvpe;
+
+static const char preload_name[] = "LD_PRELOAD=", follow_name[] = "COFFER_FOLLOW=", followed_name[] = "COFFER_FOLLOWED=",
+		  from_name[] = "COFFER_FOLLOWED_FROM=";
+static const char setting_name[] = "COFFER_";
+static const char *const places[] = {"HOME=", "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR="};
+
+// ---- the environment --------------------------------------------------------------------------------------------------
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
 
 static char **entry_of(char *const *env, const char *name)
 {
 	for (char *const *e = env; e && *e; e++)
-		if (strncmp(*e, name, strlen(name)) == 0)
+		if (begins(*e, name))
 			return (char **)(size_t)e;
 	return NULL;
 }
 
-static void remove_entry(char **entry)
+static void remove_entry(const char *name)
 {
-	for (; *entry; entry++)
-		entry[0] = entry[1];
+	for (char **entry; (entry = entry_of(environ, name));)
+		for (; *entry; entry++)
+			entry[0] = entry[1];
 }
 
-// We are the first word of LD_PRELOAD.
-__attribute__((constructor)) static void look_around(void)
+static const char *place_name(const char *entry)
 {
-	char **follow = entry_of(environ, follow_name), **preload = entry_of(environ, preload_name);
-	if (!follow || !preload)
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (begins(entry, places[i]))
+			return places[i];
+	return NULL;
+}
+
+static bool keep_settings(void)
+{
+	size_t used = 0;
+	for (char **e = environ; *e; e++) {
+		size_t n = strlen(*e) + 1;
+		if ((!begins(*e, setting_name) && !place_name(*e)) || !strchr(*e, '='))
+			continue;
+		if (used + n >= sizeof settings)
+			return false;
+		memcpy(settings + used, *e, n);
+		used += n;
+	}
+	return true;
+}
+
+static const char *kept_setting(const char *name)
+{
+	const char *s = settings;
+	while (*s && !begins(s, name))
+		s += strlen(s) + 1;
+	return *s ? s : NULL;
+}
+
+// Whether coffer would have in this environment the settings that it had when we were loaded, or others that are meant: none has
+// gone, and they are found at the same place.
+static bool has_settings(char *const *env)
+{
+	for (const char *s = settings; *s; s += strlen(s) + 1) {
+		size_t n = strcspn(s, "=") + 1;
+		char *const *e = env;
+		while (e && *e && strncmp(*e, s, n) != 0)
+			e++;
+		if (!e || !*e || (!begins(s, setting_name) && strcmp(*e, s) != 0))
+			return false;
+	}
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (entry_of(env, places[i]) && !kept_setting(places[i]))
+			return false;
+	return true;
+}
+
+static void look_around(void)
+{
+	char **follow = entry_of(environ, follow_name), **preload = entry_of(environ, preload_name),
+	     **times = entry_of(environ, followed_name), **first = entry_of(environ, from_name);
+	if (!follow || !preload || !times || !first)
 		return;
 	const char *file = *follow + strlen(follow_name), *list = *preload + strlen(preload_name);
-	size_t n = strcspn(list, ":");
-	if (n == 0 || n >= sizeof library || strlen(file) >= sizeof coffer || stat(file, &coffer_file) < 0)
+	if (strlen(list) >= sizeof library || strlen(file) >= sizeof coffer || strlen(*times) >= sizeof followed ||
+	    strlen(*first) >= sizeof from || stat(list, &library_file) < 0 || stat(file, &coffer_file) < 0)
 		return;
-	memcpy(library, list, n);
-	memcpy(coffer, file, strlen(file) + 1);
-	if (list[n])
-		memmove(*preload + strlen(preload_name), list + n + 1, strlen(list + n + 1) + 1);
-	else
-		remove_entry(preload);
-	remove_entry(entry_of(environ, follow_name));
+	strcpy(library, list);
+	strcpy(coffer, file);
+	strcpy(followed, *times);
+	strcpy(from, *first);
+	remove_entry(preload_name);
+	remove_entry(follow_name);
+	remove_entry(followed_name);
+	remove_entry(from_name);
+	is_active = keep_settings();
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	next_execve = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execve");
+	next_execvpe = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execvpe");
+	look_around();
 }
 
 // ---- one program becomes another --------------------------------------------------------------------------------------
-
-static int become(const char *file, char *const *argv, char *const *env)
-{
-	return (int)syscall(SYS_execve, file, argv, env);
-}
 
 static size_t count(char *const *list)
 {
@@ -75,41 +151,32 @@ static size_t count(char *const *list)
 	return n;
 }
 
-// Programs that run what their words say: their words are those of a compile, and they are none.
-static bool is_carrier(const char *file)
+static int become(const char *file, char *const *argv, char *const *env)
 {
-	static const char *const names[] = {"sh",      "bash", "dash", "ash",     "zsh",    "ksh",    "mksh",
-					    "busybox", "env",  "nice", "timeout", "stdbuf", "ionice", "nohup",
-					    "setsid",  "time", "chrt", "taskset", "perl",   "ruby",   "xargs"};
-	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(base, names[i]) == 0)
-			return true;
-	return strncmp(base, "python", 6) == 0;
+	return next_execve ? next_execve(file, argv, env) : (int)syscall(SYS_execve, file, argv, env);
+}
+
+enum { MORE_ENTRIES = 5 };
+
+// `words` has room for so many more than `env`, with the NULL at its end.
+static void add_entries(char **words, char *const *env, char *const *more)
+{
+	size_t n = count(env), n_more = count(more);
+	memcpy(words, env, n * sizeof *words);
+	memcpy(words + n, more, (n_more + 1) * sizeof *words);
 }
 
 // A carrier with the library that followed it here.
 static int become_followed(const char *file, char *const *argv, char *const *env)
 {
-	if (!preload_fits_script(file))
-		return become(file, argv, env);
-	char **theirs = entry_of(env, preload_name);
-	const char *others = theirs ? *theirs + strlen(preload_name) : "";
-	size_t n = count(env), kept = 0;
-	char **words = alloca((n + 3) * sizeof *words);
+	char **words = alloca((count(env) + MORE_ENTRIES) * sizeof *words);
 	char *follow = alloca(sizeof follow_name + strlen(coffer));
-	char *preload = alloca(sizeof preload_name + strlen(library) + 1 + strlen(others));
-	for (size_t i = 0; i < n; i++)
-		if (!theirs || env[i] != *theirs)
-			words[kept++] = env[i];
+	char *preload = alloca(sizeof preload_name + strlen(library));
 	strcpy(stpcpy(follow, follow_name), coffer);
-	char *end = stpcpy(stpcpy(preload, preload_name), library);
-	if (others[0])
-		strcpy(stpcpy(end, ":"), others);
-	words[kept++] = preload;
-	words[kept++] = follow;
-	words[kept] = NULL;
-	return become(file, argv, words);
+	strcpy(stpcpy(preload, preload_name), library);
+	add_entries(words, env, (char *const[]){preload, follow, followed, from, NULL});
+	become(file, argv, words);
+	return errno == E2BIG ? become(file, argv, env) : -1;
 }
 
 static int become_coffer(const char *file, char *const *argv, char *const *env)
@@ -117,124 +184,109 @@ static int become_coffer(const char *file, char *const *argv, char *const *env)
 	static const char option[] = "--program=";
 	char name[] = "coffer";
 	size_t n = count(argv);
-	char **words = alloca((n + 3) * sizeof *words);
+	char **words = alloca((n + 3) * sizeof *words), **with = alloca((count(env) + MORE_ENTRIES) * sizeof *with);
 	char *program = alloca(sizeof option + strlen(file));
 	strcpy(stpcpy(program, option), file);
 	words[0] = name;
 	words[1] = program;
 	memcpy(words + 2, argv, (n + 1) * sizeof *words);
-	become(coffer, words, env);
+	add_entries(with, env, (char *const[]){followed, from, NULL});
+	become(coffer, words, with);
 	return become(file, argv, env);
+}
+
+static bool is_file(const char *path, const struct stat *file)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+// Who has become another user or has another root may not see it.
+static bool can_load_library(void)
+{
+	return is_file(library, &library_file) && faccessat(AT_FDCWD, library, R_OK, AT_EACCESS) == 0;
+}
+
+static bool is_called_like_a_compiler(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	return compiler_name_kind(slash ? slash + 1 : file) != NULL;
 }
 
 static int execute(const char *file, char *const *argv, char *const *env)
 {
-	struct stat st;
-	// Whatever is wrong with it, the kernel says so.
-	if (!coffer[0] || !file || !argv || !argv[0] || stat(file, &st) < 0 || access(file, X_OK) < 0 ||
-	    !S_ISREG(st.st_mode))
+	// A name without '/' is one of the working directory here, and in PATH for all others; what is below /proc is another file for
+	// each process. Who loads a library of its own, or takes coffer's settings away, is left alone.
+	if (!is_active || !file || !strchr(file, '/') || begins(file, "/proc/") || begins(file, "/dev/") || !argv ||
+	    !argv[0] || !env || entry_of(env, preload_name) || entry_of(env, follow_name) || entry_of(env, followed_name) ||
+	    entry_of(env, from_name) || !has_settings(env))
 		return become(file, argv, env);
-	if (st.st_dev == coffer_file.st_dev && st.st_ino == coffer_file.st_ino)
-		return become(file, argv, env);
-	if (!is_carrier(file) && words_are_a_compile((const char *const *)argv))
+	if (is_file(file, &coffer_file)) {
+		char **with = alloca((count(env) + MORE_ENTRIES) * sizeof *with);
+		add_entries(with, env, (char *const[]){followed, from, NULL});
+		return become(file, argv, with);
+	}
+	if (preload_fits_carrier(file))
+		return can_load_library() ? become_followed(file, argv, env) : become(file, argv, env);
+	if (is_called_like_a_compiler(file) && is_called_like_a_compiler(argv[0]) &&
+	    words_are_a_compile((const char *const *)argv) && preload_is_program(file))
 		return become_coffer(file, argv, env);
-	return become_followed(file, argv, env);
+	return become(file, argv, env);
 }
 
 // ---- what programs call -----------------------------------------------------------------------------------------------
 
-int execve(const char *file, char *const argv[], char *const envp[])
+#define SEEN_BY_ALL __attribute__((visibility("default")))
+
+SEEN_BY_ALL int execve(const char *file, char *const argv[], char *const envp[])
 {
 	return execute(file, argv, envp);
 }
 
-int execv(const char *file, char *const argv[])
+SEEN_BY_ALL int execv(const char *file, char *const argv[])
 {
 	return execute(file, argv, environ);
 }
 
-// A file without "#!" that is no program is one of the shell's.
-static int execute_or_shell(const char *file, char *const *argv, char *const *env)
+// The first file of that name in PATH, which ends at an empty folder. False: there is none.
+static bool find_in_path(char file[PATH_MAX], const char *name)
 {
-	char name[] = "sh";
-	size_t n = count(argv);
-	execute(file, argv, env);
-	if (errno != ENOEXEC)
-		return -1;
-	char **words = alloca((n + 3) * sizeof *words);
-	words[0] = name;
-	words[1] = (char *)(size_t)file;
-	memcpy(words + 2, argv + (n ? 1 : 0), (n ? n : 1) * sizeof *words);
-	return execute("/bin/sh", words, env);
+	char **entry = entry_of(environ, "PATH=");
+	size_t n_name = strlen(name);
+	struct stat st;
+	for (const char *at = entry ? *entry + strlen("PATH=") : ""; *at && *at != ':'; at++) {
+		size_t n = strcspn(at, ":");
+		if (n + n_name + 2 > PATH_MAX)
+			return false;
+		memcpy(file, at, n);
+		file[n] = '/';
+		memcpy(file + n + 1, name, n_name + 1);
+		if (stat(file, &st) == 0)
+			return true;
+		at += n;
+		if (!*at)
+			return false;
+	}
+	return false;
 }
 
-int execvpe(const char *name, char *const argv[], char *const envp[])
+// The C library goes on past files that can't be executed, and takes a shell for what is no program. So it is asked, but where
+// the first file of that name is one that the kernel runs.
+SEEN_BY_ALL int execvpe(const char *name, char *const argv[], char *const envp[])
 {
-	char **entry = entry_of(environ, "PATH="), file[PATH_MAX];
-	const char *path = entry ? *entry + 5 : "/bin:/usr/bin";
-	bool denied = false;
-	size_t n_name = strlen(name);
-	if (strchr(name, '/'))
-		return execute_or_shell(name, argv, envp);
-	errno = ENOENT;
-	for (const char *at = path; name[0];) {
-		size_t n = strcspn(at, ":");
-		if (n + n_name + 2 <= sizeof file) {
-			memcpy(file, at, n);
-			file[n] = '/';
-			memcpy(file + n + (n > 0), name, n_name + 1);
-			execute_or_shell(file, argv, envp);
-			denied |= errno == EACCES;
-			if (errno != EACCES && errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
-			    errno != ETIMEDOUT)
-				return -1;
-		}
-		if (!at[n])
-			break;
-		at += n + 1;
-	}
-	if (denied)
-		errno = EACCES;
+	char found[PATH_MAX];
+	const char *file = NULL;
+	if (is_active && name[0])
+		file = strchr(name, '/') ? name : find_in_path(found, name) ? found : NULL;
+	if (file && (preload_is_program(file) || preload_fits_carrier(file)))
+		return execute(file, argv, envp);
+	if (next_execvpe)
+		return next_execvpe(name, argv, envp);
+	errno = ENOSYS;
 	return -1;
 }
 
-int execvp(const char *name, char *const argv[])
+SEEN_BY_ALL int execvp(const char *name, char *const argv[])
 {
 	return execvpe(name, argv, environ);
-}
-
-// The words of a call with a list (name, word, …, NULL), in the caller's frame.
-#define LISTED(words, first, args)                                 \
-	va_list args;                                              \
-	size_t n_words = 1;                                        \
-	va_start(args, first);                                     \
-	while (va_arg(args, const char *))                         \
-		n_words++;                                         \
-	va_end(args);                                              \
-	char **words = alloca((n_words + 1) * sizeof *words);      \
-	va_start(args, first);                                     \
-	words[0] = (char *)(size_t)first;                          \
-	for (size_t i = 1; (words[i] = va_arg(args, char *)); i++) \
-		;
-
-int execl(const char *file, const char *arg, ...)
-{
-	LISTED(words, arg, args)
-	va_end(args);
-	return execute(file, words, environ);
-}
-
-int execlp(const char *file, const char *arg, ...)
-{
-	LISTED(words, arg, args)
-	va_end(args);
-	return execvpe(file, words, environ);
-}
-
-int execle(const char *file, const char *arg, ...)
-{
-	LISTED(words, arg, args)
-	char *const *env = va_arg(args, char *const *);
-	va_end(args);
-	return execute(file, words, env);
 }

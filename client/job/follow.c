@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { MOST_FOLLOWED = 15 }; // of scripts that call coffer, which follows a script that calls coffer…
+
 // Beside cofferd. LD_PRELOAD knows no name with a ':' or a blank, and takes '$' for a variable.
 static const char *find_library(struct arena *a)
 {
@@ -30,14 +32,23 @@ void follow_note(const struct plan *p)
 		followed_leads(p->services->followed, from);
 }
 
+static bool is_deep(const struct plan *p)
+{
+	const char *followed = env_value(p->env, "COFFER_FOLLOWED");
+	return followed && strtol(followed, NULL, 10) >= MOST_FOLLOWED;
+}
+
 const char *follow_order(const struct plan *p, enum reason reason)
 {
 	bool is_none =
 		reason == REASON_compiler_script || reason == REASON_compiler_unknown || reason == REASON_compiler_wrapper;
-	if (!is_none || p->wire->n_argv < 1 || !words_are_a_compile(p->wire->argv))
+	if (!is_none || p->wire->n_argv < 1 || !words_are_a_compile(p->wire->argv) || env_value(p->env, "LD_PRELOAD") ||
+	    is_deep(p))
 		return NULL;
 	AUTO_FREE char *real = realpath(p->wire->compiler, NULL);
-	if (!real || compiler_name_is_of_a_cache(path_base(real)) || !preload_fits_script(p->wire->compiler))
+	bool fits = reason == REASON_compiler_wrapper ? preload_fits(p->wire->compiler)
+						      : preload_fits_carrier(p->wire->compiler);
+	if (!real || compiler_name_is_of_a_cache(path_base(real)) || !fits)
 		return NULL;
 	const char *library = find_library(p->arena);
 	if (!library || !followed_try(p->services->followed, p->wire->compiler))

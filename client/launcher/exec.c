@@ -26,10 +26,10 @@ static long depth(void)
 	return number_of("COFFER_DEPTH");
 }
 
-// A script that is followed holds nothing of what a compile holds, so it does not make us deeper.
+// A script that is followed holds nothing of what a compile holds, so it does not make us deeper. The daemon follows only some.
 bool launcher_is_too_deep(void)
 {
-	return depth() + number_of("COFFER_FOLLOWED") >= MAX_DEPTH;
+	return depth() >= MAX_DEPTH;
 }
 
 static bool is_named(const char *entry, const char *name)
@@ -53,9 +53,20 @@ char **launcher_compiler_environment(struct launch *l, bool nested_disabled)
 	return env;
 }
 
-// What execvp and the shells do with a file that has no "#!" and is no program.
+static bool is_elf(const char *path)
+{
+	char magic[4];
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 && read(fd, magic, sizeof magic) == sizeof magic && memcmp(magic, "\177ELF", sizeof magic) == 0;
+}
+
+// What execvp and the shells do with a file that has no "#!" and is no program. One of another machine, or a part of one, is no text.
 static void exec_as_script(struct launch *l, char *const *env)
 {
+	if (is_elf(l->program)) {
+		errno = ENOEXEC;
+		return;
+	}
 	size_t n = 0;
 	while (l->argv[n])
 		n++;
@@ -137,7 +148,7 @@ int launcher_exec_followed(struct launch *l, const char *order)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	const char *others = getenv("LD_PRELOAD"), *from = order ? strchr(order, '\n') : NULL;
+	const char *from = order ? strchr(order, '\n') : NULL;
 	if (!from || n <= 0)
 		return launcher_exec_compiler(l);
 	self[n] = '\0';
@@ -145,13 +156,15 @@ int launcher_exec_followed(struct launch *l, const char *order)
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED=%ld", number_of("COFFER_FOLLOWED") + 1));
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED_FROM=%s", from + 1));
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOW=%s", self));
-	putenv(arena_printf(&l->arena, "LD_PRELOAD=%.*s%s%s", (int)(from - order), order, others && others[0] ? ":" : "",
-			    others ? others : ""));
+	putenv(arena_printf(&l->arena, "LD_PRELOAD=%.*s", (int)(from - order), order));
 	l->argv[0] = arena_strdup(&l->arena, l->argv0);
 	execve(l->program, l->argv, environ);
-	if (errno == ENOEXEC)
-		exec_as_script(l, environ);
-	return exec_failed(l->program);
+	if (errno != E2BIG)
+		return exec_failed(l->program);
+	unsetenv("COFFER_FOLLOW");
+	unsetenv("LD_PRELOAD");
+	unsetenv("COFFER_FOLLOWED_FROM");
+	return launcher_exec_compiler(l);
 }
 
 _Noreturn void launcher_end_as(int status)

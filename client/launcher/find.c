@@ -1,5 +1,6 @@
 #include "client/launcher/launcher.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -34,18 +35,39 @@ static bool same_contents(const char *a, const char *b)
 
 enum standing { IS_COMPILER, IS_COFFER, IS_OTHER_CACHE };
 
-// Whether another cache would run the next compiler of that name in PATH, as we do then.
-static bool has_no_compiler_of_its_own(void)
+static bool is_there(const char *dir, const char *below)
 {
-	static const char *const variables[] = {"CCACHE_COMPILER", "CCACHE_PATH", "CCACHE_PREFIX", "CCACHE_CONFIGPATH"};
-	for (size_t i = 0; i < COUNT_OF(variables); i++)
-		if (getenv(variables[i]))
-			return false;
-	return true;
+	char file[PATH_MAX];
+	size_t n = strlen(dir), n_below = strlen(below);
+	if (n + n_below >= sizeof file)
+		return true;
+	memcpy(file, dir, n);
+	memcpy(file + n, below, n_below + 1);
+	return access(file, F_OK) == 0 || errno != ENOENT;
+}
+
+// What runs behind a link to ccache is the next compiler of that name in PATH, unless a variable or one of its files says more:
+// another compiler, another PATH, a program before it. Who has any of them means ccache.
+// So does who has put something else there under its name.
+static bool is_ccache_configured(const char *link)
+{
+	char real[PATH_MAX], magic[4];
+	AUTO_CLOSE int fd = realpath(link, real) ? open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	if (fd < 0 || read(fd, magic, sizeof magic) != sizeof magic || memcmp(magic, "\177ELF", sizeof magic) != 0)
+		return true;
+	real[launcher_base_name(real) - real] = '\0';
+	const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
+	for (char **e = environ; *e; e++)
+		if (strncmp(*e, "CCACHE_", 7) == 0)
+			return true;
+	return !home || home[0] != '/' || is_there(home, "/.ccache/ccache.conf") ||
+	       is_there(home, "/.config/ccache/ccache.conf") ||
+	       (config && config[0] && is_there(config, "/ccache/ccache.conf")) || is_there("/etc", "/ccache.conf") ||
+	       is_there(real, "../etc/ccache.conf");
 }
 
 // Coffer is our own file under any name, a copy of it, or a link to another coffer. (One that is none of these ends by its
-// depth.) A link with a compiler's name to another cache would keep from us what there is to know.
+// depth.) A link with a compiler's name to ccache would keep from us what there is to know.
 static enum standing what_is(const char *file, const struct stat *st, const struct stat *self)
 {
 	if (st->st_dev == self->st_dev && st->st_ino == self->st_ino)
@@ -60,8 +82,7 @@ static enum standing what_is(const char *file, const struct stat *st, const stru
 	const char *name = launcher_base_name(target);
 	if (strcmp(name, "coffer") == 0)
 		return IS_COFFER;
-	bool is_cache = strcmp(name, "ccache") == 0 || strcmp(name, "sccache") == 0;
-	return is_cache && has_no_compiler_of_its_own() ? IS_OTHER_CACHE : IS_COMPILER;
+	return strcmp(name, "ccache") == 0 && !is_ccache_configured(file) ? IS_OTHER_CACHE : IS_COMPILER;
 }
 
 // A directory of PATH that is empty stands for the working directory. The result keeps its '/', so that nobody looks for it

@@ -40,9 +40,9 @@ bool launcher_args_disabled(const struct launch *l);
 // ---- find.c: which file is executed ----
 struct found {
 	const char *file;   // in the arena
-	bool behind_coffer; // something of that name is a link to coffer, or to another cache, and stands before it
+	bool behind_coffer; // something of that name is a link to coffer, or to ccache, and stands before it
 };
-// The first file `name` in `path` that is executable and neither coffer itself nor a link to another cache of results (of which the
+// The first file `name` in `path` that is executable and neither coffer itself nor a link to ccache (of which the
 // first is taken where there is nothing else). `self` is our own file. A name with a '/' is taken as it is unless it is one of
 // these. false: there is none.
 bool launcher_find_compiler(struct found *f, struct arena *a, const char *name, const char *path, const struct stat *self);

@@ -37,8 +37,15 @@ static bool find_program(struct launch *l, bool *behind_coffer)
 {
 	struct stat self = {0};
 	struct found found;
+	*behind_coffer = false;
+	if (l->file) {
+		// As execve has it: a name without a folder is one of the working directory.
+		l->program = strchr(l->file, '/') ? l->file : arena_printf(&l->arena, "./%s", l->file);
+		l->argv0 = l->argv[0];
+		return true;
+	}
 	launcher_find_self(&self);
-	bool ok = launcher_find_compiler(&found, &l->arena, l->file ? l->file : l->argv[0], getenv("PATH"), &self);
+	bool ok = launcher_find_compiler(&found, &l->arena, l->argv[0], getenv("PATH"), &self);
 	*behind_coffer = found.behind_coffer;
 	l->program = found.file;
 	// A compiler finds its own files by its name: where that would lead to coffer it gets the full one.

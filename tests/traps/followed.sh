@@ -23,8 +23,8 @@ trap_88_scripts_run_and_their_compiler_is_cached() # gcc
 	same "$P/ndk/target-cc" -g -MD -c a.c -o a.o
 	COFFER_REPRODUCIBLE=off check hit nice -n 1 ndk/target-cc -c a.c -o a.o
 	COFFER_REPRODUCIBLE=off check hit env Y=1 sh -c 'exec "$@"' sh ndk/target-cc -c a.c -o a.o
-	# A script without its first line, and one behind another.
-	script plain/cc ": no first line" "exec ../cc -DX=5 \"\$@\""
+	# One behind another.
+	script plain/cc '#!/bin/sh' "exec ../cc -DX=5 \"\$@\""
 	script cc '#!/bin/sh' "exec $real \"\$@\""
 	cd plain && same ./cc -c ../a.c -o a.o
 	# What it does besides happens each time, and its exit status is its own.
@@ -72,9 +72,8 @@ trap_89_what_a_script_starts_sees_nothing_of_it() # gcc
 {
 	put a.c 'int a;'
 	script cc '#!/bin/sh' 'env >env.sh' 'sh -c env >env.below; python3 -c "import os; print(os.environ)" >env.python 2>/dev/null' 'exec gcc "$@"'
-	LD_PRELOAD=libc.so.6 COFFER_REPRODUCIBLE=off "$COFFER" ./cc -c a.c -o a.o || fail 'it does not compile'
-	has_text env.sh LD_PRELOAD=libc.so.6
-	! grep -q -e libcoffer -e COFFER_FOLLOW= env.sh env.below env.python || fail "it shows: $(grep -e libcoffer env.*)"
+	COFFER_REPRODUCIBLE=off "$COFFER" ./cc -c a.c -o a.o || fail 'it does not compile'
+	! grep -q -e libcoffer -e COFFER_FOLLOW env.sh env.below env.python || fail "it shows: $(grep -e libcoffer -e COFFER_FOLLOW env.*)"
 	# A compile by words alone, and programs whose words only look so.
 	script tool/cc '#!/bin/sh' 'grep -c int a.c; wc -c a.c' 'exec gcc "$@"'
 	COFFER_REPRODUCIBLE=off check any tool/cc -c a.c -o a.o
@@ -103,21 +102,154 @@ trap_89_what_leads_to_no_compile_is_counted_in_the_end() # gcc long
 	same c99 -c a.c -o a.o
 }
 
-trap_90_a_directory_of_another_cache_is_passed_by() # gcc
+# The compile is the plain one, and coffer has not cached it: what it can't be sure of it leaves alone.
+not_taken()
+{
+	read_counters counters_before
+	COFFER_REPRODUCIBLE=off check any "$@"
+	settle
+	[ "$(grown stored)" = 0 ] || fail "it was stored:$(all_grown): $*"
+}
+
+trap_89_a_file_is_the_one_that_the_kernel_takes() # gcc long
+{
+	put a.c '#ifndef X' '#define X 1' '#endif' 'int a = X;'
+	script d/gcc '#!/bin/sh' 'exec /usr/bin/gcc -DX=77 "$@"'
+	cp /usr/bin/gcc d/real
+	need python3
+	# A name without a folder is one of the working directory, whatever PATH has.
+	script cc '#!/usr/bin/python3' 'import os, sys' 'os.chdir("d")' 'os.execve("gcc", ["gcc"] + sys.argv[1:], dict(os.environ))'
+	not_taken ./cc -c ../a.c -o ../a.o
+	mv d/real d/gcc
+	! (cd d && "$COFFER" --program=no-such gcc -c ../a.c -o a.o) 2>err || fail 'a name without a folder is looked for in PATH'
+	# What execve refuses is the script's to deal with: a text, a text of an interpreter that is not there, half a program.
+	put text/x 'x=(5 6)' 'exec gcc -DX=${x[1]} "$@"'
+	put text/none "#!$P/none" 'x'
+	printf '\177ELFaaaa' >text/half
+	for file in x none half; do
+		mkdir -p text/$file.d
+		cp text/$file text/$file.d/gcc
+		chmod +x text/$file.d/gcc
+		script text/$file.d/cc '#!/usr/bin/python3' 'import os, sys' "try: os.execv('text/$file.d/gcc', ['gcc'] + sys.argv[1:])" \
+			"except OSError: os.execv('/usr/bin/gcc', ['gcc', '-DX=3'] + sys.argv[1:])"
+		COFFER_REPRODUCIBLE=off check any text/$file.d/cc -c a.c -o a.o
+		script text/$file.d/c++ '#!/bin/bash' "exec text/$file.d/gcc \"\$@\""
+		COFFER_REPRODUCIBLE=off check any text/$file.d/c++ -c a.c -o a.o
+	done
+	script path/cc '#!/usr/bin/env perl' "\$ENV{PATH} = '$P/text/none.d:$P/text/half.d:' . \$ENV{PATH}; exec 'gcc', @ARGV; exit 9"
+	COFFER_REPRODUCIBLE=off check any path/cc -c a.c -o a.o
+	# Nobody waits for the other end of a pipe.
+	mkfifo pipe
+	chmod +x pipe
+	ln -s pipe pipe-gcc
+	script piped "#!$P/pipe"
+	for file in ./pipe ./pipe-gcc ./piped; do
+		timeout 20 "$COFFER" $file -c a.c -o a.o 2>err
+		[ $? = 126 ] || fail "$file: $(<err)"
+	done
+	rm pipe pipe-gcc piped
+	# A path below /proc is another file for each process.
+	ln -s /usr/bin/gcc d/cc
+	script proc/cc '#!/bin/sh' 'cd d; exec /proc/self/cwd/cc "$@"'
+	not_taken proc/cc -c ../a.c -o ../a.o
+}
+
+trap_89_other_programs_are_not_touched() # gcc long
+{
+	put a.c '#ifndef N' '#define N 0' '#endif' 'int a = N;'
+	put tool.c 'int main(void) { return 0; }'
+	gcc -fsanitize=address tool.c -o tool 2>/dev/null && ./tool || skip 'no AddressSanitizer'
+	script cc '#!/bin/sh' './tool || exit 5' 'env ./tool || exit 6' 'exec gcc "$@"'
+	check miss ./cc -c a.c -o a.o
+	check hit ./cc -c a.c -o a.o
+	# Nor is one that is called like a carrier.
+	cp tool bash
+	script asan/cc '#!/bin/sh' './bash || exit 5' 'exec gcc -DN=1 "$@"'
+	check any asan/cc -c a.c -o a.o
+	# A program of the script's own that starts itself again.
+	put again.c '#include <stdlib.h>' '#include <unistd.h>' 'int main(int c, char **v) { (void)c;' \
+		'if (!getenv("Q")) { setenv("Q", "1", 1); execv("/proc/self/exe", v); return 8; }' 'v[0] = "gcc"; execvp("gcc", v); return 9; }'
+	gcc again.c -o again
+	COFFER_REPRODUCIBLE=off check any ./again -c a.c -o a.o
+	# Who loads a library of its own sees what is executed.
+	put log.c '#define _GNU_SOURCE' '#include <dlfcn.h>' '#include <fcntl.h>' '#include <unistd.h>' \
+		'int execve(const char *f, char *const *a, char *const *e) {' \
+		' int (*next)(const char *, char *const *, char *const *) = dlsym(RTLD_NEXT, "execve");' \
+		" int fd = open(\"$P/log\", O_CREAT | O_APPEND | O_WRONLY, 0600);" ' if (fd >= 0 && write(fd, "x\n", 2) == 2) close(fd);' \
+		' return next(f, a, e); }'
+	gcc -shared -fPIC log.c -o log.so
+	script logged/cc '#!/bin/bash' 'env true' 'exec gcc -DN=2 "$@"'
+	LD_PRELOAD=$P/log.so logged/cc -c a.c -o a.o
+	mv log plain
+	LD_PRELOAD=$P/log.so "$COFFER" logged/cc -c a.c -o a.o
+	[ "$(wc -l <log)" -ge "$(wc -l <plain)" ] || fail "the library saw $(wc -l <log) of $(wc -l <plain) calls"
+}
+
+trap_89_chains_of_scripts_end_as_they_would() # gcc long
 {
 	put a.c 'int a;'
-	script bin/ccache '#!/bin/sh' 'echo ccache ran >&2' 'exec /usr/bin/gcc "$@"'
+	script again '#!/bin/bash' 'n=${N:-0}' 'if [ $n -lt 40 ]; then N=$((n + 1)) exec "$0" "$@"; fi' 'exec gcc "$@"'
+	COFFER_REPRODUCIBLE=off check miss ./again -c a.c -o a.o
+	COFFER_REPRODUCIBLE=off check hit ./again -c a.c -o a.o
+	# Only scripts that call coffer without an end are a circle.
+	script circle '#!/bin/sh' "exec $COFFER $P/circle \"\$@\""
+	! timeout 60 "$COFFER" ./circle -c a.c -o a.o 2>err || fail 'a circle ends well'
+	has_text err 'and so on'
+}
+
+trap_89_settings_that_a_script_takes_away_hold() # gcc
+{
+	local way
+	put a.c 'int a;'
+	mkdir h h/config
+	way() { script "$1/cc" '#!/bin/sh' "exec $2"; }
+	way none 'env -i PATH="$PATH" HOME="$PWD/h" gcc "$@"'
+	way shell 'env -i PATH="$PATH" HOME="$PWD/h" sh -c '"'exec gcc \"\$@\"'"' sh "$@"'
+	way one 'env -u COFFER_PARANOID -u COFFER_READ_ONLY gcc "$@"'
+	way home 'env HOME="$PWD/h" gcc "$@"'
+	way config 'env XDG_CONFIG_HOME="$PWD/h/config" gcc "$@"'
+	script perl/cc '#!/usr/bin/perl' '%ENV = (PATH => $ENV{PATH}, HOME => "h");' 'exec "gcc", @ARGV;'
+	for way in none shell one home config perl; do
+		counted any env COFFER_PARANOID=on COFFER_REPRODUCIBLE=off "$COFFER" "$way/cc" -c a.c -o a.o || fail "$way does not compile"
+		[ "$(grown stored)" = 0 ] || fail "$way: it was stored"
+	done
+	counted any env COFFER_READ_ONLY=on "$COFFER" none/cc -c a.c -o a.o || fail 'it does not compile'
+	counted any "$COFFER" --set paranoid=on shell/cc -c a.c -o a.o || fail 'it does not compile'
+	[ ! -e h/.cache ] || fail "there is another cache: $(find h)"
+	# What adds a setting is heard.
+	way more 'env COFFER_EXTRA_KEY=1 gcc "$@"'
+	COFFER_REPRODUCIBLE=off check miss more/cc -c a.c -o a.o
+	COFFER_REPRODUCIBLE=off check hit more/cc -c a.c -o a.o
+}
+
+trap_90_links_to_ccache_are_passed_by_unless_it_is_configured() # gcc
+{
+	local way
+	put a.c '#ifndef X' '#define X 0' '#endif' 'int a = X;'
+	put ccache.c '#include <stdio.h>' '#include <unistd.h>' \
+		'int main(int c, char **v) { (void)c; fputs("ccache ran\n", stderr); v[0] = "/usr/bin/gcc"; execv(v[0], v); return 9; }'
+	mkdir bin h
+	gcc ccache.c -o bin/ccache
 	ln -s ../bin/ccache bin/gcc
+	unset "${!CCACHE_@}"
 	PATH=$P/bin:$PATH COFFER_REPRODUCIBLE=off "$COFFER" gcc -c a.c -o a.o 2>err || fail 'it does not compile'
-	[ ! -s err ] || fail "the other cache ran: $(<err)"
-	counted hit env PATH="$P/bin:$PATH" COFFER_REPRODUCIBLE=off "$COFFER" "$P/bin/gcc" -c a.c -o a.o
-	# It may have been told of another compiler.
-	PATH=$P/bin:$PATH CCACHE_COMPILER=/usr/bin/gcc "$COFFER" gcc -c a.c -o a.o 2>err || fail 'it does not compile'
-	has_text err 'ccache ran'
-	# Where there is nothing else, it is what runs.
+	[ -e /etc/ccache.conf ] || [ ! -s err ] || fail "the other cache ran: $(<err)"
+	[ -e /etc/ccache.conf ] || counted hit env PATH="$P/bin:$PATH" COFFER_REPRODUCIBLE=off "$COFFER" "$P/bin/gcc" -c a.c -o a.o
+	put "h/.config/ccache/ccache.conf" 'compiler = /bin/false'
+	mkdir other
+	for way in CCACHE_COMPILER=/x CCACHE_PATH=/x CCACHE_PREFIX=x CCACHE_DIR=/x "HOME=$P/h" "XDG_CONFIG_HOME=$P/h/.config" -uHOME; do
+		env "$way" PATH="$P/bin:$PATH" "$COFFER" gcc -c a.c -o a.o 2>err || fail "$way: it does not compile: $(<err)"
+		has_text err 'ccache ran'
+		env "$way" "$COFFER" stop >/dev/null 2>&1
+	done
+	# Where there is nothing else, it is what runs; so is something else of its name.
 	ln -s ccache bin/only-gcc
 	PATH=$P/bin:$PATH "$COFFER" only-gcc -c a.c -o a.o 2>err || fail "it does not compile: $(<err)"
 	has_text err 'ccache ran'
+	script own/ccache '#!/bin/sh' 'echo own ran >&2' 'exec /usr/bin/gcc "$@"'
+	ln -s ccache own/gcc
+	PATH=$P/own:$PATH "$COFFER" gcc -c a.c -o a.o 2>err || fail 'it does not compile'
+	has_text err 'own ran'
 }
 
 trap_88_a_compiler_by_another_name() # gcc
