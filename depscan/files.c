@@ -2,10 +2,15 @@
 
 #include "base/map.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 enum { SHARDS = 64 };
 
@@ -155,6 +160,22 @@ static int stat_regular(int dirfd, const char *path, struct stat *st, struct err
 	return 0;
 }
 
+// A link of the kernel's own ("/proc/self/fd/0", where /dev/stdin leads) is another file in the compiler than it is here.
+static int check_links(int dirfd, const char *path, const struct stat *st, struct err *err)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+	AUTO_CLOSE int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+	if (fd >= 0)
+		return 0;
+	// Before Linux 5.6, and in some containers, nobody tells.
+	bool is_unknown = errno == ENOSYS || errno == EPERM;
+	if (is_unknown && (!is_null(st) || strcmp(path, "/dev/null") == 0))
+		return 0;
+	if (is_unknown || errno == ELOOP)
+		return err_set(err, ERR_FORMAT, "'%s' leads to a file of the process that opens it", path);
+	return err_errno(err, "cannot look at '%s'", path);
+}
+
 int files_digest(struct files *f, int dirfd, const char *path, struct digest *digest, struct stat *st, struct err *err)
 {
 	struct stat own;
@@ -187,7 +208,7 @@ int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, s
 {
 	struct stat st;
 	facts->is_plain = fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-	if (!facts->is_plain && stat_regular(dirfd, path, &st, err) < 0)
+	if (!facts->is_plain && (stat_regular(dirfd, path, &st, err) < 0 || check_links(dirfd, path, &st, err) < 0))
 		return -1;
 	if (is_null(&st)) {
 		facts->id = file_id_of(&st);

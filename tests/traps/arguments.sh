@@ -311,6 +311,17 @@ trap_45_source_from_standard_input()
 	put b.c '#include "/dev/stdin"' 'int b;'
 	STDIN=a.c right "$CC" -c b.c -o b.o
 	STDIN=a.c right "$CC" -include /dev/stdin -c b.c -o b.o
+	# By a link, and by the assembler.
+	local i
+	ln -s /dev/stdin link.c
+	put d.c '#include "link.c"' 'int d;'
+	put e.s '.incbin "/dev/stdin"'
+	for i in 1 2; do
+		put in "int i = $i;"
+		STDIN=in right "$CC" -c link.c -o l.o
+		STDIN=in right "$CC" -c d.c -o d.o
+		STDIN=in right "$CC" -c e.s -o e.o
+	done
 	"$COFFER" "$CC" -c a.c -o c.o <&- || fail "fails with its standard input closed"
 	"$COFFER" "$CC" -c a.c -o d.o <&- >&- 2>&- || fail "fails with all closed"
 	same_file c.o d.o
