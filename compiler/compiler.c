@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "compiler/names.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -246,9 +247,9 @@ static bool read_version(struct probe *p, const char *answer)
 	c->family = number ? FAMILY_CLANG : FAMILY_GCC;
 	if (!number && (strncmp(answer, "gcc version ", 12) == 0 || strstr(answer, "\ngcc version ")))
 		number = word_after(a, answer, "gcc version ");
-	if (p->told.family_is_told) {
+	if (!number && p->told.family_is_told) {
 		c->family = p->told.family;
-		number = number ? number : "0"; // the oldest: nothing is taken for granted
+		number = "0"; // the oldest: nothing is taken for granted
 	}
 	if (!number)
 		return false;
@@ -269,19 +270,30 @@ static bool is_cxx_name(const char *name)
 	return plus && (plus == name + 1 || strstr(name, "g++") || strstr(name, "clang++") || strstr(name, "c++"));
 }
 
-// "mycc" that is a link to gcc. clang behaves by its own name: what it takes for another kind of driver is left alone.
-static bool leads_to_a_compiler(const char *path, const char *name)
+// clang behaves by its own name, of which it takes a version and a last word away: "x-clang-cl-14", "cl-x", "x++-y" are other
+// drivers than "x".
+static bool may_be_another_driver(const char *name)
 {
 	static const char *const others[] = {"cl", "cpp", "dxc", "flang", "lld", "tidy"};
-	AUTO_FREE char *real = realpath(path, NULL);
-	size_t n = strcspn(name, "0123456789.");
-	while (n && name[n - 1] == '-')
-		n--;
-	for (size_t i = 0; i < COUNT_OF(others); i++) {
-		size_t len = strlen(others[i]);
-		if (n >= len && strncasecmp(name + n - len, others[i], len) == 0)
-			return false;
+	const char *plus = strstr(name, "++");
+	for (const char *word = name; *word; word += strspn(word, "-.")) {
+		size_t n = strcspn(word, "-."), end = n;
+		while (end && isdigit((unsigned char)word[end - 1]))
+			end--;
+		for (size_t i = 0; i < COUNT_OF(others); i++) {
+			size_t len = strlen(others[i]);
+			if (end >= len && strncasecmp(word + end - len, others[i], len) == 0)
+				return true;
+		}
+		word += n;
 	}
+	return plus && plus[2];
+}
+
+// "mycc" that is a link to gcc.
+static bool leads_to_a_compiler(const char *path, const char *name)
+{
+	AUTO_FREE char *real = may_be_another_driver(name) ? NULL : realpath(path, NULL);
 	return real && compiler_name_kind(path_base(real)) != NULL;
 }
 

@@ -264,6 +264,11 @@ trap_88_a_compiler_by_another_name() # gcc
 	cp "$real" bin/own
 	COFFER_REPRODUCIBLE=off check any bin/own "-B$parts" -c a.c -o a.o
 	COFFER_COMPILER='own:gcc' same bin/own "-B$parts" -c a.c -o a.o
+	# It says itself what it is.
+	COFFER_COMPILER="own:clang gcc:clang clang:gcc" COFFER_REPRODUCIBLE=off check hit bin/own "-B$parts" -c a.c -o a.o
+	if command -v clang >/dev/null; then
+		COFFER_COMPILER=clang:gcc COFFER_REPRODUCIBLE=off check any clang -c a.c -o a.o
+	fi
 	! COFFER_COMPILER=own:pascal "$COFFER" config >out 2>&1 || fail "it is taken: $(<out)"
 	has_text out 'NAME:gcc or NAME:clang'
 }

@@ -101,6 +101,12 @@ START_TEST(a_link_to_a_compiler_is_one_whatever_its_name)
 	// clang would be another driver under such a name.
 	expect(link_as("my-cl", "/usr/bin/gcc"), REASON_compiler_unknown);
 	expect(link_as("my-cpp-12", "/usr/bin/gcc"), REASON_compiler_unknown);
+	static const char *const others[] = {"cl-mine", "CL.exe-mine", "mine-flang-14", "mine++-x", "mine++2"};
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		const char *link = link_as(others[i], "/usr/bin/gcc");
+		expect(link, REASON_compiler_unknown);
+		unlink(link);
+	}
 	expect(link_as("mine-three", "/bin/true"), REASON_compiler_unknown);
 }
 END_TEST
@@ -117,6 +123,10 @@ START_TEST(the_user_says_what_a_name_is)
 	told = arena_printf(&arena, "mine:gcc %s:clang", path);
 	c = find(path, &reason);
 	ck_assert(c && c->family == FAMILY_CLANG);
+	// What says itself which it is knows better.
+	told = "gcc:clang mine:clang";
+	c = find("/usr/bin/gcc", &reason);
+	ck_assert(c && c->family == FAMILY_GCC && c->version > 4);
 	told = "/mine:gcc ine:gcc mine2:gcc";
 	expect(path, REASON_compiler_unknown);
 	told = NULL;
