@@ -12,11 +12,10 @@ static const char self_file[] = "/proc/self/exe";
 
 // ---- programs ---------------------------------------------------------------------------------------------------------
 
+// Read piece by piece: who asks may have a small stack.
 struct elf {
 	int fd;
-	unsigned n;
-	uint16_t machine;
-	Elf64_Phdr headers[MOST_HEADERS];
+	Elf64_Ehdr header;
 };
 
 // A file that can be executed, and does not change the user. -1: it is none, or can't be read.
@@ -36,46 +35,45 @@ static int open_executable(const char *path)
 static bool read_elf(int fd, struct elf *e)
 {
 	static const unsigned char order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB;
-	Elf64_Ehdr eh;
-	if (pread(fd, &eh, sizeof eh, 0) != sizeof eh || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 ||
-	    eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != order ||
-	    (eh.e_type != ET_EXEC && eh.e_type != ET_DYN) || eh.e_phentsize != sizeof(Elf64_Phdr) ||
-	    eh.e_phnum > MOST_HEADERS)
-		return false;
-	ssize_t size = (ssize_t)(eh.e_phnum * sizeof(Elf64_Phdr));
+	const Elf64_Ehdr *h = &e->header;
 	e->fd = fd;
-	e->n = eh.e_phnum;
-	e->machine = eh.e_machine;
-	return pread(fd, e->headers, (size_t)size, (off_t)eh.e_phoff) == size;
+	return pread(fd, &e->header, sizeof *h, 0) == sizeof *h && memcmp(h->e_ident, ELFMAG, SELFMAG) == 0 &&
+	       h->e_ident[EI_CLASS] == ELFCLASS64 && h->e_ident[EI_DATA] == order &&
+	       (h->e_type == ET_EXEC || h->e_type == ET_DYN) && h->e_phentsize == sizeof(Elf64_Phdr) && h->e_phnum > 0 &&
+	       h->e_phnum <= MOST_HEADERS;
 }
 
-static const Elf64_Phdr *find_header(const struct elf *e, uint32_t type)
+static bool read_header(const struct elf *e, unsigned i, Elf64_Phdr *h)
 {
-	for (unsigned i = 0; i < e->n; i++)
-		if (e->headers[i].p_type == type)
-			return &e->headers[i];
-	return NULL;
+	return i < e->header.e_phnum && pread(e->fd, h, sizeof *h, (off_t)(e->header.e_phoff + i * sizeof *h)) == sizeof *h;
+}
+
+static bool find_header(const struct elf *e, uint32_t type, Elf64_Phdr *h)
+{
+	for (unsigned i = 0; read_header(e, i, h); i++)
+		if (h->p_type == type)
+			return true;
+	return false;
 }
 
 // The PT_INTERP string. "": it is static.
 static bool read_loader(const struct elf *e, char to[LONGEST_NAME + 1])
 {
-	const Elf64_Phdr *h = find_header(e, PT_INTERP);
+	Elf64_Phdr h;
 	to[0] = '\0';
-	if (!h)
-		return true;
-	return h->p_filesz > 1 && h->p_filesz <= LONGEST_NAME &&
-	       pread(e->fd, to, h->p_filesz, (off_t)h->p_offset) == (ssize_t)h->p_filesz && !to[h->p_filesz - 1];
+	if (!find_header(e, PT_INTERP, &h))
+		return find_header(e, PT_LOAD, &h);
+	return h.p_filesz > 1 && h.p_filesz <= LONGEST_NAME &&
+	       pread(e->fd, to, h.p_filesz, (off_t)h.p_offset) == (ssize_t)h.p_filesz && !to[h.p_filesz - 1];
 }
 
 // Where in the file an address of the program is. 0: nowhere.
 static uint64_t place_of(const struct elf *e, uint64_t address)
 {
-	for (unsigned i = 0; i < e->n; i++) {
-		const Elf64_Phdr *h = &e->headers[i];
-		if (h->p_type == PT_LOAD && address >= h->p_vaddr && address - h->p_vaddr < h->p_filesz)
-			return address - h->p_vaddr + h->p_offset;
-	}
+	Elf64_Phdr h;
+	for (unsigned i = 0; read_header(e, i, &h); i++)
+		if (h.p_type == PT_LOAD && address >= h.p_vaddr && address - h.p_vaddr < h.p_filesz)
+			return address - h.p_vaddr + h.p_offset;
 	return 0;
 }
 
@@ -88,26 +86,32 @@ static bool is_of_a_sanitizer(const char *library)
 	return false;
 }
 
+static bool read_tag(const struct elf *e, const Elf64_Phdr *dynamic, unsigned i, Elf64_Dyn *tag)
+{
+	return i < MOST_TAGS && (i + 1) * sizeof *tag <= dynamic->p_filesz &&
+	       pread(e->fd, tag, sizeof *tag, (off_t)(dynamic->p_offset + i * sizeof *tag)) == sizeof *tag;
+}
+
 // What can't be read counts as one that does.
 static bool wants_to_be_first(const struct elf *e)
 {
-	Elf64_Dyn tags[MOST_TAGS];
-	const Elf64_Phdr *h = find_header(e, PT_DYNAMIC);
+	Elf64_Phdr dynamic;
+	Elf64_Dyn tag = {0};
 	uint64_t names = 0;
-	if (!h || h->p_filesz > sizeof tags || pread(e->fd, tags, h->p_filesz, (off_t)h->p_offset) != (ssize_t)h->p_filesz)
+	if (!find_header(e, PT_DYNAMIC, &dynamic))
 		return true;
-	size_t n = h->p_filesz / sizeof *tags;
-	for (size_t i = 0; i < n; i++)
-		if (tags[i].d_tag == DT_STRTAB)
-			names = place_of(e, tags[i].d_un.d_ptr);
-	for (size_t i = 0; names && i < n; i++) {
+	for (unsigned i = 0; !names && read_tag(e, &dynamic, i, &tag); i++)
+		if (tag.d_tag == DT_STRTAB)
+			names = place_of(e, tag.d_un.d_ptr);
+	for (unsigned i = 0; names && read_tag(e, &dynamic, i, &tag); i++) {
 		char name[16] = "";
-		if (tags[i].d_tag == DT_NEEDED &&
-		    (pread(e->fd, name, sizeof name - 1, (off_t)(names + tags[i].d_un.d_val)) <= 0 ||
-		     is_of_a_sanitizer(name)))
+		if (tag.d_tag == DT_NULL)
+			return false;
+		if (tag.d_tag == DT_NEEDED &&
+		    (pread(e->fd, name, sizeof name - 1, (off_t)(names + tag.d_un.d_val)) <= 0 || is_of_a_sanitizer(name)))
 			return true;
 	}
-	return !names;
+	return true;
 }
 
 // Ours: `loader` gets the name of the loader that this process has.
@@ -144,7 +148,7 @@ bool preload_is_program(const char *path)
 	struct elf e, self;
 	int fd = open_executable(path);
 	bool is_one = fd >= 0 && read_elf(fd, &e) && read_loader(&e, loader) && read_self(&self, ours) &&
-		      e.machine == self.machine &&
+		      e.header.e_machine == self.header.e_machine &&
 		      (!loader[0] || (loader[0] == '/' && faccessat(AT_FDCWD, loader, X_OK, AT_EACCESS) == 0));
 	if (fd >= 0)
 		close(fd);

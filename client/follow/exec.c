@@ -26,12 +26,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SETTINGS_MAX = 16384, ENTRY_MAX = 64 };
+enum {
+	SETTINGS_MAX = 16384,
+	ENTRY_MAX = 64,
+	PATH_LONGEST = 1024,       // that is looked for in PATH
+	STACK_KNOWN = 1024 * 1024, // so near to its end the stack has room for as many words as the kernel takes
+	FEW_WORDS = 256,           // for which any stack has room
+};
 
 typedef int execve_function(const char *, char *const *, char *const *);
 
 static bool is_active;
 static char library[PATH_MAX], coffer[PATH_MAX], followed[ENTRY_MAX], from[PATH_MAX + ENTRY_MAX];
+static char **stack_end; // the environment that the kernel has put there
 static struct stat library_file, coffer_file;
 static char
 	settings[SETTINGS_MAX]; // "NAME=value" of coffer's settings and of where they are found; an empty one is the last
@@ -138,6 +145,7 @@ __attribute__((constructor)) static void begin(void)
 {
 	next_execve = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execve");
 	next_execvpe = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execvpe");
+	stack_end = environ;
 	look_around();
 }
 
@@ -213,13 +221,20 @@ static bool is_called_like_a_compiler(const char *file)
 	return compiler_name_kind(slash ? slash + 1 : file) != NULL;
 }
 
+// Threads may have small stacks, and so has who is forked by one.
+static bool has_stack(char *const *argv, char *const *env)
+{
+	const char *end = (const char *)stack_end, *here = (const char *)__builtin_frame_address(0);
+	return (here < end && end - here < STACK_KNOWN) || count(argv) + count(env) <= FEW_WORDS;
+}
+
 static int execute(const char *file, char *const *argv, char *const *env)
 {
 	// A name without '/' is one of the working directory here, and in PATH for all others; what is below /proc is another file for
 	// each process. Who loads a library of its own, or takes coffer's settings away, is left alone.
 	if (!is_active || !file || !strchr(file, '/') || begins(file, "/proc/") || begins(file, "/dev/") || !argv ||
 	    !argv[0] || !env || entry_of(env, preload_name) || entry_of(env, follow_name) || entry_of(env, followed_name) ||
-	    entry_of(env, from_name) || !has_settings(env))
+	    entry_of(env, from_name) || !has_stack(argv, env) || !has_settings(env))
 		return become(file, argv, env);
 	if (is_file(file, &coffer_file)) {
 		char **with = alloca((count(env) + MORE_ENTRIES) * sizeof *with);
@@ -249,14 +264,14 @@ SEEN_BY_ALL int execv(const char *file, char *const argv[])
 }
 
 // The first file of that name in PATH, which ends at an empty folder. False: there is none.
-static bool find_in_path(char file[PATH_MAX], const char *name)
+static bool find_in_path(char file[PATH_LONGEST], const char *name)
 {
 	char **entry = entry_of(environ, "PATH=");
 	size_t n_name = strlen(name);
 	struct stat st;
 	for (const char *at = entry ? *entry + strlen("PATH=") : ""; *at && *at != ':'; at++) {
 		size_t n = strcspn(at, ":");
-		if (n + n_name + 2 > PATH_MAX)
+		if (n + n_name + 2 > PATH_LONGEST)
 			return false;
 		memcpy(file, at, n);
 		file[n] = '/';
@@ -274,7 +289,7 @@ static bool find_in_path(char file[PATH_MAX], const char *name)
 // the first file of that name is one that the kernel runs.
 SEEN_BY_ALL int execvpe(const char *name, char *const argv[], char *const envp[])
 {
-	char found[PATH_MAX];
+	char found[PATH_LONGEST];
 	const char *file = NULL;
 	if (is_active && name[0])
 		file = strchr(name, '/') ? name : find_in_path(found, name) ? found : NULL;

@@ -171,6 +171,15 @@ trap_89_other_programs_are_not_touched() # gcc long
 		'if (!getenv("Q")) { setenv("Q", "1", 1); execv("/proc/self/exe", v); return 8; }' 'v[0] = "gcc"; execvp("gcc", v); return 9; }'
 	gcc again.c -o again
 	COFFER_REPRODUCIBLE=off check any ./again -c a.c -o a.o
+	# A thread with a small stack and many words.
+	put thread.c '#include <limits.h>' '#include <pthread.h>' '#include <stdlib.h>' '#include <unistd.h>' 'static char *words[4000];' \
+		'static void *go(void *v) { execvp("gcc", v); exit(9); }' 'int main(int c, char **v) { int n = 0; words[n++] = "gcc";' \
+		'for (int i = 1; i < c; i++) words[n++] = v[i];' 'while (n < 3500) words[n++] = "-DA=1";' \
+		'pthread_attr_t a; pthread_t t; pthread_attr_init(&a); pthread_attr_setstacksize(&a, 16384);' \
+		'if (pthread_create(&t, &a, go, words)) return 8; pthread_join(t, 0); return 7; }'
+	mkdir small
+	gcc thread.c -o small/mpicc
+	COFFER_REPRODUCIBLE=off check any small/mpicc -c a.c -o a.o
 	# Who loads a library of its own sees what is executed.
 	put log.c '#define _GNU_SOURCE' '#include <dlfcn.h>' '#include <fcntl.h>' '#include <unistd.h>' \
 		'int execve(const char *f, char *const *a, char *const *e) {' \
