@@ -1,7 +1,6 @@
 #include "compiler/names.h"
 
 #include "base/mem.h"
-#include "base/text.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -18,28 +17,32 @@ static size_t length_without_version(const char *name)
 	return end && end < n && name[end - 1] == '-' ? end - 1 : n;
 }
 
-// The one of `list` that is the last word of a name without its version; NULL.
-static const char *last_word_in(const char *name, const char *const *list, size_t n)
+static const char *kind_of_word(const char *word, size_t n)
 {
-	size_t end = length_without_version(name), from = end;
-	while (from && name[from - 1] != '-')
-		from--;
-	for (size_t i = 0; i < n; i++)
-		if (strlen(list[i]) == end - from && memcmp(list[i], name + from, end - from) == 0)
-			return list[i];
+	for (size_t i = 0; i < n_compiler_name_kinds; i++)
+		if (strlen(compiler_name_kinds[i]) == n && memcmp(compiler_name_kinds[i], word, n) == 0)
+			return compiler_name_kinds[i];
 	return NULL;
 }
 
 const char *compiler_name_kind(const char *name)
 {
-	return last_word_in(name, compiler_name_kinds, n_compiler_name_kinds);
+	size_t end = length_without_version(name), from = end;
+	while (from && name[from - 1] != '-')
+		from--;
+	return kind_of_word(name + from, end - from);
 }
 
-bool compiler_name_is_of_a_part(const char *name)
+bool compiler_name_has_kind(const char *name)
 {
-	static const char *const parts[] = {"cc1",      "cc1plus", "cc1obj",  "cc1objplus", "lto1",
-					    "collect2", "as",      "objcopy", "ld"};
-	return last_word_in(name, parts, COUNT_OF(parts)) || text_begins(name, "ld-") || text_begins(name, "ld.");
+	static const char between[] = "-._";
+	for (const char *word = name; *word; word += strspn(word, between)) {
+		size_t n = strcspn(word, between);
+		if (kind_of_word(word, n))
+			return true;
+		word += n;
+	}
+	return false;
 }
 
 bool compiler_name_is_told(const char *list, const char *path, const char *name, bool *is_clang)

@@ -17,9 +17,8 @@ extern const size_t n_compiler_name_kinds;
 // NAME is the last part of a path, or an absolute path. The last entry counts. `list` may be NULL.
 bool compiler_name_is_told(const char *list, const char *path, const char *name, bool *is_clang);
 
-// A part of a compiler that its driver runs: a pass ("cc1plus"), the assembler ("aarch64-linux-gnu-as"), a tool of the linker's, the
-// dynamic loader. What runs anything else is no compiler but a wrapper of one.
-bool compiler_name_is_of_a_part(const char *name);
+// Whether a program is called like a compiler in any way: a word of its name is one of the kinds ("gcc.real", "gcc-12-wrapped").
+bool compiler_name_has_kind(const char *name);
 
 // Another cache or a distributing compiler driver, by the name of its program: what it runs is its own business.
 bool compiler_name_is_of_a_cache(const char *name);

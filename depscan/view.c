@@ -373,16 +373,6 @@ static int take_looks(struct views *vs, const struct observe *o, const struct vi
 	return 1;
 }
 
-// What may stand in the place of a part, as scripts may.
-static bool is_interpreter(const char *name)
-{
-	static const char *const list[] = {"sh", "dash", "bash", "busybox", "env"};
-	for (size_t i = 0; i < COUNT_OF(list); i++)
-		if (strcmp(name, list[i]) == 0)
-			return true;
-	return text_begins(name, "perl") || text_begins(name, "python");
-}
-
 // A program that runs another compiler is not the one that decides what is made: what it asks for before (variables, the clock) is in
 // no list of names. Returns the other one's name.
 static const char *runs_another(const struct observe *o, const char *compiler)
@@ -390,11 +380,9 @@ static const char *runs_another(const struct observe *o, const char *compiler)
 	AUTO_FREE char *own = realpath(compiler, NULL);
 	for (unsigned i = 0; own && i < o->n_looks; i++) {
 		const struct look *l = &o->looks[i];
-		if (!(l->how & LOOK_RUN) || l->error != 0 || compiler_name_is_of_a_part(path_base(l->path)))
-			continue;
-		AUTO_FREE char *real = realpath(l->path, NULL);
-		const char *name = real ? path_base(real) : "";
-		if (*name && strcmp(real, own) != 0 && !compiler_name_is_of_a_part(name) && !is_interpreter(name))
+		AUTO_FREE char *real = (l->how & LOOK_RUN) && l->error == 0 ? realpath(l->path, NULL) : NULL;
+		if (real && strcmp(real, own) != 0 &&
+		    (compiler_name_has_kind(path_base(l->path)) || compiler_name_has_kind(path_base(real))))
 			return l->path;
 	}
 	return NULL;
