@@ -9,8 +9,8 @@
 // (posix_spawn, a static shell) runs as without us.
 //
 // COFFER_FOLLOW names coffer's file, COFFER_FOLLOWED says how often coffer has followed a script, and COFFER_FOLLOWED_FROM which one
-// it was at last; coffer gets these two back. The constructor takes all of them and LD_PRELOAD out of the environment, so that no script sees them. Functions between vfork and exec come here, too: nothing is
-// allocated. Thread: any; what is static is written by the constructor alone.
+// it was at last; coffer gets these two back. The constructor takes all of them and LD_PRELOAD out of the environment, so that no
+// script sees them. Functions between vfork and exec come here, too: nothing is allocated. Thread: any; what is static is written by the constructor alone.
 #include "base/compile_words.h"
 #include "base/preload.h"
 #include "compiler/names.h"

@@ -53,7 +53,7 @@ char **launcher_compiler_environment(struct launch *l, bool nested_disabled)
 	return env;
 }
 
-static bool is_elf(const char *path)
+bool launcher_is_elf(const char *path)
 {
 	char magic[4];
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -63,7 +63,7 @@ static bool is_elf(const char *path)
 // What execvp and the shells do with a file that has no "#!" and is no program. One of another machine, or a part of one, is no text.
 static void exec_as_script(struct launch *l, char *const *env)
 {
-	if (is_elf(l->program)) {
+	if (launcher_is_elf(l->program)) {
 		errno = ENOEXEC;
 		return;
 	}

@@ -47,13 +47,12 @@ static bool is_there(const char *dir, const char *below)
 }
 
 // What runs behind a link to ccache is the next compiler of that name in PATH, unless a variable or one of its files says more:
-// another compiler, another PATH, a program before it. Who has any of them means ccache.
-// So does who has put something else there under its name.
+// another compiler, another PATH, a program before it. Who has any of them means ccache, and so does who has put something else there
+// under its name.
 static bool is_ccache_configured(const char *link)
 {
-	char real[PATH_MAX], magic[4];
-	AUTO_CLOSE int fd = realpath(link, real) ? open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	if (fd < 0 || read(fd, magic, sizeof magic) != sizeof magic || memcmp(magic, "\177ELF", sizeof magic) != 0)
+	char real[PATH_MAX];
+	if (!realpath(link, real) || !launcher_is_elf(real))
 		return true;
 	real[launcher_base_name(real) - real] = '\0';
 	const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");

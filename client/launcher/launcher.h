@@ -61,6 +61,9 @@ bool launcher_is_too_deep(void); // a compiler that starts coffer that starts th
 // Ends as a process with this status (of waitpid) ended: the same exit code, or death by the same signal.
 _Noreturn void launcher_end_as(int status);
 
+// Whether a file begins as a program does. False for what can't be read, too.
+bool launcher_is_elf(const char *path);
+
 // Becomes what stands in the compiler's place, a script or a wrapper, with the library that puts coffer before the compiler
 // which it runs (client/follow). `order` is the daemon's.
 int launcher_exec_followed(struct launch *l, const char *order);
