@@ -394,13 +394,17 @@ static int store(struct compile *c)
 	return 0;
 }
 
-// For `coffer replay`: the text by its digest, among the tenant's results and within their bounds.
+// For `coffer replay`: the text by its digest, among the tenant's results and within their bounds. A tree's files are there already.
 static int keep_source(struct compile *c)
 {
 	struct err err = ERR_INIT;
 	struct worker_service *s = c->service;
-	if (s->audit && s->keeps_sources && !c->header->tree &&
-	    results_put_source(s->results, c->claims.tenant, c->upload.digest, &c->upload.packed, &err) < 0)
+	if (!s->audit || !s->keeps_sources)
+		return 0;
+	int rc = c->header->tree
+			 ? compile_keep_request(c, &err)
+			 : results_put_source(s->results, c->claims.tenant, c->upload.digest, &c->upload.packed, &err);
+	if (rc < 0)
 		log_event(LOG_LEVEL_DEBUG, "source not kept", LOG_TEXT("why", err.text));
 	return 0;
 }

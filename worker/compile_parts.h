@@ -54,7 +54,7 @@ int compile_take_files(struct compile *c);
 int compile_take_slot(struct compile *c);
 int compile_tell_started(struct compile *c);
 int compile_run(struct compile *c);
-// What the job is told of its tree; points into `c`.
-void compile_tree_job(struct compile *c, struct job_tree *tree);
+// For `coffer replay`: what was asked for, by c->key.
+int compile_keep_request(struct compile *c, struct err *err);
 
 #endif

@@ -47,7 +47,7 @@ static int exec_in(struct compile *c, struct runtime_session *session, const str
 			      .errs = &c->errs,
 			      .frame = &c->packer};
 	if (c->header->tree) {
-		compile_tree_job(c, &tree);
+		tree_source_job(&c->tree, c->header, &tree);
 		tree_source_rewind(&c->tree);
 		x.tree = &tree;
 		x.read = tree_source_read;

@@ -2,8 +2,7 @@
 #include "worker/compile_parts.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
-#include "base/path.h"
+#include "reapi/digest.h"
 
 #include <string.h>
 
@@ -95,28 +94,6 @@ static int send_needs(struct compile *c, bool listing, uint32_t *files, size_t n
 	return rpc_send(c->call, &m.base, &c->err) < 0 ? compile_fail_cancelled(c) : 0;
 }
 
-static int find_directory(struct compile *c, const char *path)
-{
-	const struct source_node *d = source_tree_resolve(&c->tree.tree, path);
-	if (d && d->kind == SOURCE_DIRECTORY)
-		return 0;
-	err_set(&c->err, ERR_FORMAT, "the tree has no directory '%.200s'", path);
-	return fail_source(c);
-}
-
-// Where the compiler runs, and where it writes, is in the tree or in the job's own /tmp.
-static int find_places(struct compile *c)
-{
-	const Coffer__V1__CompileHeader *h = c->header;
-	int rc = find_directory(c, h->tree->directory);
-	for (size_t i = 0; i < h->n_outputs && rc == 0; i++) {
-		const char *directory = path_dir(&c->tree.arena, h->outputs[i]->name);
-		if (strcmp(directory, GUEST_SCRATCH) != 0)
-			rc = find_directory(c, directory);
-	}
-	return rc;
-}
-
 int compile_take_listing(struct compile *c)
 {
 	const Coffer__V1__CompileTree *t = c->header->tree;
@@ -135,8 +112,8 @@ int compile_take_listing(struct compile *c)
 		return -1;
 	if (tree_source_end_listing(s, &c->err) < 0)
 		return fail_source(c);
-	if (find_places(c) < 0)
-		return -1;
+	if (tree_source_check_places(s, c->header, &c->err) < 0)
+		return fail_source(c);
 	evidence_source(&c->evidence, s->digest.b);
 	worker_count(c->service, COUNT_trees, 1);
 	return hold(c);
@@ -160,28 +137,11 @@ int compile_take_files(struct compile *c)
 	return 0;
 }
 
-void compile_tree_job(struct compile *c, struct job_tree *tree)
+int compile_keep_request(struct compile *c, struct err *err)
 {
-	const Coffer__V1__CompileHeader *h = c->header;
-	struct arena *a = &c->tree.arena;
-	const char **writable = arena_alloc(a, (h->n_outputs + 1) * sizeof *writable);
-	size_t n = 0;
-	for (size_t i = 0; i < h->n_outputs; i++) {
-		const char *directory = path_dir(a, h->outputs[i]->name + 1);
-		bool is_known = strcmp(directory, ".") == 0 || strcmp(directory, &GUEST_SCRATCH[1]) == 0;
-		for (size_t k = 0; k < n && !is_known; k++)
-			is_known = strcmp(writable[k], directory) == 0;
-		if (!is_known)
-			writable[n++] = directory;
-	}
-	*tree = (struct job_tree){.directory = h->tree->directory + 1,
-				  .environment = (const char *const *)(uintptr_t)h->tree->environment,
-				  .n_environment = h->tree->n_environment,
-				  .is_root = true,
-				  .writable = writable,
-				  .n_writable = n,
-				  .whole = c->tree.whole,
-				  .n_whole = c->tree.n_whole,
-				  .absent = c->tree.tree.absent,
-				  .n_absent = c->tree.tree.n_absent};
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	struct reapi_digest d = {.size = -1};
+	key_add_tree(&bytes, c->claims.tenant, c->identity, c->header, c->tree.digest.b);
+	memcpy(d.hash.b, c->key.b, sizeof d.hash.b);
+	return results_put_content(c->service->results, c->claims.tenant, &d, bytes.data, bytes.len, err);
 }

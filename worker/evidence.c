@@ -109,7 +109,9 @@ void evidence_describe(struct evidence *e, const struct key *key, const struct r
 	e->row.value[AUDIT_source_digest] = audit_digest(&e->arena, x->source);
 	for (size_t i = 0; i < x->n_outputs; i++) {
 		const char *kind = output_kind_name(x->outputs[i].kind);
-		buf_addf(&b, "%s%s%s%s", i ? "," : "", i ? kind : "", i ? "=" : "",
+		if (output_kind_is_passing(x->outputs[i].kind))
+			continue;
+		buf_addf(&b, "%s%s%s%s", b.len ? "," : "", i ? kind : "", i ? "=" : "",
 			 audit_digest(&e->arena, x->outputs[i].sha256));
 	}
 	e->row.value[AUDIT_output_digest] = b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;

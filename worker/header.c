@@ -184,6 +184,11 @@ const char *output_kind_name(int kind)
 	return kind >= 0 && (size_t)kind < COUNT_OF(kind_names) ? kind_names[kind] : "?";
 }
 
+bool output_kind_is_passing(int kind)
+{
+	return kind == COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE;
+}
+
 int output_kind_by_name(const char *name, size_t n)
 {
 	for (size_t i = 0; i < COUNT_OF(kind_names); i++)

@@ -23,6 +23,8 @@ int header_check_tree(const Coffer__V1__CompileHeader *h, struct err *err);
 int header_check_describe(const Coffer__V1__DescribeRequest *r, struct err *err);
 const char *output_kind_name(int kind);              // "object", "dwo", …; "?" for others
 int output_kind_by_name(const char *name, size_t n); // -1: there is none
+// It is for the client to check and names the compiler's temporary files: no two runs have the same, and no row names it.
+bool output_kind_is_passing(int kind);
 bool header_wants(const Coffer__V1__CompileHeader *h, int kind);
 
 #endif

@@ -1,6 +1,5 @@
 #include "worker/key.h"
 
-#include "base/buf.h"
 #include "worker/header.h"
 
 #include <openssl/sha.h>
@@ -46,24 +45,30 @@ struct key key_of(const char *scope, const char *identity, const Coffer__V1__Com
 	return key;
 }
 
+void key_add_tree(struct buf *bytes, const char *scope, const char *identity, const Coffer__V1__CompileHeader *h,
+		  const uint8_t listing[32])
+{
+	buf_add_str(bytes, KEY_TREE);
+	buf_add_str(bytes, scope);
+	buf_add_str(bytes, identity);
+	buf_add_str(bytes, h->compiler);
+	buf_add_str(bytes, h->tree->directory);
+	add_list(bytes, h->tree->environment, h->tree->n_environment);
+	add_number(bytes, h->n_outputs);
+	for (size_t i = 0; i < h->n_outputs; i++) {
+		add_number(bytes, (size_t)h->outputs[i]->kind);
+		buf_add_str(bytes, h->outputs[i]->name);
+	}
+	add_list(bytes, h->arguments, h->n_arguments);
+	buf_add_strn(bytes, listing, 32);
+}
+
 struct key key_of_tree(const char *scope, const char *identity, const Coffer__V1__CompileHeader *h,
 		       const uint8_t listing[32])
 {
 	AUTO_BUF struct buf b = BUF_INIT;
 	struct key key;
-	buf_add_str(&b, "coffer tree key 1");
-	buf_add_str(&b, scope);
-	buf_add_str(&b, identity);
-	buf_add_str(&b, h->compiler);
-	buf_add_str(&b, h->tree->directory);
-	add_list(&b, h->tree->environment, h->tree->n_environment);
-	add_number(&b, h->n_outputs);
-	for (size_t i = 0; i < h->n_outputs; i++) {
-		add_number(&b, (size_t)h->outputs[i]->kind);
-		buf_add_str(&b, h->outputs[i]->name);
-	}
-	add_list(&b, h->arguments, h->n_arguments);
-	buf_add_strn(&b, listing, 32);
+	key_add_tree(&b, scope, identity, h, listing);
 	SHA256((const uint8_t *)b.data, b.len, key.b);
 	return key;
 }

@@ -7,9 +7,12 @@
 // Of a compile of the user's own text: "coffer tree key 1", scope, toolchain identity, the compiler's name, directory, the number of
 // variables (as text), each variable, the number of outputs, each output's kind (as text) and name, the number of arguments, each
 // argument, the listing's digest (32 bytes).
-// Thread: any.
+// A worker keeps these bytes of a tree's key, by the key, which is their digest: with a row of the audit log that has the key they say
+// what was asked for (worker/tree_request.h). Thread: any.
 #ifndef COFFER_WORKER_KEY_H
 #define COFFER_WORKER_KEY_H
+
+#include "base/buf.h"
 
 #include "proto/coffer.pb-c.h"
 
@@ -21,6 +24,9 @@ struct key {
 #define KEY_HEX 65
 
 struct key key_of(const char *scope, const char *identity, const Coffer__V1__CompileHeader *h, const uint8_t source[32]);
+#define KEY_TREE "coffer tree key 1"
+void key_add_tree(struct buf *bytes, const char *scope, const char *identity, const Coffer__V1__CompileHeader *h,
+		  const uint8_t listing[32]); // the bytes of key_of_tree
 struct key key_of_tree(const char *scope, const char *identity, const Coffer__V1__CompileHeader *h,
 		       const uint8_t listing[32]);
 // The key under which a different second result is kept.

@@ -8,6 +8,8 @@
 #include "worker/difference.h"
 #include "worker/evidence.h"
 #include "worker/execution.h"
+#include "worker/tree_request.h"
+#include "worker/tree_source.h"
 #include "worker/upload.h"
 
 #include <stdarg.h>
@@ -23,7 +25,9 @@ struct rerun {
 	Coffer__V1__CompileHeader header;
 	Coffer__V1__Output outputs[HEADER_MAX_OUTPUTS], *output_list[HEADER_MAX_OUTPUTS];
 	struct arguments found;
-	struct upload source;
+	struct upload source;        // preprocessed text
+	struct tree_request request; // of the user's own: what was asked for, and the files
+	struct tree_source files;
 	struct output_frame frame;
 	struct buf out, errs;
 	struct job_result run;
@@ -67,12 +71,28 @@ static int wanted_outputs(struct rerun *r)
 	return 0;
 }
 
+static bool is_tree(const struct audit_row *row)
+{
+	return row->value[AUDIT_language] && strcmp(row->value[AUDIT_language], "tree") == 0;
+}
+
+static int check_toolchain(struct rerun *r)
+{
+	struct err err = ERR_INIT;
+	const char *identity = value(r, AUDIT_image_digest);
+	char now[TOOLCHAIN_IDENTITY];
+	if (images_identity(r->service->images, r->header.image, r->header.compiler, now, &err) < 0)
+		return missing(r, "the toolchain is not here: %s", err.text);
+	if (strcmp(now, identity) != 0)
+		return missing(r, "the toolchain '%s' is not here: '%s' is '%s' now", identity, r->header.compiler, now);
+	return 0;
+}
+
 static int read_header(struct rerun *r)
 {
 	struct err err = ERR_INIT;
 	Coffer__V1__CompileHeader *h = &r->header;
 	const char *identity = value(r, AUDIT_image_digest);
-	char now[TOOLCHAIN_IDENTITY];
 	*h = (Coffer__V1__CompileHeader)COFFER__V1__COMPILE_HEADER__INIT;
 	h->image = strncmp(identity, "sha256:", 7) == 0 ? value(r, AUDIT_image_digest) : (char *)(uintptr_t) "host:any";
 	h->compiler = value(r, AUDIT_compiler);
@@ -84,11 +104,7 @@ static int read_header(struct rerun *r)
 		return rc;
 	if (header_check(h, &r->found, &err) < 0)
 		return missing(r, "the row is no compile that runs today: %s", err.text);
-	if (images_identity(r->service->images, h->image, h->compiler, now, &err) < 0)
-		return missing(r, "the toolchain is not here: %s", err.text);
-	if (strcmp(now, identity) != 0)
-		return missing(r, "the toolchain '%s' is not here: '%s' is '%s' now", identity, h->compiler, now);
-	return 0;
+	return check_toolchain(r);
 }
 
 // The source by its digest, which is computed once more.
@@ -108,13 +124,54 @@ static int read_source(struct rerun *r)
 	return 0;
 }
 
+// ---- of the user's own text -----------------------------------------------------------------------------------------
+
+// The row names it by its key, and it names the listing.
+static int read_request(struct rerun *r)
+{
+	struct err err = ERR_INIT;
+	struct sha256 key;
+	struct key name;
+	const char *tenant = value(r, AUDIT_tenant), *named = value(r, AUDIT_key);
+	if (!runtime_has_roots(r->service->runtime))
+		return missing(r, "the runtime '%s' takes no trees", runtime_label(r->service->runtime));
+	if (strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &key))
+		return missing(r, "the row has no key");
+	memcpy(name.b, key.b, sizeof name.b);
+	int found = token_is_name(tenant)
+			    ? tree_request_load(r->service->results, tenant, &name, &r->arena, &r->request, &err)
+			    : 0;
+	if (found < 0)
+		return missing(r, "the row is no compile that runs today: %s", err.text);
+	if (found == 0)
+		return missing(r, "what was asked for (directory, variables, words) is no longer here, or was never kept");
+	r->header = r->request.header;
+	return check_toolchain(r);
+}
+
+static int read_files(struct rerun *r)
+{
+	struct err err = ERR_INIT;
+	struct tree_source *s = &r->files;
+	char hex[SHA256_HEX];
+	int found = tree_source_load(s, &r->request.listing, &err);
+	if (found == 0)
+		return missing(r, "the listing of its files is no longer here");
+	if (found < 0 || tree_source_check_places(s, &r->header, &err) < 0)
+		return missing(r, "the listing of its files is not taken today: %s", err.text);
+	if (s->n_wanted == 0)
+		return 0;
+	const struct source_node *first = s->tree.files[s->wanted[0]];
+	sha256_hex(&first->sha256, hex);
+	return missing(r, "%zu of its %u files are no longer here, as '%.200s' (sha256:%s)", s->n_wanted, s->tree.n_files,
+		       tree_source_path(s, first), hex);
+}
+
+// ---- may it run? ----------------------------------------------------------------------------------------------------
+
 const char *replay_lacks(const struct audit_row *row)
 {
 	const char *language = row->value[AUDIT_language] ? row->value[AUDIT_language] : "";
-	if (strcmp(language, "tree") == 0)
-		return "it was compiled from the user's own files (send = tree): a row names their listing, and not the "
-		       "directory "
-		       "and the environment that it ran with";
 	if (strcmp(language, "action") == 0)
 		return "it is an action of the Remote Execution API: only compiles are run again";
 	return NULL;
@@ -140,7 +197,11 @@ static int run(struct rerun *r, struct err *err)
 {
 	struct worker_command command;
 	struct pooled_session *session;
-	command_build(&command, &r->arena, &r->header, &r->found, r->source.digest);
+	struct job_tree tree;
+	if (r->header.tree)
+		command_build_tree(&command, &r->arena, &r->header);
+	else
+		command_build(&command, &r->arena, &r->header, &r->found, r->source.digest);
 	if (sessions_take(r->service->sessions, value(r, AUDIT_tenant), images_session_name(r->header.image), &session,
 			  err) < 0)
 		return -1;
@@ -149,6 +210,13 @@ static int run(struct rerun *r, struct err *err)
 			      .out = &r->out,
 			      .errs = &r->errs,
 			      .frame = &r->frame};
+	if (r->header.tree) {
+		tree_source_job(&r->files, &r->header, &tree);
+		tree_source_rewind(&r->files);
+		x.tree = &tree;
+		x.read = tree_source_read;
+		x.read_ctx = &r->files;
+	}
 	int rc = execution_run(&x, pooled_session(session), &r->run, err);
 	sessions_give(r->service->sessions, session);
 	return rc;
@@ -165,7 +233,9 @@ static void say_difference(struct rerun *r, const struct result *now, const stru
 	size_t i = 0;
 	if (results_get(r->service->results, value(r, AUDIT_tenant), key, ISOLATION_NONE, &blob, &was, NULL) != 1)
 		return;
-	while (i < was.n_outputs && i < now->n_outputs && memcmp(was.outputs[i].sha256, now->outputs[i].sha256, 32) == 0)
+	while (i < was.n_outputs && i < now->n_outputs &&
+	       (output_kind_is_passing(was.outputs[i].kind) ||
+		memcmp(was.outputs[i].sha256, now->outputs[i].sha256, 32) == 0))
 		i++;
 	if (i == was.n_outputs || i == now->n_outputs || result_unpack(&was, i, &old_bytes, NULL) < 0 ||
 	    result_unpack(now, i, &new_bytes, NULL) < 0)
@@ -180,8 +250,11 @@ static void compare(struct rerun *r)
 {
 	struct evidence e = {0};
 	struct result x = {.n_outputs = r->run.exit_status ? 0 : r->frame.n};
-	struct key key = key_of(value(r, AUDIT_tenant), value(r, AUDIT_image_digest), &r->header, r->source.digest);
-	memcpy(x.source, r->source.digest, sizeof x.source);
+	const char *tenant = value(r, AUDIT_tenant), *identity = value(r, AUDIT_image_digest);
+	const uint8_t *source = r->header.tree ? r->files.digest.b : r->source.digest;
+	struct key key = r->header.tree ? key_of_tree(tenant, identity, &r->header, source)
+					: key_of(tenant, identity, &r->header, source);
+	memcpy(x.source, source, sizeof x.source);
 	memcpy(x.outputs, r->frame.outputs, sizeof x.outputs);
 	x.frame = r->frame.frame.data;
 	x.n_frame = r->frame.frame.len;
@@ -200,7 +273,9 @@ static void compare(struct rerun *r)
 	else if (strcmp(was, now ? now : "") != 0) {
 		snprintf(r->answer->why, sizeof r->answer->why, "its output was %s, and now is %s", was, now ? now : "none");
 		say_difference(r, &x, &key);
-	} else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
+	} else if (strcmp(value(r, AUDIT_source_digest), e.row.value[AUDIT_source_digest]) != 0)
+		snprintf(r->answer->why, sizeof r->answer->why, "its source is not what its key stands for");
+	else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
 		snprintf(r->answer->why, sizeof r->answer->why, "its key is not that of what it says");
 	else
 		r->answer->what = REPLAY_IDENTICAL;
@@ -213,15 +288,17 @@ int replay_row(struct worker_service *s, const struct audit_row *row, struct rep
 	*answer = (struct replay){.what = REPLAY_MISSING};
 	r.out.max = r.errs.max = (size_t)s->limits.message_bytes;
 	upload_init(&r.source, s->limits.source_bytes);
+	tree_source_init(&r.files, s->results, value(&r, AUDIT_tenant), s->limits.source_bytes);
 	output_frame_init(&r.frame, s->limits.output_bytes);
 	int rc = check_row(&r);
 	if (rc == 0)
-		rc = read_header(&r);
+		rc = is_tree(row) ? read_request(&r) : read_header(&r);
 	if (rc == 0)
-		rc = read_source(&r);
+		rc = is_tree(row) ? read_files(&r) : read_source(&r);
 	if (rc == 0 && (rc = run(&r, err)) == 0)
 		compare(&r);
 	upload_release(&r.source);
+	tree_source_release(&r.files);
 	output_frame_release(&r.frame);
 	buf_release(&r.out);
 	buf_release(&r.errs);

@@ -179,8 +179,9 @@ static bool are_same(const struct result *a, const struct result *b)
 	    (a->n_out && memcmp(a->out, b->out, a->n_out) != 0) || (a->n_err && memcmp(a->errs, b->errs, a->n_err) != 0))
 		return false;
 	for (size_t i = 0; i < a->n_outputs; i++)
-		if (a->outputs[i].kind != b->outputs[i].kind || a->outputs[i].size != b->outputs[i].size ||
-		    memcmp(a->outputs[i].sha256, b->outputs[i].sha256, sizeof a->outputs[i].sha256) != 0)
+		if (a->outputs[i].kind != b->outputs[i].kind ||
+		    (!output_kind_is_passing(a->outputs[i].kind) &&
+		     memcmp(a->outputs[i].sha256, b->outputs[i].sha256, sizeof a->outputs[i].sha256) != 0))
 			return false;
 	return true;
 }
@@ -316,7 +317,7 @@ int results_get_content(struct results *r, const char *tenant, const struct reap
 	if (found != 1)
 		return found;
 	struct reapi_digest is = reapi_digest_of(out->data + before, out->len - before);
-	if (reapi_digest_equal(&is, d))
+	if (d->size < 0 ? sha256_equal(&is.hash, &d->hash) : reapi_digest_equal(&is, d))
 		return 1;
 	out->len = before;
 	out->data[before] = '\0';

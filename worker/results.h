@@ -51,7 +51,7 @@ int results_put_source(struct results *r, const char *tenant, const uint8_t dige
 // 1 with the frame; 0: it is not, or no longer, there; -1. The caller compares what it unpacks with the digest.
 int results_get_source(struct results *r, const char *tenant, const uint8_t digest[32], struct buf *packed, struct err *err);
 // Inputs and outputs of actions by their SHA-256, in the same store and within the same bound. 1 with the bytes, which are what the
-// digest says; 0; -1.
+// digest says; 0; -1. A negative size: they may be any number.
 struct reapi_digest;
 int results_get_content(struct results *r, const char *tenant, const struct reapi_digest *d, struct buf *out,
 			struct err *err);

@@ -1,7 +1,9 @@
 #include "worker/tree_source.h"
 
 #include "base/map.h"
+#include "base/path.h"
 #include "codec/zstd.h"
+#include "proto/guest.h"
 #include "reapi/digest.h"
 
 #include <string.h>
@@ -140,21 +142,67 @@ static int find_whole(struct tree_source *s, const struct source_node *directory
 	return 0;
 }
 
+// The listing is whole, and s->digest is its digest.
+static int read_listing(struct tree_source *s, struct err *err)
+{
+	const char *p = s->listing.data ? s->listing.data : "";
+	s->whole = arena_alloc(&s->arena, TREE_SOURCE_MAX_WHOLE * sizeof *s->whole);
+	if (source_tree_decode(&s->tree, &s->arena, p, s->listing.len, err) < 0)
+		return -1;
+	return find_whole(s, &s->tree.top, "", err) < 0 ? -1 : find_wanted(s, err);
+}
+
 int tree_source_end_listing(struct tree_source *s, struct err *err)
 {
 	if (!s->is_whole)
 		return err_set(err, ERR_FORMAT, "the listing's zstd frame is not whole");
 	const char *p = s->listing.data ? s->listing.data : "";
 	s->digest = sha256_of(p, s->listing.len);
-	s->whole = arena_alloc(&s->arena, TREE_SOURCE_MAX_WHOLE * sizeof *s->whole);
-	if (source_tree_decode(&s->tree, &s->arena, p, s->listing.len, err) < 0 ||
-	    find_whole(s, &s->tree.top, "", err) < 0 || find_wanted(s, err) < 0)
+	if (read_listing(s, err) < 0)
 		return -1;
 	// The prefix of the next one.
 	struct reapi_digest d = {s->digest, (int64_t)s->listing.len};
 	if (results_has_content(s->results, s->tenant, &d))
 		return 0;
 	return results_put_content(s->results, s->tenant, &d, p, s->listing.len, err);
+}
+
+int tree_source_load(struct tree_source *s, const struct sha256 *listing, struct err *err)
+{
+	struct reapi_digest d = {*listing, -1};
+	buf_clear(&s->listing);
+	int found = results_get_content(s->results, s->tenant, &d, &s->listing, err);
+	if (found != 1)
+		return found;
+	s->digest = *listing;
+	return read_listing(s, err) < 0 ? -1 : 1;
+}
+
+static int find_directory(struct tree_source *s, const char *path, struct err *err)
+{
+	const struct source_node *d = source_tree_resolve(&s->tree, path);
+	if (d && d->kind == SOURCE_DIRECTORY)
+		return 0;
+	return err_set(err, ERR_FORMAT, "the tree has no directory '%.200s'", path);
+}
+
+int tree_source_check_places(struct tree_source *s, const Coffer__V1__CompileHeader *h, struct err *err)
+{
+	int rc = find_directory(s, h->tree->directory, err);
+	for (size_t i = 0; i < h->n_outputs && rc == 0; i++) {
+		const char *directory = path_dir(&s->arena, h->outputs[i]->name);
+		if (strcmp(directory, GUEST_SCRATCH) != 0)
+			rc = find_directory(s, directory, err);
+	}
+	return rc;
+}
+
+const char *tree_source_path(struct tree_source *s, const struct source_node *file)
+{
+	const char *path = arena_printf(&s->arena, "/%s", file->name);
+	for (const struct source_node *up = file->parent; up != &s->tree.top; up = up->parent)
+		path = arena_printf(&s->arena, "/%s%s", up->name, path);
+	return path;
 }
 
 // ---- files ----------------------------------------------------------------------------------------------------------
@@ -201,6 +249,31 @@ int tree_source_take_files(struct tree_source *s, const void *p, size_t n, struc
 }
 
 // ---- for the agent --------------------------------------------------------------------------------------------------
+
+void tree_source_job(struct tree_source *s, const Coffer__V1__CompileHeader *h, struct job_tree *job)
+{
+	struct arena *a = &s->arena;
+	const char **writable = arena_alloc(a, (h->n_outputs + 1) * sizeof *writable);
+	size_t n = 0;
+	for (size_t i = 0; i < h->n_outputs; i++) {
+		const char *directory = path_dir(a, h->outputs[i]->name + 1);
+		bool is_known = strcmp(directory, ".") == 0 || strcmp(directory, &GUEST_SCRATCH[1]) == 0;
+		for (size_t k = 0; k < n && !is_known; k++)
+			is_known = strcmp(writable[k], directory) == 0;
+		if (!is_known)
+			writable[n++] = directory;
+	}
+	*job = (struct job_tree){.directory = h->tree->directory + 1,
+				 .environment = (const char *const *)(uintptr_t)h->tree->environment,
+				 .n_environment = h->tree->n_environment,
+				 .is_root = true,
+				 .writable = writable,
+				 .n_writable = n,
+				 .whole = s->whole,
+				 .n_whole = s->n_whole,
+				 .absent = s->tree.absent,
+				 .n_absent = s->tree.n_absent};
+}
 
 static int add_node(struct tree_source *s, const struct source_node *n, struct err *err)
 {

@@ -8,6 +8,7 @@
 
 #include "sourcetree/source_tree.h"
 #include "worker/results.h"
+#include "worker/runtime/runtime.h"
 
 #include <sys/types.h>
 
@@ -52,12 +53,20 @@ int tree_source_begin(struct tree_source *s, const uint8_t *prefix, size_t n_pre
 int tree_source_take_listing(struct tree_source *s, const void *p, size_t n, struct err *err);
 // It is whole: sets digest, tree, bytes and wanted. ERR_FORMAT, ERR_LIMIT.
 int tree_source_end_listing(struct tree_source *s, struct err *err);
+// The same of a listing that is kept here, by its digest. 1; 0: it is not here.
+int tree_source_load(struct tree_source *s, const struct sha256 *listing, struct err *err);
+// Where the compiler runs, and where it writes, is in the tree or in the job's own /tmp. ERR_FORMAT.
+int tree_source_check_places(struct tree_source *s, const Coffer__V1__CompileHeader *h, struct err *err);
+// The name of a file, from the top.
+const char *tree_source_path(struct tree_source *s, const struct source_node *file);
 
 // The frame of the wanted files, in pieces. ERR_FORMAT: a file is not what its digest says; others: it could not be kept.
 int tree_source_take_files(struct tree_source *s, const void *p, size_t n, struct err *err);
 bool tree_source_has_all(const struct tree_source *s);
 size_t tree_source_memory(const struct tree_source *s);
 
+// What a job is told of its tree; points into `s` and `h`.
+void tree_source_job(struct tree_source *s, const Coffer__V1__CompileHeader *h, struct job_tree *job);
 void tree_source_rewind(struct tree_source *s);                                 // a job begins to read it
 ssize_t tree_source_read(void *source, void *to, size_t room, struct err *err); // a job_read_fn
 

@@ -130,8 +130,7 @@ static int replay_sample(struct replaying *p, struct worker_service *s, struct a
 	}
 	audit_reader_release(&r);
 	if (p->lacking)
-		fprintf(stderr, "coffer: %zu rows of trees and actions can't be run again, and were not drawn\n",
-			p->lacking);
+		fprintf(stderr, "coffer: %zu rows of actions can't be run again, and were not drawn\n", p->lacking);
 	for (size_t i = 0; rc == 0 && i < p->sample && i < seen; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;

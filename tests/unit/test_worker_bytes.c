@@ -335,6 +335,25 @@ START_TEST(what_is_there_stays_and_a_different_one_is_kept_beside_it)
 }
 END_TEST
 
+// Its list of what it has read has the name of a temporary file in it.
+START_TEST(what_the_assembler_says_of_itself_is_no_difference)
+{
+	struct key key = {{10}};
+	struct result x = make_result("object"), other = x;
+	enum result_put what;
+	x.n_outputs = other.n_outputs = 2;
+	x.outputs[1] = (struct packed_output){.kind = COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE, .size = 3};
+	other.outputs[1] =
+		(struct packed_output){.kind = COFFER__V1__OUTPUT__KIND__ASSEMBLER_DEPFILE, .size = 4, .sha256 = {7}};
+	ck_assert_int_eq(results_put(results, "acme", &key, &x, &what, &err), 0);
+	ck_assert_int_eq(results_put(results, "acme", &key, &other, &what, &err), 0);
+	ck_assert_int_eq(what, RESULT_SAME);
+	other.outputs[1].kind = COFFER__V1__OUTPUT__KIND__DEPFILE;
+	ck_assert_int_eq(results_put(results, "acme", &key, &other, &what, &err), 0);
+	ck_assert_int_eq(what, RESULT_DIFFERS);
+}
+END_TEST
+
 START_TEST(a_directory_that_cannot_be_written_is_an_error_and_no_result)
 {
 	struct key key = {{9}};
@@ -397,6 +416,7 @@ Suite *unit_suite(void)
 	tcase_add_test(r, too_many_bytes_of_output_are_refused);
 	tcase_add_test(r, what_is_put_is_got_by_its_tenant_alone);
 	tcase_add_test(r, what_is_there_stays_and_a_different_one_is_kept_beside_it);
+	tcase_add_test(r, what_the_assembler_says_of_itself_is_no_difference);
 	tcase_add_test(r, a_directory_that_cannot_be_written_is_an_error_and_no_result);
 	tcase_add_test(r, a_weaker_boundary_made_nothing_for_a_stronger_one);
 	suite_add_tcase(s, t);

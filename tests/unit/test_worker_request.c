@@ -4,6 +4,7 @@
 #include "worker/command.h"
 #include "worker/header.h"
 #include "worker/key.h"
+#include "worker/tree_request.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -417,6 +418,72 @@ START_TEST(the_key_is_the_documented_one)
 }
 END_TEST
 
+// ---- what was asked for, from its key's bytes -----------------------------------------------------------------------
+
+static void make_tree(Coffer__V1__CompileTree *tree)
+{
+	static char *environment[] = {TEXT("LC_ALL=C")};
+	make_header();
+	*tree = (Coffer__V1__CompileTree)COFFER__V1__COMPILE_TREE__INIT;
+	tree->directory = TEXT("/src/a b");
+	tree->environment = environment;
+	tree->n_environment = 1;
+	object.name = TEXT("/src/out/x.o");
+	split.name = TEXT("/src/out/x.dwo");
+	header.tree = tree;
+	header.language = header.suffix = header.output_name = TEXT("");
+}
+
+START_TEST(a_request_is_read_back_from_its_key)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_BUF struct buf bytes = BUF_INIT, again = BUF_INIT;
+	const uint8_t listing[32] = {3};
+	Coffer__V1__CompileTree tree;
+	struct tree_request r;
+	make_tree(&tree);
+	key_add_tree(&bytes, "acme", "host:0123", &header, listing);
+	ck_assert_msg(tree_request_read(bytes.data, bytes.len, &a, &r, &err) == 0, "%s", err.text);
+	ck_assert_str_eq(r.scope, "acme");
+	ck_assert_str_eq(r.header.image, "host:any");
+	ck_assert_str_eq(r.tree.directory, "/src/a b");
+	ck_assert_str_eq(r.outputs[1].name, "/src/out/x.dwo");
+	ck_assert_str_eq(r.header.arguments[1], "-gsplit-dwarf");
+	ck_assert_mem_eq(r.listing.b, listing, 32);
+	key_add_tree(&again, r.scope, r.identity, &r.header, r.listing.b);
+	ck_assert_uint_eq(again.len, bytes.len);
+	ck_assert_mem_eq(again.data, bytes.data, bytes.len);
+	// Nothing less, nothing more, and no other byte of it that would be taken for the same.
+	for (size_t n = 0; n < bytes.len; n++)
+		ck_assert_int_eq(tree_request_read(bytes.data, n, &a, &r, &err), -1);
+	buf_addc(&bytes, 'x');
+	ck_assert_int_eq(tree_request_read(bytes.data, bytes.len, &a, &r, &err), -1);
+}
+END_TEST
+
+START_TEST(a_request_that_no_client_may_make_is_none)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const uint8_t listing[32] = {3};
+	struct tree_request r;
+	Coffer__V1__CompileTree tree;
+	static char *bad[] = {TEXT("LD_PRELOAD=/x.so")};
+	for (int i = 0; i < 3; i++) {
+		AUTO_BUF struct buf bytes = BUF_INIT;
+		make_tree(&tree);
+		if (i == 0)
+			tree.environment = bad;
+		if (i == 1)
+			tree.directory = TEXT("/src/..");
+		if (i == 2)
+			header.compiler = TEXT("/bin/sh");
+		key_add_tree(&bytes, "acme", "host:0123", &header, listing);
+		ck_assert_int_eq(tree_request_read(bytes.data, bytes.len, &a, &r, &err), -1);
+		ck_assert_int_eq(err.code, ERR_USAGE);
+	}
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *s = suite_create("worker request");
@@ -431,6 +498,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, the_worker_adds_its_own_words);
 	tcase_add_test(t, everything_that_matters_is_in_the_key);
 	tcase_add_test(t, the_key_is_the_documented_one);
+	tcase_add_test(t, a_request_is_read_back_from_its_key);
+	tcase_add_test(t, a_request_that_no_client_may_make_is_none);
 	suite_add_tcase(s, t);
 	return s;
 }
