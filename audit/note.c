@@ -42,7 +42,7 @@ bool base64_decode(struct buf *out, const char *text, size_t n)
 {
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t padding = n && text[n - 1] == '=' ? (n > 1 && text[n - 2] == '=' ? 2 : 1) : 0, from = out->len;
-	if (n % 4 || n > NOTE_MAX * 64)
+	if (n % 4 || n > BASE64_MAX)
 		return false;
 	for (size_t i = 0; i < n - padding; i++)
 		if (!text[i] || !strchr(alphabet, text[i]))

@@ -32,6 +32,7 @@ int note_open(const char *text, size_t n, const char *verifier, struct checkpoin
 // For DSSE as well: whether `sig` is the key's signature over these bytes.
 bool note_verify(const char *verifier, const void *p, size_t n, const uint8_t sig[64]);
 
+enum { BASE64_MAX = 1 << 20 };                                   // of a text that is decoded
 void base64_encode(struct buf *out, const void *p, size_t n);    // with padding (RFC 4648 section 4)
 bool base64_decode(struct buf *out, const char *text, size_t n); // strictly; false: it is not base64
 bool note_is_origin(const char *text);                           // 1 to 128 of A-Z a-z 0-9 . _ - / :

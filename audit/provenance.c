@@ -91,33 +91,86 @@ static json_t *subjects(const struct audit_row *row)
 	return array;
 }
 
-static json_t *build_definition(const struct audit_row *row)
+static json_t *texts(char *const *list, size_t n)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, text(list[i]));
+	return array;
+}
+
+static json_t *external_parameters(const struct provenance *p)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	size_t n;
-	const char **flags = audit_flags_split(&a, row->value[AUDIT_flags], &n);
-	json_t *external = json_object(), *internal = json_object(), *arguments = json_array();
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(arguments, text(flags[i]));
-	set(external, "compiler", row->value[AUDIT_compiler]);
-	json_object_set_new(external, "arguments", arguments);
-	set(external, "language", row->value[AUDIT_language]);
-	set(external, "suffix", row->value[AUDIT_suffix]);
+	const struct audit_row *row = p->run;
+	json_t *o = json_object();
+	size_t n = 0;
+	char *const *flags = (char *const *)(uintptr_t)audit_flags_split(&a, row->value[AUDIT_flags], &n);
+	set(o, "compiler", row->value[AUDIT_compiler]);
+	json_object_set_new(o, "arguments", p->tree ? texts(p->tree->arguments, p->tree->n_arguments) : texts(flags, n));
+	set(o, "language", row->value[AUDIT_language]);
+	set(o, "suffix", row->value[AUDIT_suffix]);
 	const char *outputs = row->value[AUDIT_outputs];
 	AUTO_FREE char *kinds = outputs ? mem_strndup(outputs, strcspn(outputs, "/")) : NULL;
-	json_object_set_new(external, "outputs", words(kinds, ','));
-	set(internal, "tenant", row->value[AUDIT_tenant]);
-	set(internal, "key", row->value[AUDIT_key]);
-	set(internal, "isolation", row->value[AUDIT_isolation]);
-	set(internal, "monitor", row->value[AUDIT_monitor]);
-	set(internal, "session", row->value[AUDIT_vm]);
-	json_t *o = json_object(), *dependencies = json_array();
-	json_array_append_new(dependencies, resource("source", row->value[AUDIT_source_digest]));
-	json_array_append_new(dependencies, resource("toolchain", row->value[AUDIT_image_digest]));
+	json_object_set_new(o, "outputs", words(kinds, ','));
+	if (p->tree) {
+		set(o, "directory", p->tree->directory);
+		json_object_set_new(o, "environment", texts(p->tree->environment, p->tree->n_environment));
+	}
+	return o;
+}
+
+static json_t *internal_parameters(const struct audit_row *row)
+{
+	json_t *o = json_object();
+	set(o, "tenant", row->value[AUDIT_tenant]);
+	set(o, "key", row->value[AUDIT_key]);
+	set(o, "isolation", row->value[AUDIT_isolation]);
+	set(o, "monitor", row->value[AUDIT_monitor]);
+	set(o, "session", row->value[AUDIT_vm]);
+	return o;
+}
+
+// As many as there is room for.
+static size_t add_files(json_t *dependencies, const struct provenance_tree *tree)
+{
+	size_t bytes = 0, i = 0;
+	for (; i < tree->n_files; i++) {
+		AUTO_ARENA struct arena a = ARENA_INIT;
+		json_t *o = resource(tree->files[i].name, audit_digest(&a, tree->files[i].sha256));
+		bytes += json_dumpb(o, NULL, 0, JSON_COMPACT) + 1;
+		if (bytes > PROVENANCE_FILE_BYTES) {
+			json_decref(o);
+			break;
+		}
+		json_array_append_new(dependencies, o);
+	}
+	return i;
+}
+
+static json_t *resolved_dependencies(const struct provenance *p)
+{
+	const struct audit_row *row = p->run;
+	json_t *array = json_array(), *source = resource("source", row->value[AUDIT_source_digest]);
+	json_array_append(array, source);
+	json_array_append_new(array, resource("toolchain", row->value[AUDIT_image_digest]));
+	if (p->tree) {
+		size_t told = add_files(array, p->tree);
+		json_object_set_new(source, "annotations",
+				    json_pack("{s:I, s:I}", "coffer_files", (json_int_t)p->tree->n_files,
+					      "coffer_files_left_out", (json_int_t)(p->tree->n_files - told)));
+	}
+	json_decref(source);
+	return array;
+}
+
+static json_t *build_definition(const struct provenance *p)
+{
+	json_t *o = json_object();
 	set(o, "buildType", BUILD_TYPE);
-	json_object_set_new(o, "externalParameters", external);
-	json_object_set_new(o, "internalParameters", internal);
-	json_object_set_new(o, "resolvedDependencies", dependencies);
+	json_object_set_new(o, "externalParameters", external_parameters(p));
+	json_object_set_new(o, "internalParameters", internal_parameters(p->run));
+	json_object_set_new(o, "resolvedDependencies", resolved_dependencies(p));
 	return o;
 }
 
@@ -171,7 +224,7 @@ int provenance_write(const struct provenance *p, struct buf *statement, struct e
 	set(o, "_type", STATEMENT);
 	json_object_set_new(o, "subject", subject);
 	set(o, "predicateType", PREDICATE);
-	json_object_set_new(predicate, "buildDefinition", build_definition(p->run));
+	json_object_set_new(predicate, "buildDefinition", build_definition(p));
 	json_object_set_new(predicate, "runDetails", run_details(p));
 	json_object_set_new(predicate, "coffer_made", log_entry(p, p->run, p->run_index));
 	if (p->served)

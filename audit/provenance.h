@@ -9,13 +9,29 @@
 #define PROVENANCE_PAYLOAD "application/vnd.in-toto+json"
 #define PROVENANCE_BUILDER "urn:coffer:worker:" // and the log's origin; and the isolation, as each is another builder
 
+// Of a compile of the user's own text: what a row has no room for, as it was found by the row's key.
+struct provenance_file {
+	const char *name;
+	const uint8_t *sha256;
+};
+struct provenance_tree {
+	const char *directory;
+	char *const *environment, *const *arguments;
+	size_t n_environment, n_arguments;
+	const struct provenance_file *files; // that the compiler could reach
+	size_t n_files;
+};
+// Bytes of the statement that tell of files; what has no room is counted in the source's annotations.
+enum { PROVENANCE_FILE_BYTES = 512 * 1024 };
+
 struct provenance {
 	const struct audit_row *run; // that made the outputs
 	uint64_t run_index;
 	const struct audit_row *served; // the row of who got them, if that is another one; NULL
 	uint64_t served_index;
-	const char *origin;  // of the log
-	const char *builder; // begins the builder's id; NULL: PROVENANCE_BUILDER and the origin
+	const char *origin;                 // of the log
+	const struct provenance_tree *tree; // or NULL
+	const char *builder;                // begins the builder's id; NULL: PROVENANCE_BUILDER and the origin
 };
 // Adds the statement as JSON. ERR_FORMAT: the row has no outputs.
 int provenance_write(const struct provenance *p, struct buf *statement, struct err *err);

@@ -3,13 +3,18 @@
 #include "audit/proof.h"
 #include "audit/provenance.h"
 #include "audit/verify.h"
+#include "auth/token.h"
 #include "base/file.h"
+#include "base/path.h"
+#include "worker/tree_request.h"
+#include "worker/tree_source.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OBJECT_MOST = 1 << 30 };
@@ -114,6 +119,67 @@ static int signed_row(struct audit_source *s, uint64_t index, const char *verifi
 	return rc < 0 ? err_wrap(err, "row %" PRIu64, index) : 0;
 }
 
+// What the row's key stands for, where the worker still has it: it and the listing are what their digests in the row say.
+struct files_of_row {
+	struct arena arena;
+	struct tree_request request;
+	struct tree_source source;
+	struct provenance_tree tree;
+};
+
+static bool find_files(struct files_of_row *f, struct results *results, const struct audit_row *row)
+{
+	struct sha256 digest;
+	struct key key;
+	const char *tenant = row->value[AUDIT_tenant], *named = row->value[AUDIT_key];
+	if (!tenant || !token_is_name(tenant) || !results_has_tenant(results, tenant) || !named ||
+	    strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
+		return false;
+	memcpy(key.b, digest.b, sizeof key.b);
+	tree_source_init(&f->source, results, tenant, UINT64_MAX);
+	return tree_request_load(results, tenant, &key, &f->arena, &f->request, NULL) == 1 &&
+	       tree_source_load(&f->source, &f->request.listing, NULL) == 1;
+}
+
+static void describe_files(struct files_of_row *f)
+{
+	const Coffer__V1__CompileHeader *h = &f->request.header;
+	struct source_tree *t = &f->source.tree;
+	struct provenance_file *files = arena_alloc(&f->arena, (t->n_files + 1) * sizeof *files);
+	for (unsigned i = 0; i < t->n_files; i++)
+		files[i] = (struct provenance_file){tree_source_path(&f->source, t->files[i]), t->files[i]->sha256.b};
+	f->tree = (struct provenance_tree){.directory = h->tree->directory,
+					   .environment = h->tree->environment,
+					   .n_environment = h->tree->n_environment,
+					   .arguments = h->arguments,
+					   .n_arguments = h->n_arguments,
+					   .files = files,
+					   .n_files = t->n_files};
+}
+
+// Only as the user whose results they are: opening a store can leave files in it that are another user's then.
+static int write_statement(struct provenance *p, const char *folder, struct buf *statement, struct err *err)
+{
+	struct files_of_row f = {.arena = ARENA_INIT};
+	struct stat st;
+	AUTO_FREE char *path = mem_printf("%s/results", folder);
+	struct results *results = NULL;
+	const char *language = p->run->value[AUDIT_language];
+	if (language && strcmp(language, "tree") == 0 && stat(path, &st) == 0 && st.st_uid == geteuid()) {
+		results = results_new(path, UINT64_MAX);
+		if (find_files(&f, results, p->run)) {
+			describe_files(&f);
+			p->tree = &f.tree;
+		}
+	}
+	int rc = provenance_write(p, statement, err);
+	p->tree = NULL;
+	tree_source_release(&f.source);
+	results_free(results);
+	arena_release(&f.arena);
+	return rc;
+}
+
 static int make(struct audit_source *s, const char *what, const struct note_signer *signer, const char *builder,
 		struct buf *envelope, struct err *err)
 {
@@ -139,8 +205,9 @@ static int make(struct audit_source *s, const char *what, const struct note_sign
 		if (rc < 0 || signed_row(s, p.run_index, verifier, &a, &run, &p.origin, err) < 0)
 			return -1;
 	}
-	return provenance_write(&p, &statement, err) < 0 ? -1
-							 : dsse_sign(signer, PROVENANCE_PAYLOAD, &statement, envelope, err);
+	if (write_statement(&p, path_dir(&a, s->directory), &statement, err) < 0)
+		return -1;
+	return dsse_sign(signer, PROVENANCE_PAYLOAD, &statement, envelope, err);
 }
 
 int audit_print_provenance(struct audit_source *s, const char *what, const char *key, const char *builder, struct err *err)

@@ -7,7 +7,7 @@
 
 #include "auth/token.h"
 #include "base/map.h"
-#include "worker/results.h"
+#include "worker/tree_source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,6 +175,24 @@ static bool key_of_text(const char *text, struct key *key)
 	return true;
 }
 
+// Of the user's own text: the listing, and all that it names.
+static bool has_files(struct results *results, const char *tenant, const struct key *listing)
+{
+	struct tree_source s;
+	struct sha256 digest;
+	memcpy(digest.b, listing->b, sizeof digest.b);
+	tree_source_init(&s, results, tenant, UINT64_MAX);
+	bool has = results_has_tenant(results, tenant) && tree_source_load(&s, &digest, NULL) == 1 && s.n_wanted == 0;
+	tree_source_release(&s);
+	return has;
+}
+
+static bool has_source(struct results *results, const struct made *m, const struct key *source)
+{
+	return strcmp(text_of(&m->row, AUDIT_language), "tree") == 0 ? has_files(results, m->tenant, source)
+								     : results_has_source(results, m->tenant, source->b);
+}
+
 // Only as the user whose results they are: opening a store can leave files in it that are another user's then.
 static enum kept kept_of(const struct inspection *x, const struct made *m, enum audit_column which)
 {
@@ -185,8 +203,7 @@ static enum kept kept_of(const struct inspection *x, const struct made *m, enum 
 	    !key_of_text(text_of(&m->row, which), &key))
 		return KEPT_UNKNOWN;
 	struct results *results = results_new(path, UINT64_MAX);
-	bool is_kept =
-		which == AUDIT_key ? results_has(results, m->tenant, &key) : results_has_source(results, m->tenant, key.b);
+	bool is_kept = which == AUDIT_key ? results_has(results, m->tenant, &key) : has_source(results, m, &key);
 	results_free(results);
 	return is_kept ? KEPT : KEPT_NOT;
 }

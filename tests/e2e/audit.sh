@@ -143,6 +143,19 @@ e2e_audit_rows_of_trees_are_replayed() { # gcc
 		fail "the rows are: $("$COFFER" audit ls --log "$log")"
 	says 0 '4 identical, 0 different' "${again[@]}" 0 1 2 3
 	says 0 "$(sha256sum out/a.o | cut -d' ' -f1),depfile=sha256:" "${again[@]}" --sample 9
+	# Provenance has what is in no column: directory, variables, whole words, and each file that could be reached.
+	"$COFFER" audit key --log "$log" >key
+	"$COFFER" audit provenance "$P/out/a.o" --log "$log" >envelope || fail "no provenance"
+	says 0 'is its object' "$COFFER" audit verify-provenance envelope out/a.o --key key
+	jq -r .payload envelope | base64 -d >statement
+	jq -e --arg p "$P" --arg h "$(sha256sum 'inc/h h.h' | cut -d' ' -f1)" '.predicate.buildDefinition | .externalParameters.directory == $p + "/deep/er" and
+		(.externalParameters.environment | index("LC_MESSAGES=C")) and (.resolvedDependencies |
+		(.[0].annotations.coffer_files == length - 2) and any(.name == $p + "/inc/h h.h" and .digest.sha256 == $h) and any(.name | endswith("/stdio.h")))' statement >/dev/null ||
+		fail "the statement is $(<statement)"
+	! $python -c 'import cryptography, jsonschema' 2>/dev/null || $python "$TESTS/e2e/audit/provenance.py" envelope key >/dev/null || fail "not as the texts say"
+	"$COFFER" audit provenance 1 --log "$log" | jq -r .payload | base64 -d | jq -e '.predicate.buildDefinition.externalParameters.arguments | any(length > 30000)' >/dev/null ||
+		fail "the words are cut"
+	says 0 '  (kept)' "$COFFER" inspect out/a.o --log "$log"
 	# It is the output of the row, and the listing of the key, that count.
 	"$COFFER" audit ls --log "$log" --format tsv | grep -v '^#' | sed -n 1p >row
 	sed -E 's/(depfile=sha256:)..../\1ffff/; p; d' row >rows
@@ -155,6 +168,8 @@ e2e_audit_rows_of_trees_are_replayed() { # gcc
 	gone() { rm "$T/w1/results/tenant-local/v1/content/${1:0:2}/${1:2:30}" || fail "there are no contents $1"; }
 	gone "$(sha256sum 'inc/h h.h' | cut -d' ' -f1)"
 	says 3 "files are no longer here, as '$P/inc/h h.h' (sha256:$(sha256sum 'inc/h h.h' | cut -d' ' -f1))" "${again[@]}" 0
+	[ "$("$COFFER" inspect out/a.o --log "$log" --json | jq -r '.results[0] | .result + "; " + .source')" = 'kept; no longer kept' ] ||
+		fail "inspect: $("$COFFER" inspect out/a.o --log "$log")"
 	gone "$("$COFFER" audit ls --log "$log" --format json | jq -rs '.[0].source_digest | ltrimstr("sha256:")')"
 	says 3 'the listing of its files is no longer here' "${again[@]}" 0
 	gone "$("$COFFER" audit ls --log "$log" --format json | jq -rs '.[0].key | ltrimstr("sha256:")')"

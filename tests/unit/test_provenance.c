@@ -109,6 +109,64 @@ START_TEST(a_hit_has_its_runs_provenance_and_a_record_of_its_own)
 }
 END_TEST
 
+static struct provenance_tree of_files(size_t n)
+{
+	static char *environment[] = {(char *)(uintptr_t) "LC_ALL=C"}, *arguments[] = {(char *)(uintptr_t) "-DLONG=1"};
+	static const uint8_t sha256[32] = {0xab};
+	struct provenance_file *files = arena_alloc(&arena, (n + 1) * sizeof *files);
+	for (size_t i = 0; i < n; i++)
+		files[i] = (struct provenance_file){arena_printf(&arena, "/src/a \xff\n%zu.h", i), sha256};
+	return (struct provenance_tree){.directory = "/src",
+					.environment = environment,
+					.n_environment = 1,
+					.arguments = arguments,
+					.n_arguments = 1,
+					.files = files,
+					.n_files = n};
+}
+
+START_TEST(of_a_tree_every_file_is_named)
+{
+	struct provenance_tree tree = of_files(3);
+	struct provenance p = of_run();
+	p.tree = &tree;
+	json_t *o = statement_of(&p);
+	const char *definition = "predicate/buildDefinition";
+	ck_assert_str_eq(at(o, arena_printf(&arena, "%s/externalParameters/directory", definition)), "/src");
+	ck_assert_str_eq(at(o, arena_printf(&arena, "%s/externalParameters/environment/0", definition)), "LC_ALL=C");
+	ck_assert_str_eq(at(o, arena_printf(&arena, "%s/externalParameters/arguments/0", definition)), "-DLONG=1");
+	ck_assert_str_eq(at(o, arena_printf(&arena, "%s/resolvedDependencies/4/name", definition)), "/src/a \\xff\n2.h");
+	ck_assert_int_eq(
+		strncmp(at(o, arena_printf(&arena, "%s/resolvedDependencies/2/digest/sha256", definition)), "ab00", 4), 0);
+	json_decref(o);
+}
+END_TEST
+
+// A statement that can't be checked, as it is too large, would be none.
+START_TEST(more_files_than_a_statement_has_room_for_are_counted)
+{
+	AUTO_BUF struct buf text = BUF_INIT, envelope = BUF_INIT;
+	struct provenance_tree tree = of_files(20000);
+	struct provenance p = of_run();
+	struct provenance_said said;
+	p.tree = &tree;
+	ck_assert_msg(provenance_write(&p, &text, &err) == 0, "%s", err.text);
+	ck_assert_msg(dsse_sign(signer, PROVENANCE_PAYLOAD, &text, &envelope, &err) == 0, "%s", err.text);
+	ck_assert_msg(provenance_open(envelope.data, envelope.len, note_signer_verifier(signer), &arena, &said, &err) == 0,
+		      "%s", err.text);
+	ck_assert_str_eq(said.source, "sha256:" SOURCE);
+	json_t *o = json_loadb(text.data, text.len, 0, NULL);
+	json_t *list =
+		json_object_get(json_object_get(json_object_get(o, "predicate"), "buildDefinition"), "resolvedDependencies");
+	json_t *notes = json_object_get(json_array_get(list, 0), "annotations");
+	ck_assert_int_eq(json_integer_value(json_object_get(notes, "coffer_files")), 20000);
+	ck_assert_int_eq(json_integer_value(json_object_get(notes, "coffer_files_left_out")),
+			 20002 - (json_int_t)json_array_size(list));
+	ck_assert_uint_gt(json_array_size(list), 2000);
+	json_decref(o);
+}
+END_TEST
+
 START_TEST(a_row_without_outputs_has_none)
 {
 	struct provenance p = of_run();
@@ -191,6 +249,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, a_statement_says_what_the_row_does);
 	tcase_add_test(t, a_hit_has_its_runs_provenance_and_a_record_of_its_own);
 	tcase_add_test(t, a_row_without_outputs_has_none);
+	tcase_add_test(t, of_a_tree_every_file_is_named);
+	tcase_add_test(t, more_files_than_a_statement_has_room_for_are_counted);
 	tcase_add_test(t, only_the_key_can_have_signed_it);
 	tcase_add_test(t, what_is_signed_for_something_else_is_refused);
 	suite_add_tcase(s, t);
