@@ -171,7 +171,7 @@ programs: $(PROGRAM_BIN)
 $(B)/programs/%: $(B)/tests/programs/%.o $(TEST_PROTO_OBJ) $(call archives,$(TESTED))
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(SAN) -pie $(TEST_LD) $(LDFLAGS) -o $@ $(call grouped,$^) $(LIB_LIBS)
+	$(Q)$(CC) $(SAN) -pie $(TEST_LD) $(LDFLAGS) -Wl,--as-needed -o $@ $(call grouped,$^) $(LIB_LIBS)
 
 $(B)/fuzz/%: $(B)/fuzz/%.fuzz.o $(call archives,$(TESTED))
 	@mkdir -p $(@D)
@@ -197,7 +197,7 @@ SLOW := $(if $(SAN),CK_TIMEOUT_MULTIPLIER=5)
 unit: $(UNIT_BIN)
 	@$(SLOW) tools/unit $(UNIT_BIN)
 
-traps: all
+traps: all programs
 	@tests/run traps
 
 e2e: all programs

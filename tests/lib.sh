@@ -171,7 +171,7 @@ declare -A counters_before counters_after
 
 coffer() { "$COFFER" "$@"; }
 
-# Reads all counters into the associative array of that name.
+# Reads all counters into the associative array of that name, as `coffer stats --tsv` does.
 read_counters()
 {
 	local -n counters=$1
@@ -179,18 +179,12 @@ read_counters()
 	counters=()
 	while IFS=$'\t' read -r name value; do
 		counters[$name]=$value
-	done < <("$COFFER" stats --tsv)
-	[ -n "${counters[compiles]:-}" ] || fail "'coffer stats --tsv' printed no counter 'compiles'"
+	done < <("$COFFER_BUILD/programs/counters")
+	[ -n "${counters[compiles]:-}" ] || fail "there is no counter 'compiles'"
 }
 
 # Prints one counter.
-counter()
-{
-	local -A all
-	read_counters all
-	[ -n "${all[$1]:-}" ] || fail "there is no counter '$1'"
-	echo "${all[$1]}"
-}
+counter() { "$COFFER_BUILD/programs/counters" "$1" || fail "there is no counter '$1'"; }
 
 # How far a counter went up during the last command.
 grown() { echo $((${counters_after[$1]:-0} - ${counters_before[$1]:-0})); }
@@ -283,13 +277,29 @@ counted()
 
 # ---- the comparison with the plain compiler -------------------------------------------------------------------------
 
-# Every file of the build tree in a line: name, type, mode, target of a link; with -i also what tells a changed file.
+# A test does this some dozens of times: it pays to start few programs here.
+
+# Every file of the build tree in a line, in no order: name, type, mode, target of a link; with -i also what tells a changed file.
 tree_list()
 {
 	local identity=
 	[ "${1:-}" != -i ] || identity='\001%i\001%C@'
 	find "$P" -mindepth 1 -path "$P/.git" -prune -o -type d -printf '%P\001d\001%m\n' -o \
-		-printf "%P\\001%y\\001%m\\001%l$identity\\n" | LC_ALL=C sort
+		-printf "%P\\001%y\\001%m\\001%l$identity\\n"
+}
+
+# lines_only_in A B: puts the lines of file A that file B lacks into the array `lines`.
+lines_only_in()
+{
+	local line list
+	local -A known=()
+	mapfile -t list <"$2"
+	for line in "${list[@]}"; do known["=$line"]=1; done
+	mapfile -t list <"$1"
+	lines=()
+	for line in "${list[@]}"; do
+		[ -n "${known["=$line"]:-}" ] || lines+=("$line")
+	done
 }
 
 tree_save()
@@ -302,12 +312,14 @@ tree_save()
 # Puts the tree back as it was at tree_save. What did not change stays the same file; hard links stay hard links.
 tree_restore()
 {
-	local names
+	local lines
 	tree_list -i >"$T/now.list"
-	mapfile -t names < <(LC_ALL=C comm -13 "$T/saved.list" "$T/now.list" | cut -d $'\001' -f 1)
-	[ ${#names[@]} = 0 ] || (cd "$P" && rm -rf -- "${names[@]/#/./}")
-	mapfile -t names < <(LC_ALL=C comm -23 "$T/saved.list" "$T/now.list" | cut -d $'\001' -f 1)
-	[ ${#names[@]} = 0 ] || (cd "$T/saved" && cp -a --parents -- "${names[@]/#/./}" "$P")
+	lines_only_in "$T/now.list" "$T/saved.list"
+	lines=("${lines[@]%%$'\001'*}")
+	[ ${#lines[@]} = 0 ] || (cd "$P" && exec rm -rf -- "${lines[@]/#/./}")
+	lines_only_in "$T/saved.list" "$T/now.list"
+	lines=("${lines[@]%%$'\001'*}")
+	[ ${#lines[@]} = 0 ] || (cd "$T/saved" && exec cp -a --parents -- "${lines[@]/#/./}" "$P")
 }
 
 # run_into DIR CMD...: messages and exit status go to DIR. Standard input comes from the file $STDIN. Random names of the
@@ -316,9 +328,10 @@ run_into()
 {
 	local dir=$1
 	shift
-	mkdir -p "$dir"
+	[ -d "$dir" ] || mkdir -p "$dir"
 	"$@" <"${STDIN:-/dev/null}" >"$dir/stdout" 2>"$dir/stderr"
 	echo $? >"$dir/status"
+	[ -s "$dir/stdout" ] || [ -s "$dir/stderr" ] || return 0
 	if [ -n "${NORMALIZE:-}" ] || grep -qsF "$TMPDIR/" "$dir/stdout" "$dir/stderr"; then
 		sed -E -i "s,$TMPDIR/(cc[A-Za-z0-9]{6}|[^/ ]*-[0-9a-f]{6}\\.),$TMPDIR/ccXXXXXX,g;${NORMALIZE:-}" \
 			"$dir/stdout" "$dir/stderr"
@@ -439,13 +452,22 @@ reproducible_options()
 # modes count.
 tree_compare()
 {
-	local bad= file
-	tree_list >"$T/got/list"
-	diff -rq -x tree -x diff "$T/plain" "$T/got" >/dev/null || for file in status stdout stderr list; do
+	local bad= file lines
+	diff -rq -x tree -x list -x diff "$T/plain" "$T/got" >/dev/null || for file in status stdout stderr; do
 		cmp -s "$T/plain/$file" "$T/got/$file" || {
 			bad=1
 			echo "$file differs (- plain, + coffer)"
-			diff -u "$T/plain/$file" "$T/got/$file" | tail -n +3 | grep '^[-+]' | tr '\001' ' ' | head -20
+			diff -u "$T/plain/$file" "$T/got/$file" | tail -n +3 | grep '^[-+]' | head -20
+		}
+	done
+	tree_list >"$T/got/list"
+	for file in plain:got:- got:plain:+; do
+		IFS=: read -r -a file <<<"$file"
+		lines_only_in "$T/${file[0]}/list" "$T/${file[1]}/list"
+		[ ${#lines[@]} = 0 ] || {
+			bad=1
+			echo "files differ (- plain, + coffer)"
+			printf "${file[2]}%s\n" "${lines[@]:0:20}" | tr '\001' ' '
 		}
 	done
 	diff -r --no-dereference -x .git ${IGNORE:+-x "$IGNORE"} "$T/plain/tree" "$P" >"$T/got/diff" 2>&1 || {
