@@ -34,12 +34,27 @@ static void io_go(void *ctx, struct client *who)
 	check(who->state == CLIENT_LOCAL || who->state == CLIENT_HAS_SLOT);
 }
 
-static const struct clients_io io = {NULL, io_unread, io_put, io_take, io_greet, io_go};
+static void io_stopped(void *ctx, struct client *tool, uint32_t pid)
+{
+	(void)ctx;
+	(void)pid;
+	check(tool == s.tool && tool->state == CLIENT_TOOL && s.stopped);
+}
+
+static void io_done(void *ctx, struct client *who)
+{
+	(void)ctx;
+	check(who >= c && who < c + MOST_CLIENTS && who->state == CLIENT_NEW);
+	client_init(who);
+}
+
+static const struct clients_io io = {NULL, io_unread, io_put, io_take, io_greet, io_go, io_stopped, io_done};
 
 static void drop(unsigned i)
 {
 	client_end(&s, &c[i], &io);
 	client_init(&c[i]);
+	c[i].pid = i;
 }
 
 static unsigned count(enum client_state state)
@@ -56,11 +71,12 @@ static void check_books(void)
 	check(b->remote == count(CLIENT_REMOTE) && b->held == count(CLIENT_HELD));
 	check(b->remote + b->held <= CAP);
 	if (s.behind_gate)
-		check(b->out == count(CLIENT_HAS_SLOT) && b->remote + b->held <= b->out);
+		check(b->out == count(CLIENT_HAS_SLOT) + count(CLIENT_ENDED) && b->remote + b->held <= b->out);
 	else
 		check(b->out == pipe_has + in_hands);
 	// Whatever can be done is done.
 	check(!(books_room(b) > 0 && (b->held || s.waiting.head)));
+	check(!s.stopped || !s.waiting.head);
 }
 
 // One order of the input: which connection, what happens there, and for words how many bytes follow.
@@ -68,17 +84,20 @@ static size_t one_order(const uint8_t *p, size_t n)
 {
 	unsigned who = p[0] % MOST_CLIENTS, what = p[0] / MOST_CLIENTS % 4;
 	uint8_t hello[LEASE_HELLO_SIZE];
-	static const char roles[] = "lgqxs";
+	static const char roles[] = "lgqxst";
 	if (what == 0) {
 		size_t len = p[0] / 32 < n - 1 ? p[0] / 32 : n - 1;
 		if (!client_feed(&s, &c[who], p + 1, len, &io))
 			drop(who);
 		return 1 + len;
 	}
-	if (what == 1) {
+	if (what == 1 && p[0] & 64) {
+		if (client_command_ended(&s, &c[who], &io))
+			client_init(&c[who]);
+	} else if (what == 1) {
 		drop(who);
 	} else if (what == 2 && n > 1) {
-		lease_put_hello(hello, &(struct lease_hello){.role = (enum lease_role)roles[p[1] % 5], .slot = p[1] / 8});
+		lease_put_hello(hello, &(struct lease_hello){.role = (enum lease_role)roles[p[1] % 6], .slot = p[1] / 8});
 		if (!client_feed(&s, &c[who], hello, sizeof hello, &io))
 			drop(who);
 		return 2;
@@ -96,8 +115,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	pipe_has = in_hands = 0;
-	for (unsigned i = 0; i < MOST_CLIENTS; i++)
+	for (unsigned i = 0; i < MOST_CLIENTS; i++) {
 		client_init(&c[i]);
+		c[i].pid = i;
+	}
 	clients_init(&s, LIMIT, size ? data[0] & 1 : 1, CAP);
 	clients_settle(&s, &io);
 	for (size_t at = 1; at < size;) {

@@ -55,6 +55,14 @@ static struct client *gate_with_slot(const struct clients *s, uint32_t slot)
 	return g;
 }
 
+static void stop_waiting(struct clients *s, const struct clients_io *io)
+{
+	for (struct client *c; s->stopped && (c = queue_pop(&s->waiting));) {
+		c->state = CLIENT_STOPPED;
+		io->stopped(io->ctx, s->tool, c->pid);
+	}
+}
+
 static bool greeted(struct clients *s, struct client *c, const struct clients_io *io)
 {
 	struct lease_hello theirs, ours = {.role = LEASE_SERVER, .flags = LEASE_WILL_GO, .limit_s = LEASE_LIMIT_S};
@@ -76,6 +84,12 @@ static bool greeted(struct clients *s, struct client *c, const struct clients_io
 		s->figures.left++;
 		c->state = CLIENT_OTHER;
 		break;
+	case LEASE_TOOL:
+		if (!s->behind_gate || s->tool)
+			return false;
+		c->state = CLIENT_TOOL;
+		s->tool = c;
+		break;
 	case LEASE_QUERY:
 		c->state = CLIENT_OTHER;
 		break;
@@ -85,6 +99,7 @@ static bool greeted(struct clients *s, struct client *c, const struct clients_io
 	uint8_t hello[LEASE_HELLO_SIZE];
 	lease_put_hello(hello, &ours);
 	io->greet(io->ctx, c, theirs.role, hello);
+	stop_waiting(s, io);
 	return true;
 }
 
@@ -126,25 +141,6 @@ static void is_back(struct clients *s, struct client *c, const struct clients_io
 	queue_push(&s->held, c);
 }
 
-bool client_feed(struct clients *s, struct client *c, const uint8_t *p, size_t n, const struct clients_io *io)
-{
-	for (; n && c->n_hello < LEASE_HELLO_SIZE; n--) {
-		c->hello[c->n_hello++] = *p++;
-		if (c->n_hello == LEASE_HELLO_SIZE && !greeted(s, c, io))
-			return false;
-	}
-	for (; n; n--) {
-		uint8_t msg = *p++;
-		if (msg == LEASE_MSG_REMOTE && c->state == CLIENT_LOCAL)
-			goes_remote(s, c);
-		else if (msg == LEASE_MSG_RETURN && (c->state == CLIENT_REMOTE || c->state == CLIENT_UNLENT))
-			is_back(s, c, io);
-		else
-			return false;
-	}
-	return true;
-}
-
 static void forget_loan(struct client *c)
 {
 	if (c->gate)
@@ -152,14 +148,10 @@ static void forget_loan(struct client *c)
 	c->gate = NULL;
 }
 
-// A slot ends with its process. A launcher that lent it and is still there outlived its command: nothing is owed for it.
-static void end_slot(struct clients *s, struct client *c, const struct clients_io *io)
+// A launcher that lent its command's slot and outlived the command: nothing is owed for it.
+static void end_loan(struct clients *s, struct client *gate, const struct clients_io *io)
 {
-	struct client **at = &s->gates, *lender = c->lender;
-	while (*at != c)
-		at = &(*at)->next_gate;
-	*at = c->next_gate;
-	books_back(&s->books, 1);
+	struct client *lender = gate->lender;
 	if (!lender)
 		return;
 	forget_loan(lender);
@@ -174,6 +166,31 @@ static void end_slot(struct clients *s, struct client *c, const struct clients_i
 	}
 }
 
+static void end_slot(struct clients *s, struct client *c, const struct clients_io *io)
+{
+	struct client **at = &s->gates;
+	while (*at != c)
+		at = &(*at)->next_gate;
+	*at = c->next_gate;
+	books_back(&s->books, 1);
+	end_loan(s, c, io);
+	c->state = CLIENT_NEW;
+}
+
+// Slots that it would have told us of are free now.
+static void end_tool(struct clients *s, const struct clients_io *io)
+{
+	s->tool = NULL;
+	s->stopped = false;
+	for (struct client *g = s->gates, *next; g; g = next) {
+		next = g->next_gate;
+		if (g->state != CLIENT_ENDED)
+			continue;
+		end_slot(s, g, io);
+		io->done(io->ctx, g);
+	}
+}
+
 void client_end(struct clients *s, struct client *c, const struct clients_io *io)
 {
 	if (c->state == CLIENT_REMOTE)
@@ -184,11 +201,79 @@ void client_end(struct clients *s, struct client *c, const struct clients_io *io
 	}
 	if (c->state == CLIENT_WAITS)
 		queue_remove(&s->waiting, c);
-	if (c->state == CLIENT_HAS_SLOT)
+	if (c->state == CLIENT_TOOL)
+		end_tool(s, io);
+	if (c->state == CLIENT_HAS_SLOT || c->state == CLIENT_ENDED)
 		end_slot(s, c, io);
 	else
 		forget_loan(c);
 	c->state = CLIENT_NEW;
+}
+
+bool client_command_ended(struct clients *s, struct client *c, const struct clients_io *io)
+{
+	if (c->state != CLIENT_HAS_SLOT || !s->tool) {
+		client_end(s, c, io);
+		return true;
+	}
+	end_loan(s, c, io);
+	c->state = CLIENT_ENDED;
+	return false;
+}
+
+static bool launcher_says(struct clients *s, struct client *c, uint8_t msg, const struct clients_io *io)
+{
+	if (msg == LEASE_MSG_REMOTE && c->state == CLIENT_LOCAL)
+		goes_remote(s, c);
+	else if (msg == LEASE_MSG_RETURN && (c->state == CLIENT_REMOTE || c->state == CLIENT_UNLENT))
+		is_back(s, c, io);
+	else
+		return false;
+	return true;
+}
+
+// The tool has seen the end of that process. Numbers of processes come again: the slot is the one granted first.
+static void tool_goes_on(struct clients *s, uint32_t pid, const struct clients_io *io)
+{
+	struct client *gate = NULL;
+	for (struct client *g = s->gates; g; g = g->next_gate)
+		if (g->pid == pid)
+			gate = g;
+	if (!gate)
+		return;
+	end_slot(s, gate, io);
+	io->done(io->ctx, gate);
+}
+
+static bool tool_says(struct clients *s, struct client *c, uint8_t byte, const struct clients_io *io)
+{
+	c->msg[c->n_msg++] = byte;
+	if (c->n_msg < LEASE_TOOL_SIZE)
+		return true;
+	c->n_msg = 0;
+	if (c->msg[0] == LEASE_MSG_STOP)
+		s->stopped = true;
+	else if (c->msg[0] == LEASE_MSG_DONE)
+		tool_goes_on(s, lease_get_number(c->msg + 1), io);
+	else
+		return false;
+	stop_waiting(s, io);
+	return true;
+}
+
+bool client_feed(struct clients *s, struct client *c, const uint8_t *p, size_t n, const struct clients_io *io)
+{
+	for (; n && c->n_hello < LEASE_HELLO_SIZE; n--) {
+		c->hello[c->n_hello++] = *p++;
+		if (c->n_hello == LEASE_HELLO_SIZE && !greeted(s, c, io))
+			return false;
+	}
+	for (; n; n--) {
+		uint8_t byte = *p++;
+		if (!(c->state == CLIENT_TOOL ? tool_says(s, c, byte, io) : launcher_says(s, c, byte, io)))
+			return false;
+	}
+	return true;
 }
 
 static void let_go(struct clients *s, const struct clients_io *io)

@@ -142,8 +142,7 @@ static void find_transport(struct run *r)
 		r->transport = TRANSPORT_PIPES;
 }
 
-// What a tool behind a gate may start: each of its commands costs it a descriptor. Without a farm no more than may run: after a
-// failure ninja starts nothing more, but what it has started is beyond its reach.
+// What a tool behind a gate may start: each of its commands costs it a descriptor. Without a farm no more than may run.
 static unsigned jobs_behind_gate(const struct run *r)
 {
 	if (!r->f->has_farm && !r->has_parent)
@@ -364,6 +363,10 @@ static int finish(struct run *r, int status)
 	return WEXITSTATUS(status);
 }
 
+// A load that no machine reaches: ninja asks for it whenever it could start something (jobserver/preload/ends.c). A -l of the user
+// stands behind it, and counts.
+static const char asks_for_load[] = "-l1000000000";
+
 static int run_as_jobserver(struct run *r)
 {
 	unsigned jobs = jobs_behind_gate(r); // with the limits that the tool will have, too
@@ -375,8 +378,10 @@ static int run_as_jobserver(struct run *r)
 	}
 	if (jobs > server_most_commands(r->server))
 		jobs = server_most_commands(r->server);
-	if (r->transport == TRANSPORT_GATE)
+	if (r->transport == TRANSPORT_GATE) {
+		insert_option(r, asks_for_load);
 		insert_option(r, arena_printf(&r->arena, "-j%u", jobs));
+	}
 	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	fflush(NULL);
 	pid_t pid = spawn(r);

@@ -1,5 +1,6 @@
 #include "jobserver/server.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "jobserver/tree.h"
@@ -60,6 +61,7 @@ struct server {
 	int64_t tick_at, idle_at, pause_until, pause_ms; // 0: unset
 	int64_t look_at;
 	uint64_t moves_seen; // of clients.figures, when look_at was set
+	struct buf to_tool;  // what it will be told
 	unsigned missing;    // tokens that the first look did not find
 };
 
@@ -138,11 +140,42 @@ static void io_go(void *ctx, struct client *client)
 	say(conn_of(client), &(const char){LEASE_MSG_GO}, 1);
 }
 
+// Each send() costs a socket's buffer much more than its bytes: they go together, when the events are settled.
+static void io_stopped(void *ctx, struct client *tool, uint32_t pid)
+{
+	(void)tool;
+	buf_add_u32(&((struct server *)ctx)->to_tool, pid);
+}
+
+static void send_to_tool(struct server *s)
+{
+	struct launcher_conn *c = s->clients.tool ? conn_of(s->clients.tool) : NULL;
+	if (!c || !s->to_tool.len)
+		return;
+	ssize_t n = send(c->sock.fd, s->to_tool.data, s->to_tool.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0) {
+		s->to_tool.len -= (size_t)n;
+		memmove(s->to_tool.data, s->to_tool.data + n, s->to_tool.len);
+	}
+	loop_watch(s->loop, &c->sock, EPOLLIN | (s->to_tool.len ? EPOLLOUT : 0), NULL);
+}
+
+static void io_done(void *ctx, struct client *client)
+{
+	conn_free(ctx, conn_of(client));
+}
+
 static void on_process_end(struct loop_source *src, uint32_t events)
 {
 	struct launcher_conn *c = CONTAINER_OF(src, struct launcher_conn, proc);
+	struct server *s = c->server;
 	(void)events;
-	conn_end(c->server, c);
+	if (client_command_ended(&s->clients, &c->client, &s->io)) {
+		conn_free(s, c);
+	} else {
+		source_close(s, &c->sock);
+		source_close(s, &c->proc);
+	}
 }
 
 // A gate's slot lasts as long as its process: the connection cannot tell, since a background process that the command
@@ -210,6 +243,7 @@ static void accept_one(struct server *s, int fd)
 	struct launcher_conn *c = mem_alloc(sizeof *c);
 	client_init(&c->client);
 	c->pid = peer.pid;
+	c->client.pid = (uint32_t)peer.pid;
 	c->server = s;
 	c->sock = (struct loop_source){.fd = fd, .ready = on_conn};
 	c->proc = (struct loop_source){.fd = -1};
@@ -380,6 +414,7 @@ static void settle(struct server *s, bool active)
 	int64_t now = clock_ms();
 	s->clients.now_ms = now;
 	clients_settle(&s->clients, &s->io);
+	send_to_tool(s);
 	look_if_still(s, now);
 	balance_parent(s, now, active);
 	// A fifo is readable whenever a token is idle: look only while somebody needs it.
@@ -502,7 +537,7 @@ struct server *server_open(const struct server_options *o, struct err *err)
 	sigaction(SIGPIPE, NULL, &s->old_pipe);
 	// In a foreign jobserver the one slot that we were started with is the beginning.
 	clients_init(&s->clients, o->parent ? 1 : o->limit, o->kind == POOL_NONE ? 0 : 1, o->cap);
-	s->io = (struct clients_io){s, io_unread, io_put, io_take, io_greet, io_go};
+	s->io = (struct clients_io){s, io_unread, io_put, io_take, io_greet, io_go, io_stopped, io_done};
 	s->tick_at = clock_ms() + TICK_MS;
 	if (start(s, err) == 0)
 		return s;
@@ -551,6 +586,7 @@ void server_close(struct server *s)
 	if (s->o.parent)
 		parent_close(s->o.parent);
 	pool_close(&s->pool);
+	buf_release(&s->to_tool);
 	sigaction(SIGPIPE, &s->old_pipe, NULL);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	free(s);

@@ -74,7 +74,8 @@ static bool has_farm(void)
 	struct config_source source = {.env = process_env};
 	if (config_load(&s, &source, NULL) < 0)
 		return false;
-	bool found = *setting_text(&s, SETTING_scheduler) || *setting_text(&s, SETTING_worker);
+	bool found = *setting_text(&s, SETTING_scheduler) || *setting_text(&s, SETTING_worker) ||
+		     *setting_text(&s, SETTING_cluster);
 	settings_release(&s);
 	return found;
 }

@@ -14,29 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-// "cofj" and the protocol's version; another version changes the last byte.
-static const uint8_t magic[5] = {'c', 'o', 'f', 'j', 1};
 enum { CONNECT_LIMIT_MS = 2000, QUERY_LIMIT_MS = 1000, QUERY_TEXT = 160 };
-
-void lease_put_hello(uint8_t out[LEASE_HELLO_SIZE], const struct lease_hello *h)
-{
-	memcpy(out, magic, sizeof magic);
-	out[5] = (uint8_t)h->role;
-	out[6] = h->flags;
-	out[7] = h->limit_s;
-	for (int i = 0; i < 4; i++)
-		out[8 + i] = (uint8_t)(h->slot >> (8 * i));
-}
-
-bool lease_get_hello(struct lease_hello *h, const uint8_t in[LEASE_HELLO_SIZE])
-{
-	if (memcmp(in, magic, sizeof magic) != 0 || !in[5] || !strchr("slxgq", in[5]))
-		return false;
-	*h = (struct lease_hello){.role = in[5], .flags = in[6], .limit_s = in[7]};
-	for (int i = 0; i < 4; i++)
-		h->slot |= (uint32_t)in[8 + i] << (8 * i);
-	return true;
-}
 
 // Reads n bytes before `end` (INT64_MAX: whenever they come).
 static bool read_until(int fd, uint8_t *to, size_t n, int64_t end)

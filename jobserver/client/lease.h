@@ -8,7 +8,9 @@
 // On the wire (a unix stream socket): both sides open with a greeting of LEASE_HELLO_SIZE bytes; then the launcher sends
 // single bytes and the server answers 'L' with 'G' when it said LEASE_WILL_GO. The other roles: a gate asks for a slot by
 // its greeting alone and is answered by 'G'; the slot ends with the process. A query is answered by one line of text, "limit
-// N local N …".
+// N local N …". A tool behind a gate (the library in its process) says with LEASE_TOOL_SIZE bytes for each of its commands that
+// it has seen its end and goes on ('D' and the process), and once that it starts nothing more ('S' and 0); from then on it is
+// told each process that waits at the gate and will get no slot (four bytes).
 //
 // Environment, set by the front end for what it starts: COFFER_JOBSERVER is the socket, COFFER_JOBSERVER_AUTH what
 // MAKEFLAGS must still say for us to be in that pool (absent behind a gate), COFFER_SLOT the slot a gate got.
@@ -57,9 +59,14 @@ enum lease_role {
 	LEASE_LEFT = 'x', // a launcher below a make that does not use the pool: it lends nothing, and the user is told once
 	LEASE_GATE = 'g',
 	LEASE_QUERY = 'q',
+	LEASE_TOOL = 't',
 };
 enum { LEASE_WILL_GO = 1 };
 enum { LEASE_MSG_REMOTE = 'R', LEASE_MSG_RETURN = 'L', LEASE_MSG_GO = 'G' };
+enum { LEASE_MSG_DONE = 'D', LEASE_MSG_STOP = 'S', LEASE_TOOL_SIZE = 5 };
+
+void lease_put_number(uint8_t out[4], uint32_t n); // the order of bytes of all numbers here
+uint32_t lease_get_number(const uint8_t in[4]);
 
 struct lease_hello {
 	enum lease_role role;

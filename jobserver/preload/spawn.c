@@ -4,6 +4,8 @@
 // The waiting must not be done in ninja itself: it would not read its commands' output meanwhile, and they would block.
 // Active only in the program that COFFER_GATE_TOOL names; there it takes itself out of the environment, so that commands
 // are as they would be without it. In others (a cmake that starts ninja) it only lies there.
+#include "jobserver/preload/preload.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <spawn.h>
@@ -14,7 +16,7 @@
 typedef int (*spawn_fn)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const[],
 			char *const[]);
 
-static char *gate; // coffer-gate's file, or NULL: not active
+char *preload_gate;
 
 // We are the first word of LD_PRELOAD.
 static void leave_environment(void)
@@ -38,7 +40,7 @@ __attribute__((constructor)) static void look_around(void)
 	self[n] = '\0';
 	if (strcmp(self, tool) != 0)
 		return;
-	gate = strdup(program);
+	preload_gate = strdup(program);
 	leave_environment();
 }
 
@@ -51,15 +53,25 @@ static int spawn(const char *name, pid_t *pid, const char *path, const posix_spa
 	size_t n = 0;
 	while (argv[n])
 		n++;
-	char **words = gate ? calloc(n + 3, sizeof *words) : NULL;
+	char **words = preload_gate ? calloc(n + 3, sizeof *words) : NULL;
 	if (!words)
 		return real(pid, path, actions, attr, argv, envp);
-	words[0] = gate;
+	words[0] = preload_gate;
 	words[1] = (char *)(size_t)path;
 	memcpy(words + 2, argv, n * sizeof *words);
-	int rc = real(pid, gate, actions, attr, words, envp);
+	pid_t child;
+	int rc = real(&child, preload_gate, actions, attr, words, envp);
 	free(words);
-	return rc ? real(pid, path, actions, attr, argv, envp) : 0;
+	if (rc)
+		return real(pid, path, actions, attr, argv, envp);
+	// Ninja gives a process group of its own to all but the command that has the console.
+	short flags = 0;
+	if (attr)
+		posix_spawnattr_getflags(attr, &flags);
+	ends_started(child, !(flags & POSIX_SPAWN_SETPGROUP));
+	if (pid)
+		*pid = child;
+	return 0;
 }
 
 int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
@@ -68,7 +80,7 @@ int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spaw
 	// A bare name is a file in the working directory here; for coffer-gate it would be one in PATH.
 	char file[PATH_MAX];
 	size_t n = strlen(path);
-	if (gate && !strchr(path, '/') && n + 3 <= sizeof file) {
+	if (preload_gate && !strchr(path, '/') && n + 3 <= sizeof file) {
 		memcpy(file, "./", 2);
 		memcpy(file + 2, path, n + 1);
 		return spawn("posix_spawn", pid, file, actions, attr, argv, envp);

@@ -297,7 +297,7 @@ static void run_build(unsigned seed, unsigned limit, bool two_pipes)
 	b->seed = seed;
 	b->limit = limit;
 	b->two_pipes = two_pipes;
-	b->io = (struct clients_io){b, io_unread, io_put, io_take, io_greet, io_go};
+	b->io = (struct clients_io){b, io_unread, io_put, io_take, io_greet, io_go, NULL, NULL};
 	clients_init(&b->clients, limit, 1, 1000);
 	for (int i = 0; i < STEPS; i++)
 		one_step(b);

@@ -13,6 +13,8 @@ static struct clients s;
 static struct client c[MOST];
 static int gone[MOST]; // how often each was told to go
 static struct lease_hello told[MOST];
+static uint32_t stopped_pid; // the last one that the tool was told of
+static int done;
 
 static void io_greet(void *ctx, struct client *who, enum lease_role role, const uint8_t *hello)
 {
@@ -26,15 +28,33 @@ static void io_go(void *ctx, struct client *who)
 	gone[who - c]++;
 }
 
-static const struct clients_io io = {NULL, io_unread, io_put, io_take, io_greet, io_go};
+static void io_stopped(void *ctx, struct client *tool, uint32_t pid)
+{
+	(void)ctx;
+	ck_assert_ptr_eq(tool, s.tool);
+	stopped_pid = pid;
+}
+
+static void io_done(void *ctx, struct client *who)
+{
+	(void)ctx;
+	client_init(who);
+	done++;
+}
+
+static const struct clients_io io = {NULL, io_unread, io_put, io_take, io_greet, io_go, io_stopped, io_done};
 
 static void begin(unsigned limit, unsigned implicit, unsigned cap)
 {
 	memset(gone, 0, sizeof gone);
 	memset(told, 0, sizeof told);
 	pipe_has = 0;
-	for (int i = 0; i < MOST; i++)
+	stopped_pid = 0;
+	done = 0;
+	for (int i = 0; i < MOST; i++) {
 		client_init(&c[i]);
+		c[i].pid = 100 + (uint32_t)i;
+	}
 	clients_init(&s, limit, implicit, cap);
 	clients_settle(&s, &io);
 }
@@ -265,6 +285,87 @@ START_TEST(a_command_that_ends_before_its_launcher_takes_the_loan_with_it)
 }
 END_TEST
 
+static bool tool_says(int i, char what, uint32_t pid)
+{
+	uint8_t msg[LEASE_TOOL_SIZE] = {(uint8_t)what};
+	lease_put_number(msg + 1, pid);
+	bool ok = client_feed(&s, &c[i], msg, sizeof msg, &io);
+	clients_settle(&s, &io);
+	return ok;
+}
+
+static bool command_ends(int i)
+{
+	bool all = client_command_ended(&s, &c[i], &io);
+	clients_settle(&s, &io);
+	return all;
+}
+
+START_TEST(a_slot_is_free_when_the_tool_goes_on)
+{
+	begin(1, 0, 10);
+	ck_assert(hello(7, LEASE_TOOL, 0));
+	ck_assert(hello(0, LEASE_GATE, 0) && hello(1, LEASE_GATE, 0) && hello(2, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(gone[0] && !gone[1]);
+	ck_assert(!command_ends(0));
+	ck_assert_int_eq(gone[1], 0);
+	ck_assert(tool_says(7, 'D', 100));
+	ck_assert(gone[1] && done == 1);
+	// The tool may be faster than the news of the process.
+	ck_assert(tool_says(7, 'D', 101));
+	ck_assert(gone[2] && done == 2);
+	ck_assert_msg(tool_says(7, 'D', 4711), "a process that has no slot is not ours");
+	ends(7); // the tool is gone: its word is not waited for
+	ck_assert(command_ends(2));
+	ck_assert_uint_eq(s.books.out, 0);
+}
+END_TEST
+
+START_TEST(after_a_stop_no_gate_gets_a_slot_and_the_tool_knows_each)
+{
+	begin(1, 0, 10);
+	ck_assert(hello(7, LEASE_TOOL, 0) && hello(0, LEASE_GATE, 0) && hello(1, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(!command_ends(0));
+	ck_assert(tool_says(7, 'S', 0));
+	ck_assert_uint_eq(stopped_pid, 101);
+	ck_assert(tool_says(7, 'D', 100));
+	ck_assert_uint_eq(s.books.out, 0);
+	ck_assert(hello(2, LEASE_GATE, 0)); // it was on its way
+	clients_settle(&s, &io);
+	ck_assert_uint_eq(stopped_pid, 102);
+	ck_assert(!gone[1] && !gone[2]);
+	ends(1);
+	ends(2);
+	ends(7);
+}
+END_TEST
+
+START_TEST(a_held_launcher_goes_when_the_tool_has_stopped)
+{
+	begin(1, 0, 10);
+	ck_assert(hello(7, LEASE_TOOL, 0) && hello(0, LEASE_GATE, 0) && hello(1, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(hello(2, LEASE_LAUNCHER, told[0].slot) && says(2, "R"));
+	ck_assert(gone[1] && says(2, "L") && !gone[2]);
+	ck_assert(!command_ends(1)); // a failure
+	ck_assert(tool_says(7, 'S', 0) && tool_says(7, 'D', 101));
+	ck_assert_int_eq(gone[2], 1);
+}
+END_TEST
+
+START_TEST(what_a_tool_cannot_say_ends_its_connection)
+{
+	begin(1, 1, 10);
+	ck_assert_msg(!hello(0, LEASE_TOOL, 0), "there is no gate");
+	begin(1, 0, 10);
+	ck_assert(hello(0, LEASE_TOOL, 0));
+	ck_assert_msg(!hello(1, LEASE_TOOL, 0), "there is one already");
+	ck_assert(!tool_says(0, 'X', 0));
+}
+END_TEST
+
 Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("jobserver clients");
@@ -282,6 +383,10 @@ Suite *unit_suite(void)
 	tcase_add_test(t, behind_a_gate_a_launcher_lends_the_slot_of_its_command);
 	tcase_add_test(t, a_slot_is_lent_once_and_an_unknown_one_never);
 	tcase_add_test(t, a_command_that_ends_before_its_launcher_takes_the_loan_with_it);
+	tcase_add_test(t, a_slot_is_free_when_the_tool_goes_on);
+	tcase_add_test(t, after_a_stop_no_gate_gets_a_slot_and_the_tool_knows_each);
+	tcase_add_test(t, a_held_launcher_goes_when_the_tool_has_stopped);
+	tcase_add_test(t, what_a_tool_cannot_say_ends_its_connection);
 	suite_add_tcase(suite, t);
 	return suite;
 }

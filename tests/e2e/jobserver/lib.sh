@@ -8,7 +8,7 @@ TOP=$(cd "$TESTS/.." && pwd)
 js_tools()
 {
 	local bin=$COFFER_BUILD/e2e-jobserver lock
-	local lease="jobserver/client/lease.c jobserver/client/lend.c jobserver/client/makeflags.c jobserver/client/cores.c base/mem.c base/err.c base/buf.c"
+	local lease="jobserver/client/lease.c jobserver/client/hello.c jobserver/client/lend.c jobserver/client/makeflags.c jobserver/client/cores.c base/mem.c base/err.c base/buf.c"
 	mkdir -p "$bin"
 	exec {lock}>"$bin/lock"
 	flock "$lock"
@@ -21,7 +21,7 @@ js_tools()
 				gcc -std=c17 -D_GNU_SOURCE -O1 -I. -static -o "$bin/work" "$JS/work.c" $lease
 				gcc -std=c17 -D_GNU_SOURCE -O1 -I. -o "$bin/client" "$JS/client.c" $lease
 				gcc -std=c17 -D_GNU_SOURCE -O1 -I. -static -o "$bin/coffer-gate" jobserver/gate/main.c $lease
-				gcc -std=c17 -D_GNU_SOURCE -O1 -shared -fPIC -o "$bin/libcoffer-gate.so" jobserver/preload/spawn.c
+				gcc -std=c17 -D_GNU_SOURCE -O1 -I. -shared -fPIC -o "$bin/libcoffer-gate.so" jobserver/preload/*.c jobserver/client/hello.c
 			}
 			# The front end looks for the gate beside its own file.
 			cp "$COFFER_BUILD/coffer" "$COFFER_BUILD/cofferd" "$bin/"
