@@ -371,8 +371,9 @@ static int judge(struct exec *x)
 		err_errno(&x->err, "cannot run '%.200s'", x->header->arguments[0]);
 		return fail(x, slot.error == ENOENT ? RPC_NOT_FOUND : RPC_FAILED_PRECONDITION);
 	}
-	// Files and links of the tree stand where the toolchain has others.
-	if (slot.stage == STAGE_SCRATCH && slot.error == EEXIST && x->header->tree && x->header->tree->is_root) {
+	// Files and links of the tree stand where the toolchain has others, or where it would have to make room.
+	bool is_root = x->header->tree && x->header->tree->is_root;
+	if (is_root && slot.stage == STAGE_SCRATCH && (slot.error == EEXIST || slot.error == EROFS)) {
 		err_set(&x->err, ERR_USAGE, "the tree and the toolchain here do not go together");
 		return fail(x, RPC_FAILED_PRECONDITION);
 	}

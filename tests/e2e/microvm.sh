@@ -401,3 +401,29 @@ e2e_microvm_firecracker_is_not_believed() { # once
 		--vm-kernel "$T/stub/vmlinux" --images "$T/images" 2>&1) && fail "it starts with a kernel that is none"
 	[[ $out == *'uncompressed ELF kernel'* ]] || fail "it says: $out"
 }
+
+# The user's own files in a guest: it has the headers of the client, a root of its own for each job, and makes what the plain compiler makes.
+e2e_microvm_takes_trees() { # once clock long
+	local i=0 before
+	vm_needs
+	gcc_rootfs_headers "$T/images/${image/:/-}/rootfs"
+	export COFFER_IMAGE=$image COFFER_SEND=tree COFFER_REPRODUCIBLE=off COFFER_REMOTE_TIMEOUT=5m LC_ALL=C
+	always_away
+	vm_start vm
+	put 'inc/h h.h' '#define MAX(a, b) ((a) > (b) ? (a) : (b))'
+	put sub/a.c '#include "h h.h"' '#include <stdio.h>' 'int f(int a, int b) { int unused; return MAX(a, b) + N; }' 'const char *name(void) { return __FILE__; }'
+	# The guest boots and its compiler is compared first; until then all is compiled here.
+	wait_until 120 'put w.c "int w = $((i += 1));" && "$COFFER" gcc -c w.c -o w.o && [ "$(counter remote_trees)" -ge 1 ]' ||
+		fail "nothing goes to the guest: $("$COFFER" stats) $("$COFFER" status) $(tail -5 "$T/vm.log")"
+	at_rest
+	before=$(counter remote_trees)
+	for i in 1 2 3; do
+		gcc -Iinc -DN=$i -O1 -g3 -Wall -MD -MF want.d -c sub/a.c -o x.o 2>want.err || fail "the plain compile fails"
+		mv x.o want.o
+		"$COFFER" gcc -Iinc -DN=$i -O1 -g3 -Wall -MD -MF x.d -c sub/a.c -o x.o 2>got.err || fail "a compile fails: $(<got.err) $(tail -5 "$T/vm.log")"
+		same_file want.o x.o
+		same_file want.err got.err
+	done
+	wait_until 20 '[ "$(counter remote_trees)" = $((before + 3)) ]' || fail "not all compiles were of trees: $("$COFFER" stats) $(tail -5 "$T/vm.log")"
+	farm_end
+}

@@ -457,3 +457,25 @@ e2e_trees_units_of_fmtlib() # long
 	units_are_the_same fmtlib 24
 	farm_end
 }
+
+# An image without the directories of headers that the client has has no room for a tree: its worker refuses it and gets text.
+e2e_trees_an_image_without_room_for_them_gets_text() # once clock
+{
+	local image
+	image=sha256:$(printf 'd%.0s' {1..64})
+	need_root
+	[ "$(uname -m)" = x86_64 ] || skip "only tried on x86-64"
+	export COFFER_SEND=auto COFFER_IMAGE=$image
+	gcc_rootfs "$T/images/${image/:/-}/rootfs"
+	cp /usr/include/stdc-predef.h "$T/images/${image/:/-}/rootfs/usr/include/"
+	worker_start w1 --images "$T/images"
+	builds() { put x.c "int x = $1;" && "$COFFER" gcc -c x.c -o x.o && gcc -c x.c -o want.o && same_file want.o x.o; }
+	builds 1 && builds 2 || fail "a compile fails"
+	at_rest
+	[ "$(counter no_tree_refused)" = 2 ] && [ "$(counter remote_texts)" = 2 ] || fail "not refused: $("$COFFER" stats) $(tail -3 "$T/w1.log")"
+	# With them it takes trees.
+	gcc_rootfs_headers "$T/images/${image/:/-}/rootfs"
+	builds 3 || fail "a compile fails"
+	of_trees 1
+	farm_end
+}

@@ -130,7 +130,7 @@ const char *runtime_monitor(const struct runtime *r)
 
 bool runtime_has_roots(const struct runtime *r)
 {
-	return r->isolation == ISOLATION_SANDBOX;
+	return r->isolation != ISOLATION_PROCESS;
 }
 
 const char *runtime_label(const struct runtime *r)

@@ -50,6 +50,16 @@ farm_project()
 	done
 }
 
+# gcc_rootfs_headers DIR: the directories of headers that an installed gcc has, and the header that its own definitions come from.
+gcc_rootfs_headers()
+{
+	local directory
+	for directory in $(gcc -xc -E -v /dev/null 2>&1 | sed -n '/^#include </,/^End of/s/^ //p'); do
+		mkdir -p "$1$(realpath "$directory")"
+	done
+	cp /usr/include/stdc-predef.h "$1/usr/include/"
+}
+
 # all_away N [FLAG...]: N compiles at once end well, with the objects that the plain compiler makes.
 all_away()
 {
