@@ -15,8 +15,8 @@ static int fail_source(struct compile *c)
 		return compile_fail(c, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	case ERR_LIMIT:
 		return compile_fail(c, COUNT_impossible, RPC_FAILED_PRECONDITION);
-	default:
-		return compile_fail(c, COUNT_no_space, RPC_RESOURCE_EXHAUSTED);
+	default: // its files can't be kept: the text needs no room among the results
+		return compile_fail(c, COUNT_no_space, RPC_FAILED_PRECONDITION);
 	}
 }
 

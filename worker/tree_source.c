@@ -160,11 +160,11 @@ int tree_source_end_listing(struct tree_source *s, struct err *err)
 	s->digest = sha256_of(p, s->listing.len);
 	if (read_listing(s, err) < 0)
 		return -1;
-	// The prefix of the next one.
+	// The prefix of the next one, which comes whole where this one could not be kept.
 	struct reapi_digest d = {s->digest, (int64_t)s->listing.len};
-	if (results_has_content(s->results, s->tenant, &d))
-		return 0;
-	return results_put_content(s->results, s->tenant, &d, p, s->listing.len, err);
+	if (!results_has_content(s->results, s->tenant, &d))
+		results_put_content(s->results, s->tenant, &d, p, s->listing.len, NULL);
+	return 0;
 }
 
 int tree_source_load(struct tree_source *s, const struct sha256 *listing, struct err *err)

@@ -43,6 +43,20 @@ noisy_project()
 	done | awk -v RS='};\n' '{ print $0 "};" > ("u" NR ".c") }'
 }
 
+# Files of trees have to be kept there: where they can't be, the text goes.
+e2e_farm_full_disk_of_files() { # once long
+	small_disk "$T/w1/results" 200k
+	export COFFER_SEND=auto
+	w1_start
+	noisy_project 12
+	all_away 12 -O1
+	settle
+	[ "$(counter remote_compiles)" -ge 8 ] || fail "hardly anything went away: $("$COFFER" stats --tsv | grep remote)"
+	[ "$(counter no_tree_refused)" -ge 1 ] && [ "$(counter remote_texts)" -ge 4 ] || fail "the text did not go: $("$COFFER" stats)"
+	[ "$(w1_counts broken)" = 0 ] || fail "the worker is broken: $(tail -n 3 "$T/w1.log")"
+	farm_end
+}
+
 e2e_farm_full_disk_of_results() { # once long
 	small_disk "$T/w1/results" 200k
 	w1_start
