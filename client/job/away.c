@@ -387,7 +387,9 @@ static void list_made(struct away *w)
 static bool is_to_be_heard_here(const struct away *w)
 {
 	bool has_messages = w->made.out.n || w->made.errs.n;
-	return w->call.exit_status != 0 || (has_messages && !(w->call.tree && away_tree_speaks_alike(&w->j->plan)));
+	bool can_be_shown = w->call.tree && away_tree_speaks_alike(&w->j->plan) && away_tree_is_harmless(&w->made.out) &&
+			    away_tree_is_harmless(&w->made.errs);
+	return w->call.exit_status != 0 || (has_messages && !can_be_shown);
 }
 
 // For the audit log: of the bytes that came, as somebody may move the files away at once.

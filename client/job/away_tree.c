@@ -230,6 +230,32 @@ bool away_tree_speaks_alike(const struct plan *p)
 	return !(p->wire->flags & JOB_STDERR_TTY) && plain_locales(p, &messages, &characters);
 }
 
+// Colours, and to the end of the line: what compilers write.
+static size_t colour(const char *p, size_t n)
+{
+	size_t k = 2;
+	if (n < 3 || p[0] != '\x1b' || p[1] != '[')
+		return 0;
+	while (k < n && (p[k] == ';' || (p[k] >= '0' && p[k] <= '9')))
+		k++;
+	return k < n && (p[k] == 'm' || p[k] == 'K') ? k + 1 : 0;
+}
+
+bool away_tree_is_harmless(const struct store_part *messages)
+{
+	const char *p = messages->n ? messages->p : "", *end = p + messages->n;
+	while (p < end) {
+		unsigned char c = (unsigned char)*p, next = p + 1 < end ? (unsigned char)p[1] : 0;
+		size_t n = c == '\x1b' ? colour(p, (size_t)(end - p)) : 1;
+		bool is_control = (c < ' ' && c != '\n' && c != '\t' && c != '\x1b') || c == 0x7f;
+		bool is_control_in_utf8 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+		if (n == 0 || is_control || is_control_in_utf8)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
 void away_tree_release(struct away_tree *t)
 {
 	reach_release(&t->reach);

@@ -207,5 +207,8 @@ e2e_farm_lies_about_trees() { # once long
 	build_with stranger
 	[ "$(grown remote_compiles)" = 0 ] && [ "$(grown remote_hits)" = 0 ] && [ "$(grown no_tree_stranger)" -ge 1 ] ||
 		fail "a strange depfile was believed:$(all_grown)"
+	# What could do something to a terminal is never shown (build_with fails at any message).
+	build_with escape
+	[ "$(grown remote_messages)" -ge 1 ] || fail "it was not counted:$(all_grown)"
 	farm_end
 }

@@ -76,6 +76,8 @@ def lie_about(lie, result, frame):
         return [reply()]
     elif lie == 'messages':
         result.err = b'the worker says: send money\n'
+    elif lie == 'escape':  # names the user's window, and clears it
+        result.err = b'x.c: warning: \x1b]0;send money\x07\x1b[2J\n'
     elif lie == 'stranger':  # a depfile that names what nobody has sent
         data = subprocess.run(['zstd', '-qdc'], input=frame, stdout=subprocess.PIPE, check=True).stdout
         start = sum(o.size for o in result.outputs if o.kind < pb.Output.DEPFILE)
