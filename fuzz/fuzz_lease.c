@@ -31,7 +31,7 @@ static void io_go(void *ctx, struct client *who)
 {
 	(void)ctx;
 	check(who >= c && who < c + MOST_CLIENTS);
-	check(who->state == CLIENT_LOCAL || who->state == CLIENT_HAS_SLOT);
+	check(who->state == CLIENT_LOCAL || who->state == CLIENT_HAS_SLOT || who->state == CLIENT_CLAIMS);
 }
 
 static void io_stopped(void *ctx, struct client *tool, uint32_t pid)
@@ -71,7 +71,8 @@ static void check_books(void)
 	check(b->remote == count(CLIENT_REMOTE) && b->held == count(CLIENT_HELD));
 	check(b->remote + b->held <= CAP);
 	if (s.behind_gate)
-		check(b->out == count(CLIENT_HAS_SLOT) + count(CLIENT_ENDED) && b->remote + b->held <= b->out);
+		check(b->out == count(CLIENT_HAS_SLOT) + count(CLIENT_ENDED) + pipe_has + in_hands &&
+		      b->remote + b->held <= b->out);
 	else
 		check(b->out == pipe_has + in_hands);
 	// Whatever can be done is done.
@@ -84,7 +85,7 @@ static size_t one_order(const uint8_t *p, size_t n)
 {
 	unsigned who = p[0] % MOST_CLIENTS, what = p[0] / MOST_CLIENTS % 4;
 	uint8_t hello[LEASE_HELLO_SIZE];
-	static const char roles[] = "lgqxst";
+	static const char roles[] = "lgqxstc";
 	if (what == 0) {
 		size_t len = p[0] / 32 < n - 1 ? p[0] / 32 : n - 1;
 		if (!client_feed(&s, &c[who], p + 1, len, &io))
@@ -97,7 +98,7 @@ static size_t one_order(const uint8_t *p, size_t n)
 	} else if (what == 1) {
 		drop(who);
 	} else if (what == 2 && n > 1) {
-		lease_put_hello(hello, &(struct lease_hello){.role = (enum lease_role)roles[p[1] % 6], .slot = p[1] / 8});
+		lease_put_hello(hello, &(struct lease_hello){.role = (enum lease_role)roles[p[1] % 7], .slot = p[1] / 8});
 		if (!client_feed(&s, &c[who], hello, sizeof hello, &io))
 			drop(who);
 		return 2;
@@ -120,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		c[i].pid = i;
 	}
 	clients_init(&s, LIMIT, size ? data[0] & 1 : 1, CAP);
+	s.has_pool |= size && data[0] & 2;
 	clients_settle(&s, &io);
 	for (size_t at = 1; at < size;) {
 		at += one_order(data + at, size - at);
@@ -128,6 +130,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (unsigned i = 0; i < MOST_CLIENTS; i++)
 		drop(i);
-	check(s.books.remote + s.books.held == 0 && !s.held.head && !s.waiting.head && !s.gates);
+	check(s.books.remote + s.books.held == 0 && !s.held.head && !s.waiting.head && !s.claims.head && !s.gates);
 	return 0;
 }

@@ -16,14 +16,14 @@ long books_local(const struct books *b, unsigned unread)
 	return n > 0 ? n : 0;
 }
 
-enum books_step books_next(const struct books *b, unsigned unread)
+enum books_step books_next(const struct books *b, unsigned unread, bool wanted)
 {
 	long room = books_room(b);
 	if (room > 0)
 		return b->held ? BOOKS_GO : BOOKS_PUT;
-	// A token that nobody has read yet serves a held launcher better, or pays for one that died. (A stray one, which
+	// A token that nobody has read yet serves a held launcher or a gate better, or pays for one that died. (A stray one, which
 	// the books do not know, is drained the same way.)
-	if ((b->held || room < 0) && unread)
+	if ((b->held || wanted || room < 0) && unread)
 		return BOOKS_TAKE;
 	return BOOKS_WAIT;
 }

@@ -37,7 +37,8 @@ enum books_step {
 void books_init(struct books *b, unsigned limit, unsigned implicit, unsigned cap);
 long books_room(const struct books *b);                   // slots that nobody has; below zero after a launcher died on loan
 long books_local(const struct books *b, unsigned unread); // local commands that can be running now
-enum books_step books_next(const struct books *b, unsigned unread);
+// `wanted`: a gate waits for a slot, which an unread token can become.
+enum books_step books_next(const struct books *b, unsigned unread, bool wanted);
 
 void books_put(struct books *b);
 void books_back(struct books *b, unsigned n); // n tokens came back to us; more than went out are strays and not counted

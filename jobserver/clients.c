@@ -36,10 +36,11 @@ static struct client *queue_pop(struct client_queue *q)
 
 void clients_init(struct clients *s, unsigned limit, unsigned implicit, unsigned cap)
 {
-	*s = (struct clients){.behind_gate = implicit == 0};
+	*s = (struct clients){.behind_gate = implicit == 0, .has_pool = implicit > 0};
 	books_init(&s->books, limit, implicit, cap);
 	queue_init(&s->held);
 	queue_init(&s->waiting);
+	queue_init(&s->claims);
 }
 
 void client_init(struct client *c)
@@ -61,6 +62,41 @@ static void stop_waiting(struct clients *s, const struct clients_io *io)
 		c->state = CLIENT_STOPPED;
 		io->stopped(io->ctx, s->tool, c->pid);
 	}
+}
+
+// Where it is noted who uses the slot that such a front end was started with. NULL: nobody knows that slot.
+static struct client **claimer_of(struct clients *s, uint32_t slot)
+{
+	struct client *g = gate_with_slot(s, slot);
+	return g ? &g->claimer : s->behind_gate ? NULL : &s->claimer;
+}
+
+// Whether the slot is its own now. Otherwise it is told when it becomes so.
+static bool claim(struct clients *s, struct client *c)
+{
+	struct client **claimer = claimer_of(s, c->slot);
+	if (!claimer)
+		return true;
+	if (*claimer)
+		queue_push(&s->claims, c);
+	else
+		*claimer = c;
+	return *claimer == c;
+}
+
+static void unclaim(struct clients *s, struct client *c, const struct clients_io *io)
+{
+	struct client **claimer = claimer_of(s, c->slot), *next = s->claims.head;
+	queue_remove(&s->claims, c);
+	if (!claimer || *claimer != c)
+		return;
+	while (next && claimer_of(s, next->slot) != claimer)
+		next = next->next;
+	*claimer = next;
+	if (!next)
+		return;
+	queue_remove(&s->claims, next);
+	io->go(io->ctx, next);
 }
 
 static bool greeted(struct clients *s, struct client *c, const struct clients_io *io)
@@ -89,6 +125,11 @@ static bool greeted(struct clients *s, struct client *c, const struct clients_io
 			return false;
 		c->state = CLIENT_TOOL;
 		s->tool = c;
+		break;
+	case LEASE_CLAIM:
+		c->state = CLIENT_CLAIMS;
+		c->slot = theirs.slot;
+		ours.slot = claim(s, c);
 		break;
 	case LEASE_QUERY:
 		c->state = CLIENT_OTHER;
@@ -203,6 +244,8 @@ void client_end(struct clients *s, struct client *c, const struct clients_io *io
 		queue_remove(&s->waiting, c);
 	if (c->state == CLIENT_TOOL)
 		end_tool(s, io);
+	if (c->state == CLIENT_CLAIMS)
+		unclaim(s, c, io);
 	if (c->state == CLIENT_HAS_SLOT || c->state == CLIENT_ENDED)
 		end_slot(s, c, io);
 	else
@@ -289,24 +332,23 @@ static void let_go(struct clients *s, const struct clients_io *io)
 	io->go(io->ctx, c);
 }
 
-static bool grant(struct clients *s, const struct clients_io *io)
+static void grant(struct clients *s, const struct clients_io *io)
 {
-	if (!s->waiting.head)
-		return false;
 	struct client *c = queue_pop(&s->waiting);
 	c->state = CLIENT_HAS_SLOT;
 	c->next_gate = s->gates;
 	s->gates = c;
 	books_put(&s->books);
 	io->go(io->ctx, c);
-	return true;
 }
 
 static bool put(struct clients *s, const struct clients_io *io)
 {
-	if (s->behind_gate)
-		return grant(s, io);
-	if (!io->put(io->ctx))
+	if (s->waiting.head) {
+		grant(s, io);
+		return true;
+	}
+	if (!s->has_pool || !io->put(io->ctx))
 		return false;
 	books_put(&s->books);
 	return true;
@@ -315,7 +357,7 @@ static bool put(struct clients *s, const struct clients_io *io)
 // One step; false when there is nothing to do.
 static bool step(struct clients *s, const struct clients_io *io, unsigned unread)
 {
-	switch (books_next(&s->books, unread)) {
+	switch (books_next(&s->books, unread, s->waiting.head)) {
 	case BOOKS_GO:
 		let_go(s, io);
 		return true;
@@ -336,7 +378,7 @@ void clients_settle(struct clients *s, const struct clients_io *io)
 {
 	unsigned unread;
 	do {
-		unread = s->behind_gate ? 0 : io->unread(io->ctx);
+		unread = s->has_pool ? io->unread(io->ctx) : 0;
 		long local = books_local(&s->books, unread);
 		if (local > (long)s->figures.most_local)
 			s->figures.most_local = (unsigned)local;

@@ -9,7 +9,10 @@
 //
 // Where the tool behind the gate speaks to us, too, a slot whose process has ended (ENDED) is free when the tool has seen that end
 // and goes on: it could have been a failure after which it starts nothing. When it says that it does not, the gates that wait, and
-// those that come later, are STOPPED: they get no slot, and the tool is told of each. Thread: one.
+// those that come later, are STOPPED: they get no slot, and the tool is told of each.
+//
+// Commands behind a gate find a pool as well, for tokens beside the slot that they have; gates come first. Of front ends that run beside
+// each other in one command the first one CLAIMS the command's slot; the others wait for it. Thread: one.
 #ifndef COFFER_JOBSERVER_CLIENTS_H
 #define COFFER_JOBSERVER_CLIENTS_H
 
@@ -30,6 +33,7 @@ enum client_state {
 	CLIENT_HAS_SLOT,
 	CLIENT_ENDED,
 	CLIENT_TOOL,
+	CLIENT_CLAIMS,
 	CLIENT_OTHER
 };
 
@@ -40,6 +44,7 @@ struct client {
 	uint32_t pid;             // a gate's process, set by the owner
 	uint32_t slot;            // a gate's number, or the one a launcher lends; 0: none
 	struct client *lender;    // a gate: the launcher that lent its slot
+	struct client *claimer;   // a gate: the front end that uses its slot as its first
 	struct client *gate;      // a launcher: whose slot it lends or may lend
 	int64_t since_ms;         // held since
 	struct client *next;      // in the queue it is in
@@ -63,10 +68,12 @@ struct client_figures {
 struct clients {
 	struct books books;
 	bool behind_gate;
-	struct client_queue held, waiting; // oldest first
-	struct client *gates;              // those that have a slot, or have ended with it; the last one granted first
-	struct client *tool;               // the tool, where it speaks to us
-	bool stopped;                      // it starts nothing more
+	bool has_pool;                             // tokens can be put: always, but behind some gates
+	struct client_queue held, waiting, claims; // oldest first
+	struct client *gates;   // those that have a slot, or have ended with it; the last one granted first
+	struct client *claimer; // who uses the slot of a command that is the tool itself
+	struct client *tool;    // the tool, where it speaks to us
+	bool stopped;           // it starts nothing more
 	uint32_t last_slot;
 	int64_t now_ms; // set by the owner before each call
 	struct client_figures figures;

@@ -3,12 +3,15 @@
 #include "base/path.h"
 #include "base/preload.h"
 #include "jobserver/client/cores.h"
+#include "jobserver/client/lease.h"
 #include "jobserver/masquerade.h"
 #include "jobserver/place.h"
 #include "jobserver/progress.h"
 #include "jobserver/server.h"
+#include "jobserver/tree.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,6 +35,8 @@ struct run {
 	char *probed;  // the file of the tool whose version decides
 	char *path;    // PATH with the masquerade directory in front
 	bool has_parent, parent_lost;
+	int claim; // of the slot that a command of another front end was started with; -1: none
+	bool has_slot;
 	struct parent parent;
 	unsigned limit;
 	struct tool tool;
@@ -76,23 +82,43 @@ static void find_programs(struct run *r)
 		say("compilers are not cached unless the build calls coffer itself: %s", err.text);
 }
 
+static bool is_ours(const struct auth *a)
+{
+	const char *ours = getenv("COFFER_JOBSERVER_AUTH");
+	return getenv("COFFER_JOBSERVER") && ours && a->text_len == strlen(ours) && memcmp(a->text, ours, a->text_len) == 0;
+}
+
 // Are we in a pool of another front end of ours that is still the one MAKEFLAGS names, and that this tool understands?
 static bool is_nested(const struct run *r, const struct auth *a)
 {
-	const char *ours = getenv("COFFER_JOBSERVER_AUTH");
-	if (!r->has_parent || !getenv("COFFER_JOBSERVER") || !ours || r->f->jobs != JOBS_UNSET ||
-	    a->text_len != strlen(ours) || memcmp(a->text, ours, a->text_len) != 0)
+	if (!r->has_parent || !is_ours(a) || r->f->jobs != JOBS_UNSET)
 		return false;
 	bool knows_fds = r->transport == TRANSPORT_PIPES || r->tool.kind == TOOL_MAKE;
 	bool knows_fifo = r->transport == TRANSPORT_FIFO;
 	return r->tool.kind == TOOL_OTHER || (a->kind == AUTH_FDS ? knows_fds : knows_fifo);
 }
 
-static void find_parent(struct run *r)
+// In a recipe of make or a command of ninja we were started with a slot of our own. In a command that is the tool itself, or
+// behind a gate, another front end beside us may have it.
+static void find_slot(struct run *r, const struct auth *a)
+{
+	pid_t server;
+	r->has_slot = true;
+	if (!r->has_parent || !is_ours(a) || lease_claim(getenv("COFFER_JOBSERVER"), &r->claim, &server))
+		return;
+	struct tree t;
+	bool is_known = tree_read(&t, server);
+	unsigned clients = tree_clients_above(&t, getpid());
+	r->has_slot = !is_known || clients > (getenv("COFFER_SLOT") ? 1 : 0);
+	tree_release(&t);
+}
+
+static void find_parent(struct run *r, const struct auth *a)
 {
 	int found = parent_open(&r->parent, getenv("MAKEFLAGS"), NULL);
 	r->has_parent = found > 0;
 	r->parent_lost = found < 0;
+	find_slot(r, a);
 }
 
 static void find_limit(struct run *r, const struct auth *a)
@@ -179,6 +205,20 @@ static void insert_option(struct run *r, const char *word)
 	f->argv = argv;
 }
 
+static char *makeflags_for(struct run *r, const char *old, const char *words)
+{
+	struct buf flags AUTO_BUF = BUF_INIT;
+	makeflags_write(&flags, old, r->has_parent ? cores_available() : r->limit, words);
+	return arena_strdup(&r->arena, flags.data ? flags.data : "");
+}
+
+static const char *jobserver_words(struct run *r, const char *auth)
+{
+	bool is_fifo = strncmp(auth, "fifo:", 5) == 0;
+	return arena_printf(&r->arena, is_fifo ? "--jobserver-auth=%s" : "--jobserver-fds=%s --jobserver-auth=%s", auth,
+			    auth);
+}
+
 static void set_gate_environment(struct run *r)
 {
 	const char *old = getenv("LD_PRELOAD"), *dir = r->f->gate_dir;
@@ -187,15 +227,11 @@ static void set_gate_environment(struct run *r)
 	setenv("LD_PRELOAD", old && old[0] ? arena_printf(&r->arena, "%s:%s", lib, old) : lib, 1);
 	setenv("COFFER_GATE", path_join(&r->arena, dir, "coffer-gate"), 1);
 	setenv("COFFER_GATE_TOOL", real ? real : r->probed, 1);
+	const char *auth = server_auth(r->server);
+	if (auth[0])
+		setenv("COFFER_GATE_MAKEFLAGS", makeflags_for(r, getenv("MAKEFLAGS"), jobserver_words(r, auth)), 1);
 	if (r->has_parent)
 		unsetenv("MAKEFLAGS"); // what it names is ours now
-}
-
-static void rewrite_makeflags(const char *name, unsigned jobs, const char *words)
-{
-	struct buf flags AUTO_BUF = BUF_INIT;
-	makeflags_write(&flags, getenv(name), jobs, words);
-	setenv(name, flags.data ? flags.data : "", 1);
 }
 
 static void set_environment(struct run *r)
@@ -207,21 +243,19 @@ static void set_environment(struct run *r)
 		return;
 	parent_hide(&r->parent);
 	setenv("COFFER_JOBSERVER", server_socket(r->server), 1);
-	unsetenv("COFFER_JOBSERVER_AUTH");
+	const char *auth = server_auth(r->server);
+	if (auth[0])
+		setenv("COFFER_JOBSERVER_AUTH", auth, 1);
+	else
+		unsetenv("COFFER_JOBSERVER_AUTH");
 	unsetenv("COFFER_SLOT");
 	if (r->transport == TRANSPORT_GATE) {
 		set_gate_environment(r);
 		return;
 	}
-	const char *auth = server_auth(r->server);
-	char *words = arena_printf(&r->arena,
-				   r->transport == TRANSPORT_PIPES ? "--jobserver-fds=%s --jobserver-auth=%s"
-								   : "--jobserver-auth=%s",
-				   auth, auth);
-	setenv("COFFER_JOBSERVER_AUTH", auth, 1);
-	rewrite_makeflags("MAKEFLAGS", r->has_parent ? cores_available() : r->limit, words);
+	setenv("MAKEFLAGS", makeflags_for(r, getenv("MAKEFLAGS"), jobserver_words(r, auth)), 1);
 	if (getenv("GNUMAKEFLAGS"))
-		rewrite_makeflags("GNUMAKEFLAGS", 0, NULL);
+		setenv("GNUMAKEFLAGS", makeflags_for(r, getenv("GNUMAKEFLAGS"), NULL), 1);
 }
 
 // Becomes the tool; returns only if that failed.
@@ -307,16 +341,29 @@ static void print_summary(const struct run *r)
 
 // ---- with a jobserver of ours ----
 
+static enum pool_kind pool_for(enum transport t)
+{
+	return t == TRANSPORT_PIPES ? POOL_PIPES : t == TRANSPORT_FIFO ? POOL_FIFO : POOL_NONE;
+}
+
+// Most that asks behind a gate is a make. Where there is none, a fifo is what ninja and all others of today know.
+static enum transport transport_of_commands(struct run *r)
+{
+	char *make = tool_find(&r->arena, "make", env_or("PATH", "/usr/bin:/bin"), NULL);
+	struct tool t = make ? tool_probe(make) : (struct tool){TOOL_OTHER, 0, 0, false};
+	return t.kind == TOOL_MAKE ? tool_transport(&t, false) : TRANSPORT_FIFO;
+}
+
 static int open_server(struct run *r, struct err *err)
 {
 	if (place_make(&r->place, err) < 0)
 		return -1;
-	static const enum pool_kind kinds[] = {
-		[TRANSPORT_PIPES] = POOL_PIPES, [TRANSPORT_FIFO] = POOL_FIFO, [TRANSPORT_GATE] = POOL_NONE};
+	bool is_gate = r->transport == TRANSPORT_GATE;
 	progress_init(&r->progress, STDERR_FILENO, r->f->wants_progress);
 	struct server_options o = {.limit = r->limit,
 				   .cap = FRONT_MOST_LOANS,
-				   .kind = kinds[r->transport],
+				   .kind = pool_for(is_gate ? transport_of_commands(r) : r->transport),
+				   .is_gate = is_gate,
 				   .dir = r->place.dir,
 				   .parent = r->has_parent ? &r->parent : NULL,
 				   .tick = r->progress.fd >= 0 ? on_tick : NULL,
@@ -363,6 +410,20 @@ static int finish(struct run *r, int status)
 	return WEXITSTATUS(status);
 }
 
+// Another front end has the slot that we were started with: we begin with it when that has ended, or with a token, which the server
+// gives back.
+static void await_slot(struct run *r)
+{
+	char go;
+	while (!r->has_slot) {
+		struct pollfd fds[] = {{.fd = r->parent.r, .events = POLLIN}, {.fd = r->claim, .events = POLLIN}};
+		poll(fds, 2, -1);
+		r->has_slot = (fds[1].revents && recv(r->claim, &go, 1, MSG_DONTWAIT) >= 0) || parent_take(&r->parent);
+	}
+	if (r->parent.taken) // the next one may have the slot
+		close(TAKE_FD(r->claim));
+}
+
 // A load that no machine reaches: ninja asks for it whenever it could start something (jobserver/preload/ends.c). A -l of the user
 // stands behind it, and counts.
 static const char asks_for_load[] = "-l1000000000";
@@ -371,6 +432,7 @@ static int run_as_jobserver(struct run *r)
 {
 	unsigned jobs = jobs_behind_gate(r); // with the limits that the tool will have, too
 	struct err err = ERR_INIT;
+	await_slot(r);
 	if (open_server(r, &err) < 0) {
 		say("elastic mode is off: %s", err.text);
 		place_remove(&r->place);
@@ -400,13 +462,13 @@ static int run_as_jobserver(struct run *r)
 
 int front_run(struct front *f)
 {
-	struct run r = {.f = f, .parent = PARENT_INIT, .place = PLACE_INIT, .progress = {.fd = -1}};
+	struct run r = {.f = f, .claim = -1, .parent = PARENT_INIT, .place = PLACE_INIT, .progress = {.fd = -1}};
 	int status;
 	find_programs(&r);
 	struct auth around = makeflags_auth(getenv("MAKEFLAGS"));
 	if (!f->untouched) {
 		find_transport(&r);
-		find_parent(&r);
+		find_parent(&r, &around);
 	}
 	if (f->untouched || !r.program || is_nested(&r, &around)) {
 		status = become(&r);
@@ -414,6 +476,7 @@ int front_run(struct front *f)
 		find_limit(&r, &around);
 		status = r.transport == TRANSPORT_NONE ? run_plain(&r) : run_as_jobserver(&r);
 	}
+	mem_close_cleanup(&r.claim);
 	arena_release(&r.arena);
 	return status;
 }

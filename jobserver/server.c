@@ -381,11 +381,37 @@ static unsigned missing_tokens(struct server *s)
 	return missing > 0 ? (unsigned)missing : 0;
 }
 
+static void replace_lost(struct server *s, unsigned n)
+{
+	books_back(&s->clients.books, n);
+	s->clients.figures.lost += n;
+	clients_settle(&s->clients, &s->io);
+}
+
+// Gates wait, and no command has a slot: all tokens that are out are lost.
+static void look_behind_gate(struct server *s, int64_t now)
+{
+	const struct clients *c = &s->clients;
+	bool is_stuck = c->waiting.head && !c->gates && c->books.out && !pool_unread(&s->pool);
+	if (!is_stuck) {
+		s->look_at = 0;
+	} else if (!s->look_at) {
+		s->look_at = now + STILL_MS;
+	} else if (now >= s->look_at) {
+		s->look_at = 0;
+		replace_lost(s, c->books.out);
+	}
+}
+
 // A build in which launchers are held and no token moves has long local jobs, or has lost tokens.
 static void look_if_still(struct server *s, int64_t now)
 {
 	struct clients *c = &s->clients;
-	if (!c->books.held || c->behind_gate) {
+	if (c->behind_gate) {
+		look_behind_gate(s, now);
+		return;
+	}
+	if (!c->books.held) {
 		s->look_at = 0;
 		return;
 	}
@@ -400,11 +426,8 @@ static void look_if_still(struct server *s, int64_t now)
 	unsigned missing = missing_tokens(s), agreed = missing < s->missing ? missing : s->missing;
 	s->missing = missing;
 	s->look_at = now + (missing ? LOOK_AGAIN_MS : LOOK_LATER_MS);
-	if (!agreed)
-		return;
-	books_back(&c->books, agreed);
-	c->figures.lost += agreed;
-	clients_settle(c, &s->io);
+	if (agreed)
+		replace_lost(s, agreed);
 }
 
 // ---- the loop ----
@@ -418,7 +441,7 @@ static void settle(struct server *s, bool active)
 	look_if_still(s, now);
 	balance_parent(s, now, active);
 	// A fifo is readable whenever a token is idle: look only while somebody needs it.
-	watch(s, &s->fifo, s->clients.books.held || books_room(&s->clients.books) < 0);
+	watch(s, &s->fifo, clients_want(&s->clients) || books_room(&s->clients.books) < 0);
 	while (s->dead) {
 		struct launcher_conn *c = s->dead;
 		s->dead = c->next;
@@ -536,7 +559,8 @@ struct server *server_open(const struct server_options *o, struct err *err)
 	sigprocmask(SIG_BLOCK, NULL, &s->old_mask);
 	sigaction(SIGPIPE, NULL, &s->old_pipe);
 	// In a foreign jobserver the one slot that we were started with is the beginning.
-	clients_init(&s->clients, o->parent ? 1 : o->limit, o->kind == POOL_NONE ? 0 : 1, o->cap);
+	clients_init(&s->clients, o->parent ? 1 : o->limit, o->is_gate ? 0 : 1, o->cap);
+	s->clients.has_pool = o->kind != POOL_NONE;
 	s->io = (struct clients_io){s, io_unread, io_put, io_take, io_greet, io_go, io_stopped, io_done};
 	s->tick_at = clock_ms() + TICK_MS;
 	if (start(s, err) == 0)

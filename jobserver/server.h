@@ -24,7 +24,8 @@ struct server_status {
 struct server_options {
 	unsigned limit;        // local slots; in a foreign jobserver the most that are ever taken
 	unsigned cap;          // loans at most
-	enum pool_kind kind;   // POOL_NONE: a gate
+	enum pool_kind kind;   // POOL_NONE: only behind a gate
+	bool is_gate;          // the tool knows no jobserver, and its commands wait for slots; the pool is for these
 	const char *dir;       // the build's private directory
 	struct parent *parent; // the jobserver around us, or NULL
 	// Called about five times a second and when the terminal's size changes; may be NULL.
@@ -35,7 +36,7 @@ struct server_options {
 struct server;
 // Blocks the signals of the loop in this thread; server_before_exec() undoes that in the child. NULL on failure.
 struct server *server_open(const struct server_options *o, struct err *err);
-const char *server_auth(const struct server *s);   // for MAKEFLAGS; "" behind a gate
+const char *server_auth(const struct server *s);   // for MAKEFLAGS; "": there is no pool
 const char *server_socket(const struct server *s); // for COFFER_JOBSERVER
 // How many commands behind a gate can be served at once: each holds a connection, and its launcher another one.
 unsigned server_most_commands(const struct server *s);

@@ -77,6 +77,16 @@ unsigned tree_slots(const struct tree *t)
 	return slots;
 }
 
+unsigned tree_clients_above(const struct tree *t, pid_t pid)
+{
+	const struct tree_process *p = find(t, pid);
+	unsigned n = 0;
+	p = p ? find(t, p->parent) : NULL;
+	for (int depth = 0; p && p->pid != t->tool && depth < DEEPEST; depth++, p = find(t, p->parent))
+		n += p->is_client;
+	return n;
+}
+
 // "pid (name) state ppid …"; the name may hold anything, the last ')' ends it.
 static void add_from_proc(struct tree *t, int proc, const char *pid)
 {

@@ -25,6 +25,8 @@ struct tree {
 enum { TREE_MOST_PROCESSES = 100000 };
 
 bool tree_read(struct tree *t, pid_t tool); // false: /proc cannot be read
+// How many of the processes above `pid` and below the tool are clients of a jobserver.
+unsigned tree_clients_above(const struct tree *t, pid_t pid);
 void tree_release(struct tree *t);
 // Puts processes into an empty tree, for tests: `name` as in /proc/PID/comm. Then tree_link().
 void tree_add(struct tree *t, pid_t pid, pid_t parent, const char *name);

@@ -31,7 +31,7 @@ void lease_put_hello(uint8_t out[LEASE_HELLO_SIZE], const struct lease_hello *h)
 
 bool lease_get_hello(struct lease_hello *h, const uint8_t in[LEASE_HELLO_SIZE])
 {
-	if (memcmp(in, magic, sizeof magic) != 0 || !in[5] || !strchr("slxgqt", in[5]))
+	if (memcmp(in, magic, sizeof magic) != 0 || !in[5] || !strchr("slxgqtc", in[5]))
 		return false;
 	*h = (struct lease_hello){.role = in[5], .flags = in[6], .limit_s = in[7], .slot = lease_get_number(in + 8)};
 	return true;

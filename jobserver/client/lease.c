@@ -73,7 +73,7 @@ static bool is_in_pool(void)
 {
 	const char *ours = getenv("COFFER_JOBSERVER_AUTH");
 	if (!ours || !ours[0])
-		return true; // behind a gate there is no pool
+		return true; // behind some gates there is no pool
 	struct auth a = makeflags_auth(getenv("MAKEFLAGS"));
 	return a.text_len == strlen(ours) && memcmp(a.text, ours, a.text_len) == 0;
 }
@@ -162,6 +162,16 @@ int lease_gate(uint32_t *slot, struct err *err)
 		return err_set(err, ERR_PEER, "the jobserver ended");
 	*slot = theirs.slot;
 	return 1;
+}
+
+bool lease_claim(const char *path, int *fd, pid_t *server)
+{
+	struct lease_hello mine = {.role = LEASE_CLAIM, .slot = slot_in_env()}, theirs = {0};
+	struct ucred peer = {0};
+	socklen_t n = sizeof peer;
+	*fd = greet(path, &mine, CONNECT_LIMIT_MS, &theirs, NULL);
+	*server = *fd >= 0 && getsockopt(*fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 ? peer.pid : 0;
+	return *fd < 0 || theirs.slot == 1;
 }
 
 // The number behind "NAME ", or -1.

@@ -31,6 +31,11 @@ int main(int argc, char **argv)
 		snprintf(text, sizeof text, "%u", (unsigned)slot);
 		setenv("COFFER_SLOT", text, 1);
 	}
+	// What the command is told of the build's jobserver; ninja itself must not see it.
+	const char *makeflags = getenv("COFFER_GATE_MAKEFLAGS");
+	if (makeflags)
+		setenv("MAKEFLAGS", makeflags, 1);
+	unsetenv("COFFER_GATE_MAKEFLAGS");
 	execvp(argv[1], argv + 2);
 	int e = errno;
 	fprintf(stderr, "coffer-gate: cannot run '%s': %s\n", argv[1], strerror(e));

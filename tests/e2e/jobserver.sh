@@ -273,6 +273,32 @@ e2e_jobserver_nested() { # once
 	strict 2 33 30
 }
 
+# A ninja that knows no jobserver: its commands find the build's, and front ends beside each other in one command share its slot.
+e2e_jobserver_nested_ninja() { # once
+	need ninja
+	local n
+	printf 'rule o\n command = $$WORK local 20\n' >in.ninja
+	seq -f 'build obj%.0f: o' 12 >>in.ninja
+	printf 'all:%s\n%%.x:\n\t@$(WORK) local 20\n' "$(seq -f ' %.0f.x' -s '' 12)" >in.mk
+	export COFFER_NINJA="$COFFER ninja"
+	for n in 1 2; do
+		measured coffer run -j $n -- sh -c '$COFFER_NINJA -f in.ninja & $COFFER_NINJA -f in.ninja & wait' >out 2>&1
+		strict $n 24 0
+		[ "$max_local" = $n ] || fail "$max_local of $n slots are used"
+	done
+	printf 'rule r\n command = $cmd\nbuild ninja: r\n cmd = $$COFFER_NINJA -f in.ninja\nbuild make: r\n cmd = make -f in.mk\n' >out.ninja
+	printf 'build two: r\n cmd = $$COFFER_NINJA -f in.ninja & $$COFFER_NINJA -f in.ninja & wait\n' >>out.ninja
+	for n in 1 2; do
+		for what in ninja make 'ninja make two'; do
+			# shellcheck disable=SC2086
+			measured timeout 60 "$COFFER" ninja -j$n -f out.ninja $what >out 2>&1
+			[ "$status" = 0 ] || fail "$what: status $status: $(cat out)"
+			[ "$max_local" = $n ] || fail "$what: $max_local at once with $n slots"
+			lacks_text out warning
+		done
+	done
+}
+
 e2e_jobserver_below_make_it_takes_makes_tokens() { # once
 	load_w5 3
 	export SUBMAKE="$COFFER make"

@@ -15,12 +15,12 @@ START_TEST(a_fresh_pool_gets_one_token_less_than_there_are_slots)
 		struct books b;
 		books_init(&b, n, 1, 1000);
 		unsigned put = 0;
-		while (books_next(&b, put) == BOOKS_PUT) {
+		while (books_next(&b, put, false) == BOOKS_PUT) {
 			books_put(&b);
 			put++;
 		}
 		ck_assert_uint_eq(put, n - 1);
-		ck_assert_int_eq(books_next(&b, put), BOOKS_WAIT);
+		ck_assert_int_eq(books_next(&b, put, false), BOOKS_WAIT);
 	}
 }
 END_TEST
@@ -29,18 +29,18 @@ START_TEST(a_loan_makes_room_for_one_token_and_its_return_for_none)
 {
 	struct books b;
 	books_init(&b, 1, 1, 1000);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_WAIT);
 	ck_assert(books_lend(&b));
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_PUT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_PUT);
 	books_put(&b);
-	ck_assert_int_eq(books_next(&b, 1), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 1, false), BOOKS_WAIT);
 	books_hold(&b);
-	ck_assert_msg(books_next(&b, 0) == BOOKS_WAIT, "the token is in use: the launcher stays held");
-	ck_assert_msg(books_next(&b, 1) == BOOKS_TAKE, "an unread token serves the held launcher");
+	ck_assert_msg(books_next(&b, 0, false) == BOOKS_WAIT, "the token is in use: the launcher stays held");
+	ck_assert_msg(books_next(&b, 1, false) == BOOKS_TAKE, "an unread token serves the held launcher");
 	books_back(&b, 1);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_GO);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_GO);
 	books_went(&b);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_WAIT);
 	ck_assert_int_eq(books_local(&b, 0), 1);
 }
 END_TEST
@@ -53,9 +53,9 @@ START_TEST(held_launchers_come_before_new_tokens)
 	ck_assert(books_lend(&b));
 	books_put(&b);
 	books_hold(&b);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_WAIT);
 	books_back(&b, 1);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_GO);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_GO);
 }
 END_TEST
 
@@ -68,12 +68,12 @@ START_TEST(a_launcher_that_dies_on_loan_is_paid_with_the_next_tokens)
 	books_put(&b);
 	books_lost_remote(&b);
 	ck_assert_int_eq(books_room(&b), -1);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_WAIT);
-	ck_assert_int_eq(books_next(&b, 1), BOOKS_TAKE);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 1, false), BOOKS_TAKE);
 	books_back(&b, 1);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_WAIT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_WAIT);
 	books_back(&b, 1);
-	ck_assert_int_eq(books_next(&b, 0), BOOKS_PUT);
+	ck_assert_int_eq(books_next(&b, 0, false), BOOKS_PUT);
 }
 END_TEST
 
@@ -117,7 +117,7 @@ START_TEST(every_step_keeps_the_sum_within_the_limit)
 								  .remote = remote,
 								  .held = held};
 						long before = books_room(&b);
-						switch (books_next(&b, unread)) {
+						switch (books_next(&b, unread, false)) {
 						case BOOKS_GO:
 							ck_assert_uint_gt(held, 0);
 							books_went(&b);

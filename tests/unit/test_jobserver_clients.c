@@ -355,6 +355,51 @@ START_TEST(a_held_launcher_goes_when_the_tool_has_stopped)
 }
 END_TEST
 
+START_TEST(a_slot_is_claimed_by_one_front_end_after_the_other)
+{
+	begin(1, 0, 10);
+	ck_assert(hello(0, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	for (int i = 1; i < 5; i++)
+		ck_assert(hello(i, LEASE_CLAIM, told[0].slot));
+	ck_assert(told[1].slot == 1 && !told[2].slot && !told[3].slot && !told[4].slot);
+	ends(2);
+	ends(1);
+	ck_assert(!gone[2] && gone[3] == 1 && !gone[4]);
+	ends(0); // the command has ended, and left them behind
+	ends(3);
+	ends(4);
+	ck_assert(!s.claims.head);
+	begin(2, 1, 10);
+	ck_assert(hello(0, LEASE_CLAIM, 0) && hello(1, LEASE_CLAIM, 0));
+	ck_assert(told[0].slot == 1 && !told[1].slot);
+	ends(0);
+	ck_assert(gone[1] == 1 && s.claimer == &c[1]);
+}
+END_TEST
+
+START_TEST(commands_behind_a_gate_have_tokens_but_gates_come_first)
+{
+	begin(2, 0, 10);
+	s.has_pool = true;
+	ck_assert(hello(0, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(gone[0] && pipe_has == 1);
+	ck_assert(hello(1, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(gone[1] && pipe_has == 0);
+	ends(0);
+	ck_assert_uint_eq(pipe_has, 1);
+	pipe_has = 0; // a make takes it
+	ck_assert(hello(2, LEASE_GATE, 0));
+	clients_settle(&s, &io);
+	ck_assert(!gone[2]);
+	books_back(&s.books, 1);
+	clients_settle(&s, &io);
+	ck_assert(gone[2]);
+}
+END_TEST
+
 START_TEST(what_a_tool_cannot_say_ends_its_connection)
 {
 	begin(1, 1, 10);
@@ -386,6 +431,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, a_slot_is_free_when_the_tool_goes_on);
 	tcase_add_test(t, after_a_stop_no_gate_gets_a_slot_and_the_tool_knows_each);
 	tcase_add_test(t, a_held_launcher_goes_when_the_tool_has_stopped);
+	tcase_add_test(t, a_slot_is_claimed_by_one_front_end_after_the_other);
+	tcase_add_test(t, commands_behind_a_gate_have_tokens_but_gates_come_first);
 	tcase_add_test(t, what_a_tool_cannot_say_ends_its_connection);
 	suite_add_tcase(suite, t);
 	return suite;
