@@ -130,7 +130,7 @@ static bool has_our_loader(int fd)
 	char theirs[LONGEST_NAME + 1], ours[LONGEST_NAME + 1];
 	struct elf e, self;
 	return read_elf(fd, &e) && read_loader(&e, theirs) && theirs[0] && read_self(&self, ours) &&
-	       strcmp(theirs, ours) == 0 && !wants_to_be_first(&e);
+	       e.header.e_machine == self.header.e_machine && strcmp(theirs, ours) == 0 && !wants_to_be_first(&e);
 }
 
 bool preload_fits(const char *path)

@@ -5,8 +5,8 @@
 // from those of the plain script, and only if the kernel would do nothing but run the file (base/preload.h):
 // - a compile (base/compile_words.h) by a program that is called like a compiler becomes `coffer --program=FILE NAME WORD…`;
 // - further scripts, and programs that run a command (env, nice, sh), are loaded with this library as well.
-// All other calls go on as they are: to the next library that has them, and to the kernel. What is started in another way
-// (posix_spawn, a static shell) runs as without us.
+// All other calls go on as they are: to the next library that has them, and to the kernel. What is started in another way (system() and
+// popen(), fexecve(), a static shell) runs as without us.
 //
 // COFFER_FOLLOW names coffer's file, COFFER_FOLLOWED says how often coffer has followed a script, and COFFER_FOLLOWED_FROM which one
 // it was at last; coffer gets these two back. The constructor takes all of them and LD_PRELOAD out of the environment, so that no
@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +37,16 @@ enum {
 };
 
 typedef int execve_function(const char *, char *const *, char *const *);
+typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+			   char *const *, char *const *);
+
+// How the program wants to start another one.
+struct starting {
+	spawn_function *spawn; // NULL: it becomes it
+	pid_t *pid;
+	const posix_spawn_file_actions_t *actions;
+	const posix_spawnattr_t *attr;
+};
 
 static bool is_active;
 static char library[PATH_MAX], coffer[PATH_MAX], followed[ENTRY_MAX], from[PATH_MAX + ENTRY_MAX];
@@ -43,6 +55,7 @@ static struct stat library_file, coffer_file;
 static char
 	settings[SETTINGS_MAX]; // "NAME=value" of coffer's settings and of where they are found; an empty one is the last
 static execve_function *next_execve, *next_execvpe;
+static spawn_function *next_spawn, *next_spawnp;
 
 static const char preload_name[] = "LD_PRELOAD=", follow_name[] = "COFFER_FOLLOW=", followed_name[] = "COFFER_FOLLOWED=",
 		  from_name[] = "COFFER_FOLLOWED_FROM=";
@@ -145,6 +158,8 @@ __attribute__((constructor)) static void begin(void)
 {
 	next_execve = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execve");
 	next_execvpe = (execve_function *)(size_t)dlsym(RTLD_NEXT, "execvpe");
+	next_spawn = (spawn_function *)(size_t)dlsym(RTLD_NEXT, "posix_spawn");
+	next_spawnp = (spawn_function *)(size_t)dlsym(RTLD_NEXT, "posix_spawnp");
 	stack_end = environ;
 	look_around();
 }
@@ -159,8 +174,14 @@ static size_t count(char *const *list)
 	return n;
 }
 
-static int become(const char *file, char *const *argv, char *const *env)
+// 0: spawned; -1: errno says why not.
+static int become(const struct starting *c, const char *file, char *const *argv, char *const *env)
 {
+	if (c->spawn) {
+		int e = c->spawn(c->pid, file, c->actions, c->attr, argv, env);
+		errno = e ? e : errno;
+		return e ? -1 : 0;
+	}
 	return next_execve ? next_execve(file, argv, env) : (int)syscall(SYS_execve, file, argv, env);
 }
 
@@ -175,7 +196,7 @@ static void add_entries(char **words, char *const *env, char *const *more)
 }
 
 // A carrier with the library that followed it here.
-static int become_followed(const char *file, char *const *argv, char *const *env)
+static int become_followed(const struct starting *c, const char *file, char *const *argv, char *const *env)
 {
 	char **words = alloca((count(env) + MORE_ENTRIES) * sizeof *words);
 	char *follow = alloca(sizeof follow_name + strlen(coffer));
@@ -183,11 +204,12 @@ static int become_followed(const char *file, char *const *argv, char *const *env
 	strcpy(stpcpy(follow, follow_name), coffer);
 	strcpy(stpcpy(preload, preload_name), library);
 	add_entries(words, env, (char *const[]){preload, follow, followed, from, NULL});
-	become(file, argv, words);
-	return errno == E2BIG ? become(file, argv, env) : -1;
+	if (become(c, file, argv, words) == 0)
+		return 0;
+	return errno == E2BIG ? become(c, file, argv, env) : -1;
 }
 
-static int become_coffer(const char *file, char *const *argv, char *const *env)
+static int become_coffer(const struct starting *c, const char *file, char *const *argv, char *const *env)
 {
 	static const char option[] = "--program=";
 	char name[] = "coffer";
@@ -199,8 +221,7 @@ static int become_coffer(const char *file, char *const *argv, char *const *env)
 	words[1] = program;
 	memcpy(words + 2, argv, (n + 1) * sizeof *words);
 	add_entries(with, env, (char *const[]){followed, from, NULL});
-	become(coffer, words, with);
-	return become(file, argv, env);
+	return become(c, coffer, words, with) == 0 ? 0 : become(c, file, argv, env);
 }
 
 static bool is_file(const char *path, const struct stat *file)
@@ -228,39 +249,51 @@ static bool has_stack(char *const *argv, char *const *env)
 	return (here < end && end - here < STACK_KNOWN) || count(argv) + count(env) <= FEW_WORDS;
 }
 
-static int execute(const char *file, char *const *argv, char *const *env)
+// What is spawned may be in another directory, or another user, before it becomes its program.
+static bool is_where_we_are(const struct starting *c, const char *file)
+{
+	short flags = 0;
+	if (!c->spawn)
+		return true;
+	return (!c->actions || file[0] == '/') &&
+	       (!c->attr || (posix_spawnattr_getflags(c->attr, &flags) == 0 && !(flags & POSIX_SPAWN_RESETIDS)));
+}
+
+static int execute(const struct starting *c, const char *file, char *const *argv, char *const *env)
 {
 	// A name without '/' is one of the working directory here, and in PATH for all others; what is below /proc is another file for
 	// each process. Who loads a library of its own, or takes coffer's settings away, is left alone.
 	if (!is_active || !file || !strchr(file, '/') || begins(file, "/proc/") || begins(file, "/dev/") || !argv ||
 	    !argv[0] || !env || entry_of(env, preload_name) || entry_of(env, follow_name) || entry_of(env, followed_name) ||
-	    entry_of(env, from_name) || !has_stack(argv, env) || !has_settings(env))
-		return become(file, argv, env);
+	    entry_of(env, from_name) || !has_stack(argv, env) || !has_settings(env) || !is_where_we_are(c, file))
+		return become(c, file, argv, env);
 	if (is_file(file, &coffer_file)) {
 		char **with = alloca((count(env) + MORE_ENTRIES) * sizeof *with);
 		add_entries(with, env, (char *const[]){followed, from, NULL});
-		return become(file, argv, with);
+		return become(c, file, argv, with);
 	}
 	if (preload_fits_carrier(file))
-		return can_load_library() ? become_followed(file, argv, env) : become(file, argv, env);
+		return can_load_library() ? become_followed(c, file, argv, env) : become(c, file, argv, env);
 	if (is_called_like_a_compiler(file) && is_called_like_a_compiler(argv[0]) &&
 	    words_are_a_compile((const char *const *)argv) && preload_is_program(file))
-		return become_coffer(file, argv, env);
-	return become(file, argv, env);
+		return become_coffer(c, file, argv, env);
+	return become(c, file, argv, env);
 }
 
 // ---- what programs call -----------------------------------------------------------------------------------------------
 
 #define SEEN_BY_ALL __attribute__((visibility("default")))
 
+static const struct starting becomes = {0};
+
 SEEN_BY_ALL int execve(const char *file, char *const argv[], char *const envp[])
 {
-	return execute(file, argv, envp);
+	return execute(&becomes, file, argv, envp);
 }
 
 SEEN_BY_ALL int execv(const char *file, char *const argv[])
 {
-	return execute(file, argv, environ);
+	return execute(&becomes, file, argv, environ);
 }
 
 // The first file of that name in PATH, which ends at an empty folder. False: there is none.
@@ -285,16 +318,23 @@ static bool find_in_path(char file[PATH_LONGEST], const char *name)
 	return false;
 }
 
+// The file that such a name is, if it is one that the kernel runs; else NULL.
+static const char *program_of(const char *name, char found[PATH_LONGEST])
+{
+	const char *file = NULL;
+	if (is_active && name[0])
+		file = strchr(name, '/') ? name : find_in_path(found, name) ? found : NULL;
+	return file && (preload_is_program(file) || preload_fits_carrier(file)) ? file : NULL;
+}
+
 // The C library goes on past files that can't be executed, and takes a shell for what is no program. So it is asked, but where
 // the first file of that name is one that the kernel runs.
 SEEN_BY_ALL int execvpe(const char *name, char *const argv[], char *const envp[])
 {
 	char found[PATH_LONGEST];
-	const char *file = NULL;
-	if (is_active && name[0])
-		file = strchr(name, '/') ? name : find_in_path(found, name) ? found : NULL;
-	if (file && (preload_is_program(file) || preload_fits_carrier(file)))
-		return execute(file, argv, envp);
+	const char *file = program_of(name, found);
+	if (file)
+		return execute(&becomes, file, argv, envp);
 	if (next_execvpe)
 		return next_execvpe(name, argv, envp);
 	errno = ENOSYS;
@@ -304,4 +344,73 @@ SEEN_BY_ALL int execvpe(const char *name, char *const argv[], char *const envp[]
 SEEN_BY_ALL int execvp(const char *name, char *const argv[])
 {
 	return execvpe(name, argv, environ);
+}
+
+// The words of execl() and the like, with the NULL at their end. A macro: what alloca() gives is the caller's.
+#define WORDS_OF_LIST(words, first, ap)                              \
+	do {                                                         \
+		va_list counted;                                     \
+		size_t n_words = 1;                                  \
+		va_start(ap, first);                                 \
+		va_copy(counted, ap);                                \
+		while (va_arg(counted, char *))                      \
+			n_words++;                                   \
+		va_end(counted);                                     \
+		(words) = alloca((n_words + 1) * sizeof *(words));   \
+		(words)[0] = (char *)(size_t)(first);                \
+		for (size_t i_word = 1; i_word <= n_words; i_word++) \
+			(words)[i_word] = va_arg(ap, char *);        \
+	} while (0)
+
+SEEN_BY_ALL int execl(const char *file, const char *first, ...)
+{
+	va_list ap;
+	char **words;
+	WORDS_OF_LIST(words, first, ap);
+	va_end(ap);
+	return execv(file, words);
+}
+
+SEEN_BY_ALL int execlp(const char *name, const char *first, ...)
+{
+	va_list ap;
+	char **words;
+	WORDS_OF_LIST(words, first, ap);
+	va_end(ap);
+	return execvp(name, words);
+}
+
+SEEN_BY_ALL int execle(const char *file, const char *first, ...)
+{
+	va_list ap;
+	char **words;
+	WORDS_OF_LIST(words, first, ap);
+	char *const *env = va_arg(ap, char *const *);
+	va_end(ap);
+	return execve(file, words, env);
+}
+
+static int spawn(spawn_function *next, const struct starting *c, const char *file, char *const *argv, char *const *env)
+{
+	if (!next)
+		return ENOSYS;
+	int e = errno, rc = execute(c, file, argv, env) == 0 ? 0 : errno;
+	errno = e;
+	return rc;
+}
+
+SEEN_BY_ALL int posix_spawn(pid_t *restrict pid, const char *restrict file, const posix_spawn_file_actions_t *actions,
+			    const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
+{
+	return spawn(next_spawn, &(struct starting){next_spawn, pid, actions, attr}, file, argv, envp);
+}
+
+SEEN_BY_ALL int posix_spawnp(pid_t *restrict pid, const char *restrict name, const posix_spawn_file_actions_t *actions,
+			     const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
+{
+	char found[PATH_LONGEST];
+	const char *file = program_of(name, found);
+	if (file && file[0] == '/' && next_spawn)
+		return posix_spawn(pid, file, actions, attr, argv, envp);
+	return next_spawnp ? next_spawnp(pid, name, actions, attr, argv, envp) : ENOSYS;
 }

@@ -327,3 +327,40 @@ trap_88_a_program_that_runs_a_compiler() # gcc
 	judge hit || fail 'the same compile is no hit'
 	same in/gcc -c a.c -o a.o
 }
+
+# By posix_spawn and by the calls that take their words one by one. What is spawned into another directory is taken from there.
+trap_88_spawned_compilers() # gcc
+{
+	local real how
+	need /usr/bin/python3 perl
+	real=$(command -v "$CC")
+	put a.c 'int a = X;'
+	put py/cc '#!/usr/bin/python3' 'import subprocess, sys' \
+		"sys.exit(subprocess.run(['$real', '-DX=1'] + sys.argv[1:], close_fds=False).returncode)"
+	put perl/cc "#!$(command -v perl)" "exec(\"$real -DX=2 @ARGV; exit 0\")"
+	put sub/a.c 'char a = 3;'
+	put spawn.c '#include <spawn.h>' '#include <stdlib.h>' '#include <string.h>' '#include <sys/wait.h>' '#include <unistd.h>' \
+		'extern char **environ;' 'int main(int n, char **v) {' 'char *w[64] = {"gcc", "-DX=4"}; int st = -1; pid_t p;' \
+		'for (int i = 1; i <= n && i < 60; i++) w[i + 1] = v[i];' 'const char *how = getenv("HOW") ? getenv("HOW") : "s";' \
+		"if (!strcmp(how, \"l\")) execl(\"$real\", \"gcc\", \"-DX=5\", v[1], v[2], v[3], v[4], (char *)0);" \
+		'if (!strcmp(how, "lp")) execlp("gcc", "gcc", "-DX=6", v[1], v[2], v[3], v[4], (char *)0);' \
+		"if (!strcmp(how, \"le\")) execle(\"$real\", \"gcc\", \"-DX=7\", v[1], v[2], v[3], v[4], (char *)0, environ);" \
+		'posix_spawn_file_actions_t a; posix_spawn_file_actions_init(&a);' \
+		'if (!strcmp(how, "cd")) posix_spawn_file_actions_addchdir_np(&a, "sub");' \
+		"int rc = !strcmp(how, \"p\") ? posix_spawnp(&p, \"gcc\", &a, 0, w, environ) : posix_spawn(&p, \"$real\", &a, 0, w, environ);" \
+		'if (rc) return 100 + rc;' 'waitpid(p, &st, 0); return WEXITSTATUS(st); }'
+	mkdir -p c
+	"$real" -w -o c/cc spawn.c || fail 'the wrapper does not build'
+	chmod +x py/cc perl/cc
+	for how in py perl; do
+		COFFER_REPRODUCIBLE=off check any $how/cc -c a.c -o a.o
+		COFFER_REPRODUCIBLE=off check hit $how/cc -c a.c -o a.o
+	done
+	for how in l lp le s p cd; do
+		export HOW=$how
+		COFFER_REPRODUCIBLE=off check any c/cc -c a.c -o a.o
+		COFFER_REPRODUCIBLE=off check hit c/cc -c a.c -o a.o
+	done
+	put bad.c 'int a'
+	HOW=s check compile_failed c/cc -c bad.c -o a.o
+}
