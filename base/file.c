@@ -48,11 +48,8 @@ int file_read_fd(int fd, size_t max, struct buf *out, struct err *err)
 	}
 }
 
-int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err)
+int file_open_regular(int dirfd, const char *path, size_t max, struct stat *st, struct err *err)
 {
-	struct stat own;
-	if (!st)
-		st = &own;
 	// O_NONBLOCK: opening a fifo must not wait for a writer.
 	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, st) < 0)
@@ -61,6 +58,17 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct s
 		return err_set(err, ERR_FORMAT, "'%s' is not a regular file", path);
 	if ((uint64_t)st->st_size > max)
 		return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
+	return TAKE_FD(fd);
+}
+
+int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err)
+{
+	struct stat own;
+	if (!st)
+		st = &own;
+	AUTO_CLOSE int fd = file_open_regular(dirfd, path, max, st, err);
+	if (fd < 0)
+		return -1;
 	// One read for the whole file in the usual case; what has grown meanwhile is read by the loop.
 	size_t want = (size_t)st->st_size;
 	char *to = buf_room(out, want + 1);

@@ -25,7 +25,9 @@ static inline int64_t clock_now_ms(void)
 	return clock_now_ns() / 1000000;
 }
 
-// Reads a regular file to the end; a directory, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT.
+// Opens a regular file to read; a directory, fifo or device is ERR_FORMAT, more than `max` bytes ERR_LIMIT. -1 on failure.
+int file_open_regular(int dirfd, const char *path, size_t max, struct stat *st, struct err *err);
+// Reads a regular file to the end, with the same errors.
 // `st` (may be NULL) is the state of the very file that was read.
 int file_read(int dirfd, const char *path, size_t max, struct buf *out, struct stat *st, struct err *err);
 // The same of a secret: ERR_ACCESS unless it belongs to us or to root, and others can neither read nor write it.

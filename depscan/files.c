@@ -120,19 +120,55 @@ static bool known(struct files *f, const struct stat *st, struct arena *a, struc
 	return ok;
 }
 
+enum { LARGE = 1 << 20, PIECE = 128 << 10 };
+
+// The digest of a large file, a compiler's usually, whose text nobody asks for: fresh memory for all of it costs more than reading it.
+static int digest_pieces(int dirfd, const char *path, struct entry *e, uint64_t *size, struct stat *st, struct err *err)
+{
+	AUTO_CLOSE int fd = file_open_regular(dirfd, path, FILES_MAX_SIZE, st, err);
+	if (fd < 0)
+		return -1;
+	AUTO_BUF struct buf piece = BUF_INIT;
+	char *to = buf_room(&piece, PIECE);
+	if (!to)
+		return buf_check(&piece, path, err);
+	AUTO_HASHER struct hasher h;
+	hasher_init(&h);
+	for (ssize_t n; (n = read(fd, to, PIECE)) != 0; *size += (uint64_t)n) {
+		if (n < 0)
+			return err_errno(err, "cannot read '%s'", path);
+		if (*size + (uint64_t)n > FILES_MAX_SIZE)
+			return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, FILES_MAX_SIZE);
+		hasher_raw(&h, to, (size_t)n);
+	}
+	e->digest = hasher_end(&h);
+	return 0;
+}
+
+static int digest_whole(int dirfd, const char *path, struct entry *e, uint64_t *size, struct stat *st, struct buf *text,
+			struct err *err)
+{
+	if (file_read(dirfd, path, FILES_MAX_SIZE, text, st, err) < 0)
+		return -1;
+	*size = text->len;
+	e->digest = digest_of(text->data, text->len);
+	return 0;
+}
+
 // Reads the file, remembers and copies out what it is. With an arena, its text is scanned too.
 static int learn(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct stat *st,
 		 struct err *err)
 {
 	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
-	if (file_read(dirfd, path, FILES_MAX_SIZE, &text, st, err) < 0)
+	AUTO_FREE struct entry *e = mem_alloc(sizeof *e);
+	uint64_t size = 0;
+	if (!a && st->st_size > LARGE ? digest_pieces(dirfd, path, e, &size, st, err) < 0
+				      : digest_whole(dirfd, path, e, &size, st, &text, err) < 0)
 		return -1;
 	int64_t now = clock_now_ns();
-	struct entry *e = mem_alloc(sizeof *e);
 	e->id = file_id_of(st);
-	e->digest = digest_of(text.data, text.len);
 	int64_t changed = e->id.mtime_ns > e->id.ctime_ns ? e->id.mtime_ns : e->id.ctime_ns;
-	e->trusted = now - changed > FILES_AGE_FLOOR_NS && (uint64_t)e->id.size == text.len;
+	e->trusted = now - changed > FILES_AGE_FLOOR_NS && (uint64_t)e->id.size == size;
 	if (a) {
 		scan_text(&e->scan, text.data, text.len);
 		e->scanned = true;
@@ -141,7 +177,7 @@ static int learn(struct files *f, int dirfd, const char *path, struct arena *a, 
 	facts->id = e->id;
 	facts->digest = e->digest;
 	struct inode_key k = {st->st_dev, st->st_ino};
-	put_entry(f, &k, e);
+	put_entry(f, &k, TAKE(e));
 	return 0;
 }
 

@@ -133,6 +133,28 @@ START_TEST(the_user_says_what_a_name_is)
 }
 END_TEST
 
+// A compiler is many times as large as what is read at once.
+START_TEST(a_large_file_has_the_digest_of_its_bytes)
+{
+	enum { N = 3 << 20 };
+	AUTO_FREE char *bytes = mem_alloc(N);
+	for (size_t i = 0; i < N; i++)
+		bytes[i] = (char)(i * 7 + i / 251);
+	const char *path = arena_printf(&arena, "%s/large", dir);
+	const size_t sizes[] = {(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (1 << 20) + (128 << 10), N - 1, N};
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		struct digest is, wanted = digest_of(bytes, sizes[i]);
+		struct stat st;
+		ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, bytes, sizes[i], 0644, NULL), 0);
+		ck_assert_int_eq(files_digest(files, AT_FDCWD, path, &is, &st, NULL), 0);
+		ck_assert_msg(digest_equal(&is, &wanted) && (size_t)st.st_size == sizes[i], "%zu bytes", sizes[i]);
+		// Younger than what is trusted: it is read again, and seen to be another.
+		bytes[sizes[i] - 1]++;
+	}
+	unlink(path);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -141,6 +163,7 @@ int main(void)
 		other_names_scripts_and_launchers_are_not_asked,
 		a_link_to_a_compiler_is_one_whatever_its_name,
 		the_user_says_what_a_name_is,
+		a_large_file_has_the_digest_of_its_bytes,
 	};
 	if (!mkdtemp(dir))
 		return EXIT_FAILURE;
