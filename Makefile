@@ -192,8 +192,8 @@ need-build need-check need-bench need-distros: need-%:
 	@tools/need $*
 
 .PHONY: unit e2e traps fuzz
-# Sanitizers make a test slow, not wrong.
-SLOW := $(if $(SAN),CK_TIMEOUT_MULTIPLIER=5)
+# Sanitizers, and others beside it, make a test slow, not wrong.
+SLOW := CK_TIMEOUT_MULTIPLIER=$(if $(SAN),8,3)
 unit: $(UNIT_BIN)
 	@$(SLOW) tools/unit $(UNIT_BIN)
 
@@ -234,7 +234,7 @@ check: need-check
 	$(call part,fuzz targets)
 	$(SUB) fuzz FUZZ_SECONDS=2
 	$(call part,end to end)
-	@tests/run -s -j $$(($(JOBS) + 1))
+	@tests/run -s -j $$(($(JOBS) * 2))
 	$(call part,done)
 
 # Before a release: every test with both compilers, and what takes long.

@@ -118,7 +118,7 @@ e2e_microvm_holds_a_hostile_job() { # once clock
 }
 
 # The same by a worker: idle, saved, resumed for the next job; guests that are booted ahead; no more memory than is given.
-e2e_microvm_worker_saves_what_is_idle() { # once clock
+e2e_microvm_worker_saves_what_is_idle() { # once clock long
 	vm_needs
 	put x.i 'int f(void) { return 1; }'
 	vm_start vm --session-idle 1s --session-memory 512M --vm-ahead 1
