@@ -21,8 +21,9 @@ END_TEST
 
 START_TEST(what_steers_a_terminal_is_not)
 {
-	static const char *const bad[] = {"\x1b]0;title\x07", "\x1b[2J", "\x1b[1;1H", "\x1b[", "\x1b[12", "\x1b", "\x1bm", "a\rb",
-					  "\b",               "\x7f",    "\xc2\x9b" "2J", "\x1b[?25lm", "\x1b[ m"};
+	static const char *const bad[] = {
+		"\x1b]0;title\x07", "\x1b[2J",    "\x1b[1;1H", "\x1b[", "\x1b[12", "\x1b", "\x1bm", "a\rb", "\b", "\x7f",
+		"\xc2\x9b[2J",      "\x1b[?25lm", "\x1b[ m"};
 	for (size_t i = 0; i < COUNT_OF(bad); i++)
 		ck_assert_msg(!is_harmless(bad[i]), "%zu", i);
 	ck_assert(!away_tree_is_harmless(&(struct store_part){"a\0b", 3}));
