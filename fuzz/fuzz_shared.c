@@ -1,8 +1,10 @@
 // What comes out of a shared store, and the file of credentials. The first byte of the input says what the rest is:
 //	'p'  an entry before it was packed, which must give one that can be encoded again, or be refused
 //	'l'  a list of a build
+//	'u'  a unit before it was packed, likewise
 //	'e'  an entry as it is in a seal; 's'  with its seal; 'c'  a file of credentials
 #include "client/job/shared_entry.h"
+#include "client/job/shared_unit.h"
 #include "settings/credentials.h"
 #include "store/shared/build_list.h"
 #include "store/shared/seal.h"
@@ -28,6 +30,24 @@ static void entry(const void *p, size_t n)
 		buf_release(&out);
 	}
 	shared_entry_release(&e);
+}
+
+static void unit(const void *p, size_t n)
+{
+	struct shared_unit u, again;
+	struct buf out = BUF_INIT;
+	if (shared_unit_decode(p, n, &u, NULL) < 0)
+		return;
+	shared_unit_encode(&u, NULL, &out);
+	if (shared_unit_decode(out.data, out.len, &again, NULL) < 0 || again.n != u.n)
+		abort();
+	for (unsigned i = 0; i < u.n; i++)
+		if (!shared_unit_has(&again, &u.variants[i].action) ||
+		    variant_distance(&u.variants[i].words, &again.variants[i].words, &u.arena) != 0)
+			abort();
+	shared_unit_release(&again);
+	shared_unit_release(&u);
+	buf_release(&out);
 }
 
 static void list(const void *p, size_t n)
@@ -75,6 +95,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	case 'p':
 		shared_pack(data + 1, n - 1, &packed);
 		entry(packed.data, packed.len);
+		buf_release(&packed);
+		break;
+	case 'u':
+		shared_pack(data + 1, n - 1, &packed);
+		unit(packed.data, packed.len);
 		buf_release(&packed);
 		break;
 	case 'e':

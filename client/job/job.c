@@ -238,6 +238,7 @@ static void record(const struct job *j, enum outcome outcome, struct refusal ref
 		r.unit = &p->unit_key;
 		r.key = &p->manifest_key;
 		r.result = &j->result;
+		r.shared = is_miss ? j->lookup.ids : NULL;
 	}
 	if (j->keeping == KEEPING)
 		tell_sending(j, &r);

@@ -15,6 +15,7 @@ struct lookup {
 	enum outcome outcome;        // of a hit
 	struct shared_store *shared; // the hit came out of it, and is not here yet (local_copy.h)
 	struct cause cause;          // why there was no hit
+	struct shared_ids *ids;      // what the shared store was asked for; NULL: it was not asked
 	int64_t newest_input_ns;     // the latest change of a file that was looked at
 	bool keeps_texts;            // a text may be kept for explanations
 };

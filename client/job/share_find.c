@@ -217,6 +217,8 @@ int share_find(struct lookup *l, struct manifest_entry *entry, struct buf *resul
 	if ((!is_used && !has_kept) || !make_name(&here, &name))
 		return 0;
 	there.action = here.action;
+	l->ids = arena_alloc(p->arena, sizeof *l->ids);
+	*l->ids = (struct shared_ids){.action = here.action.id, .toolchain = name.toolchain};
 	int found = 0;
 	if (has_kept) {
 		here.kept = tier_of_disk(p->services->store);

@@ -1,13 +1,16 @@
 #include "client/job/share.h"
 #include "client/job/share_name.h"
 #include "client/job/shared_entry.h"
+#include "client/job/shared_unit.h"
 
 #include "base/log.h"
 #include "base/path.h"
+#include "client/services/share_log.h"
 #include "client/services/shared_stores.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // A result on its way to a shared store. It holds copies: the job that made it has ended by then.
 struct offer {
@@ -16,6 +19,9 @@ struct offer {
 	struct shared_store *store;
 	struct share_name name;
 	const char *tree;          // of the build
+	struct digest unit;        // its key
+	struct buf words;          // its variant, as variant_put() writes it; empty: others are not told
+	const char *maker;         // who we are to them
 	struct manifest *manifest; // with one entry
 	const char **paths;        // of its inputs, absolute
 	uint32_t source;           // which of them is the source
@@ -30,6 +36,7 @@ static void offer_free(void *arg)
 	share_name_release(&o->name);
 	for (int part = 0; part < PART_COUNT; part++)
 		buf_release(&o->parts[part]);
+	buf_release(&o->words);
 	arena_release(&o->arena);
 	free(o);
 }
@@ -81,6 +88,30 @@ static int keep(struct offer *o, const struct tier_name *name, const struct buf 
 	return rc;
 }
 
+static int put_sealed(struct offer *o, const struct tier_name *name, const struct buf *bytes, struct buf *entry,
+		      struct err *err)
+{
+	if (seal_put(o->store->seal, o->name.scope, name, bytes, entry, err) < 0)
+		return -1;
+	if (o->store->access == SHARED_PUSH)
+		return keep(o, name, entry, err);
+	return shared_put(o->store->shared, name, entry->data, entry->len, err);
+}
+
+// What is there under the name, if it is by one who may write it: *bytes points into `entry`.
+static bool get_sealed(struct offer *o, const struct tier_name *name, struct buf *entry, const void **bytes, size_t *n)
+{
+	int rc;
+	if (o->store->access == SHARED_PUSH) {
+		struct tier *kept = tier_of_disk(o->services->store);
+		rc = tier_get(kept, name, entry->max, entry, INT64_MAX, NULL);
+		tier_close(kept);
+	} else {
+		rc = shared_get(o->store->shared, name, entry->max, 0, entry, NULL);
+	}
+	return rc == 1 && seal_get(o->store->seal, o->name.scope, name, entry->data, entry->len, bytes, n, NULL) == 0;
+}
+
 static int keep_blobs(struct offer *o, const struct shared_result *x, const struct buf *blobs, uint64_t *bytes,
 		      struct err *err)
 {
@@ -104,22 +135,39 @@ static int put_blobs(struct offer *o, const struct shared_result *x, const struc
 	return shared_put_missing(o->store->shared, all, x->n_outputs, bytes, err);
 }
 
-// What is there under the name, if it is an entry by one who may write it.
 static bool get_there(struct offer *o, const struct tier_name *action, struct shared_entry *there)
 {
-	AUTO_BUF struct buf bytes = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
-	const void *sealed;
+	AUTO_BUF struct buf entry = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD};
+	const void *bytes;
 	size_t n;
-	int rc;
-	if (o->store->access == SHARED_PUSH) {
-		struct tier *kept = tier_of_disk(o->services->store);
-		rc = tier_get(kept, action, bytes.max, &bytes, INT64_MAX, NULL);
-		tier_close(kept);
-	} else {
-		rc = shared_get(o->store->shared, action, bytes.max, 0, &bytes, NULL);
+	return get_sealed(o, action, &entry, &bytes, &n) && shared_entry_decode(bytes, n, there, NULL) == 0;
+}
+
+// How it was made, for explanations on other machines. What is lost of that is not missed.
+static void tell_others(struct offer *o, const struct tier_name *action, const struct sha256 *source)
+{
+	struct shared_unit now = {.arena = ARENA_INIT, .n = 1}, there = {.arena = ARENA_INIT};
+	struct tier_name name = shared_unit_name(o->name.scope, &o->unit);
+	AUTO_BUF struct buf old = {.max = SEAL_MAX_ENTRY + SEAL_OVERHEAD}, packed = BUF_INIT, entry = BUF_INIT;
+	struct rd r = RD(o->words.data, o->words.len);
+	const void *bytes;
+	size_t n;
+	if (!o->words.len)
+		return;
+	now.variants[0] = (struct shared_variant){.maker = o->maker,
+						  .made_at = o->manifest->entries[0].made_at,
+						  .source = *source,
+						  .toolchain = o->name.toolchain,
+						  .action = action->id};
+	variant_get(&r, &now.arena, &now.variants[0].words);
+	bool has_unit = get_sealed(o, &name, &old, &bytes, &n) && shared_unit_decode(bytes, n, &there, NULL) == 0;
+	if (!has_unit || !shared_unit_has(&there, &action->id)) {
+		shared_unit_encode(&now, has_unit ? &there : NULL, &packed);
+		if (put_sealed(o, &name, &packed, &entry, NULL) == 0 && o->store->access == SHARED_PUSH)
+			share_log_add(o->services->cache_dir, o->tree, &name, 1);
 	}
-	return rc == 1 && seal_get(o->store->seal, o->name.scope, action, bytes.data, bytes.len, &sealed, &n, NULL) == 0 &&
-	       shared_entry_decode(sealed, n, there, NULL) == 0;
+	shared_unit_release(&now);
+	shared_unit_release(&there);
 }
 
 // The blobs first: an entry never names what is not there.
@@ -138,10 +186,9 @@ static int put_all(struct offer *o, const struct shared_result *x, const struct 
 	if (has_entry && shared_entry_has(&there, e, x) && !bytes)
 		return 0;
 	if (shared_entry_encode(e, x, has_entry ? &there : NULL, &packed, err) < 0 ||
-	    seal_put(o->store->seal, o->name.scope, &action, &packed, &entry, err) < 0 ||
-	    (o->store->access == SHARED_PUSH ? keep(o, &action, &entry, err)
-					     : shared_put(o->store->shared, &action, entry.data, entry.len, err)) < 0)
+	    put_sealed(o, &action, &packed, &entry, err) < 0)
 		return -1;
+	tell_others(o, &action, &x->inputs[o->source]);
 	stats_add(o->services->stats, STAT_shared_stored, 1);
 	stats_add(o->services->stats, STAT_shared_bytes_written, bytes + entry.len);
 	return 0;
@@ -197,6 +244,20 @@ static bool copy_names(struct offer *o, const struct plan *p, const struct manif
 	return has_source;
 }
 
+static void copy_words(struct offer *o, const struct plan *p)
+{
+	char host[SHARED_UNIT_MAKER_MAX + 1] = "";
+	const char *name = setting_text(p->config, SETTING_shared_store_name);
+	if (!setting_bool(p->config, SETTING_shared_store_explain))
+		return;
+	if (!*name)
+		gethostname(host, sizeof host - 1);
+	struct variant words = variant_of(p, p->arena);
+	variant_put(&o->words, &words);
+	o->unit = p->unit_key;
+	o->maker = arena_strdup(&o->arena, *name ? name : host);
+}
+
 void share_offer(const struct plan *p, const struct manifest_entry *e, const struct store_part parts[PART_COUNT])
 {
 	struct shared_store *store = shared_stores_find(p->services->shared_stores, p->config);
@@ -217,12 +278,13 @@ void share_offer(const struct plan *p, const struct manifest_entry *e, const str
 		task.bytes += o->parts[part].cap;
 	}
 	o->tree = arena_strdup(&o->arena, share_tree(p));
+	copy_words(o, p);
 	o->manifest = copy_entry(e);
 	if (!o->manifest || !copy_names(o, p, e) || share_name_make(p, &o->name, &err) < 0) {
 		log_debug("'%s' has no name in the shared store: %s", p->line.source, err.text);
 		offer_free(o);
 		return;
 	}
-	task.bytes += o->manifest->memory + o->arena.total;
+	task.bytes += o->manifest->memory + o->arena.total + o->words.cap;
 	shared_later(store->shared, &task);
 }

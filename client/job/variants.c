@@ -1,33 +1,16 @@
 #include "client/job/variants.h"
 #include "client/job/toolchain_parts.h"
+#include "client/job/variant.h"
 
 #include <string.h>
 
-enum { UNIT_FORMAT = 1, VARIANTS = 6, WORDS_MAX = 65536 };
+enum { UNIT_FORMAT = 1, VARIANTS = 6 };
 
-struct variant {
+struct kept_variant {
 	struct digest key; // manifest key
 	struct digest toolchain;
-	const char *compiler; // its description and path
-	const char **arguments, **env;
-	uint32_t n_arguments, n_env;
+	struct variant words;
 };
-
-static const char **get_strings(struct rd *r, struct arena *a, uint32_t *n)
-{
-	*n = rd_u32(r);
-	if (*n > WORDS_MAX || (size_t)*n * 4 > rd_left(r))
-		r->bad = true;
-	if (r->bad)
-		*n = 0;
-	const char **list = arena_alloc(a, (*n + 1) * sizeof *list);
-	for (uint32_t i = 0; i < *n; i++) {
-		size_t len;
-		const char *s = rd_str(r, &len);
-		list[i] = arena_strndup(a, s ? s : "", len);
-	}
-	return list;
-}
 
 static void get_digest(struct rd *r, struct digest *d)
 {
@@ -36,50 +19,42 @@ static void get_digest(struct rd *r, struct digest *d)
 		memcpy(d->b, p, sizeof d->b);
 }
 
-static unsigned variants_load(const struct plan *p, struct store *s, struct arena *a, struct variant v[VARIANTS])
+static unsigned variants_load(struct store *s, const struct digest *unit, struct arena *a, struct kept_variant v[VARIANTS])
 {
 	AUTO_BUF struct buf b = BUF_INIT;
-	if (store_get(s, STORE_UNIT, &p->unit_key, &b, NULL) != 1)
+	if (store_get(s, STORE_UNIT, unit, &b, NULL) != 1)
 		return 0;
 	struct rd r = RD(b.data, b.len);
 	uint32_t n = rd_u32(&r) == UNIT_FORMAT ? rd_u32(&r) : 0;
 	if (n > VARIANTS)
 		return 0;
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t one;
-		v[i] = (struct variant){0};
+		v[i] = (struct kept_variant){0};
 		get_digest(&r, &v[i].key);
 		get_digest(&r, &v[i].toolchain);
-		v[i].compiler = get_strings(&r, a, &one)[0];
-		v[i].arguments = get_strings(&r, a, &v[i].n_arguments);
-		v[i].env = get_strings(&r, a, &v[i].n_env);
+		variant_get(&r, a, &v[i].words);
 	}
 	return r.bad ? 0 : n;
 }
 
-static struct variant variant_of(const struct plan *p, struct arena *a)
+bool variants_find(struct store *s, const struct digest *unit, const struct digest *key, struct arena *a, struct variant *v)
 {
-	return (struct variant){.key = p->manifest_key,
-				.toolchain = p->toolchain,
-				.compiler = arena_printf(a, "%s (%s)", p->compiler->path, p->compiler->description),
-				.arguments = p->canonical,
-				.n_arguments = p->n_canonical,
-				.env = p->key_env,
-				.n_env = p->n_key_env};
-}
-
-static void put_strings(struct buf *b, const char *const *list, uint32_t n)
-{
-	buf_add_u32(b, n);
-	for (uint32_t i = 0; i < n; i++)
-		buf_add_str(b, list[i]);
+	struct kept_variant kept[VARIANTS];
+	unsigned n = variants_load(s, unit, a, kept);
+	for (unsigned i = 0; i < n; i++)
+		if (digest_equal(&kept[i].key, key)) {
+			*v = kept[i].words;
+			return true;
+		}
+	return false;
 }
 
 void variants_encode(const struct plan *p, struct store *s, struct buf *b)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
-	struct variant v[VARIANTS + 1] = {variant_of(p, &a)};
-	unsigned n = variants_load(p, s, &a, v + 1) + 1, kept = 1;
+	struct kept_variant v[VARIANTS + 1] = {
+		{.key = p->manifest_key, .toolchain = p->toolchain, .words = variant_of(p, &a)}};
+	unsigned n = variants_load(s, &p->unit_key, &a, v + 1) + 1, kept = 1;
 	toolchain_parts_remember(p, s);
 	// Known under the same key already: nothing that could be told apart later has changed.
 	for (unsigned i = 1; i < n; i++) {
@@ -92,9 +67,7 @@ void variants_encode(const struct plan *p, struct store *s, struct buf *b)
 	for (unsigned i = 0; i < kept; i++) {
 		buf_add(b, v[i].key.b, sizeof v[i].key.b);
 		buf_add(b, v[i].toolchain.b, sizeof v[i].toolchain.b);
-		put_strings(b, &v[i].compiler, 1);
-		put_strings(b, v[i].arguments, v[i].n_arguments);
-		put_strings(b, v[i].env, v[i].n_env);
+		variant_put(b, &v[i].words);
 	}
 }
 
@@ -107,129 +80,34 @@ void variants_remember(const struct plan *p, struct store *s)
 		store_put(s, STORE_UNIT, &p->unit_key, &part, 1, NULL);
 }
 
-// Which words of one list the other has not, each word as often as it stands there.
-static unsigned missing_arguments(const struct variant *in, const struct variant *from, struct arena *a, const char **out)
+// A compiler of the same name with other files counts as much as one word.
+static unsigned distance(const struct plan *p, const struct kept_variant *was, const struct variant *now, struct arena *a)
 {
-	bool *used = arena_alloc(a, from->n_arguments + 1);
-	unsigned n = 0;
-	for (uint32_t i = 0; i < in->n_arguments; i++) {
-		uint32_t k = 0;
-		while (k < from->n_arguments && (used[k] || strcmp(from->arguments[k], in->arguments[i]) != 0))
-			k++;
-		if (k < from->n_arguments)
-			used[k] = true;
-		else if (n < CAUSE_MAX_CHANGES)
-			out[n++] = in->arguments[i];
-	}
-	return n;
-}
-
-// "-O2" and "-O3", "-DX=1" and "-DX=2": words for one thing are shown as was and now.
-static bool same_subject(const char *x, const char *y)
-{
-	if (strncmp(x, "-D", 2) == 0 || strncmp(x, "-f", 2) == 0 || strncmp(x, "-m", 2) == 0 || strncmp(x, "-s", 2) == 0) {
-		size_t n = strcspn(x, "=");
-		return n == strcspn(y, "=") && strncmp(x, y, n) == 0;
-	}
-	return strncmp(x, y, 2) == 0 && (x[1] == 'O' || x[1] == 'g');
-}
-
-static void compare_arguments(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
-{
-	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
-	unsigned n_gone = missing_arguments(was, now, a, gone), n_come = missing_arguments(now, was, a, come);
-	for (unsigned i = 0; i < n_gone; i++) {
-		unsigned k = 0;
-		while (k < n_come && (!come[k] || !same_subject(gone[i], come[k])))
-			k++;
-		cause_add(c, NULL, gone[i], k < n_come ? come[k] : NULL);
-		if (k < n_come)
-			come[k] = NULL;
-	}
-	for (unsigned k = 0; k < n_come; k++)
-		if (come[k])
-			cause_add(c, NULL, NULL, come[k]);
-}
-
-static const char *variable(const char *const *env, uint32_t n, const char *assignment)
-{
-	size_t len = strcspn(assignment, "=") + 1;
-	for (uint32_t i = 0; i < n; i++)
-		if (strncmp(env[i], assignment, len) == 0)
-			return env[i] + len;
-	return NULL;
-}
-
-static void compare_environment(const struct variant *was, const struct variant *now, struct arena *a, struct cause *c)
-{
-	for (uint32_t i = 0; i < now->n_env; i++) {
-		const char *before = variable(was->env, was->n_env, now->env[i]);
-		const char *after = strchr(now->env[i], '=') + 1;
-		if (!before || strcmp(before, after) != 0)
-			cause_add(c, arena_strndup(a, now->env[i], strcspn(now->env[i], "=")), before, after);
-	}
-	for (uint32_t i = 0; i < was->n_env; i++)
-		if (!variable(now->env, now->n_env, was->env[i]))
-			cause_add(c, arena_strndup(a, was->env[i], strcspn(was->env[i], "=")), strchr(was->env[i], '=') + 1,
-				  NULL);
-}
-
-// How many words and variables are others. Another compiler weighs as much as some of these.
-static unsigned distance(const struct variant *x, const struct variant *y, struct arena *a)
-{
-	const char *gone[CAUSE_MAX_CHANGES], *come[CAUSE_MAX_CHANGES];
-	struct cause variables = {0};
-	compare_environment(x, y, a, &variables);
-	unsigned toolchain = strcmp(x->compiler, y->compiler) != 0 ? 4 : !digest_equal(&x->toolchain, &y->toolchain);
-	return missing_arguments(x, y, a, gone) + missing_arguments(y, x, a, come) + variables.n_all + toolchain;
-}
-
-static bool same_order(const struct variant *x, const struct variant *y)
-{
-	for (uint32_t i = 0; i < x->n_arguments && i < y->n_arguments; i++)
-		if (strcmp(x->arguments[i], y->arguments[i]) != 0)
-			return false;
-	return true;
-}
-
-// Another compiler is told first, and whatever else differs with it. Where it has the same name, its files may differ because of
-// the words or variables: then these are the cause.
-static void compare(const struct plan *p, struct store *s, const struct variant *was, const struct variant *now,
-		    struct arena *a, struct cause *c)
-{
-	bool is_other = strcmp(was->compiler, now->compiler) != 0;
-	if (is_other)
-		cause_add(c, NULL, was->compiler, now->compiler);
-	compare_arguments(was, now, a, c);
-	c->kind = is_other ? CAUSE_TOOLCHAIN : CAUSE_ARGUMENTS;
-	if (c->n_all && !is_other)
-		return;
-	compare_environment(was, now, a, c);
-	if (c->n_all) {
-		c->kind = is_other ? CAUSE_TOOLCHAIN : CAUSE_ENVIRONMENT;
-		return;
-	}
-	if (!digest_equal(&was->toolchain, &now->toolchain)) {
-		c->kind = CAUSE_TOOLCHAIN;
-		toolchain_parts_compare(p, s, &was->toolchain, a, c);
-		return;
-	}
-	c->kind = same_order(was, now) ? CAUSE_SETTINGS : CAUSE_ORDER;
+	bool same_name = strcmp(was->words.compiler, now->compiler) == 0;
+	return variant_distance(&was->words, now, a) + (same_name && !digest_equal(&was->toolchain, &p->toolchain));
 }
 
 void variants_compare(const struct plan *p, struct store *s, struct arena *a, struct cause *c)
 {
-	struct variant v[VARIANTS], now = variant_of(p, a);
-	unsigned n = variants_load(p, s, a, v), best = 0;
+	struct kept_variant v[VARIANTS];
+	struct variant now = variant_of(p, a);
+	unsigned n = variants_load(s, &p->unit_key, a, v), best = 0;
 	c->kind = CAUSE_FIRST;
 	if (!n)
 		return;
 	for (unsigned i = 1; i < n; i++)
-		if (distance(&v[i], &now, a) < distance(&v[best], &now, a))
+		if (distance(p, &v[i], &now, a) < distance(p, &v[best], &now, a))
 			best = i;
 	if (digest_equal(&v[best].key, &p->manifest_key)) {
 		c->kind = CAUSE_EVICTED;
 		return;
 	}
-	compare(p, s, &v[best], &now, a, c);
+	if (variant_compare(&v[best].words, &now, a, c))
+		return;
+	if (!digest_equal(&v[best].toolchain, &p->toolchain)) {
+		c->kind = CAUSE_TOOLCHAIN;
+		toolchain_parts_compare(p, s, &v[best].toolchain, a, c);
+	} else if (c->kind != CAUSE_ORDER) {
+		c->kind = CAUSE_SETTINGS;
+	}
 }

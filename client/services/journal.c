@@ -105,6 +105,13 @@ static void add_digest(struct buf *b, const char *name, const struct digest *d)
 	json_add_field(b, name, hex);
 }
 
+static void add_sha256(struct buf *b, const char *name, const struct sha256 *d)
+{
+	char hex[SHA256_HEX];
+	sha256_hex(d, hex);
+	json_add_field(b, name, hex);
+}
+
 static void add_sending(struct buf *b, const struct journal_record *r)
 {
 	if (r->no_tree)
@@ -141,6 +148,10 @@ void journal_add(struct journal *jl, const struct journal_record *r)
 	add_digest(&b, "unit", r->unit);
 	add_digest(&b, "key", r->key);
 	add_digest(&b, "result", r->result);
+	if (r->shared) {
+		add_sha256(&b, "shared_action", &r->shared->action);
+		add_sha256(&b, "shared_toolchain", &r->shared->toolchain);
+	}
 	if (r->cause)
 		add_cause(&b, r->cause);
 	add_sending(&b, r);

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "codec/sha/sha256.h"
 #include "compiler/reason.h"
 
 #include <stdint.h>
@@ -52,6 +53,10 @@ void cause_add(struct cause *c, const char *name, const char *was, const char *n
 
 enum outcome { OUTCOME_NOT_CACHED, OUTCOME_DIRECT_HIT, OUTCOME_PREPROCESSED_HIT, OUTCOME_MISS };
 
+struct shared_ids { // what a compile and its toolchain are called in a shared store
+	struct sha256 action, toolchain;
+};
+
 // One compile. What is NULL is not told.
 struct journal_record {
 	enum outcome outcome;
@@ -61,6 +66,7 @@ struct journal_record {
 	const char *source, *output, *command;
 	uint64_t wall_us; // of the compile, now or when it was stored
 	const struct digest *unit, *key, *result;
+	const struct shared_ids *shared; // of a miss there, too
 	const struct cause *cause;
 	// Of a compile that went to a worker, or was to go there.
 	const char *worker;  // that has made the result

@@ -1,5 +1,6 @@
 // `coffer cache push|pull`: what a build consists of goes into the shared store under its name, and comes from there in one go.
 #include "client/job/shared_entry.h"
+#include "client/job/shared_unit.h"
 #include "client/services/share_log.h"
 #include "client/services/shared_stores.h"
 #include "client/verbs/cache_store.h"
@@ -103,6 +104,42 @@ static int decode(const struct sharing *s, const struct tier_name *name, const s
 	return shared_entry_decode(sealed, n, e, NULL);
 }
 
+static bool decode_unit(const struct sharing *s, const struct tier_name *name, const struct buf *entry,
+			struct shared_unit *u)
+{
+	const void *sealed;
+	size_t n;
+	return seal_get(s->store->seal, s->scope, name, entry->data, entry->len, &sealed, &n, NULL) == 0 &&
+	       shared_unit_decode(sealed, n, u, NULL) == 0;
+}
+
+static int join_units(const struct sharing *s, const struct tier_name *name, const struct shared_unit *mine,
+		      const struct shared_unit *theirs, struct buf *entry)
+{
+	AUTO_BUF struct buf joined = BUF_INIT;
+	bool is_new = false;
+	for (unsigned i = 0; i < mine->n; i++)
+		is_new |= !shared_unit_has(theirs, &mine->variants[i].action);
+	shared_unit_encode(mine, theirs, &joined);
+	return is_new && seal_put(s->store->seal, s->scope, name, &joined, entry, NULL) == 0;
+}
+
+// 1, 0: as join(); -1: one of them is no unit.
+static int join_as_units(const struct sharing *s, const struct tier_name *name, const struct buf *from, const struct buf *to,
+			 struct buf *entry)
+{
+	struct shared_unit mine, theirs;
+	if (!decode_unit(s, name, from, &mine))
+		return -1;
+	int rc = -1;
+	if (decode_unit(s, name, to, &theirs)) {
+		rc = join_units(s, name, &mine, &theirs, entry);
+		shared_unit_release(&theirs);
+	}
+	shared_unit_release(&mine);
+	return rc;
+}
+
 // Of one source with different headers both results stay.
 static int join(void *arg, const struct tier_name *name, const struct buf *from, const struct buf *to, struct buf *entry)
 {
@@ -111,6 +148,9 @@ static int join(void *arg, const struct tier_name *name, const struct buf *from,
 	AUTO_BUF struct buf joined = BUF_INIT;
 	if (from->len == to->len && memcmp(from->data, to->data, from->len) == 0)
 		return 0;
+	int joined_units = join_as_units(s, name, from, to, entry);
+	if (joined_units >= 0)
+		return joined_units;
 	if (decode(s, name, to, &theirs) < 0) {
 		buf_add(entry, from->data, from->len);
 		return 1;
@@ -143,6 +183,11 @@ static int whole(void *arg, const struct tier_name *name, const struct buf *byte
 	const struct sharing *s = arg;
 	struct shared_entry e;
 	AUTO_BUF struct buf packed = BUF_INIT;
+	struct shared_unit unit; // it tells of results, and names no content
+	if (decode_unit(s, name, bytes, &unit)) {
+		shared_unit_release(&unit);
+		return 0;
+	}
 	if (decode(s, name, bytes, &e) < 0)
 		return -1;
 	uint32_t n = 0, all = e.manifest->n_entries;

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/value.h"
 #include "client/no_tree.h"
+#include "client/verbs/explain_shared.h"
 #include "client/verbs/format.h"
 #include "client/verbs/history.h"
 #include "client/verbs/report.h"
@@ -26,6 +27,7 @@ struct explanation {
 	const struct history *history;
 	const json_t *record; // the compile
 	const json_t *miss;   // what is explained: the compile itself, or the last one of the file that was no hit
+	json_t *shared;       // what others made of it (explain_shared.h), or NULL
 	size_t same;          // other records with the same cause
 	double lost;          // seconds, in all of them together
 };
@@ -229,6 +231,39 @@ static void print_sending(struct explanation *x, const json_t *r)
 		       culprit[0] ? ": '" : "", culprit, culprit[0] ? "'" : "", no_tree_name(no_tree));
 }
 
+// What is in the store came from elsewhere, and differs; nothing has changed.
+static void print_shared_input(struct explanation *x, const json_t *change)
+{
+	bool there = json_is_string(json_object_get(change, "was")), here = json_is_string(json_object_get(change, "now"));
+	printf("    '%s' %s\n", format_shown(&x->arena, record_text(change, "name")),
+	       there && here ? "has another text here"
+	       : there       ? "was read there, and is not here"
+			     : "is read here, and was not there");
+}
+
+static void print_shared(struct explanation *x)
+{
+	const json_t *cause = json_object_get(x->shared, "cause"), *changes = json_object_get(cause, "changes");
+	const char *kind = record_text(cause, "kind");
+	if (!cause) {
+		printf("  the shared store can't be compared with: %s\n",
+		       format_shown(&x->arena, record_text(x->shared, "why_not")));
+		return;
+	}
+	printf("  the shared store has what '%s' made on %s; here %s\n",
+	       format_shown(&x->arena, record_text(x->shared, "made_by")),
+	       format_date(&x->arena, (int64_t)json_integer_value(json_object_get(x->shared, "made_at"))),
+	       explain_cause_text(kind));
+	for (size_t i = 0; i < json_array_size(changes); i++)
+		if (strcmp(kind, "input") == 0)
+			print_shared_input(x, json_array_get(changes, i));
+		else
+			print_was_now(x, json_array_get(changes, i));
+	size_t all = (size_t)json_integer_value(json_object_get(cause, "all"));
+	if (all > json_array_size(changes))
+		printf("    … %zu more\n", all - json_array_size(changes));
+}
+
 static void print_record(struct explanation *x, const json_t *r, const char *what)
 {
 	const char *source = record_text(r, "source");
@@ -261,6 +296,8 @@ static void print_text(struct explanation *x)
 	print_record(x, x->miss, record_text(x->miss, "reason")[0] ? "not cached" : "a miss");
 	print_miss(x);
 	print_sending(x, x->miss);
+	if (x->shared)
+		print_shared(x);
 }
 
 // ---- for programs ---------------------------------------------------------------------------------------------------
@@ -293,6 +330,8 @@ static void print_json(struct explanation *x)
 			json_object_set(json_object_get(miss, "cause"), "changes", list);
 		json_decref(list);
 		json_object_set_new(out, "miss", miss);
+		if (x->shared)
+			json_object_set(out, "shared", x->shared);
 		json_object_set_new(out, "same_cause", json_integer((json_int_t)x->same));
 		json_object_set_new(out, "seconds_lost", json_real(x->lost));
 	}
@@ -333,10 +372,12 @@ static int explain(struct explanation *x, const char *what, bool json)
 				what);
 		return 1;
 	}
+	x->shared = x->miss ? explain_shared(&x->arena, x->store, x->miss) : NULL;
 	if (json)
 		print_json(x);
 	else
 		print_text(x);
+	json_decref(x->shared);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
 
 source "$TESTS/e2e/stores/lib.sh"
 unset COFFER_REPRODUCIBLE
-export COFFER_SHARED_STORE_ACCESS=read-write
+# A result is one action and one content then.
+export COFFER_SHARED_STORE_ACCESS=read-write COFFER_SHARED_STORE_EXPLAIN=off
 
 # some FROM TO: the machine compiles these files of the checkout "one".
 some()

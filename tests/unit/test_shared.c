@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/tree.h"
 #include "client/job/shared_entry.h"
+#include "client/job/shared_unit.h"
 #include "settings/credentials.h"
 #include "store/remote/remote.h"
 #include "store/shared/build_list.h"
@@ -410,6 +411,76 @@ START_TEST(an_entry_keeps_the_newest_results)
 }
 END_TEST
 
+static struct shared_unit unit_of(unsigned i, size_t long_word)
+{
+	static const char *env[] = {"LANG=C"};
+	struct shared_unit u = {.arena = ARENA_INIT, .n = 1};
+	const char **arguments = arena_alloc(&u.arena, 2 * sizeof *arguments);
+	char *text = arena_alloc(&u.arena, long_word + 1);
+	memset(text, 'x', long_word);
+	arguments[0] = arena_printf(&u.arena, "-DN=%u", i);
+	arguments[1] = text;
+	u.variants[0] = (struct shared_variant){
+		.maker = "ci",
+		.made_at = i,
+		.source = sha256_of("source", 6),
+		.action = sha256_of(&i, sizeof i),
+		.words = {.compiler = "gcc", .arguments = arguments, .n_arguments = 2, .env = env, .n_env = 1}};
+	return u;
+}
+
+// Adds one to what `now` has, as a store's thread does.
+static void add_to_unit(struct shared_unit *now, struct shared_unit one)
+{
+	AUTO_BUF struct buf bytes = BUF_INIT;
+	shared_unit_encode(&one, now, &bytes);
+	shared_unit_release(&one);
+	shared_unit_release(now);
+	ck_assert_msg(shared_unit_decode(bytes.data, bytes.len, now, &err) == 0, "%s", err.text);
+}
+
+START_TEST(a_unit_keeps_the_newest_variants)
+{
+	struct shared_unit now = {.arena = ARENA_INIT};
+	for (unsigned i = 0; i < SHARED_UNIT_VARIANTS + 2; i++) {
+		add_to_unit(&now, unit_of(i, 1));
+		ck_assert_uint_eq(now.n, i < SHARED_UNIT_VARIANTS ? i + 1 : SHARED_UNIT_VARIANTS);
+		ck_assert_int_eq(now.variants[0].made_at, i);
+	}
+	ck_assert_str_eq(now.variants[1].words.arguments[0], "-DN=4");
+	ck_assert_str_eq(now.variants[0].words.env[0], "LANG=C");
+	add_to_unit(&now, unit_of(4, 1)); // of one action the newer
+	ck_assert_uint_eq(now.n, SHARED_UNIT_VARIANTS);
+	ck_assert_int_eq(now.variants[0].made_at, 4);
+	ck_assert_int_eq(now.variants[1].made_at, 5);
+	// What makes it too long is left out: the newest stays, and what is itself too long is not told.
+	add_to_unit(&now, unit_of(7, SHARED_UNIT_MAX - 2000));
+	ck_assert_int_eq(now.variants[0].made_at, 7);
+	add_to_unit(&now, unit_of(8, SHARED_UNIT_MAX));
+	ck_assert_int_eq(now.variants[0].made_at, 7);
+	shared_unit_release(&now);
+}
+END_TEST
+
+START_TEST(a_unit_that_is_none_is_refused)
+{
+	AUTO_BUF struct buf bytes = BUF_INIT, plain = BUF_INIT, packed = BUF_INIT;
+	struct shared_unit one = unit_of(1, 1), got;
+	one.variants[0].words.env = (const char *[]){"no assignment"};
+	shared_unit_encode(&one, NULL, &bytes);
+	ck_assert_int_eq(shared_unit_decode(bytes.data, bytes.len, &got, &err), -1);
+	ck_assert_int_eq(err.code, ERR_FORMAT);
+	ck_assert_int_eq(shared_unit_decode(bytes.data, bytes.len - 1, &got, &err), -1);
+	ck_assert_int_eq(shared_unit_decode("", 0, &got, &err), -1);
+	buf_add_u32(&plain, 0x31494e55);
+	buf_add_u32(&plain, SHARED_UNIT_VARIANTS + 1);
+	shared_pack(plain.data, plain.len, &packed);
+	ck_assert_int_eq(shared_unit_decode(packed.data, packed.len, &got, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	shared_unit_release(&one);
+}
+END_TEST
+
 START_TEST(two_entries_are_joined)
 {
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -572,6 +643,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, three_failures_in_a_row_leave_the_store_alone);
 	tcase_add_test(t, the_queue_is_bounded_and_is_written_to_its_end);
 	tcase_add_test(t, an_entry_keeps_the_newest_results);
+	tcase_add_test(t, a_unit_keeps_the_newest_variants);
+	tcase_add_test(t, a_unit_that_is_none_is_refused);
 	tcase_add_test(t, two_entries_are_joined);
 	tcase_add_test(t, a_list_of_a_build_comes_back_or_is_none);
 	tcase_add_test(t, an_entry_that_is_cut_or_changed_is_none);
