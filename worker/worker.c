@@ -6,7 +6,7 @@
 #include "auth/keys.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/path.h"
+#include "base/self.h"
 #include "base/value.h"
 #include "image/use.h"
 #include "remote/net/tls.h"
@@ -135,12 +135,10 @@ static int make_directories(struct worker_program *w, struct err *err)
 
 static const char *agent_of(struct worker_program *w)
 {
-	char path[4096];
 	if (*setting_text(&w->settings, WORKER_agent))
 		return setting_text(&w->settings, WORKER_agent);
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	path[n < 0 ? 0 : n] = '\0';
-	return path_join(&w->arena, path_dir(&w->arena, path), "coffer-agent");
+	const char *file = self_beside(&w->arena, "coffer-agent");
+	return file ? file : "coffer-agent";
 }
 
 static void raise_limits(const struct worker_program *w)

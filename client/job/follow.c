@@ -3,10 +3,10 @@
 #include "base/compile_words.h"
 #include "base/path.h"
 #include "base/preload.h"
+#include "base/self.h"
 #include "client/services/followed.h"
 #include "compiler/names.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,13 +16,8 @@ enum { MOST_FOLLOWED = 15 }; // of scripts that call coffer, which follows a scr
 // Beside cofferd. LD_PRELOAD knows no name with a ':' or a blank, and takes '$' for a variable.
 static const char *find_library(struct arena *a)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n <= 0)
-		return NULL;
-	self[n] = '\0';
-	const char *file = path_join(a, path_dir(a, self), "libcoffer-follow.so");
-	return strpbrk(file, ": \t$") || access(file, R_OK) < 0 ? NULL : file;
+	const char *file = self_beside(a, "libcoffer-follow.so");
+	return !file || strpbrk(file, ": \t$") || access(file, R_OK) < 0 ? NULL : file;
 }
 
 void follow_note(const struct plan *p)

@@ -1,9 +1,10 @@
 #include "client/launcher/launcher.h"
 
+#include "base/self.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,12 +147,9 @@ int launcher_exec_verb(struct launch *l)
 
 int launcher_exec_followed(struct launch *l, const char *order)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	const char *from = order ? strchr(order, '\n') : NULL;
-	if (!from || n <= 0)
+	const char *self = self_file(&l->arena), *from = order ? strchr(order, '\n') : NULL;
+	if (!from || !self)
 		return launcher_exec_compiler(l);
-	self[n] = '\0';
 	settings_to_environment(l);
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED=%ld", number_of("COFFER_FOLLOWED") + 1));
 	putenv(arena_printf(&l->arena, "COFFER_FOLLOWED_FROM=%s", from + 1));

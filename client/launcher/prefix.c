@@ -1,7 +1,8 @@
 #include "client/launcher/launcher.h"
 
+#include "base/self.h"
+
 #include <ctype.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,20 +117,18 @@ bool launcher_is_prefix(const char *word)
 // The command is found behind as many prefixes as there are.
 char **launcher_prefix_words(struct launch *l)
 {
-	char self[PATH_MAX];
 	unsigned at = 0, n = 0;
 	do
 		at = command_of(l->argv, at);
 	while (at && find_prefix(l->argv[at]));
-	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (!at || !sounds_like_compiler(l->argv[at]) || len <= 0)
+	char *self = at && sounds_like_compiler(l->argv[at]) ? self_file(&l->arena) : NULL;
+	if (!self)
 		return NULL;
-	self[len] = '\0';
 	while (l->argv[n])
 		n++;
 	char **argv = arena_alloc(&l->arena, (n + 2) * sizeof *argv);
 	memcpy(argv, l->argv, at * sizeof *argv);
-	argv[at] = arena_strdup(&l->arena, self);
+	argv[at] = self;
 	memcpy(argv + at + 1, l->argv + at, (n - at) * sizeof *argv);
 	return argv;
 }

@@ -1,5 +1,6 @@
 // `coffer make`, `coffer ninja`, `coffer cmake`, `coffer run`: a build whose jobserver is coffer (jobserver/front.h).
 #include "base/path.h"
+#include "base/self.h"
 #include "client/stats.h"
 #include "client/verbs/verbs.h"
 #include "jobserver/front.h"
@@ -54,13 +55,9 @@ static void count_this_build(void *ctx, struct front_counts *c)
 // The first of these files, relative to the directory of our own program, that is there.
 static char *find_beside(struct arena *a, const char *const *names)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n < 0)
-		return NULL;
-	self[n] = '\0';
 	for (; *names; names++) {
-		AUTO_FREE char *real = realpath(path_join(a, path_dir(a, self), *names), NULL);
+		const char *file = self_beside(a, *names);
+		AUTO_FREE char *real = file ? realpath(file, NULL) : NULL;
 		if (real && access(real, X_OK) == 0)
 			return arena_strdup(a, real);
 	}

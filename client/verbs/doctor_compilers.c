@@ -1,9 +1,9 @@
 // The compilers in PATH: which are real, which are links to coffer (masquerade), which lead to another wrapper.
 #include "base/path.h"
+#include "base/self.h"
 #include "client/verbs/doctor.h"
 #include "compiler/names.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,15 +27,11 @@ struct entries {
 static bool find_launcher(struct arena *a, struct stat *st)
 {
 	static const char *const places[] = {"coffer", "../bin/coffer", "../../bin/coffer"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-	if (n <= 0)
-		return false;
-	self[n] = '\0';
-	const char *dir = path_dir(a, self);
-	for (size_t i = 0; i < COUNT_OF(places); i++)
-		if (stat(path_join(a, dir, places[i]), st) == 0 && S_ISREG(st->st_mode))
+	for (size_t i = 0; i < COUNT_OF(places); i++) {
+		const char *file = self_beside(a, places[i]);
+		if (file && stat(file, st) == 0 && S_ISREG(st->st_mode))
 			return true;
+	}
 	return false;
 }
 

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/path.h"
+#include "base/self.h"
 #include "base/tree.h"
 #include "loop/loop.h"
 #include "worker/runtime/kvm_probe.h"
@@ -92,10 +92,8 @@ static void check_cgroups(struct doctor *d)
 
 static const char *agent_file(struct doctor *d)
 {
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	path[n < 0 ? 0 : n] = '\0';
-	return path_join(&d->arena, path_dir(&d->arena, path), "coffer-agent");
+	const char *file = self_beside(&d->arena, "coffer-agent");
+	return file ? file : "coffer-agent";
 }
 
 // A session, as a worker opens it.
