@@ -165,3 +165,12 @@ void map_release(struct map *m)
 	free(m->slots);
 	*m = (struct map){.borrows = m->borrows};
 }
+
+void map_release_all(struct map *m)
+{
+	size_t at = 0;
+	void *value;
+	while (map_next(m, &at, NULL, NULL, &value))
+		free(value);
+	map_release(m);
+}

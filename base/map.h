@@ -36,6 +36,7 @@ void *map_gets(const struct map *m, const char *key);
 void *map_puts(struct map *m, const char *key, void *value);
 // Visits every entry; *at starts as 0; what is NULL is not told. Returns false at the end. Deleting the visited entry is allowed, putting is not.
 bool map_next(const struct map *m, size_t *at, const char **key, size_t *len, void **value);
-void map_release(struct map *m); // frees its keys and the table, not the values; it may be used again
+void map_release(struct map *m);     // frees its keys and the table, not the values; it may be used again
+void map_release_all(struct map *m); // the values, too, by free()
 
 #endif

@@ -1,4 +1,4 @@
-// What the files of a farm share: farm.c (routes and seats), farm_ask.c (a worker's compiler and policy), farm_status.c (for
+// What the files of a farm share: open.c (the settings), farm.c (routes and seats), ask.c (a worker's compiler and policy), status.c (for
 // people).
 #ifndef COFFER_CLIENT_FARM_PARTS_H
 #define COFFER_CLIENT_FARM_PARTS_H
@@ -74,11 +74,15 @@ struct farm {
 	size_t n_retired;
 };
 
+// farm/open.c. A route is the farm's. `pin` is the SHA-256 of the worker's certificate, NULL for one of this machine; a target that
+// the route had before is kept, as a thread may be connecting with it. With the lock, or before there are threads.
+struct route *farm_add_route(struct farm *f, const char *worker, const char *address, const uint8_t *pin);
+void farm_set_target(struct farm *f, struct route *r, const uint8_t *pin);
 // Asks the scheduler for routes. The lock is held, but not while it asks; who comes meanwhile waits for the same answer.
 void farm_refresh(struct farm *f);
 // "Bearer TOKEN", to be freed; NULL without a token.
 char *farm_authorization(const char *token);
-// farm_ask.c: 1: its compiler is the same, and the seat has its identity; 0: another one; -1: it could not be asked.
+// ask.c: 1: its compiler is the same, and the seat has its identity; 0: another one; -1: it could not be asked.
 int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err);
 
 #endif

@@ -25,16 +25,6 @@ struct followed *followed_new(void)
 	return f;
 }
 
-static void forget_all(struct followed *f)
-{
-	size_t at = 0;
-	void *p;
-	while (map_next(&f->programs, &at, NULL, NULL, &p))
-		free(p);
-	map_release(&f->programs);
-	f->programs = (struct map)MAP_INIT;
-}
-
 bool followed_try(struct followed *f, const char *path)
 {
 	int64_t now = clock_now_ms();
@@ -42,7 +32,7 @@ bool followed_try(struct followed *f, const char *path)
 	struct program *p = map_gets(&f->programs, path);
 	if (!p) {
 		if (f->programs.n >= FOLLOWED_MAX)
-			forget_all(f);
+			map_release_all(&f->programs);
 		p = mem_alloc(sizeof *p);
 		map_puts(&f->programs, path, p);
 	}

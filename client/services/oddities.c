@@ -33,16 +33,10 @@ static bool is_known(struct oddities *o, const struct digest *digest, struct liv
 static void remember(struct oddities *o, const struct digest *digest, const struct live_oddities *what)
 {
 	struct live_oddities *copy = mem_alloc(sizeof *copy);
-	size_t at = 0;
-	void *old;
 	*copy = *what;
 	pthread_mutex_lock(&o->lock);
-	if (o->known.n >= ODDITIES_MAX) {
-		while (map_next(&o->known, &at, NULL, NULL, &old))
-			free(old);
-		map_release(&o->known);
-		o->known = (struct map)MAP_INIT;
-	}
+	if (o->known.n >= ODDITIES_MAX)
+		map_release_all(&o->known);
 	free(map_put(&o->known, digest, sizeof *digest, copy));
 	pthread_mutex_unlock(&o->lock);
 }

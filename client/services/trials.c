@@ -25,16 +25,6 @@ struct trials *trials_new(unsigned most_at_once)
 	return t;
 }
 
-static void forget(struct trials *t)
-{
-	size_t at = 0;
-	void *c;
-	while (map_next(&t->counts, &at, NULL, NULL, &c))
-		free(c);
-	map_release(&t->counts);
-	t->counts = (struct map)MAP_INIT;
-}
-
 // Under the lock.
 static struct count *count_of(struct trials *t, const void *key, size_t n)
 {
@@ -42,7 +32,7 @@ static struct count *count_of(struct trials *t, const void *key, size_t n)
 	if (c)
 		return c;
 	if (t->counts.n >= TRIALS_MAX)
-		forget(t);
+		map_release_all(&t->counts);
 	c = mem_alloc(sizeof *c);
 	map_put(&t->counts, key, n, c);
 	return c;

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/self.h"
 #include "base/value.h"
 #include "tests/unit/unit.h"
 
@@ -92,6 +93,37 @@ START_TEST(map_of_callers_keys_keeps_no_copies)
 		ck_assert_uint_eq(m.n, 199);
 		map_release(&m); // and it stays one of callers' keys
 	}
+}
+END_TEST
+
+START_TEST(map_may_be_used_again_after_all_is_released)
+{
+	struct map m = MAP_INIT;
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 100; i++) {
+			char key[20];
+			snprintf(key, sizeof key, "k%d", i);
+			ck_assert_ptr_null(map_puts(&m, key, mem_strdup(key)));
+		}
+		free(map_del(&m, "k7", 2));
+		ck_assert_uint_eq(m.n, 99);
+		ck_assert_str_eq(map_gets(&m, "k8"), "k8");
+		map_release_all(&m);
+		ck_assert_uint_eq(m.n, 0);
+		ck_assert_ptr_null(map_gets(&m, "k8"));
+	}
+}
+END_TEST
+
+START_TEST(a_program_knows_where_it_is)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct stat is, real;
+	const char *file = self_file(&a);
+	ck_assert_msg(file && file[0] == '/', "it says '%s'", file);
+	ck_assert(stat(file, &is) == 0 && stat("/proc/self/exe", &real) == 0 && is.st_ino == real.st_ino &&
+		  is.st_dev == real.st_dev);
+	ck_assert_str_eq(self_beside(&a, path_base(file)), file);
 }
 END_TEST
 
@@ -240,6 +272,8 @@ Suite *unit_suite(void)
 	tcase_add_test(t, rd_reads_what_buf_added_and_stays_bad_after_a_short_read);
 	tcase_add_test(t, map_keeps_every_key_through_growth_and_deletes);
 	tcase_add_test(t, map_of_callers_keys_keeps_no_copies);
+	tcase_add_test(t, map_may_be_used_again_after_all_is_released);
+	tcase_add_test(t, a_program_knows_where_it_is);
 	tcase_add_test(t, path_functions_work_on_text);
 	tcase_add_test(t, json_strings_are_always_valid);
 	tcase_add_test(t, write_atomic_leaves_no_temp_file_and_replaces_whole);
