@@ -222,10 +222,8 @@ check check-all: export CI := 1
 check: need-check
 	$(call part,build)
 	$(SUB) all programs
-	$(call part,unit tests)
-	$(SUB) unit
-	$(call part,lint)
-	$(SUB) lint
+	$(call part,unit tests and lint)
+	$(SUB) unit lint
 	$(call part,address and undefined-behaviour sanitizers)
 	$(SUB) clang CLANG_FILES='$(wildcard tests/programs/*.c)'
 	$(SUB) asan
