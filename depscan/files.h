@@ -37,6 +37,8 @@ int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, s
 bool files_may_define(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name);
 bool files_may_ask(struct files *f, int dirfd, const char *path, const struct digest *digest,
 		   const char *name); // scan_may_ask
+bool files_may_use(struct files *f, int dirfd, const char *path, const struct digest *digest,
+		   const char *name); // scan_may_use
 // True the first time it is asked for this digest since the table was made: for work that is done once for a text.
 bool files_first_time(struct files *f, const struct digest *digest);
 

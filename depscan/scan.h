@@ -31,7 +31,8 @@ struct include {
 	bool next;  // #include_next, __has_include_next: the search starts somewhere inside the path
 	bool probe; // only asked for (__has_include): its presence counts, not its text
 	// With `probe`: in brackets on the line of an #if, and asked for if the word before it is one of the macros that are
-	// noted as INCLUDE_MACRO with `probe`: `#define HAS(x) __has_include(x)`.
+	// noted as INCLUDE_MACRO with `probe`: `#define HAS(x) __has_include(x)`. With `next` such a macro is one of __has_include_next,
+	// and what it asks for is not known.
 	bool wrapped;
 };
 
@@ -70,5 +71,7 @@ bool scan_may_define(const char *text, size_t len, const char *name);
 bool scan_values(const char *text, size_t len, const char *name, struct buf *values);
 // Could it use the macro for anything that is not noted as `wrapped`?
 bool scan_may_ask(const char *text, size_t len, const char *name);
+// Could it use the macro at all?
+bool scan_may_use(const char *text, size_t len, const char *name);
 
 #endif

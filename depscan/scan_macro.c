@@ -78,17 +78,22 @@ static bool is_name_in_brackets(const char *p, const char *end)
 	return p < end && *p == ')';
 }
 
-// Anything but its definition, a question whether there is one, and `#if NAME(<x.h>)`.
-static bool asks(const char *text, const char *end, const char *p, size_t n)
+// Anything but its definition, and a question whether there is one.
+static bool uses(const char *text, const char *end, const char *p, size_t n)
 {
+	(void)end, (void)n;
 	static const char *const words[] = {"define", "undef", "ifdef", "ifndef", "elifdef", "elifndef", "defined"};
 	size_t len;
 	const char *w = word_before(text, p, &len);
 	if (!len && w > text && w[-1] == '(')
 		w = word_before(text, w - 1, &len);
-	if (is_one_of(w, len, words, COUNT_OF(words)))
-		return false;
-	return !is_name_in_brackets(p + n, end) || !is_condition(text, p);
+	return !is_one_of(w, len, words, COUNT_OF(words));
+}
+
+// Anything but these and `#if NAME(<x.h>)`.
+static bool asks(const char *text, const char *end, const char *p, size_t n)
+{
+	return uses(text, end, p, n) && (!is_name_in_brackets(p + n, end) || !is_condition(text, p));
 }
 
 // The next place at or behind p where `name` stands as a word and `is` holds; or NULL.
@@ -143,6 +148,11 @@ bool scan_may_define(const char *text, size_t len, const char *name)
 bool scan_may_ask(const char *text, size_t len, const char *name)
 {
 	return any_word_in_any_form(text, len, name, asks);
+}
+
+bool scan_may_use(const char *text, size_t len, const char *name)
+{
+	return any_word_in_any_form(text, len, name, uses);
 }
 
 // The one word that stands behind the macro's name, up to the end of the line; false if there is more or less.

@@ -228,9 +228,9 @@ static void read_probe(struct reader *r, const char *w, const char *p, bool next
 	p = skip_gap(r, p + 1);
 	// Within a macro the words of <a/b> may be its parameters.
 	bool parameters = macro && macro < w && *word_end(r, macro) == '(';
-	if (parameters && !next && word_end(r, macro) > macro && is_parameter(r, macro, p)) {
+	if (parameters && word_end(r, macro) > macro && is_parameter(r, macro, p)) {
 		add_include(r, macro, (size_t)(word_end(r, macro) - macro),
-			    (struct include){.form = INCLUDE_MACRO, .probe = true});
+			    (struct include){.form = INCLUDE_MACRO, .next = next, .probe = true});
 		return;
 	}
 	bool read = read_name(r, p, (struct include){.next = next, .probe = true}, line != NULL);

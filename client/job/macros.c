@@ -188,6 +188,16 @@ static bool find_wrapped(struct inputs *in, const char *wrapper, struct input *i
 	return true;
 }
 
+// `#define HAS_NEXT(x) __has_include_next(x)`, as Qt 5 has it: where such a macro looks depends on who asks. Nobody may use it.
+static bool is_unused(const struct inputs *in, const char *wrapper, const struct input *i)
+{
+	const struct plan *p = in->plan;
+	for (unsigned k = 0; k < p->line.n_arguments; k++)
+		if (strstr(p->line.arguments[k].text, wrapper))
+			return false;
+	return !files_may_use(p->services->files, p->cwd_fd, i->path, &i->facts.digest, wrapper);
+}
+
 bool macros_in_probes(struct inputs *in)
 {
 	struct map known = MAP_INIT;
@@ -196,10 +206,11 @@ bool macros_in_probes(struct inputs *in)
 		const struct scan *s = &in->list[i].facts.scan;
 		for (unsigned k = 0; k < s->n_includes; k++) {
 			const struct include *inc = &s->includes[k];
-			if (inc->form != INCLUDE_MACRO || !inc->probe || map_puts(&known, inc->name, in))
+			if (inc->form != INCLUDE_MACRO || !inc->probe || (!inc->next && map_puts(&known, inc->name, in)))
 				continue;
 			for (uint32_t l = 0; l < in->n && !is_refused(in->refusal); l++)
-				if (!find_wrapped(in, inc->name, &in->list[l]))
+				if (inc->next ? !is_unused(in, inc->name, &in->list[l])
+					      : !find_wrapped(in, inc->name, &in->list[l]))
 					in->refusal = refuse(REASON_unknown_probe, in->list[l].path);
 		}
 	}

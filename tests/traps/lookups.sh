@@ -318,6 +318,24 @@ trap_12_has_include_behind_a_macro() # long
 	untouched unknown_probe "$CC" -Iinc -c a.c -o a.o
 }
 
+# Qt 5 has such a macro, and does not use it.
+trap_12_has_include_next_behind_a_macro()
+{
+	put has.h '#define HAS(x) __has_include(x)' '#define HAS_NEXT(x) __has_include_next(x)' '#define NOBODYS(x) __has_include_next(x)'
+	put a.c '#include "has.h"' '#if HAS("opt.h") && defined(HAS_NEXT)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	mkdir one two
+	same "$CC" -Ione -Itwo -c a.c -o a.o
+	put two/opt.h
+	check changed "$CC" -Ione -Itwo -c a.c -o a.o
+	put one/h.h '#include "has.h"' '#if HAS_NEXT(<h.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	put a.c '#include <h.h>'
+	untouched unknown_probe "$CC" -I. -Ione -Itwo -c a.c -o a.o
+	put two/h.h
+	check any "$CC" -I. -Ione -Itwo -c a.c -o a.o
+	put one/h.h '#include "has.h"' '#if defined(ALIAS) && ALIAS(<h.h>)' 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	untouched unknown_probe "$CC" -I. -Ione -Itwo -DALIAS=HAS_NEXT -c a.c -o a.o
+}
+
 trap_12_has_include_of_a_later_argument()
 {
 	local last

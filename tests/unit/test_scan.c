@@ -127,6 +127,11 @@ START_TEST(macros_that_ask_are_noted)
 	check_one("#  define HAS(x) __has_include(x)\n", "HAS", INCLUDE_MACRO, false, true);
 	ck_assert(!HAS(unknown_probe));
 	check_one("#define HAS(a, b) (a && __has_include ( b ))\n", "HAS", INCLUDE_MACRO, false, true);
+	check_one("#define NEXT(x) __has_include_next(x)\n", "NEXT", INCLUDE_MACRO, true, true);
+	ck_assert(!HAS(unknown_probe));
+	static const char unused[] = "#define NEXT(x) __has_include_next(x)\n#ifdef NEXT\n#undef NEXT\n";
+	ck_assert(!scan_may_use(unused, sizeof unused - 1, "NEXT"));
+	ck_assert(scan_may_use("#if NEXT(<x.h>)\n", 16, "NEXT"));
 	scan("#if HAS(<a/b.h>) && ! OTHER ( \"c.h\" ) && (1 < 2)\n");
 	ck_assert_uint_eq(s.n_includes, 2);
 	for (unsigned i = 0; i < 2; i++)
