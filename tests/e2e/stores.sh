@@ -52,6 +52,44 @@ e2e_stores_folder_shares_a_build()
 	stop_machines
 }
 
+# as USER GROUP CMD...: as that user of the machine, who has a home, a cache and a daemon of its own, and a umask that shows nobody anything.
+as()
+{
+	(
+		cd "$G/$1/p" && umask 077 &&
+			exec env -i PATH=/usr/bin:/bin HOME="$G/$1" COFFER_SHARED_STORE="file:$G/store" COFFER_SHARED_STORE_ACCESS=read-write \
+				COFFER_SHARED_STORE_KEY="$G/key" setpriv --reuid="$1" --regid="$2" --clear-groups "${@:3}"
+	)
+}
+
+# Users of one machine share a folder that belongs to their group; who is not in it neither reads nor writes.
+e2e_stores_folder_of_a_group() # gcc once long
+{
+	local user
+	need setpriv
+	[ "$(id -u)" = 0 ] || skip "it needs root to become other users"
+	G=$(mktemp -d /tmp/coffer-group.XXXXXX)
+	trap 'rm -rf "$G"' EXIT
+	mkdir -m 2770 "$G/store" && chgrp 20010 "$G/store"
+	chmod 711 "$G" && chmod g+s "$G/store"
+	head -c 32 /dev/urandom | base64 >"$G/key"
+	chown 0:20010 "$G/key" && chmod 640 "$G/key"
+	cp "$COFFER" "$COFFERD" "$G/" && chmod 755 "$G/coffer" "$G/cofferd"
+	for user in 20001:20010 20002:20010 20003:20099; do
+		mkdir -p "$G/${user%:*}/p/.git"
+		echo 'int f(int x) { return x + 1; }' >"$G/${user%:*}/p/a.c"
+		chown -R "$user" "$G/${user%:*}"
+		as ${user/:/ } "$G/coffer" gcc -O2 -c a.c -o a.o || fail "user $user can't compile"
+		as ${user/:/ } "$G/coffer" stop >/dev/null 2>&1 # what is for the store is written by then
+		as ${user/:/ } "$G/coffer" stats --tsv >"$T/stats.${user%:*}" 2>/dev/null
+	done
+	grep -q "^shared_stored	1$" "$T/stats.20001" || fail "nothing is stored: $(cat "$T/stats.20001")"
+	grep -q "^shared_hits	1$" "$T/stats.20002" || fail "no hit of another user: $(cat "$T/stats.20002")"
+	grep -q "^misses	1$" "$T/stats.20003" || fail "a user of another group has no miss: $(cat "$T/stats.20003")"
+	cmp "$G/20001/p/a.o" "$G/20002/p/a.o" || fail "another object"
+	[ "$(stat -c '%a %u' "$G/20002/p/a.o")" = "600 20002" ] || fail "another mode or owner: $(stat -c '%a %u' "$G/20002/p/a.o")"
+}
+
 # Swift checks signatures and the digests of what is sent.
 e2e_stores_s3_shares_a_build() # gcc long
 {
