@@ -65,11 +65,15 @@ static const char *const refused[] = {
 	"kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct", "quotactl", "sethostname", "setdomainname",
 	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "iopl", "ioperm", "modify_ldt", "vhangup", "nice",
 	"setpriority", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "ioprio_set", "mbind",
-	"migrate_pages", "move_pages", "set_mempolicy", "vmsplice", "splice", "tee", "lookup_dcookie", "setxattr",
-	"lsetxattr", "fsetxattr", "mlock", "mlock2", "mlockall", "process_madvise", "process_mrelease",
+	"migrate_pages", "move_pages", "set_mempolicy", "vmsplice", "splice", "tee", "lookup_dcookie", "mlock",
+	"mlock2", "mlockall", "process_madvise", "process_mrelease",
 	"landlock_create_ruleset",
 };
 // clang-format on
+
+// As on a file system that keeps no attributes: cp -p and mv go on without them.
+static const char *const unsupported[] = {"setxattr",    "lsetxattr",    "fsetxattr",    "setxattrat",
+					  "removexattr", "lremovexattr", "fremovexattr", "removexattrat"};
 
 // What is asked of a descriptor is mostly whether it is a terminal.
 static const uint64_t allowed_ioctls[] = {0x5401 /* TCGETS */,  0x5413 /* TIOCGWINSZ */, 0x541b /* FIONREAD */,
@@ -108,6 +112,8 @@ static int add_rules(scmp_filter_ctx ctx)
 	int rc = add(ctx, SCMP_ACT_ALLOW, allowed, COUNT_OF(allowed));
 	if (rc == 0)
 		rc = add(ctx, SCMP_ACT_ERRNO(EPERM), refused, COUNT_OF(refused));
+	if (rc == 0)
+		rc = add(ctx, SCMP_ACT_ERRNO(EOPNOTSUPP), unsupported, COUNT_OF(unsupported));
 	if (rc == 0)
 		rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &no_namespace);
 	if (rc == 0)

@@ -124,6 +124,9 @@ def trees():
     # A program of the input root runs; the working directory is where it starts and where outputs are named from.
     r = execute(c, ['../bin/tool', 'x'], {**tree, 'work': {'in': b'1'}}, ['made'], cwd='work')
     assert r.result.exit_code == 0 and files(c, r)['made'].startswith(b'tool x '), r
+    # Attributes of files are not to be had, and programs go on without.
+    r = shell(c, 'cp -p data/a n && mv n data/b && cp -a bin q && q/tool x && cat data/b made', tree)
+    assert r.result.exit_code == 0 and not r.result.stderr_raw and r.result.stdout_raw.startswith(b'Atool x '), r
     # Environment: its own before ours, and PATH where it says nothing.
     r = execute(c, ['sh', '-c', 'echo "$A $HOME $LC_ALL"'], env={'A': 'one two', 'HOME': '/h'})
     assert r.result.stdout_raw == b'one two /h C.UTF-8\n', r
