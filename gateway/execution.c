@@ -243,6 +243,7 @@ static int send_head(struct talk *t)
 	Coffer__V1__ActionRequest m = COFFER__V1__ACTION_REQUEST__INIT;
 	Coffer__V1__ActionHeader h = COFFER__V1__ACTION_HEADER__INIT;
 	h.image = x->wish.image;
+	h.minimum_isolation = (Coffer__V1__Isolation)x->wish.isolation;
 	h.action = (ProtobufCBinaryData){x->action_bytes.len, (uint8_t *)x->action_bytes.data};
 	h.command = (ProtobufCBinaryData){x->command_bytes.len, (uint8_t *)x->command_bytes.data};
 	h.directories = (uint32_t)x->root.n_directories;

@@ -3,6 +3,7 @@
 #include "worker/service.h"
 
 #include "audit/row.h"
+#include "auth/token.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -184,6 +185,17 @@ static void describe(struct action *x)
 			: arena_printf(&x->evidence.arena, "command=%s", audit_digest(&x->evidence.arena, d.hash.b));
 }
 
+// A token says so, too; where workers are the gateway's own there is none.
+static int check_isolation(struct action *x)
+{
+	enum isolation here = runtime_isolation(x->service->runtime);
+	if ((int)x->header->minimum_isolation <= (int)here)
+		return 0;
+	err_set(&x->err, ERR_ACCESS, "the isolation is '%s' here, which is less than the action wants",
+		isolation_name((int)here));
+	return fail(x, COUNT_impossible, RPC_FAILED_PRECONDITION);
+}
+
 static int read_header(struct action *x)
 {
 	int rc = receive(x, &x->first);
@@ -199,7 +211,7 @@ static int read_header(struct action *x)
 	if (access_check_image(x->service->access, &x->claims, x->header->image, &x->err) < 0)
 		return fail(x, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
 	describe(x);
-	return 0;
+	return check_isolation(x);
 }
 
 // ---- the input root -----------------------------------------------------------------------------------------------------

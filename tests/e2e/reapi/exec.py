@@ -219,6 +219,8 @@ def refused():
         r = execute(c, arguments, **more)
         assert r.status.code == 3 and not r.HasField('result'), (arguments, more, r)
     assert execute(c, ['true'], platform={'OSFamily': 'Linux', 'ISA': 'x86-64', 'Pool': 'any', 'minimum-isolation': 'process'}).status.code == 0
+    # No worker does with less than is wanted, also where no scheduler chooses it.
+    assert execute(c, ['true'], platform={'minimum-isolation': 'microvm'}).status.code == 9
     # No such program; a symbolic link on the way to an output; a device for an output.
     assert execute(c, ['no-such-program']).status.code == 5
     if RUNTIME == 'sandbox':
