@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOOK_US = 20000, LONGEST = 16384 };
+enum { LOOK_US = 150000, LONGEST = 16384 };
 #define FLAG "-frandom-seed=ends-"
 
 // The arguments of a process, each with its end, and one more; 0 when it has gone.
