@@ -346,6 +346,18 @@ static bool contradicts(const struct look *look, int link, int target)
 	return (look->error == 0 && !is_there) || (look->error == ENOENT && !is_absent);
 }
 
+// 0, with what to say if it happens each time.
+static int once_more(const struct observe *o, const char *what, struct err *err)
+{
+	err_set(err, ERR_IO, "'%s' %s", o->argv[0], what);
+	return 0;
+}
+
+static int changed_meanwhile(const struct observe *o, struct err *err)
+{
+	return once_more(o, "looks at what changes all the time", err);
+}
+
 // 1 the looks are in `f`; 0 something changed meanwhile; -1 they are not to be had.
 static int take_looks(struct views *vs, const struct observe *o, const struct view_scratch *s, struct findings *f,
 		      bool *by_cwd, struct err *err)
@@ -368,7 +380,7 @@ static int take_looks(struct views *vs, const struct observe *o, const struct vi
 		if (link == -1 || target == -1)
 			return -1;
 		if (contradicts(l, link, target))
-			return 0;
+			return changed_meanwhile(o, err);
 	}
 	return 1;
 }
@@ -388,7 +400,7 @@ static const char *runs_another(const struct observe *o, const char *compiler)
 	return NULL;
 }
 
-// One observed compile.
+// One observed compile. 1 it is in `f`, or `by_cwd` has become true; 0 it has to be done once more; -1 it can't be had.
 static int observe_once(struct views *vs, const struct view_query *q, const char *const *words, unsigned n_arguments,
 			bool *by_cwd, struct findings *f, struct err *err)
 {
@@ -414,6 +426,8 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 	int64_t began = clock_now_ns();
 	if (observe_run(&o, &a, err) < 0)
 		return -1;
+	if (o.killed)
+		return once_more(&o, "is killed each time that it is observed", err);
 	const char *another = runs_another(&o, q->compiler->path);
 	if (another)
 		return err_set(err, ERR_USAGE, "'%s' runs '%s'", q->compiler->path, another);
@@ -428,7 +442,7 @@ static int observe_once(struct views *vs, const struct view_query *q, const char
 			       q->compiler->path);
 	// File dates are those of the kernel's slower clock.
 	if (rc == 1 && findings_changed_since(f, began - 20000000))
-		return 0;
+		return changed_meanwhile(&o, err);
 	return rc;
 }
 
@@ -449,8 +463,6 @@ static struct view *ask(struct views *vs, const struct view_query *q, const char
 		v->by_cwd = needs_cwd && !by_cwd;
 		findings_unref(f);
 	}
-	if (rc == 0)
-		err_set(&v->why, ERR_IO, "what '%s' looks at changes all the time", q->compiler->path);
 	return v;
 }
 

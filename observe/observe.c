@@ -344,6 +344,12 @@ static void stopped(struct run *r, pid_t pid, int status)
 	ptrace(want_result ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, (void *)(intptr_t)deliver);
 }
 
+// Nothing that a command does to itself by a mistake: who sends it wants the process gone.
+static bool is_from_outside(int sig)
+{
+	return sig == SIGKILL || sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
+}
+
 // Until there is no process of the command any more. Only children of this thread are waited for.
 static void follow(struct run *r)
 {
@@ -359,6 +365,7 @@ static void follow(struct run *r)
 			continue;
 		}
 		leave(r, pid);
+		r->o->killed |= WIFSIGNALED(status) && is_from_outside(WTERMSIG(status));
 		if (pid == r->first)
 			r->o->status = status;
 	}
@@ -492,7 +499,7 @@ int observe_run(struct observe *o, struct arena *a, struct err *err)
 	pthread_mutex_init(&r->lock, NULL);
 	o->looks = NULL;
 	o->n_looks = 0;
-	o->unclear = false;
+	o->unclear = o->killed = false;
 	o->status = 0;
 	int rc = -1;
 	errno = pthread_create(&tracer, NULL, trace, r);

@@ -48,6 +48,7 @@ struct observe {
 	struct look *looks; // in the order of the first look, in the caller's arena
 	unsigned n_looks;
 	bool unclear; // there was a call whose meaning is not known
+	bool killed;  // somebody else ended a process of it: what is told here is not all
 	int status;   // as of waitpid
 };
 

@@ -221,3 +221,29 @@ trap_23_a_precompiled_header_in_the_place_of_the_source() # gcc
 	rm a.c.gch
 	check hit gcc -c a.c -o a.o
 }
+
+# The processes of this test that a daemon observes.
+observed()
+{
+	local pid
+	for pid in $(leftovers); do
+		grep -qs '^TracerPid:[[:space:]]*[1-9]' "/proc/$pid/status" && echo "$pid"
+	done
+}
+
+trap_71_a_compiler_that_is_killed_while_it_is_observed() # gcc long
+{
+	local as job
+	as=$(command -v as)
+	put a.c 'int a;'
+	# Slow, so that there is time to find it.
+	put b/as '#!/bin/sh' 'sleep 2' "exec $as \"\$@\""
+	chmod +x b/as
+	"$COFFER" gcc -Bb -c a.c -o a.o &
+	job=$!
+	wait_until 20 '[ -n "$(observed)" ]' || fail "nothing is observed"
+	# shellcheck disable=SC2046
+	kill -KILL $(observed) 2>/dev/null
+	wait $job || fail "it does not compile"
+	check hit gcc -Bb -c a.c -o a.o
+}

@@ -184,9 +184,13 @@ START_TEST(a_command_that_is_killed_by_a_signal_says_so)
 	struct observe o;
 	ck_assert_int_eq(observe_shell(&o, "kill -SEGV $$", 10000, NULL), 0);
 	ck_assert(WIFSIGNALED(o.status) && WTERMSIG(o.status) == SIGSEGV);
+	ck_assert(!o.killed);
 	ck_assert_int_eq(observe_shell(&o, "trap 'cat caught' USR1; kill -USR1 $$; exit 3", 10000, NULL), 0);
 	ck_assert_int_eq(WEXITSTATUS(o.status), 3);
 	ck_assert(look_at(&o, in("caught")));
+	ck_assert(!o.killed);
+	ck_assert_int_eq(observe_shell(&o, "sh -c 'kill -KILL $$'; exit 3", 10000, NULL), 0);
+	ck_assert(o.killed && WEXITSTATUS(o.status) == 3);
 }
 END_TEST
 
