@@ -478,6 +478,9 @@ static int nearest(struct lookup *l, struct memo *memo, struct manifest_entry *e
 		uint32_t n = count_differences(l, memo, e);
 		if (n && by_code(l, memo, e, entry, result))
 			return 1;
+		// A name that has come or gone is a difference as well; of two as near the newer one tells what has happened.
+		if (n < least)
+			n += !names_hold(l, e, NULL);
 		if (n < least) {
 			least = n;
 			best = e;

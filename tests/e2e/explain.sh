@@ -56,6 +56,8 @@ e2e_explain_names_each_cause() { # gcc
 	caused input 'inc/h.h' gcc -Iearly -Iinc -c a.c -o a.o
 	put early/h.h '#define H 3'
 	caused appeared 'early/h.h' gcc -Iearly -Iinc -c a.c -o a.o
+	put early/h.h '#define H 5'
+	caused input 'early/h.h' gcc -Iearly -Iinc -c a.c -o a.o
 	rm early/h.h
 	put other/h.h '#define H 4'
 	caused arguments 'other' gcc -Iearly -Iinc -Iother -c a.c -o b.o
