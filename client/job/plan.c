@@ -96,8 +96,19 @@ static bool is_measured(const struct cmdline *l)
 	return l->coverage_notes || l->profile_data;
 }
 
-// The user's own maps win: ours step back where one is for the tree itself. False: one is for a directory above the tree, so
-// that what it makes of names depends on where the tree is.
+// Whether the user says what the directory of the compile is called in debug information (clang, also through -Xclang).
+static bool names_the_directory(const struct cmdline *l)
+{
+	for (unsigned i = 0; i < l->n_arguments; i++)
+		if (text_begins(l->arguments[i].text, "-fdebug-compilation-dir") ||
+		    text_begins(l->arguments[i].text, "-ffile-compilation-dir"))
+			return true;
+	return false;
+}
+
+// The user's own maps win: ours step back where one is for the tree itself. In debug information they also do where one is for
+// the directory of the compile, since names that we make relative to it would be lost under another name of it. False: one is
+// for a directory above the tree, so that what it makes of names depends on where the tree is.
 static bool heed_users_maps(struct plan *p)
 {
 	static const struct {
@@ -121,7 +132,11 @@ static bool heed_users_maps(struct plan *p)
 				return false;
 			if (below)
 				p->users_maps |= maps[k].aspects;
+			else if (path_below(path, p->cwd))
+				p->users_maps |= maps[k].aspects & MAPS_DEBUG;
 		}
+	if (names_the_directory(&p->line))
+		p->users_maps |= MAPS_DEBUG;
 	return true;
 }
 

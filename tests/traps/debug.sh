@@ -342,3 +342,30 @@ trap_78_debuggers_find_the_sources() # long
 		done
 	done
 }
+
+# The directory of the compile under a name of the user's own: names are not relative to it.
+trap_78_debuggers_find_the_sources_whatever_the_directory_is_called() # long
+{
+	need gdb
+	local dir word
+	put src/x.c 'int twice(int x)' '{' '	return x * 2;' '}'
+	put m.c 'int twice(int);' 'int main(void) { return twice(3); }'
+	"$CC" -c m.c -o "$T/m.o"
+	mkdir -p build/deep
+	export COFFER_REPRODUCIBLE=on
+	for dir in "$P" "$P/build" "$P/build/deep"; do
+		for word in "-fdebug-prefix-map=$dir=/d" "-ffile-prefix-map=$dir=." "-ffile-prefix-map=$P/build=/d" -fdebug-compilation-dir=/d \
+			-ffile-compilation-dir=. '-Xclang -fdebug-compilation-dir -Xclang /d'; do
+			# With the root itself it is another matter: either coffer adds nothing, or the directory is called as ever.
+			[ "$dir" != "$P" ] || [[ $word != *"=$P"* ]] || continue
+			[[ $word != *compilation-dir* ]] || is_clang || continue
+			for _ in 1 2; do
+				# shellcheck disable=SC2086
+				in_dir "$dir" counted any "$COFFER" "$CC" -g $word -c "$P/src/x.c" -o x.o || fail "it does not compile"
+				"$CC" "$dir/x.o" "$T/m.o" -o "$T/program"
+				(cd / && gdb -nx -batch -ex 'list twice' "$T/program") >"$T/listed" 2>&1
+				has_text "$T/listed" 'return x * 2'
+			done
+		done
+	done
+}
