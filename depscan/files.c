@@ -312,3 +312,8 @@ bool files_may_use(struct files *f, int dirfd, const char *path, const struct di
 {
 	return ask_text(f, dirfd, path, digest, name, scan_may_use, 'u');
 }
+
+bool files_may_begin(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name)
+{
+	return ask_text(f, dirfd, path, digest, name, scan_may_begin, 'b');
+}

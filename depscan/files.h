@@ -39,6 +39,8 @@ bool files_may_ask(struct files *f, int dirfd, const char *path, const struct di
 		   const char *name); // scan_may_ask
 bool files_may_use(struct files *f, int dirfd, const char *path, const struct digest *digest,
 		   const char *name); // scan_may_use
+bool files_may_begin(struct files *f, int dirfd, const char *path, const struct digest *digest,
+		     const char *name); // scan_may_begin
 // True the first time it is asked for this digest since the table was made: for work that is done once for a text.
 bool files_first_time(struct files *f, const struct digest *digest);
 

@@ -182,3 +182,72 @@ bool scan_values(const char *text, size_t len, const char *name, struct buf *val
 	joined_release(&j);
 	return ok;
 }
+
+// ---- names made of pieces -------------------------------------------------------------------------------------------
+
+typedef bool (*piece_fn)(void *arg, const char *word, size_t n); // false ends it
+
+static void each_word(const char *text, size_t len, piece_fn fn, void *arg)
+{
+	struct joined j;
+	join(&j, text, len);
+	bool goes_on = true;
+	for (const char *p = j.p, *end = j.p + j.len, *e; p < end && goes_on; p = e > p ? e : p + 1) {
+		for (e = p; e < end && is_word(*e); e++)
+			;
+		goes_on = e == p || fn(arg, p, (size_t)(e - p));
+	}
+	joined_release(&j);
+}
+
+struct beginning {
+	const char *name;
+	size_t n_name;
+	bool found;
+};
+
+static bool find_beginning(void *arg, const char *word, size_t n)
+{
+	struct beginning *b = arg;
+	b->found = n < b->n_name && memcmp(word, b->name, n) == 0;
+	return !b->found;
+}
+
+bool scan_may_begin(const char *text, size_t len, const char *name)
+{
+	struct beginning b = {.name = name, .n_name = strlen(name)};
+	each_word(text, len, find_beginning, &b);
+	return b.found;
+}
+
+struct pieces {
+	const char *name;
+	size_t n_name;
+	uint64_t *at;
+};
+
+static bool note_piece(void *arg, const char *word, size_t n)
+{
+	struct pieces *x = arg;
+	for (size_t i = 0; i + n <= x->n_name; i++)
+		if (memcmp(x->name + i, word, n) == 0)
+			x->at[i] |= (uint64_t)1 << (n - 1);
+	return true;
+}
+
+void scan_pieces(const char *text, size_t len, const char *name, uint64_t pieces[SCAN_PIECED_NAME])
+{
+	struct pieces x = {.name = name, .n_name = strlen(name), .at = pieces};
+	each_word(text, len, note_piece, &x);
+}
+
+bool scan_is_pieced(const char *name, const uint64_t pieces[SCAN_PIECED_NAME])
+{
+	size_t n_name = strlen(name);
+	uint64_t reached = 1; // bit i: words make the first i characters
+	for (size_t i = 0; i < n_name; i++)
+		for (size_t n = 1; (reached >> i & 1) && i + n <= n_name; n++)
+			if ((pieces[i] >> (n - 1) & 1) && n < n_name)
+				reached |= (uint64_t)1 << (i + n);
+	return reached >> n_name & 1;
+}

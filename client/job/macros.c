@@ -173,6 +173,45 @@ static bool add_expanded(struct inputs *in, struct input *i, const char *name, s
 	return true;
 }
 
+static bool is_in_arguments(const struct plan *p, const char *wrapper)
+{
+	for (unsigned k = 0; k < p->line.n_arguments; k++)
+		if (strstr(p->line.arguments[k].text, wrapper))
+			return true;
+	return false;
+}
+
+static bool has_beginning(const struct inputs *in, const char *wrapper)
+{
+	const struct plan *p = in->plan;
+	bool has = false;
+	for (unsigned k = 0; k < p->line.n_arguments && !has; k++)
+		has = scan_may_begin(p->line.arguments[k].text, strlen(p->line.arguments[k].text), wrapper);
+	for (uint32_t i = 0; i < in->n && !has; i++)
+		has = files_may_begin(p->services->files, p->cwd_fd, in->list[i].path, &in->list[i].facts.digest, wrapper);
+	return has;
+}
+
+// Could ## make the wrapper's name out of words of the texts and the command line? Then who uses it can't be told.
+static bool may_be_pasted(const struct inputs *in, const char *wrapper)
+{
+	const struct plan *p = in->plan;
+	uint64_t pieces[SCAN_PIECED_NAME] = {0};
+	if (!has_beginning(in, wrapper))
+		return false;
+	if (strlen(wrapper) > SCAN_PIECED_NAME)
+		return true;
+	for (unsigned k = 0; k < p->line.n_arguments; k++)
+		scan_pieces(p->line.arguments[k].text, strlen(p->line.arguments[k].text), wrapper, pieces);
+	for (uint32_t i = 0; i < in->n; i++) {
+		AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
+		if (file_read(p->cwd_fd, in->list[i].path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)
+			return true;
+		scan_pieces(text.data, text.len, wrapper, pieces);
+	}
+	return scan_is_pieced(wrapper, pieces);
+}
+
 // What a macro like `#define HAS(x) __has_include(x)` asks for is known only where it is asked by name, on the line of
 // an #if, and what may be a macro in that name is known.
 static bool find_wrapped(struct inputs *in, const char *wrapper, struct input *i)
@@ -192,9 +231,6 @@ static bool find_wrapped(struct inputs *in, const char *wrapper, struct input *i
 static bool is_unused(const struct inputs *in, const char *wrapper, const struct input *i)
 {
 	const struct plan *p = in->plan;
-	for (unsigned k = 0; k < p->line.n_arguments; k++)
-		if (strstr(p->line.arguments[k].text, wrapper))
-			return false;
 	return !files_may_use(p->services->files, p->cwd_fd, i->path, &i->facts.digest, wrapper);
 }
 
@@ -208,6 +244,8 @@ bool macros_in_probes(struct inputs *in)
 			const struct include *inc = &s->includes[k];
 			if (inc->form != INCLUDE_MACRO || !inc->probe || (!inc->next && map_puts(&known, inc->name, in)))
 				continue;
+			if (is_in_arguments(in->plan, inc->name) || may_be_pasted(in, inc->name))
+				in->refusal = refuse(REASON_unknown_probe, in->list[i].path);
 			for (uint32_t l = 0; l < in->n && !is_refused(in->refusal); l++)
 				if (inc->next ? !is_unused(in, inc->name, &in->list[l])
 					      : !find_wrapped(in, inc->name, &in->list[l]))

@@ -336,6 +336,24 @@ trap_12_has_include_next_behind_a_macro()
 	untouched unknown_probe "$CC" -I. -Ione -Itwo -DALIAS=HAS_NEXT -c a.c -o a.o
 }
 
+# The name of such a macro may stand nowhere as a whole: ## joins it, or the command line has it.
+trap_12_has_include_by_a_joined_name()
+{
+	local call
+	mkdir one two
+	put has.h '#define HAS(x) __has_include(x)' '#define HAS_NEXT(x) __has_include_next(x)' '#define CAT(a,b) a##b' '#define CAT3(a,b,c) a##b##c'
+	put a.c '#include <h.h>'
+	for call in 'CAT(HA,S)' 'CAT3(H,A,S)' 'CAT(HAS_,NEXT)' 'BOTH(HA,S)' 'CAT(H,AS)'; do
+		put one/h.h '#include "has.h"' "#if $call(<k.h>)" 'int value = 1;' '#else' 'int value = 2;' '#endif'
+		rm -f two/k.h
+		untouched unknown_probe "$CC" -I. -Ione -Itwo '-DBOTH(a,b)=a##b' -c a.c -o a.o
+		put two/k.h
+		check any "$CC" -I. -Ione -Itwo '-DBOTH(a,b)=a##b' -c a.c -o a.o
+	done
+	put one/h.h '#include "has.h"' "#if ALIAS(<k.h>)" 'int value = 1;' '#else' 'int value = 2;' '#endif'
+	untouched unknown_probe "$CC" -I. -Ione -Itwo -DALIAS=HAS -c a.c -o a.o
+}
+
 trap_12_has_include_of_a_later_argument()
 {
 	local last

@@ -149,6 +149,33 @@ START_TEST(macros_that_ask_are_noted)
 }
 END_TEST
 
+static bool is_pieced(const char *text, const char *name)
+{
+	uint64_t pieces[SCAN_PIECED_NAME] = {0};
+	scan_pieces(text, strlen(text), name, pieces);
+	return scan_is_pieced(name, pieces);
+}
+
+START_TEST(a_name_may_be_made_of_pieces)
+{
+	ck_assert(is_pieced("CAT(HA, S)", "HAS"));
+	ck_assert(is_pieced("S HA", "HAS"));
+	ck_assert(is_pieced("H A S", "HAS"));
+	ck_assert(is_pieced("#define X HA\\\nS_ S_2", "HAS_2S_2") == false);
+	ck_assert(is_pieced("HAS 2", "HAS2"));
+	ck_assert(!is_pieced("HAS", "HAS"));
+	ck_assert(!is_pieced("HA HAS AS", "HAS"));
+	ck_assert(!is_pieced("xHA Sx", "HAS"));
+	ck_assert(is_pieced("A", "AA"));
+	char longest[SCAN_PIECED_NAME + 1] = "";
+	memset(longest, 'x', SCAN_PIECED_NAME);
+	ck_assert(is_pieced("x", longest));
+	ck_assert(!is_pieced("y", longest));
+	ck_assert(scan_may_begin("a HA b", 6, "HAS"));
+	ck_assert(!scan_may_begin("HAS AS S", 8, "HAS"));
+}
+END_TEST
+
 START_TEST(what_a_macro_may_be_is_read_if_it_is_one_word)
 {
 	static const char text[] =
@@ -428,6 +455,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, names_that_cannot_be_read_are_computed);
 	tcase_add_test(t, plain_macro_names_are_told);
 	tcase_add_test(t, macros_that_ask_are_noted);
+	tcase_add_test(t, a_name_may_be_made_of_pieces);
 	tcase_add_test(t, what_a_macro_may_be_is_read_if_it_is_one_word);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
