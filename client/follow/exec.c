@@ -296,13 +296,14 @@ SEEN_BY_ALL int execv(const char *file, char *const argv[])
 	return execute(&becomes, file, argv, environ);
 }
 
-// The first file of that name in PATH, which ends at an empty folder. False: there is none.
+// The first file of that name in PATH, whose relative directories depend on where the program will be: the search ends there.
+// False: there is none.
 static bool find_in_path(char file[PATH_LONGEST], const char *name)
 {
 	char **entry = entry_of(environ, "PATH=");
 	size_t n_name = strlen(name);
 	struct stat st;
-	for (const char *at = entry ? *entry + strlen("PATH=") : ""; *at && *at != ':'; at++) {
+	for (const char *at = entry ? *entry + strlen("PATH=") : ""; *at == '/'; at++) {
 		size_t n = strcspn(at, ":");
 		if (n + n_name + 2 > PATH_LONGEST)
 			return false;

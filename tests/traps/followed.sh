@@ -346,8 +346,8 @@ trap_88_spawned_compilers() # gcc
 		'if (!strcmp(how, "lp")) execlp("gcc", "gcc", "-DX=6", v[1], v[2], v[3], v[4], (char *)0);' \
 		"if (!strcmp(how, \"le\")) execle(\"$real\", \"gcc\", \"-DX=7\", v[1], v[2], v[3], v[4], (char *)0, environ);" \
 		'posix_spawn_file_actions_t a; posix_spawn_file_actions_init(&a);' \
-		'if (!strcmp(how, "cd")) posix_spawn_file_actions_addchdir_np(&a, "sub");' \
-		"int rc = !strcmp(how, \"p\") ? posix_spawnp(&p, \"gcc\", &a, 0, w, environ) : posix_spawn(&p, \"$real\", &a, 0, w, environ);" \
+		'if (strstr(how, "cd")) posix_spawn_file_actions_addchdir_np(&a, "sub");' \
+		"int rc = *how == 'p' ? posix_spawnp(&p, \"gcc\", &a, 0, w, environ) : posix_spawn(&p, \"$real\", &a, 0, w, environ);" \
 		'if (rc) return 100 + rc;' 'waitpid(p, &st, 0); return WEXITSTATUS(st); }'
 	mkdir -p c
 	"$real" -w -o c/cc spawn.c || fail 'the wrapper does not build'
@@ -361,6 +361,10 @@ trap_88_spawned_compilers() # gcc
 		COFFER_REPRODUCIBLE=off check any c/cc -c a.c -o a.o
 		COFFER_REPRODUCIBLE=off check hit c/cc -c a.c -o a.o
 	done
+	# The search goes through the directories as they are there.
+	put sub/bin/gcc '#!/bin/sh' "exec $real -DX=77 \"\$@\""
+	chmod +x sub/bin/gcc
+	PATH=bin:$PATH HOW=pcd COFFER_REPRODUCIBLE=off check any c/cc -c a.c -o a.o
 	put bad.c 'int a'
 	HOW=s check compile_failed c/cc -c bad.c -o a.o
 }
