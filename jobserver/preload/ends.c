@@ -258,6 +258,19 @@ static void hear_of_stopped(void)
 		fall_silent();
 }
 
+// A ninja that waits here (those of CMake builds before 1.12) gets no news from us while it waits: it is left to itself.
+int pselect(int n, fd_set *reads, fd_set *writes, fd_set *others, const struct timespec *limit, const sigset_t *mask)
+{
+	int (*real)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
+	*(void **)&real = dlsym(RTLD_NEXT, "pselect");
+	fall_silent();
+	n_seen = 0;
+	if (real)
+		return real(n, reads, writes, others, limit, mask);
+	errno = ENOSYS;
+	return -1;
+}
+
 typedef int (*ppoll_fn)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
 
 // Waits for what ninja waits for, and for the front end. `all` has room for it behind them.

@@ -172,6 +172,16 @@ END
 	done
 }
 
+# One that waits in pselect() tells nothing of what it sees: its commands run as without a failure, and all ends.
+e2e_jobserver_ninja_that_waits_otherwise() { # once
+	mkdir fake
+	gcc -O1 -o fake/ninja "$TESTS/e2e/jobserver/pselect.c" || fail "the stand-in does not build"
+	for farm in '' 127.0.0.1:1; do
+		PATH=$PWD/fake:$PATH COFFER_WORKER=$farm timeout 60 "$COFFER" ninja -j2 >out 2>&1
+		[ $? = 1 ] || fail "with the farm '$farm' it ends with $?, or not at all: $(tail -5 out)"
+	done
+}
+
 # What ninja's commands print, return and get as environment is what it would be without the gate.
 e2e_jobserver_gate_is_not_noticed() { # once
 	need ninja
