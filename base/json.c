@@ -1,21 +1,8 @@
 #include "base/json.h"
 
-#include <string.h>
+#include "base/text.h"
 
-// The length of the UTF-8 character at p, or 0 if there is none (RFC 3629).
-static size_t utf8_length(const unsigned char *p)
-{
-	if (p[0] < 0x80)
-		return 1;
-	size_t n = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] >= 0x90))
-		return 0;
-	return n;
-}
+#include <string.h>
 
 void json_add_str(struct buf *b, const char *s)
 {
@@ -24,12 +11,13 @@ void json_add_str(struct buf *b, const char *s)
 		return;
 	}
 	buf_addc(b, '"');
-	for (const unsigned char *p = (const unsigned char *)s; *p;) {
-		size_t n = utf8_length(p);
+	for (const char *p = s, *end = s + strlen(s); p < end;) {
+		size_t n = text_utf8(p, (size_t)(end - p));
+		unsigned char c = (unsigned char)*p;
 		if (*p == '"' || *p == '\\')
 			buf_addf(b, "\\%c", *p);
-		else if (*p < 0x20 || *p == 0x7f)
-			buf_addf(b, "\\u%04x", *p);
+		else if (c < 0x20 || c == 0x7f)
+			buf_addf(b, "\\u%04x", c);
 		else if (n == 0)
 			buf_adds(b, "\\ufffd");
 		else

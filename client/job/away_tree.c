@@ -241,15 +241,19 @@ static size_t colour(const char *p, size_t n)
 	return k < n && (p[k] == 'm' || p[k] == 'K') ? k + 1 : 0;
 }
 
+// Bytes 0x80 to 0x9f are the control characters of a terminal that does not read UTF-8, and U+0080 to U+009F of one that does.
+static bool is_control(const char *p, size_t n)
+{
+	unsigned char c = (unsigned char)*p;
+	return n == 1 ? (c < ' ' && c != '\n' && c != '\t') || c == 0x7f : c == 0xc2 && (unsigned char)p[1] < 0xa0;
+}
+
 bool away_tree_is_harmless(const struct store_part *messages)
 {
 	const char *p = messages->n ? messages->p : "", *end = p + messages->n;
 	while (p < end) {
-		unsigned char c = (unsigned char)*p, next = p + 1 < end ? (unsigned char)p[1] : 0;
-		size_t n = c == '\x1b' ? colour(p, (size_t)(end - p)) : 1;
-		bool is_control = (c < ' ' && c != '\n' && c != '\t' && c != '\x1b') || c == 0x7f;
-		bool is_control_in_utf8 = c == 0xc2 && next >= 0x80 && next < 0xa0;
-		if (n == 0 || is_control || is_control_in_utf8)
+		size_t left = (size_t)(end - p), n = *p == '\x1b' ? colour(p, left) : text_utf8(p, left);
+		if (n == 0 || (*p != '\x1b' && is_control(p, n)))
 			return false;
 		p += n;
 	}

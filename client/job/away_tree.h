@@ -25,7 +25,7 @@ void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_se
 const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *compiler, const struct made_elsewhere *made);
 // Whether messages of a worker are those that the compiler here would have for this user.
 bool away_tree_speaks_alike(const struct plan *p);
-// Whether they can do nothing to a terminal but show text, in colours at most.
+// Whether they are whole UTF-8 without control characters, but for ends of lines, tabs, and the colours that compilers write.
 bool away_tree_is_harmless(const struct store_part *messages);
 void away_tree_release(struct away_tree *t);
 
