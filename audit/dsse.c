@@ -19,6 +19,9 @@ int dsse_sign(const struct note_signer *signer, const char *type, const struct b
 	AUTO_BUF struct buf body = BUF_INIT;
 	AUTO_BUF struct buf signature = BUF_INIT;
 	uint8_t sig[64];
+	if (payload->len > DSSE_PAYLOAD_MAX)
+		return err_set(err, ERR_LIMIT, "an envelope has room for %d bytes, not for %zu", DSSE_PAYLOAD_MAX,
+			       payload->len);
 	put_signed_text(&text, type, payload->data, payload->len);
 	if (note_sign_bytes(signer, text.data, text.len, sig, err) < 0)
 		return -1;

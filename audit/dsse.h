@@ -5,8 +5,10 @@
 
 #include "audit/note.h"
 
-enum { DSSE_MAX = 1 << 20 };
+// Of an envelope, and of the payload that it has room for beside type, key and signature.
+enum { DSSE_MAX = 1 << 20, DSSE_PAYLOAD_MAX = (DSSE_MAX - 1024) / 4 * 3 };
 
+// ERR_LIMIT: nobody could open it.
 int dsse_sign(const struct note_signer *signer, const char *type, const struct buf *payload, struct buf *envelope,
 	      struct err *err);
 // Adds the payload, if one of the signatures is the key's. ERR_FORMAT: it is no envelope of that type; ERR_ACCESS: the key has

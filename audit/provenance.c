@@ -131,36 +131,12 @@ static json_t *internal_parameters(const struct audit_row *row)
 	return o;
 }
 
-// As many as there is room for.
-static size_t add_files(json_t *dependencies, const struct provenance_tree *tree)
-{
-	size_t bytes = 0, i = 0;
-	for (; i < tree->n_files; i++) {
-		AUTO_ARENA struct arena a = ARENA_INIT;
-		json_t *o = resource(tree->files[i].name, audit_digest(&a, tree->files[i].sha256));
-		bytes += json_dumpb(o, NULL, 0, JSON_COMPACT) + 1;
-		if (bytes > PROVENANCE_FILE_BYTES) {
-			json_decref(o);
-			break;
-		}
-		json_array_append_new(dependencies, o);
-	}
-	return i;
-}
-
 static json_t *resolved_dependencies(const struct provenance *p)
 {
 	const struct audit_row *row = p->run;
-	json_t *array = json_array(), *source = resource("source", row->value[AUDIT_source_digest]);
-	json_array_append(array, source);
+	json_t *array = json_array();
+	json_array_append_new(array, resource("source", row->value[AUDIT_source_digest]));
 	json_array_append_new(array, resource("toolchain", row->value[AUDIT_image_digest]));
-	if (p->tree) {
-		size_t told = add_files(array, p->tree);
-		json_object_set_new(source, "annotations",
-				    json_pack("{s:I, s:I}", "coffer_files", (json_int_t)p->tree->n_files,
-					      "coffer_files_left_out", (json_int_t)(p->tree->n_files - told)));
-	}
-	json_decref(source);
 	return array;
 }
 
@@ -217,6 +193,60 @@ static json_t *log_entry(const struct provenance *p, const struct audit_row *row
 	return o;
 }
 
+static void count_files(json_t *source, size_t n, size_t left_out)
+{
+	json_object_set_new(
+		source, "annotations",
+		json_pack("{s:I, s:I}", "coffer_files", (json_int_t)n, "coffer_files_left_out", (json_int_t)left_out));
+}
+
+// As many as have room in so many bytes.
+static void add_files(json_t *dependencies, const struct provenance_tree *tree, size_t room)
+{
+	size_t bytes = 0, i = 0;
+	for (; i < tree->n_files; i++) {
+		AUTO_ARENA struct arena a = ARENA_INIT;
+		json_t *o = resource(tree->files[i].name, audit_digest(&a, tree->files[i].sha256));
+		bytes += json_dumpb(o, NULL, 0, JSON_COMPACT) + 1;
+		if (bytes > room) {
+			json_decref(o);
+			break;
+		}
+		json_array_append_new(dependencies, o);
+	}
+	count_files(json_array_get(dependencies, 0), tree->n_files, tree->n_files - i);
+}
+
+// Files get what the rest of the statement leaves.
+static int fill_up(json_t *o, const struct provenance *p, struct err *err)
+{
+	json_t *definition = json_object_get(json_object_get(o, "predicate"), "buildDefinition");
+	json_t *dependencies = json_object_get(definition, "resolvedDependencies");
+	// No other numbers are longer.
+	if (p->tree)
+		count_files(json_array_get(dependencies, 0), p->tree->n_files, p->tree->n_files);
+	size_t bytes = json_dumpb(o, NULL, 0, JSON_COMPACT);
+	if (bytes > DSSE_PAYLOAD_MAX)
+		return err_set(err, ERR_LIMIT,
+			       "the words and variables of row %" PRIu64
+			       " make a statement of %zu bytes, and none of more than %d "
+			       "can be checked; 'coffer audit prove' proves the row itself",
+			       p->run_index, bytes, DSSE_PAYLOAD_MAX);
+	size_t left = DSSE_PAYLOAD_MAX - bytes;
+	if (p->tree)
+		add_files(dependencies, p->tree, left < PROVENANCE_FILE_BYTES ? left : PROVENANCE_FILE_BYTES);
+	return 0;
+}
+
+static int write_json(const json_t *o, struct buf *statement, struct err *err)
+{
+	AUTO_FREE char *json = json_dumps(o, JSON_COMPACT);
+	if (!json)
+		return err_set(err, ERR_FORMAT, "the row can't be written as JSON");
+	buf_adds(statement, json);
+	return 0;
+}
+
 int provenance_write(const struct provenance *p, struct buf *statement, struct err *err)
 {
 	json_t *o = json_object(), *predicate = json_object(), *subject = subjects(p->run);
@@ -230,14 +260,14 @@ int provenance_write(const struct provenance *p, struct buf *statement, struct e
 	if (p->served)
 		json_object_set_new(predicate, "coffer_served", log_entry(p, p->served, p->served_index));
 	json_object_set_new(o, "predicate", predicate);
-	AUTO_FREE char *json = json_dumps(o, JSON_COMPACT);
+	int rc = n ? fill_up(o, p, err)
+		   : err_set(err, ERR_FORMAT,
+			     "row %" PRIu64 " has no outputs, so there is nothing that it is the provenance of",
+			     p->run_index);
+	if (rc == 0)
+		rc = write_json(o, statement, err);
 	json_decref(o);
-	if (n == 0 || !json)
-		return err_set(err, ERR_FORMAT,
-			       "row %" PRIu64 " has no outputs, so there is nothing that it is the provenance of",
-			       p->run_index);
-	buf_adds(statement, json);
-	return 0;
+	return rc;
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------

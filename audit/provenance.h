@@ -21,7 +21,8 @@ struct provenance_tree {
 	const struct provenance_file *files; // that the compiler could reach
 	size_t n_files;
 };
-// Bytes of the statement that tell of files; what has no room is counted in the source's annotations.
+// Most bytes of the statement that tell of files: fewer where the rest leaves less of DSSE_PAYLOAD_MAX. What has no room is counted in
+// the source's annotations.
 enum { PROVENANCE_FILE_BYTES = 512 * 1024 };
 
 struct provenance {
@@ -33,7 +34,7 @@ struct provenance {
 	const struct provenance_tree *tree; // or NULL
 	const char *builder;                // begins the builder's id; NULL: PROVENANCE_BUILDER and the origin
 };
-// Adds the statement as JSON. ERR_FORMAT: the row has no outputs.
+// Adds the statement as JSON, of DSSE_PAYLOAD_MAX bytes at most. ERR_FORMAT: the row has no outputs; ERR_LIMIT: it has no room.
 int provenance_write(const struct provenance *p, struct buf *statement, struct err *err);
 
 // What a signed statement says. The strings are in the arena.

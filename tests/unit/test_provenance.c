@@ -142,15 +142,13 @@ START_TEST(of_a_tree_every_file_is_named)
 }
 END_TEST
 
-// A statement that can't be checked, as it is too large, would be none.
-START_TEST(more_files_than_a_statement_has_room_for_are_counted)
+// What is written can be opened; it tells of so many of its files.
+static size_t files_told(const struct provenance *p)
 {
 	AUTO_BUF struct buf text = BUF_INIT, envelope = BUF_INIT;
-	struct provenance_tree tree = of_files(20000);
-	struct provenance p = of_run();
 	struct provenance_said said;
-	p.tree = &tree;
-	ck_assert_msg(provenance_write(&p, &text, &err) == 0, "%s", err.text);
+	ck_assert_msg(provenance_write(p, &text, &err) == 0, "%s", err.text);
+	ck_assert_uint_le(text.len, DSSE_PAYLOAD_MAX);
 	ck_assert_msg(dsse_sign(signer, PROVENANCE_PAYLOAD, &text, &envelope, &err) == 0, "%s", err.text);
 	ck_assert_msg(provenance_open(envelope.data, envelope.len, note_signer_verifier(signer), &arena, &said, &err) == 0,
 		      "%s", err.text);
@@ -159,11 +157,70 @@ START_TEST(more_files_than_a_statement_has_room_for_are_counted)
 	json_t *list =
 		json_object_get(json_object_get(json_object_get(o, "predicate"), "buildDefinition"), "resolvedDependencies");
 	json_t *notes = json_object_get(json_array_get(list, 0), "annotations");
-	ck_assert_int_eq(json_integer_value(json_object_get(notes, "coffer_files")), 20000);
+	size_t told = json_array_size(list) - 2;
+	ck_assert_int_eq(json_integer_value(json_object_get(notes, "coffer_files")), (json_int_t)p->tree->n_files);
 	ck_assert_int_eq(json_integer_value(json_object_get(notes, "coffer_files_left_out")),
-			 20002 - (json_int_t)json_array_size(list));
-	ck_assert_uint_gt(json_array_size(list), 2000);
+			 (json_int_t)(p->tree->n_files - told));
 	json_decref(o);
+	return told;
+}
+
+// One argument of n bytes.
+static char *word(size_t n, char c)
+{
+	char *s = arena_alloc(&arena, n + 1);
+	memset(s, c, n);
+	return s;
+}
+
+// A statement that can't be checked, as it is too large, would be none.
+START_TEST(more_files_than_a_statement_has_room_for_are_counted)
+{
+	struct provenance_tree tree = of_files(20000);
+	struct provenance p = of_run();
+	p.tree = &tree;
+	size_t most = files_told(&p);
+	ck_assert_uint_gt(most, 2000);
+	// Words have room before files: one byte is up to six in JSON.
+	char *arguments[] = {word((size_t)105 * 1024, '\xff')};
+	tree.arguments = arguments;
+	size_t fewer = files_told(&p);
+	ck_assert_uint_gt(fewer, 1000);
+	ck_assert_uint_lt(fewer, most);
+	arguments[0] = word((size_t)105 * 1024, '\x01');
+	ck_assert_uint_lt(files_told(&p), fewer);
+}
+END_TEST
+
+// Each size up to the largest has an envelope that can be opened; beyond, there is none.
+START_TEST(what_has_no_room_even_without_files_is_refused)
+{
+	AUTO_BUF struct buf text = BUF_INIT, envelope = BUF_INIT;
+	struct provenance_tree tree = of_files(20000);
+	struct provenance p = of_run();
+	char *arguments[] = {word(0, 'x')};
+	p.tree = &tree;
+	tree.arguments = arguments;
+	tree.n_files = 0;
+	ck_assert_int_eq(provenance_write(&p, &text, &err), 0);
+	size_t most = DSSE_PAYLOAD_MAX - text.len;
+	buf_clear(&text);
+	arguments[0] = word(most, 'x');
+	ck_assert_uint_eq(files_told(&p), 0);
+	arguments[0] = word(most + 1, 'x');
+	ck_assert_int_eq(provenance_write(&p, &text, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	ck_assert_ptr_nonnull(strstr(err.text, "row 4 "));
+	ck_assert_uint_eq(text.len, 0);
+	// With files there is room for eight bytes less, as their number is longer; all of them are left out.
+	tree.n_files = 20000;
+	arguments[0] = word(most - 8, 'x');
+	ck_assert_uint_eq(files_told(&p), 0);
+	// Whoever signs what nobody could open is told so.
+	buf_adds(&text, word((size_t)DSSE_PAYLOAD_MAX + 1, 'x'));
+	ck_assert_int_eq(dsse_sign(signer, PROVENANCE_PAYLOAD, &text, &envelope, &err), -1);
+	ck_assert_int_eq(err.code, ERR_LIMIT);
+	ck_assert_uint_eq(envelope.len, 0);
 }
 END_TEST
 
@@ -251,6 +308,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, a_row_without_outputs_has_none);
 	tcase_add_test(t, of_a_tree_every_file_is_named);
 	tcase_add_test(t, more_files_than_a_statement_has_room_for_are_counted);
+	tcase_add_test(t, what_has_no_room_even_without_files_is_refused);
 	tcase_add_test(t, only_the_key_can_have_signed_it);
 	tcase_add_test(t, what_is_signed_for_something_else_is_refused);
 	suite_add_tcase(s, t);
