@@ -206,7 +206,9 @@ static void add_files(json_t *dependencies, const struct provenance_tree *tree, 
 	size_t bytes = 0, i = 0;
 	for (; i < tree->n_files; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
-		json_t *o = resource(tree->files[i].name, audit_digest(&a, tree->files[i].sha256));
+		AUTO_BUF struct buf name = BUF_INIT;
+		const uint8_t *sha256 = tree->file(tree->files, i, &name);
+		json_t *o = resource(name.data, audit_digest(&a, sha256));
 		bytes += json_dumpb(o, NULL, 0, JSON_COMPACT) + 1;
 		if (bytes > room) {
 			json_decref(o);

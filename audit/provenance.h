@@ -10,16 +10,14 @@
 #define PROVENANCE_BUILDER "urn:coffer:worker:" // and the log's origin; and the isolation, as each is another builder
 
 // Of a compile of the user's own text: what a row has no room for, as it was found by the row's key.
-struct provenance_file {
-	const char *name;
-	const uint8_t *sha256;
-};
+// Names are made one by one: all of them together can be many GiB.
 struct provenance_tree {
 	const char *directory;
 	char *const *environment, *const *arguments;
 	size_t n_environment, n_arguments;
-	const struct provenance_file *files; // that the compiler could reach
-	size_t n_files;
+	size_t n_files; // that the compiler could reach
+	const void *files;
+	const uint8_t *(*file)(const void *files, size_t i, struct buf *name); // adds its name; its SHA-256
 };
 // Most bytes of the statement that tell of files: fewer where the rest leaves less of DSSE_PAYLOAD_MAX. What has no room is counted in
 // the source's annotations.

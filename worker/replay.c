@@ -151,6 +151,7 @@ static int read_request(struct rerun *r)
 
 static int read_files(struct rerun *r)
 {
+	AUTO_BUF struct buf path = BUF_INIT;
 	struct err err = ERR_INIT;
 	struct tree_source *s = &r->files;
 	char hex[SHA256_HEX];
@@ -163,8 +164,9 @@ static int read_files(struct rerun *r)
 		return 0;
 	const struct source_node *first = s->tree.files[s->wanted[0]];
 	sha256_hex(&first->sha256, hex);
+	tree_source_path(s, first, &path);
 	return missing(r, "%zu of its %u files are no longer here, as '%.200s' (sha256:%s)", s->n_wanted, s->tree.n_files,
-		       tree_source_path(s, first), hex);
+		       path.data, hex);
 }
 
 // ---- may it run? ----------------------------------------------------------------------------------------------------

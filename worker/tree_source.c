@@ -123,21 +123,46 @@ static int find_wanted(struct tree_source *s, struct err *err)
 	return rc;
 }
 
+void tree_source_path(const struct tree_source *s, const struct source_node *n, struct buf *path)
+{
+	size_t length = 0;
+	for (const struct source_node *up = n; up != &s->tree.top; up = up->parent)
+		length += 1 + strlen(up->name);
+	char *at = buf_room(path, length);
+	if (!at)
+		return;
+	at += length;
+	for (const struct source_node *up = n; up != &s->tree.top; up = up->parent) {
+		size_t part = strlen(up->name);
+		memcpy(at -= part, up->name, part);
+		*--at = '/';
+	}
+	buf_grew(path, length);
+}
+
+const uint8_t *tree_source_file(const void *source, size_t i, struct buf *path)
+{
+	const struct tree_source *s = source;
+	tree_source_path(s, s->tree.files[i], path);
+	return s->tree.files[i]->sha256.b;
+}
+
 // The outermost directories that come from the tree alone.
-static int find_whole(struct tree_source *s, const struct source_node *directory, const char *path, struct err *err)
+static int find_whole(struct tree_source *s, const struct source_node *directory, struct err *err)
 {
 	for (const struct source_node *at = directory->first; at; at = at->next) {
 		if (at->kind != SOURCE_DIRECTORY)
 			continue;
-		const char *below = arena_printf(&s->arena, "%s%s%s", path, *path ? "/" : "", at->name);
-		if (!at->is_whole && find_whole(s, at, below, err) < 0)
+		if (!at->is_whole && find_whole(s, at, err) < 0)
 			return -1;
 		if (!at->is_whole)
 			continue;
 		if (s->n_whole == TREE_SOURCE_MAX_WHOLE)
 			return err_set(err, ERR_LIMIT, "more than %d directories beside the toolchain",
 				       TREE_SOURCE_MAX_WHOLE);
-		s->whole[s->n_whole++] = below;
+		AUTO_BUF struct buf path = BUF_INIT;
+		tree_source_path(s, at, &path);
+		s->whole[s->n_whole++] = arena_strdup(&s->arena, path.data + 1);
 	}
 	return 0;
 }
@@ -149,7 +174,7 @@ static int read_listing(struct tree_source *s, struct err *err)
 	s->whole = arena_alloc(&s->arena, TREE_SOURCE_MAX_WHOLE * sizeof *s->whole);
 	if (source_tree_decode(&s->tree, &s->arena, p, s->listing.len, err) < 0)
 		return -1;
-	return find_whole(s, &s->tree.top, "", err) < 0 ? -1 : find_wanted(s, err);
+	return find_whole(s, &s->tree.top, err) < 0 ? -1 : find_wanted(s, err);
 }
 
 int tree_source_end_listing(struct tree_source *s, struct err *err)
@@ -195,14 +220,6 @@ int tree_source_check_places(struct tree_source *s, const Coffer__V1__CompileHea
 			rc = find_directory(s, directory, err);
 	}
 	return rc;
-}
-
-const char *tree_source_path(struct tree_source *s, const struct source_node *file)
-{
-	const char *path = arena_printf(&s->arena, "/%s", file->name);
-	for (const struct source_node *up = file->parent; up != &s->tree.top; up = up->parent)
-		path = arena_printf(&s->arena, "/%s%s", up->name, path);
-	return path;
 }
 
 // ---- files ----------------------------------------------------------------------------------------------------------

@@ -57,8 +57,10 @@ int tree_source_end_listing(struct tree_source *s, struct err *err);
 int tree_source_load(struct tree_source *s, const struct sha256 *listing, struct err *err);
 // Where the compiler runs, and where it writes, is in the tree or in the job's own /tmp. ERR_FORMAT.
 int tree_source_check_places(struct tree_source *s, const Coffer__V1__CompileHeader *h, struct err *err);
-// The name of a file, from the top.
-const char *tree_source_path(struct tree_source *s, const struct source_node *file);
+// Adds the name of an entry, from the top. It can have SOURCE_TREE_MAX_DEPTH parts, so of many at once none is kept.
+void tree_source_path(const struct tree_source *s, const struct source_node *n, struct buf *path);
+// The same of file i of `source`, a struct tree_source, and its SHA-256: for struct provenance_tree.
+const uint8_t *tree_source_file(const void *source, size_t i, struct buf *path);
 
 // The frame of the wanted files, in pieces. ERR_FORMAT: a file is not what its digest says; others: it could not be kept.
 int tree_source_take_files(struct tree_source *s, const void *p, size_t n, struct err *err);

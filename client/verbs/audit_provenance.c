@@ -144,17 +144,14 @@ static bool find_files(struct files_of_row *f, struct results *results, const st
 static void describe_files(struct files_of_row *f)
 {
 	const Coffer__V1__CompileHeader *h = &f->request.header;
-	struct source_tree *t = &f->source.tree;
-	struct provenance_file *files = arena_alloc(&f->arena, (t->n_files + 1) * sizeof *files);
-	for (unsigned i = 0; i < t->n_files; i++)
-		files[i] = (struct provenance_file){tree_source_path(&f->source, t->files[i]), t->files[i]->sha256.b};
 	f->tree = (struct provenance_tree){.directory = h->tree->directory,
 					   .environment = h->tree->environment,
 					   .n_environment = h->tree->n_environment,
 					   .arguments = h->arguments,
 					   .n_arguments = h->n_arguments,
-					   .files = files,
-					   .n_files = t->n_files};
+					   .n_files = f->source.tree.n_files,
+					   .files = &f->source,
+					   .file = tree_source_file};
 }
 
 // Only as the user whose results they are: opening a store can leave files in it that are another user's then.

@@ -109,20 +109,24 @@ START_TEST(a_hit_has_its_runs_provenance_and_a_record_of_its_own)
 }
 END_TEST
 
+static const uint8_t *a_file(const void *files, size_t i, struct buf *name)
+{
+	static const uint8_t sha256[32] = {0xab};
+	(void)files;
+	buf_addf(name, "/src/a \xff\n%zu.h", i);
+	return sha256;
+}
+
 static struct provenance_tree of_files(size_t n)
 {
 	static char *environment[] = {(char *)(uintptr_t) "LC_ALL=C"}, *arguments[] = {(char *)(uintptr_t) "-DLONG=1"};
-	static const uint8_t sha256[32] = {0xab};
-	struct provenance_file *files = arena_alloc(&arena, (n + 1) * sizeof *files);
-	for (size_t i = 0; i < n; i++)
-		files[i] = (struct provenance_file){arena_printf(&arena, "/src/a \xff\n%zu.h", i), sha256};
 	return (struct provenance_tree){.directory = "/src",
 					.environment = environment,
 					.n_environment = 1,
 					.arguments = arguments,
 					.n_arguments = 1,
-					.files = files,
-					.n_files = n};
+					.n_files = n,
+					.file = a_file};
 }
 
 START_TEST(of_a_tree_every_file_is_named)
