@@ -114,11 +114,10 @@ $(B)/coffer-gate: $(foreach d,$(gate_FOLDERS),$(call launcher_archive,$(d)))
 # What is loaded into other programs: into such a ninja, and into scripts that stand where a compiler is expected.
 $(B)/libcoffer-gate.so: $(wildcard jobserver/preload/*.[ch]) jobserver/client/hello.c jobserver/client/lease.h
 $(B)/libcoffer-follow.so: $(wildcard client/follow/*.c) base/preload.c base/preload.h base/compile_words.h compiler/names.c compiler/names.h
-$(B)/libcoffer-follow.so: HIDDEN := -fvisibility=hidden
 $(B)/libcoffer-gate.so $(B)/libcoffer-follow.so:
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC $(HIDDEN) -shared -o $@ $(filter %.c,$^)
+	$(Q)$(CC) -std=c17 -O2 -g $(WARN) $(WERROR) $(CPPFLAGS) -fPIC -fvisibility=hidden -shared -o $@ $(filter %.c,$^)
 
 $(B)/launcher/%.o: %.c
 	@mkdir -p $(@D)

@@ -215,7 +215,7 @@ __attribute__((destructor)) static void say_last_words(void)
 
 // ---- what ninja calls ----
 
-int getloadavg(double loads[], int n)
+SEEN_BY_ALL int getloadavg(double loads[], int n)
 {
 	int (*real)(double[], int);
 	*(void **)&real = dlsym(RTLD_NEXT, "getloadavg");
@@ -225,7 +225,7 @@ int getloadavg(double loads[], int n)
 	return real ? real(loads, n) : -1;
 }
 
-pid_t waitpid(pid_t pid, int *status, int how)
+SEEN_BY_ALL pid_t waitpid(pid_t pid, int *status, int how)
 {
 	pid_t (*real)(pid_t, int *, int);
 	*(void **)&real = dlsym(RTLD_NEXT, "waitpid");
@@ -259,7 +259,8 @@ static void hear_of_stopped(void)
 }
 
 // A ninja that waits here (those of CMake builds before 1.12) gets no news from us while it waits: it is left to itself.
-int pselect(int n, fd_set *reads, fd_set *writes, fd_set *others, const struct timespec *limit, const sigset_t *mask)
+SEEN_BY_ALL int pselect(int n, fd_set *reads, fd_set *writes, fd_set *others, const struct timespec *limit,
+			const sigset_t *mask)
 {
 	int (*real)(int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *);
 	*(void **)&real = dlsym(RTLD_NEXT, "pselect");
@@ -290,7 +291,7 @@ static int wait_for_both(ppoll_fn real, struct pollfd *all, nfds_t n, const stru
 	}
 }
 
-int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *limit, const sigset_t *mask)
+SEEN_BY_ALL int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *limit, const sigset_t *mask)
 {
 	ppoll_fn real;
 	*(void **)&real = dlsym(RTLD_NEXT, "ppoll");

@@ -74,8 +74,8 @@ static int spawn(const char *name, pid_t *pid, const char *path, const posix_spa
 	return 0;
 }
 
-int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
-		const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
+SEEN_BY_ALL int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
+			    const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
 {
 	// A bare name is a file in the working directory here; for coffer-gate it would be one in PATH.
 	char file[PATH_MAX];
@@ -88,8 +88,8 @@ int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spaw
 	return spawn("posix_spawn", pid, path, actions, attr, argv, envp);
 }
 
-int posix_spawnp(pid_t *restrict pid, const char *restrict file, const posix_spawn_file_actions_t *actions,
-		 const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
+SEEN_BY_ALL int posix_spawnp(pid_t *restrict pid, const char *restrict file, const posix_spawn_file_actions_t *actions,
+			     const posix_spawnattr_t *restrict attr, char *const argv[restrict], char *const envp[restrict])
 {
 	return spawn("posix_spawnp", pid, file, actions, attr, argv, envp);
 }
