@@ -334,8 +334,20 @@ static void at_has(struct reader *r, const char *w, size_t n)
 		read_probe(r, w, w + n, true);
 	else if (is(w, n, "__has_embed"))
 		note(r, FACT_embed);
-	else if (n > strlen("__has_") && n < strlen(include) && memcmp(w, include, n) == 0 && is_pasted(r, w, n))
-		note(r, FACT_unknown_probe);
+	else if (n < strlen(include) && n != strlen("__has_") && memcmp(w, include, n) == 0)
+		note(r, FACT_unknown_probe); // for a ## that may be in another file; but <type_traits> has __has_##x
+}
+
+// The last part of such a word, whose first part (__h at most) says nothing.
+static bool ends_probe(const char *w, size_t n)
+{
+	static const char *const names[] = {"__has_include", "__has_include_next", "__has_embed"};
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		size_t whole = strlen(names[i]);
+		if (n < whole && n + strlen("__h") >= whole && memcmp(w, names[i] + whole - n, n) == 0)
+			return true;
+	}
+	return false;
 }
 
 // Can a declaration begin here? Behind the end of another one, or behind a directive.
@@ -467,8 +479,10 @@ static void at_underscore(struct reader *r, const char *w, size_t n)
 		at_asm(r, w, w + n);
 	else if (is(w, n, "_Pragma"))
 		at_pragma_operator(r, w + n);
-	else if (n >= 5 && memcmp(w, "__has", 5) == 0)
+	else if (n >= 4 && memcmp(w, "__ha", 4) == 0)
 		at_has(r, w, n);
+	else if (ends_probe(w, n))
+		note(r, FACT_unknown_probe);
 	else if (n >= 3 && (w[1] == 'D' || w[1] == 'T' || w[2] == 'D' || w[2] == 'T'))
 		at_date(r, w, n);
 	else if (n == 2 && w[1] == '_')
@@ -490,6 +504,8 @@ static void at_word(struct reader *r, const char *w, size_t n)
 	case 'a':
 		if (is_asm(w, n))
 			at_asm(r, w, w + n);
+		else if (ends_probe(w, n))
+			note(r, FACT_unknown_probe);
 		else if (n <= 2)
 			at_asm_part(r, w, n);
 		break;
@@ -497,12 +513,16 @@ static void at_word(struct reader *r, const char *w, size_t n)
 		if (is(w, n, "dependency"))
 			at_dependency(r, w, n);
 		break;
+	case 'h':
+		if (ends_probe(w, n))
+			note(r, FACT_unknown_probe);
+		break;
 	case 'i':
 		if (is(w, n, "import"))
 			at_module_word(r, w, n);
 		else if (is(w, n, "include_alias"))
 			note(r, FACT_odd_pragma);
-		else if (is(w, n, "include") && is_argument(r, w, n) && directive_before(r, w))
+		else if ((is(w, n, "include") || is(w, n, "include_next")) && is_argument(r, w, n) && directive_before(r, w))
 			note(r, FACT_unknown_probe); // #if HAS(include)(...)
 		break;
 	case 'm':
@@ -535,10 +555,10 @@ enum {
 
 static const unsigned char kinds[256] = {
 	['0' ... '9'] = WORD, ['A' ... 'C'] = WORD, ['E' ... 'S'] = WORD, ['U' ... 'Z'] = WORD, ['b' ... 'c'] = WORD,
-	['e' ... 'h'] = WORD, ['j' ... 'l'] = WORD, ['n'] = WORD,         ['q' ... 'z'] = WORD, ['_'] = WORD | HOT,
-	['D'] = WORD | HOT,   ['T'] = WORD | HOT,   ['a'] = WORD | HOT,   ['d'] = WORD | HOT,   ['i'] = WORD | HOT,
-	['m'] = WORD | HOT,   ['o'] = WORD | HOT,   ['p'] = WORD | HOT,   ['#'] = MARK,         ['%'] = MARK,
-	['"'] = MARK,         ['\''] = MARK,
+	['e' ... 'g'] = WORD, ['j' ... 'l'] = WORD, ['h'] = WORD | HOT,   ['n'] = WORD,         ['q' ... 'z'] = WORD,
+	['_'] = WORD | HOT,   ['D'] = WORD | HOT,   ['T'] = WORD | HOT,   ['a'] = WORD | HOT,   ['d'] = WORD | HOT,
+	['i'] = WORD | HOT,   ['m'] = WORD | HOT,   ['o'] = WORD | HOT,   ['p'] = WORD | HOT,   ['#'] = MARK,
+	['%'] = MARK,         ['"'] = MARK,         ['\''] = MARK,
 };
 
 static const char *read_word(struct reader *r, const char *w)

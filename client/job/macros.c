@@ -181,6 +181,12 @@ static bool is_in_arguments(const struct plan *p, const char *wrapper)
 	return false;
 }
 
+// __CHAR_BIT__, __LINE__ and their like are numbers that stand nowhere.
+static bool has_digits(const char *name)
+{
+	return name[strcspn(name, "0123456789")] != '\0';
+}
+
 static bool has_beginning(const struct inputs *in, const char *wrapper)
 {
 	const struct plan *p = in->plan;
@@ -199,8 +205,10 @@ static bool may_be_pasted(const struct inputs *in, const char *wrapper)
 	uint64_t pieces[SCAN_PIECED_NAME] = {0};
 	if (!has_beginning(in, wrapper))
 		return false;
-	if (strlen(wrapper) > SCAN_PIECED_NAME)
+	if (strlen(wrapper) > SCAN_PIECED_NAME || has_digits(wrapper))
 		return true;
+	if (in->builtin.len)
+		scan_pieces(in->builtin.data, in->builtin.len, wrapper, pieces);
 	for (unsigned k = 0; k < p->line.n_arguments; k++)
 		scan_pieces(p->line.arguments[k].text, strlen(p->line.arguments[k].text), wrapper, pieces);
 	for (uint32_t i = 0; i < in->n; i++) {
@@ -236,13 +244,14 @@ static bool is_unused(const struct inputs *in, const char *wrapper, const struct
 
 bool macros_in_probes(struct inputs *in)
 {
-	struct map known = MAP_INIT;
+	struct map known = MAP_INIT, known_next = MAP_INIT;
 	bool added = false;
 	for (uint32_t i = 0; i < in->n; i++) {
 		const struct scan *s = &in->list[i].facts.scan;
 		for (unsigned k = 0; k < s->n_includes; k++) {
 			const struct include *inc = &s->includes[k];
-			if (inc->form != INCLUDE_MACRO || !inc->probe || (!inc->next && map_puts(&known, inc->name, in)))
+			if (inc->form != INCLUDE_MACRO || !inc->probe || is_refused(in->refusal) ||
+			    map_puts(inc->next ? &known_next : &known, inc->name, in))
 				continue;
 			if (is_in_arguments(in->plan, inc->name) || may_be_pasted(in, inc->name))
 				in->refusal = refuse(REASON_unknown_probe, in->list[i].path);
@@ -255,5 +264,6 @@ bool macros_in_probes(struct inputs *in)
 	for (uint32_t i = 0; i < in->n; i++)
 		added |= in->list[i].probes_added;
 	map_release(&known);
+	map_release(&known_next);
 	return !is_refused(in->refusal) && added;
 }

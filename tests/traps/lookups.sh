@@ -341,9 +341,11 @@ trap_12_has_include_by_a_joined_name()
 {
 	local call
 	mkdir one two
-	put has.h '#define HAS(x) __has_include(x)' '#define HAS_NEXT(x) __has_include_next(x)' '#define CAT(a,b) a##b' '#define CAT3(a,b,c) a##b##c'
+	put has.h '#define HAS(x) __has_include(x)' '#define HAS_NEXT(x) __has_include_next(x)' '#define CAT(a,b) a##b' '#define CAT3(a,b,c) a##b##c' \
+		'#define PROBE_8(x) __has_include(x)' '#define VALUES(a,b) CAT(a,b)'
 	put a.c '#include <h.h>'
-	for call in 'CAT(HA,S)' 'CAT3(H,A,S)' 'CAT(HAS_,NEXT)' 'BOTH(HA,S)' 'CAT(H,AS)'; do
+	for call in 'CAT(HA,S)' 'CAT3(H,A,S)' 'CAT(HAS_,NEXT)' 'BOTH(HA,S)' 'CAT(H,AS)' 'VALUES(PROBE_,__SIZEOF_POINTER__)' \
+		'CAT(__has_,include_next)' 'CAT(__has_inc,lude)' 'CAT(__has,_include)'; do
 		put one/h.h '#include "has.h"' "#if $call(<k.h>)" 'int value = 1;' '#else' 'int value = 2;' '#endif'
 		rm -f two/k.h
 		untouched unknown_probe "$CC" -I. -Ione -Itwo '-DBOTH(a,b)=a##b' -c a.c -o a.o

@@ -158,6 +158,13 @@ static bool is_pieced(const char *text, const char *name)
 
 START_TEST(a_name_may_be_made_of_pieces)
 {
+	static const char *const probes[] = {"#if CAT(__,has_include)(<k.h>)\n", "#if CAT(__h,as_include)(<k.h>)\n",
+					     "#define P __has\n", "#if CAT(__has_, include_next)(<k.h>)\n",
+					     "#if CAT(__,has_embed)(\"k\")\n"};
+	for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) {
+		scan(probes[i]);
+		ck_assert_msg(HAS(unknown_probe), "%s", probes[i]);
+	}
 	ck_assert(is_pieced("CAT(HA, S)", "HAS"));
 	ck_assert(is_pieced("S HA", "HAS"));
 	ck_assert(is_pieced("H A S", "HAS"));
