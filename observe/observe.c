@@ -344,31 +344,35 @@ static void stopped(struct run *r, pid_t pid, int status)
 	ptrace(want_result ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL, (void *)(intptr_t)deliver);
 }
 
-// Nothing that a command does to itself by a mistake: who sends it wants the process gone.
-static bool is_from_outside(int sig)
+// Nothing that a command does to itself by a mistake: who sends it wants the process gone. But for KILL it may be the command itself,
+// which ends what it has started, and then well.
+static bool wants_end(int sig)
 {
-	return sig == SIGKILL || sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
+	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
 }
 
 // Until there is no process of the command any more. Only children of this thread are waited for.
 static void follow(struct run *r)
 {
+	bool was_killed = false, was_ended = false;
 	for (;;) {
 		int status;
 		pid_t pid = waitpid(-1, &status, __WALL | __WNOTHREAD);
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid < 0)
-			return;
+			break;
 		if (WIFSTOPPED(status)) {
 			stopped(r, pid, status);
 			continue;
 		}
 		leave(r, pid);
-		r->o->killed |= WIFSIGNALED(status) && is_from_outside(WTERMSIG(status));
+		was_killed |= WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		was_ended |= WIFSIGNALED(status) && wants_end(WTERMSIG(status));
 		if (pid == r->first)
 			r->o->status = status;
 	}
+	r->o->killed = was_killed || (was_ended && r->o->status != 0);
 }
 
 // In the calling thread, while another one traces.

@@ -233,7 +233,7 @@ observed()
 
 trap_71_a_compiler_that_is_killed_while_it_is_observed() # gcc long
 {
-	local as job
+	local as job pids
 	as=$(command -v as)
 	put a.c 'int a;'
 	# Slow, so that there is time to find it.
@@ -241,9 +241,9 @@ trap_71_a_compiler_that_is_killed_while_it_is_observed() # gcc long
 	chmod +x b/as
 	"$COFFER" gcc -Bb -c a.c -o a.o &
 	job=$!
-	wait_until 20 '[ -n "$(observed)" ]' || fail "nothing is observed"
-	# shellcheck disable=SC2046
-	kill -KILL $(observed) 2>/dev/null
+	wait_until 20 'pids=$(observed); [ -n "$pids" ]' || fail "nothing is observed"
+	# shellcheck disable=SC2086
+	kill -KILL $pids 2>/dev/null
 	wait $job || fail "it does not compile"
 	check hit gcc -Bb -c a.c -o a.o
 }

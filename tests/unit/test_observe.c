@@ -191,6 +191,10 @@ START_TEST(a_command_that_is_killed_by_a_signal_says_so)
 	ck_assert(!o.killed);
 	ck_assert_int_eq(observe_shell(&o, "sh -c 'kill -KILL $$'; exit 3", 10000, NULL), 0);
 	ck_assert(o.killed && WEXITSTATUS(o.status) == 3);
+	ck_assert_int_eq(observe_shell(&o, "sleep 10 & kill -TERM $!; exit 0", 10000, NULL), 0);
+	ck_assert(!o.killed);
+	ck_assert_int_eq(observe_shell(&o, "kill -TERM $$", 10000, NULL), 0);
+	ck_assert(o.killed);
 }
 END_TEST
 
