@@ -472,18 +472,20 @@ static int nearest(struct lookup *l, struct memo *memo, struct manifest_entry *e
 {
 	struct manifest *m = l->manifest;
 	struct manifest_entry *best = NULL;
-	uint32_t least = UINT32_MAX;
-	for (uint32_t i = 0; i < m->n_entries && i < COMPARED_ENTRIES; i++) {
-		struct manifest_entry *e = &m->entries[i];
-		uint32_t n = count_differences(l, memo, e);
-		if (n && by_code(l, memo, e, entry, result))
+	uint32_t least = UINT32_MAX, differences[COMPARED_ENTRIES];
+	uint32_t n = m->n_entries < COMPARED_ENTRIES ? m->n_entries : COMPARED_ENTRIES;
+	for (uint32_t i = 0; i < n; i++) {
+		differences[i] = count_differences(l, memo, &m->entries[i]);
+		if (differences[i] && by_code(l, memo, &m->entries[i], entry, result))
 			return 1;
-		// A name that has come or gone is a difference as well; of two as near the newer one tells what has happened.
-		if (n < least)
-			n += !names_hold(l, e, NULL);
-		if (n < least) {
-			least = n;
-			best = e;
+	}
+	// A name that has come or gone is a difference as well; of two as near the newer one tells what has happened.
+	for (uint32_t i = 0; i < n; i++) {
+		if (differences[i] < least)
+			differences[i] += !names_hold(l, &m->entries[i], NULL);
+		if (differences[i] < least) {
+			least = differences[i];
+			best = &m->entries[i];
 		}
 	}
 	if (best)
