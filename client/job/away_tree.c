@@ -241,6 +241,14 @@ static size_t colour(const char *p, size_t n)
 	return k < n && (p[k] == 'm' || p[k] == 'K') ? k + 1 : 0;
 }
 
+// What reorders the text around it: U+202A to U+202E, U+2066 to U+2069.
+static bool reorders(const char *p, size_t n)
+{
+	const unsigned char *c = (const unsigned char *)p;
+	return n == 3 && c[0] == 0xe2 &&
+	       ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
 // Bytes 0x80 to 0x9f are the control characters of a terminal that does not read UTF-8, and U+0080 to U+009F of one that does.
 static bool is_control(const char *p, size_t n)
 {
@@ -253,7 +261,7 @@ bool away_tree_is_harmless(const struct store_part *messages)
 	const char *p = messages->n ? messages->p : "", *end = p + messages->n;
 	while (p < end) {
 		size_t left = (size_t)(end - p), n = *p == '\x1b' ? colour(p, left) : text_utf8(p, left);
-		if (n == 0 || (*p != '\x1b' && is_control(p, n)))
+		if (n == 0 || (*p != '\x1b' && is_control(p, n)) || reorders(p, n))
 			return false;
 		p += n;
 	}

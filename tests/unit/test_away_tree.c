@@ -16,6 +16,8 @@ START_TEST(text_and_colours_are_harmless)
 	ck_assert(is_harmless("x.c:1:2: warning: \xe2\x80\x98x\xe2\x80\x99 is unused\n\t1 | int x;\n"));
 	ck_assert(is_harmless("\x1b[01m\x1b[Kx.c:1:2:\x1b[m\x1b[K \x1b[01;35m\x1b[Kwarning\x1b[m\n"));
 	ck_assert(is_harmless("\xc3\xa4"));
+	ck_assert(!is_harmless("x = 1; \xe2\x80\xae 2") && !is_harmless("\xe2\x81\xa6"));
+	ck_assert(is_harmless("\xe2\x80\xaf \xe2\x81\xa5"));
 	// The first and the last of each length, and those beside the surrogates; U+00A0 is the first behind the control characters.
 	ck_assert(is_harmless("\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 "
 			      "\xf4\x8f\xbf\xbf"));
