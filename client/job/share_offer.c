@@ -160,6 +160,10 @@ static void tell_others(struct offer *o, const struct tier_name *action, const s
 						  .toolchain = o->name.toolchain,
 						  .action = action->id};
 	variant_get(&r, &now.arena, &now.variants[0].words);
+	if (r.bad) {
+		shared_unit_release(&now);
+		return;
+	}
 	bool has_unit = get_sealed(o, &name, &old, &bytes, &n) && shared_unit_decode(bytes, n, &there, NULL) == 0;
 	if (!has_unit || !shared_unit_has(&there, &action->id)) {
 		shared_unit_encode(&now, has_unit ? &there : NULL, &packed);

@@ -250,8 +250,9 @@ static void print_shared(struct explanation *x)
 		       format_shown(&x->arena, record_text(x->shared, "why_not")));
 		return;
 	}
-	printf("  the shared store has what '%s' made on %s; here %s\n",
-	       format_shown(&x->arena, record_text(x->shared, "made_by")),
+	const char *maker = record_text(x->shared, "made_by");
+	printf("  the shared store has what %s made on %s; here %s\n",
+	       maker[0] ? arena_printf(&x->arena, "'%s'", format_shown(&x->arena, maker)) : "somebody",
 	       format_date(&x->arena, (int64_t)json_integer_value(json_object_get(x->shared, "made_at"))),
 	       explain_cause_text(kind));
 	for (size_t i = 0; i < json_array_size(changes); i++)

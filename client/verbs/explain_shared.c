@@ -256,10 +256,11 @@ static json_t *cause_json(const struct cause *cause)
 	return json_pack("{s:s, s:i, s:o}", "kind", cause_name(cause->kind), "all", (int)cause->n_all, "changes", changes);
 }
 
+// The unit names who first made a result of the action; another one, of other headers, may be by somebody else.
 static json_t *told(const struct shared_variant *v, int64_t made_at, const struct cause *cause)
 {
-	return json_pack("{s:o, s:I, s:o}", "made_by", json_text(v->maker), "made_at", (json_int_t)made_at, "cause",
-			 cause_json(cause));
+	return json_pack("{s:o, s:I, s:o}", "made_by", text_or_null(made_at == v->made_at ? v->maker : NULL), "made_at",
+			 (json_int_t)made_at, "cause", cause_json(cause));
 }
 
 static json_t *why_not(const char *text)
