@@ -390,15 +390,23 @@ reproducible_options()
 	root=$(tree_root)
 	tree=$(realpath "$root")
 	# Nothing is mapped of what is measured, nor where a map of the user's own is for a directory above the tree; and nothing
-	# that a map of the user's own for the tree itself maps.
+	# that a map of the user's own for the tree itself maps; nor names in debug information where the user renames the directory.
 	for word; do
 		case $word in
 		--coverage | -coverage | -ftest-coverage | -fprofile-arcs | -fprofile-generate* | -fprofile-instr-generate* | -fcoverage-mapping | -fc*-coverage | -fpath-coverage) return ;;
+		-fdebug-compilation-dir* | -ffile-compilation-dir*) debug='' any=1 ;;
 		-f*-prefix-map=*)
 			any=1
 			old=${word#*=}
 			case $old in /*) old=$(realpath -ms "${old%%=*}") ;; *) continue ;; esac
-			case $root/ in "${old%/}"/) ;; "${old%/}"/*) return ;; *) [ "$old" = "$tree" ] || continue ;; esac
+			case $root/ in
+			"${old%/}"/) ;;
+			"${old%/}"/*) return ;;
+			*)
+				case $word:$PWD/ in -f[fd][ie]*:"${old%/}"/*) debug='' ;; esac
+				[ "$old" = "$tree" ] || continue
+				;;
+			esac
 			case $word in
 			-ffile-*) macros='' debug='' ;;
 			-fmacro-*) macros='' ;;
