@@ -37,9 +37,17 @@ int shared_unpack(const void *p, size_t n, uint64_t size, struct buf *out, struc
 	return ZSTD_isError(got) || got != size ? err_set(err, ERR_FORMAT, "a frame does not unpack") : 0;
 }
 
+int shared_unpack_all(const void *p, size_t n, struct buf *out, struct err *err)
+{
+	uint64_t size = ZSTD_getFrameContentSize(p, n);
+	if (size > out->max)
+		return err_set(err, ERR_FORMAT, "no frame, or one that is too long");
+	return shared_unpack(p, n, size, out, err);
+}
+
 // ---- decoding -------------------------------------------------------------------------------------------------------
 
-static void get_sha256(struct rd *r, struct sha256 *to)
+void shared_get_sha256(struct rd *r, struct sha256 *to)
 {
 	const void *p = rd_bytes(r, sizeof to->b);
 	if (p)
@@ -60,7 +68,7 @@ static void get_result(struct rd *r, struct shared_result *x, uint32_t n_inputs,
 		}
 		seen[part] = true;
 		x->outputs[i].part = (enum part)part;
-		get_sha256(r, &x->outputs[i].blob);
+		shared_get_sha256(r, &x->outputs[i].blob);
 		x->outputs[i].blob_size = rd_u64(r);
 		x->outputs[i].size = rd_u64(r);
 	}
@@ -70,7 +78,7 @@ static void get_result(struct rd *r, struct shared_result *x, uint32_t n_inputs,
 		return;
 	x->inputs = arena_alloc(a, (n_inputs + 1) * sizeof *x->inputs);
 	for (uint32_t i = 0; i < n_inputs; i++)
-		get_sha256(r, &x->inputs[i]);
+		shared_get_sha256(r, &x->inputs[i]);
 }
 
 static int decode_plain(const struct buf *plain, struct shared_entry *e, struct err *err)
@@ -97,11 +105,8 @@ static int decode_plain(const struct buf *plain, struct shared_entry *e, struct 
 int shared_entry_decode(const void *p, size_t n, struct shared_entry *e, struct err *err)
 {
 	AUTO_BUF struct buf plain = {.max = SHARED_ENTRY_MAX};
-	uint64_t size = ZSTD_getFrameContentSize(p, n);
 	*e = (struct shared_entry){.arena = ARENA_INIT};
-	if (size > SHARED_ENTRY_MAX)
-		return err_set(err, ERR_FORMAT, "an entry that is no frame, or too long");
-	if (shared_unpack(p, n, size, &plain, err) == 0 && decode_plain(&plain, e, err) == 0)
+	if (shared_unpack_all(p, n, &plain, err) == 0 && decode_plain(&plain, e, err) == 0)
 		return 0;
 	shared_entry_release(e);
 	return -1;

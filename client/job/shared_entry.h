@@ -45,8 +45,10 @@ int shared_entry_join(const struct shared_entry *mine, const struct shared_entry
 // Has the entry this very result for these inputs?
 bool shared_entry_has(const struct shared_entry *e, const struct manifest_entry *inputs, const struct shared_result *result);
 
-// One zstd frame, and back: exactly `size` bytes.
+// One zstd frame, and back: exactly `size` bytes, or as many as it says, up to out->max.
 void shared_pack(const void *p, size_t n, struct buf *out);
 int shared_unpack(const void *p, size_t n, uint64_t size, struct buf *out, struct err *err);
+int shared_unpack_all(const void *p, size_t n, struct buf *out, struct err *err);
+void shared_get_sha256(struct rd *r, struct sha256 *to);
 
 #endif

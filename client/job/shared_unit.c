@@ -1,8 +1,6 @@
 #include "client/job/shared_unit.h"
 #include "client/job/shared_entry.h"
 
-#include "codec/zstd.h"
-
 #include <string.h>
 
 enum { FORMAT = 0x31494e55 }; // "UNI1"; an action's entry begins with another number
@@ -18,13 +16,6 @@ struct tier_name shared_unit_name(const char *scope, const struct digest *unit)
 
 // ---- decoding -------------------------------------------------------------------------------------------------------
 
-static void get_sha256(struct rd *r, struct sha256 *to)
-{
-	const void *p = rd_bytes(r, sizeof to->b);
-	if (p)
-		memcpy(to->b, p, sizeof to->b);
-}
-
 static void get_variant(struct rd *r, struct arena *a, struct shared_variant *v)
 {
 	size_t len;
@@ -35,9 +26,9 @@ static void get_variant(struct rd *r, struct arena *a, struct shared_variant *v)
 	}
 	v->maker = arena_strndup(a, maker, len);
 	v->made_at = (int64_t)rd_u64(r);
-	get_sha256(r, &v->source);
-	get_sha256(r, &v->toolchain);
-	get_sha256(r, &v->action);
+	shared_get_sha256(r, &v->source);
+	shared_get_sha256(r, &v->toolchain);
+	shared_get_sha256(r, &v->action);
 	variant_get(r, a, &v->words);
 }
 
@@ -57,11 +48,8 @@ static int decode_plain(const struct buf *plain, struct shared_unit *u, struct e
 int shared_unit_decode(const void *p, size_t n, struct shared_unit *u, struct err *err)
 {
 	AUTO_BUF struct buf plain = {.max = SHARED_UNIT_MAX};
-	uint64_t size = ZSTD_getFrameContentSize(p, n);
 	*u = (struct shared_unit){.arena = ARENA_INIT};
-	if (size > SHARED_UNIT_MAX)
-		return err_set(err, ERR_FORMAT, "a unit that is no frame, or too long");
-	if (shared_unpack(p, n, size, &plain, err) == 0 && decode_plain(&plain, u, err) == 0)
+	if (shared_unpack_all(p, n, &plain, err) == 0 && decode_plain(&plain, u, err) == 0)
 		return 0;
 	shared_unit_release(u);
 	return -1;
