@@ -98,6 +98,9 @@ int launcher_run_compiler(struct launch *l, int sock,
 // ---- tree.c ----
 // Sends a signal to a process and to all below it: a compiler's driver that is told to end leaves its stages running.
 void launcher_signal_tree(pid_t root, int sig);
+// Whether a process shows that it has not got a signal: it has a handler for it, which is not at work, and no such signal waits.
+// A handler that ends the process takes itself out first, so false says little.
+bool launcher_signal_missed(pid_t pid, int sig);
 
 // ---- say.c ----
 __attribute__((format(printf, 1, 2))) void launcher_say(const char *fmt, ...); // a line "coffer: …" on standard error

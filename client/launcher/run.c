@@ -17,6 +17,9 @@
 enum {
 	DEPFILE_FD = 100, // the compiler's depfile gets a number from here on, out of the way of a jobserver's
 	RELEASE_S = 5,
+	// A signal that somebody sent us: when the compiler is looked at, how often again, and when it is told in any case.
+	SIGNAL_LOOK_MS = 10,
+	SIGNAL_TELL_MS = 1000,
 };
 
 struct run {
@@ -33,7 +36,9 @@ struct run {
 	pid_t child; // 0: none, or it has ended
 	int status;
 	int exec_errno;
-	bool told_to_end; // a signal that ends compiles came
+	bool told_to_end;   // a signal that ends compiles came
+	uint64_t to_tell;   // bit N: signal N came, and the compiler may not have it
+	uint64_t signal_us; // when the first of these came
 	uint64_t start_ns, start_us, wall_us;
 };
 
@@ -182,6 +187,7 @@ static void reap(struct run *r)
 		r->status = 1 << 8; // somebody else took its status: rather a failure than a hang
 	r->wall_us = clock_us() - r->start_us;
 	r->child = 0;
+	r->to_tell = 0;
 }
 
 static void read_signals(struct run *r)
@@ -194,9 +200,28 @@ static void read_signals(struct run *r)
 		} else if (sig != SIGPIPE && sig != SIGXFSZ && !is_ignored(sig)) {
 			r->told_to_end = true;
 			// What the kernel sends (a key, a hang-up of the terminal) the compiler has got, too.
-			if (r->child && info.ssi_code != SI_KERNEL)
-				launcher_signal_tree(r->child, sig);
+			if (!r->child || info.ssi_code == SI_KERNEL)
+				continue;
+			if (!r->to_tell)
+				r->signal_us = clock_us();
+			r->to_tell |= UINT64_C(1) << sig;
 		}
+	}
+}
+
+// Who signals may mean us alone, or all of our process group. A compiler that removes its files because of the first signal
+// must not get a second one: it would end before it is done. So it gets ours if it shows that it has none, or after a second.
+static void pass_signals_on(struct run *r)
+{
+	uint64_t waited_ms = (clock_us() - r->signal_us) / 1000;
+	if (waited_ms < SIGNAL_LOOK_MS)
+		return; // the sender may not have come to the compiler yet
+	for (int sig = 1; r->child && sig < 64; sig++) {
+		uint64_t bit = UINT64_C(1) << sig;
+		if (!(r->to_tell & bit) || (waited_ms < SIGNAL_TELL_MS && !launcher_signal_missed(r->child, sig)))
+			continue;
+		launcher_signal_tree(r->child, sig);
+		r->to_tell &= ~bit;
 	}
 }
 
@@ -208,10 +233,11 @@ static void pump(struct run *r)
 		struct pollfd wants[3] = {
 			stream_wants(&r->out), stream_wants(&r->errs), {.fd = r->signals, .events = POLLIN}};
 		bool pending = stream_pending(&r->out) || stream_pending(&r->errs);
-		int n = poll(wants, 3, r->child || (pending && !r->told_to_end) ? -1 : 0);
+		bool more = r->child || (pending && !r->told_to_end);
+		int n = poll(wants, 3, r->to_tell ? SIGNAL_LOOK_MS : more ? -1 : 0);
 		if (n < 0)
 			continue; // interrupted
-		if (n == 0)
+		if (n == 0 && !more)
 			return;
 		if (wants[0].revents)
 			stream_move(&r->out);
@@ -219,6 +245,8 @@ static void pump(struct run *r)
 			stream_move(&r->errs);
 		if (wants[2].revents)
 			read_signals(r);
+		if (r->to_tell)
+			pass_signals_on(r);
 	}
 }
 

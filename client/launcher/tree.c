@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_PROCESSES = 64 };
@@ -37,4 +38,25 @@ void launcher_signal_tree(pid_t root, int sig)
 		n = add_children(&a, all[i], all, n);
 	for (size_t i = 0; i < n; i++)
 		kill(all[i], sig);
+}
+
+bool launcher_signal_missed(pid_t pid, int sig)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	AUTO_CLOSE int fd = open(arena_printf(&a, "/proc/%d/status", (int)pid), O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (size < 0)
+		return false;
+	text[size] = '\0';
+	// Pending for the thread, for the process, blocked, caught
+	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigCgt:"};
+	bool in[COUNT_OF(names)];
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		const char *line = strstr(text, names[i]);
+		if (!line)
+			return false;
+		in[i] = strtoull(line + strlen(names[i]), NULL, 16) >> (sig - 1) & 1;
+	}
+	return in[3] && !in[0] && !in[1] && !in[2];
 }

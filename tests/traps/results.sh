@@ -606,6 +606,21 @@ trap_66_signals_end_everything()
 	check any "$CC" -O2 -c a.c -o a.o
 }
 
+# A compiler that gets a second signal ends before it has removed its files. Here it takes its time to do so.
+trap_66_a_signal_to_the_group_comes_once() # clang
+{
+	local signal
+	need perl
+	put slow.c '#define _GNU_SOURCE' '#include <sys/syscall.h>' '#include <time.h>' '#include <unistd.h>' \
+		'int unlink(const char *name)' '{' 'struct timespec t = {0, 200000000};' 'while (nanosleep(&t, &t)) ;' \
+		'return (int)syscall(SYS_unlink, name);' '}'
+	"$CC" -shared -fPIC -o "$T/slow.so" slow.c || fail "slow.so"
+	slow_source a.c 2000
+	export LD_PRELOAD=$T/slow.so
+	for signal in INT TERM HUP; do killed_by $signal group; done
+	unset LD_PRELOAD
+}
+
 trap_66_the_signal_is_raised_again() # once
 {
 	need perl
