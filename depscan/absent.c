@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "base/path.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,11 +36,16 @@ struct group {
 	struct list names;
 };
 
+struct text {
+	struct absent_input input;
+	struct path_place *place; // of that very name; NULL: the name is not tidy
+};
+
 struct finder {
 	const struct absent_query *q;
 	struct path_cache *p;
 	struct arena *a;
-	struct absent_input *files; // the query's inputs and, with q->read, what they reach
+	struct text *files; // the query's inputs and, with q->read, what they reach
 	uint32_t n_files, cap_files;
 	struct map groups; // directory, as its place has it -> struct group
 	struct list present, further;
@@ -229,11 +235,11 @@ static void reach(struct finder *f, struct path_place *place)
 		return;
 	if (f->n_files == f->cap_files) {
 		f->cap_files *= 2;
-		struct absent_input *files = arena_alloc(f->a, f->cap_files * sizeof *files);
+		struct text *files = arena_alloc(f->a, f->cap_files * sizeof *files);
 		memcpy(files, f->files, f->n_files * sizeof *files);
 		f->files = files;
 	}
-	f->files[f->n_files++] = input;
+	f->files[f->n_files++] = (struct text){input, place};
 	place->input_job = f->p->job;
 	list_add(f->a, &f->further, path);
 }
@@ -290,7 +296,7 @@ static struct way *way_of(struct finder *f, const struct include *inc, const cha
 	return w;
 }
 
-static struct text_ways *ways_of_text(struct finder *f, const struct absent_input *input, const char *dir)
+static const struct text_ways *ways_by_digest(struct finder *f, const struct absent_input *input, const char *dir)
 {
 	AUTO_BUF struct buf key = BUF_INIT;
 	buf_adds(&key, "t");
@@ -315,10 +321,25 @@ static struct text_ways *ways_of_text(struct finder *f, const struct absent_inpu
 	return t;
 }
 
-static void follow_text(struct finder *f, const struct absent_input *input)
+static const struct text_ways *ways_of_text(struct finder *f, const struct text *text, const char *dir)
 {
+	struct path_place *place = text->place;
+	unsigned kind = 1u | (f->q->gch ? 2u : 0) | (f->q->pch ? 4u : 0);
+	if (!place || digest_is_zero(&text->input.digest))
+		return ways_by_digest(f, &text->input, dir);
+	if (place->answer_kind != kind || !digest_equal(&place->answered, &text->input.digest)) {
+		place->answer = ways_by_digest(f, &text->input, dir);
+		place->answered = text->input.digest;
+		place->answer_kind = kind;
+	}
+	return place->answer;
+}
+
+static void follow_text(struct finder *f, const struct text *text)
+{
+	const struct absent_input *input = &text->input;
 	const char *dir = path_dir(f->a, input->path);
-	const struct text_ways *t = ways_of_text(f, input, dir);
+	const struct text_ways *t = ways_of_text(f, text, dir);
 	for (uint32_t i = 0; i < t->n; i++)
 		if (t->ways[i])
 			follow(f, t->ways[i], &input->scan->includes[i], dir);
@@ -358,9 +379,52 @@ static void follow_unknown(struct finder *f, const char *path)
 
 // ---- the answer -----------------------------------------------------------------------------------------------------------
 
+// A name and its first bytes as numbers, which hundreds of names are told apart by without a look at their texts.
+struct sortable {
+	uint64_t first, second;
+	const char *name;
+};
+
+// Eight bytes as they compare; 0 behind the name's end.
+static uint64_t eight(const char *name, size_t n, size_t at)
+{
+	unsigned char bytes[8] = {0};
+	if (n > at)
+		memcpy(bytes, name + at, n - at < sizeof bytes ? n - at : sizeof bytes);
+	uint64_t word;
+	memcpy(&word, bytes, sizeof word);
+	return be64toh(word);
+}
+
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const struct sortable *x = a, *y = b;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	if (x->second != y->second)
+		return x->second < y->second ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static void sort_names(const char **names, uint32_t n, struct sortable *room)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		size_t length = strlen(names[i]);
+		room[i] = (struct sortable){eight(names[i], length, 0), eight(names[i], length, 8), names[i]};
+	}
+	qsort(room, n, sizeof *room, by_name);
+	for (uint32_t i = 0; i < n; i++)
+		names[i] = room[i].name;
+}
+
+void absent_sort(struct absent_answer *answer)
+{
+	uint32_t most = 0;
+	for (uint32_t i = 0; i < answer->n_groups; i++)
+		most = answer->groups[i].n_names > most ? answer->groups[i].n_names : most;
+	AUTO_FREE struct sortable *room = mem_alloc(most * sizeof *room);
+	for (uint32_t i = 0; i < answer->n_groups; i++)
+		sort_names(answer->groups[i].names, answer->groups[i].n_names, room);
 }
 
 static void collect(struct finder *f, struct absent_answer *out)
@@ -370,11 +434,11 @@ static void collect(struct finder *f, struct absent_answer *out)
 	void *v;
 	while (map_next(&f->groups, &at, NULL, NULL, &v)) {
 		const struct group *g = v;
-		if (!f->q->any_order)
-			qsort(g->names.names, g->names.n, sizeof *g->names.names, by_name);
 		out->groups[out->n_groups++] =
 			(struct absent_group){.dir = g->dir, .names = g->names.names, .n_names = g->names.n};
 	}
+	if (!f->q->any_order)
+		absent_sort(out);
 	out->present = f->present.names;
 	out->n_present = f->present.n;
 	out->further = f->further.names;
@@ -388,27 +452,33 @@ static void take_inputs(struct finder *f)
 	f->cap_files = f->n_files < 64 ? 64 : f->n_files;
 	f->files = arena_alloc(f->a, f->cap_files * sizeof *f->files);
 	for (unsigned i = 0; i < f->n_files; i++) {
-		f->files[i] = f->q->inputs[i];
-		path_cache_get(f->p, path_tidy(f->a, f->files[i].path))->input_job = f->p->job;
+		const struct absent_input *input = &f->q->inputs[i];
+		struct path_place *place = path_cache_get(f->p, path_tidy(f->a, input->path));
+		place->input_job = f->p->job;
+		f->files[i] = (struct text){*input, strcmp(place->path, input->path) == 0 ? place : NULL};
 	}
 }
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out)
 {
-	struct finder f = {
-		.q = q, .p = path_cache_begin(q->search->places, q->cwd_fd), .a = a, .groups = MAP_OF_CALLERS_KEYS};
-	*out = (struct absent_answer){0};
+	if (!q->since)
+		directory_watch_read(q->arrivals);
+	struct finder f = {.q = q,
+			   .p = path_cache_begin(q->search->places, q->cwd_fd, q->since, q->arrivals),
+			   .a = a,
+			   .groups = MAP_OF_CALLERS_KEYS};
+	*out = (struct absent_answer){.job = f.p->job};
 	take_inputs(&f);
 	for (unsigned i = 0; i < q->n_forced; i++)
 		follow(&f, way_of(&f, &q->forced[i], "."), &q->forced[i], ".");
 	// The list grows while it is walked.
 	for (unsigned i = 0; i < f.n_files; i++) {
-		struct absent_input input = f.files[i];
-		follow_text(&f, &input);
-		out->computed |= is_computed(&f, input.scan);
+		struct text text = f.files[i];
+		follow_text(&f, &text);
+		out->computed |= is_computed(&f, text.input.scan);
 	}
 	for (unsigned i = 1; out->computed && i < f.n_files; i++)
-		follow_unknown(&f, path_tidy(a, f.files[i].path));
+		follow_unknown(&f, path_tidy(a, f.files[i].input.path));
 	for (unsigned i = 0; i < q->n_loose; i++)
 		follow_unknown(&f, path_tidy(a, q->loose[i]));
 	note_no_files(&f, q->search->missing, q->search->n_missing);

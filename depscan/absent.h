@@ -39,8 +39,10 @@ struct absent_query {
 	const char *const *loose; // files that were found by a name we do not know (the assembler's .incbin)
 	unsigned n_loose;
 	bool any_order; // the names of a group need not be sorted
-	bool macros;    // includes that name macros may be alive: they are treated as computed
-	bool gch, pch;  // x.h.gch (gcc), x.h.pch beside a header would be taken silently, so they must stay absent
+	uint64_t since; // absent_answer.job of an earlier question, whose view of the file system is to hold; or 0
+	struct directory_watch *arrivals; // or NULL
+	bool macros;                      // includes that name macros may be alive: they are treated as computed
+	bool gch, pch; // x.h.gch (gcc), x.h.pch beside a header would be taken silently, so they must stay absent
 };
 
 // Names as the compiler would form them, not yet canonical.
@@ -53,8 +55,11 @@ struct absent_answer {
 	uint32_t n_further;
 	const char *doubtful; // a file that `unread` refused, or a precompiled header; or NULL
 	bool computed;        // with `read` set: an include has a computed name, so `further` may lack files
+	uint64_t job;         // the number of this question
 };
 
 void absent_find(const struct absent_query *q, struct arena *a, struct absent_answer *out);
+// The names of each group, of an answer in any order.
+void absent_sort(struct absent_answer *answer);
 
 #endif

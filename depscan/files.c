@@ -101,17 +101,16 @@ static void copy_scan(struct scan *to, const struct scan *from, struct arena *a)
 	}
 }
 
-// Copies what is known of the file that `st` describes; false if nothing trustworthy is.
-static bool known(struct files *f, const struct stat *st, struct arena *a, struct file_facts *facts)
+// Copies what is known of the file of this identity; false if nothing trustworthy is.
+static bool known(struct files *f, const struct file_id *id, struct arena *a, struct file_facts *facts)
 {
-	struct inode_key k = {st->st_dev, st->st_ino};
-	struct file_id id = file_id_of(st);
+	struct inode_key k = {id->dev, id->ino};
 	struct shard *s = shard_of(f, &k);
 	pthread_mutex_lock(&s->lock);
 	const struct entry *e = map_get(&s->by_inode, &k, sizeof k);
-	bool ok = e && e->trusted && file_id_equal(&e->id, &id) && (!a || e->scanned);
+	bool ok = e && e->trusted && file_id_equal(&e->id, id) && (!a || e->scanned);
 	if (ok) {
-		facts->id = id;
+		facts->id = *id;
 		facts->digest = e->digest;
 		if (a)
 			copy_scan(&facts->scan, &e->scan, a);
@@ -224,7 +223,8 @@ int files_digest(struct files *f, int dirfd, const char *path, struct digest *di
 		*digest = digest_of("", 0);
 		return 0;
 	}
-	if (!known(f, st, NULL, &facts) && learn(f, dirfd, path, NULL, &facts, st, err) < 0)
+	const struct file_id id = file_id_of(st);
+	if (!known(f, &id, NULL, &facts) && learn(f, dirfd, path, NULL, &facts, st, err) < 0)
 		return -1;
 	*digest = facts.digest;
 	return 0;
@@ -252,9 +252,16 @@ int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, s
 		scan_text(&facts->scan, "", 0);
 		return 0;
 	}
-	if (known(f, &st, a, facts))
+	const struct file_id id = file_id_of(&st);
+	if (known(f, &id, a, facts))
 		return 0;
 	return learn(f, dirfd, path, a, facts, &st, err);
+}
+
+bool files_facts_of(struct files *f, const struct file_id *id, struct arena *a, struct file_facts *facts)
+{
+	facts->is_plain = true;
+	return known(f, id, a, facts);
 }
 
 bool files_first_time(struct files *f, const struct digest *digest)

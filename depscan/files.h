@@ -33,6 +33,8 @@ int files_digest(struct files *f, int dirfd, const char *path, struct digest *di
 struct digester files_digester(struct files *f); // for who knows of no files (compiler/compiler.h)
 // The digest and the scan of the text.
 int files_facts(struct files *f, int dirfd, const char *path, struct arena *a, struct file_facts *facts, struct err *err);
+// The same of a plain file of which it is known that it still has this identity. False: nothing is known of it.
+bool files_facts_of(struct files *f, const struct file_id *id, struct arena *a, struct file_facts *facts);
 // Could the text of this file define the macro (scan_may_define)? True when it can't be read.
 bool files_may_define(struct files *f, int dirfd, const char *path, const struct digest *digest, const char *name);
 bool files_may_ask(struct files *f, int dirfd, const char *path, const struct digest *digest,

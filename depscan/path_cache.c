@@ -51,14 +51,17 @@ void path_cache_unref(struct shared_places *s)
 	free(s);
 }
 
-struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd)
+struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd, uint64_t since, struct directory_watch *arrivals)
 {
+	static atomic_uint_fast64_t last_job;
 	pthread_mutex_lock(&s->lock);
 	struct path_cache *p = &s->places;
 	if (p->known.n > PATH_CACHE_MAX)
 		forget(p);
 	p->cwd_fd = cwd_fd;
-	p->job++;
+	p->job = atomic_fetch_add(&last_job, 1) + 1;
+	p->since = since ? since : p->job;
+	p->arrivals = arrivals;
 	return p;
 }
 
@@ -67,6 +70,7 @@ void path_cache_end(struct shared_places *s)
 	enum { KEY_BYTES = 64 }; // of a map's key on the heap, more or less
 	struct path_cache *p = &s->places;
 	p->cwd_fd = -1;
+	p->arrivals = NULL;
 	atomic_store(&s->bytes, p->arena.total + (p->known.cap + p->answers.cap) * sizeof(struct map_slot) +
 					(p->known.n + p->answers.n) * KEY_BYTES);
 	pthread_mutex_unlock(&s->lock);
@@ -96,6 +100,7 @@ static void look_for_any(struct path_cache *p, struct path_place *place)
 	const char *suffix = path_base(place->path) + strlen(PATH_CACHE_ANY);
 	const char *dir = place->parent ? place->parent->path : ".";
 	place->presence = path_cache_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
+	place->stamp = 0;
 	place->looked = p->job;
 }
 
@@ -119,10 +124,19 @@ bool path_cache_any_ends(int cwd_fd, const char *dir, const char *suffix)
 	return found;
 }
 
+// The stamp of the directory above, from now on to change when this name appears in it; 0: nobody tells.
+static uint64_t expect(struct path_cache *p, const struct path_place *place)
+{
+	const char *name = path_base(place->path);
+	uint64_t stamp = place->parent && place->parent->looked >= p->since ? place->parent->stamp : 0;
+	return directory_watch_expect(p->arrivals, stamp, &name, 1) ? stamp : 0;
+}
+
 static void look(struct path_cache *p, struct path_place *place)
 {
 	struct stat st;
 	struct file_id before = place->id;
+	uint64_t expected = expect(p, place);
 	if (strncmp(path_base(place->path), PATH_CACHE_ANY, strlen(PATH_CACHE_ANY)) == 0) {
 		look_for_any(p, place);
 		return;
@@ -139,21 +153,31 @@ static void look(struct path_cache *p, struct path_place *place)
 	bool young = place->id.mtime_ns > floor || place->id.ctime_ns > floor;
 	if (!file_id_equal(&place->id, &before) || (place->presence == PLACE_DIRECTORY && young))
 		place->changed = p->job;
+	if (place->presence != PLACE_DIRECTORY)
+		place->stamp = place->presence == PLACE_ABSENT ? expected : 0;
+	else if (place->stamp || (place->changed == p->job && before.ino))
+		place->stamp = directory_watch_stamp(p->arrivals, p->cwd_fd, place->path, &st);
 	place->looked = p->job;
+}
+
+static bool is_still_absent(const struct path_place *place)
+{
+	return place->presence == PLACE_ABSENT && place->stamp && place->parent->presence == PLACE_DIRECTORY &&
+	       place->stamp == place->parent->stamp;
 }
 
 // A directory is looked at once in a job; what stands in a directory that has not changed is as it was. What is not there
 // has nothing in it until something appears above it.
 void place_refresh(struct path_cache *p, struct path_place *place)
 {
-	if (place->looked == p->job)
+	if (place->looked >= p->since)
 		return;
 	if (!place->looked || !place->parent || place->is_link || place->presence >= PLACE_DIRECTORY) {
 		look(p, place);
 		return;
 	}
 	place_refresh(p, place->parent);
-	if (place->parent->changed >= place->looked)
+	if (place->parent->changed >= place->looked && !is_still_absent(place))
 		look(p, place);
 	else
 		place->looked = p->job;

@@ -2,7 +2,8 @@
 // between jobs, so that a compile of hundreds of headers asks the file system for little more than what has changed.
 //
 // A name is looked up again when the directory that it stands in is not the same as then, or was changed since, or was young
-// then (files.h: FILES_AGE_FLOOR_NS), and always when it is a symlink. Belongs to one search and working directory
+// then (files.h: FILES_AGE_FLOOR_NS), and always when it is a symlink. Names that were absent in a directory that the build
+// writes to are not looked up again while a directory watch tells of none of them. Belongs to one search and working directory
 // (search.h). Thread: one at a time, between path_cache_begin and path_cache_end.
 #ifndef COFFER_DEPSCAN_PATH_CACHE_H
 #define COFFER_DEPSCAN_PATH_CACHE_H
@@ -10,6 +11,8 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "codec/hash.h"
+#include "depscan/directory_watch.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,16 +30,23 @@ struct path_place {
 	enum presence presence;
 	// What the user of this module notes of a place, by the number of the job.
 	uint64_t input_job, listed_job, asked_job, present_job;
+	// And of the text that lies there: what was worked out from the one with this digest, `kind` says for whom.
+	const void *answer;
+	struct digest answered;
+	unsigned answer_kind;
 
 	struct path_place *parent; // NULL: the working directory, or "/"
 	bool is_link;
 	uint64_t looked;  // the last job that looked
 	uint64_t changed; // of a directory: the last job that saw it changed or young
+	uint64_t stamp;   // of a directory: the watch's; of an absent name: the directory's as it was looked for; 0: none
 	struct file_id id;
 };
 
 struct path_cache {
-	uint64_t job; // the number of this one, from 1
+	uint64_t job;                     // the number of this one, from 1, among those of all caches
+	uint64_t since;                   // what was looked at by this job or a later one is not looked at again
+	struct directory_watch *arrivals; // of this job; NULL: there is none
 	struct map known;
 	struct map answers; // for the user of this module: what was worked out from the places; in the arena
 	struct arena arena;
@@ -51,7 +61,8 @@ struct shared_places; // for many threads; counted
 struct shared_places *path_cache_new(void);
 struct shared_places *path_cache_ref(struct shared_places *s);
 void path_cache_unref(struct shared_places *s); // NULL is fine
-struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd);
+// `since`: the number of an earlier job whose view of the places is to hold, or 0. `arrivals`: read already, or NULL.
+struct path_cache *path_cache_begin(struct shared_places *s, int cwd_fd, uint64_t since, struct directory_watch *arrivals);
 void path_cache_end(struct shared_places *s);
 size_t path_cache_bytes(struct shared_places *s); // the memory it took when it was last used
 

@@ -29,14 +29,27 @@ static struct input *append(struct inputs *in)
 	return &in->list[in->n];
 }
 
-static int read_facts(const struct plan *p, const char *path, uint32_t flags, struct file_facts *facts, struct err *err)
+// Without a look, where nothing has changed since the file was looked at.
+static bool is_watched(const struct inputs *in, struct input *i)
 {
+	const struct plan *p = in->plan;
+	const struct watched *w = watch_look(p->services->watch, in->epoch, i->path);
+	if (!w || w->state != WATCHED_FILE || !files_facts_of(p->services->files, &w->id, p->arena, &i->facts) ||
+	    !digest_equal(&w->digest, &i->facts.digest))
+		return false;
+	i->watched = w;
+	return true;
+}
+
+static int read_facts(const struct inputs *in, struct input *i, struct err *err)
+{
+	const struct plan *p = in->plan;
 	struct stat st;
-	if (!(flags & INPUT_BINARY))
-		return files_facts(p->services->files, p->cwd_fd, path, p->arena, facts, err);
-	if (files_digest(p->services->files, p->cwd_fd, path, &facts->digest, &st, err) < 0)
+	if (!(i->flags & INPUT_BINARY))
+		return is_watched(in, i) ? 0 : files_facts(p->services->files, p->cwd_fd, i->path, p->arena, &i->facts, err);
+	if (files_digest(p->services->files, p->cwd_fd, i->path, &i->facts.digest, &st, err) < 0)
 		return -1;
-	facts->id = file_id_of(&st);
+	i->facts.id = file_id_of(&st);
 	return 0;
 }
 
@@ -45,8 +58,11 @@ static const struct input *as_earlier(const struct inputs *in, const char *path,
 {
 	struct stat st;
 	const struct input *i = in->earlier ? inputs_find_one(in->earlier, path) : NULL;
-	if (!i || (flags | i->flags) & INPUT_BINARY || i->probes_added ||
-	    fstatat(in->plan->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (!i || (flags | i->flags) & INPUT_BINARY || i->probes_added)
+		return NULL;
+	if (watched_holds(i->watched, in->epoch))
+		return i;
+	if (fstatat(in->plan->cwd_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return NULL;
 	struct file_id id = file_id_of(&st);
 	return file_id_equal(&i->facts.id, &id) ? i : NULL;
@@ -67,7 +83,7 @@ static const struct scan *add(struct inputs *in, const char *path, uint32_t flag
 	enum reason reason = REASON_NONE;
 	if (earlier)
 		i->facts = earlier->facts;
-	else if (read_facts(p, path, flags, &i->facts, &err) < 0)
+	else if (read_facts(in, i, &err) < 0)
 		reason = err.code == ERR_FORMAT  ? REASON_input_not_a_file
 			 : err.code == ERR_LIMIT ? REASON_input_too_large
 						 : REASON_input_changed;
@@ -421,18 +437,54 @@ static bool add_missing(struct inputs *in, struct absent_query *q, const struct 
 	return true;
 }
 
-static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
+// Two files with one text, or a file with two names: see is_rightly_unread().
+static bool has_twins(const struct inputs *in)
+{
+	struct map texts = MAP_OF_CALLERS_KEYS;
+	bool has = false;
+	for (uint32_t i = 0; i < in->n && !has; i++)
+		has = map_put(&texts, &in->list[i].facts.digest, sizeof in->list[i].facts.digest, in->list);
+	map_release(&texts);
+	return has;
+}
+
+// Whether the includes, which were followed before the compile, need not be followed again: what the compiler has read is among what
+// they reached, unchanged.
+static bool is_closed_earlier(const struct inputs *in)
+{
+	const struct plan *p = in->plan;
+	const struct inputs *earlier = in->earlier;
+	if (!earlier || !earlier->closure || p->inputs_from != INPUTS_USER_MMD || p->line.makes_pch || in->n_loose)
+		return false;
+	for (uint32_t i = 0; i < in->n; i++)
+		if (!in->list[i].is_as_earlier)
+			return false;
+	for (uint32_t i = 0; i < earlier->n; i++)
+		if (earlier->list[i].probes_added)
+			return false;
+	return !has_twins(earlier);
+}
+
+static void take_closure(struct inputs *in, struct absent_answer *answer)
+{
+	const struct inputs *earlier = in->earlier;
+	for (uint32_t i = 0; i < earlier->n && !is_refused(in->refusal); i++) {
+		const struct input *was = &earlier->list[i];
+		add(in, was->path, 0);
+		const struct input *is = is_refused(in->refusal) ? NULL : inputs_find_one(in, was->path);
+		if (is && !digest_equal(&is->facts.digest, &was->facts.digest))
+			in->refusal = refuse(REASON_input_changed, was->path);
+	}
+	*answer = *earlier->closure;
+	absent_sort(answer);
+}
+
+static void find_absent(struct inputs *in, struct absent_answer *answer)
 {
 	const struct plan *p = in->plan;
 	struct include *forced;
-	const char *culprit;
-	if (!in->baseline->search) {
-		in->refusal = refuse(REASON_compiler_probe, NULL);
-		return;
-	}
-	const struct search *search = search_snapshot_search(in->baseline->search);
 	struct absent_query q = {.cwd_fd = p->cwd_fd,
-				 .search = search,
+				 .search = search_snapshot_search(in->baseline->search),
 				 .gch = !p->line.makes_pch && (p->compiler->family == FAMILY_GCC || p->line.n_forced),
 				 .pch = !p->line.makes_pch && p->compiler->family == FAMILY_CLANG && p->line.n_forced,
 				 .loose = in->loose,
@@ -440,6 +492,8 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 				 .n_forced = inputs_forced(p, &forced),
 				 .read = p->inputs_from == INPUTS_USER_MMD ? inputs_read_reached : NULL,
 				 .unread = is_rightly_unread,
+				 .arrivals = p->services->arrivals,
+				 .since = in->earlier && in->earlier->closure ? in->earlier->closure->job : 0,
 				 .ctx = in};
 	q.forced = forced;
 	do {
@@ -447,9 +501,22 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 		q.n_inputs = in->n;
 		absent_find(&q, p->arena, answer);
 	} while (add_missing(in, &q, answer));
+}
+
+static void follow_includes(struct inputs *in, struct absent_answer *answer, struct manifest_entry *entry)
+{
+	const char *culprit;
+	if (!in->baseline->search) {
+		in->refusal = refuse(REASON_compiler_probe, NULL);
+		return;
+	}
+	if (is_closed_earlier(in))
+		take_closure(in, answer);
+	else
+		find_absent(in, answer);
 	if (!is_refused(in->refusal) && is_once_by_two_names(in, &culprit))
 		in->refusal = refuse(REASON_pragma, culprit);
-	fill_links(in, search, entry);
+	fill_links(in, search_snapshot_search(in->baseline->search), entry);
 }
 
 // ---- the entry ------------------------------------------------------------------------------------------------------
@@ -484,7 +551,8 @@ static void fill_names(const struct plan *p, const struct absent_answer *answer,
 
 void inputs_begin(struct inputs *in, const struct plan *p, const struct baseline *b)
 {
-	*in = (struct inputs){.plan = p, .baseline = b, .known = MAP_OF_CALLERS_KEYS};
+	*in = (struct inputs){
+		.plan = p, .baseline = b, .known = MAP_OF_CALLERS_KEYS, .epoch = watch_epoch(p->services->watch)};
 }
 
 void inputs_release(struct inputs *in)

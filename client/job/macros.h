@@ -13,9 +13,10 @@
 struct input {
 	const char *path; // as the compiler names it
 	struct file_facts facts;
-	uint32_t flags;     // INPUT_*
-	bool probes_added;  // the scan has names that are not in the text: macros of others make them
-	bool is_as_earlier; // not changed since it was in inputs.earlier
+	uint32_t flags;                // INPUT_*
+	bool probes_added;             // the scan has names that are not in the text: macros of others make them
+	bool is_as_earlier;            // not changed since it was in inputs.earlier
+	const struct watched *watched; // by what these facts hold while there is no news, or NULL
 };
 
 struct inputs {
@@ -23,6 +24,9 @@ struct inputs {
 	const struct baseline *baseline;
 	// What was found of files before the compile, where it was made of that: or NULL. The facts of those that are unchanged.
 	const struct inputs *earlier;
+	// All that their includes can reach is among them, by names that the texts have: what came of it. NULL: not so, or not known.
+	const struct absent_answer *closure;
+	uint64_t epoch; // of the watched directories, as these were begun; 0: none are
 	struct input *list;
 	uint32_t n, cap;
 	struct map known;   // path -> 1 + its number

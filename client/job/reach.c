@@ -23,6 +23,7 @@ static struct no_tree follow(struct inputs *in, struct absent_answer *answer)
 				 .gch = p->compiler->family == FAMILY_GCC || p->line.n_forced,
 				 .pch = p->compiler->family == FAMILY_CLANG && p->line.n_forced,
 				 .any_order = true,
+				 .arrivals = p->services->arrivals,
 				 .read = inputs_read_reached,
 				 .ctx = in};
 	q.forced = forced;
@@ -130,7 +131,9 @@ static struct source_node *child(struct builder *b, struct source_node *director
 		return &b->r->missing;
 	if (!node) {
 		node = make_node(b, directory, name, n);
-		map_put(&b->r->known, key, sizeof directory + n, node);
+		char *kept = arena_alloc(b->p->arena, sizeof directory + n);
+		memcpy(kept, key, sizeof directory + n);
+		map_put(&b->r->known, kept, sizeof directory + n, node);
 	}
 	return node;
 }
@@ -173,7 +176,7 @@ static struct source_node *add_directory(struct builder *b, const char *path, si
 					 : arena_printf(b->p->arena, "%s/%.*s", b->p->cwd, (int)n, path);
 	d = enter(b, &b->r->tree.top, whole, &links);
 	if (d && d->kind == SOURCE_DIRECTORY)
-		map_put(&b->r->directories, path, n, d);
+		map_put(&b->r->directories, arena_strndup(b->p->arena, path, n), n, d);
 	return d;
 }
 
@@ -280,16 +283,17 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 			   const struct farm_compiler *compiler)
 {
 	struct reach *r = b->r;
-	struct absent_answer answer = {0};
+	struct absent_answer *answer = arena_alloc(b->p->arena, sizeof *answer);
 	const char *culprit;
 	inputs_add(in, b->p->line.source, 0);
 	if (is_refused(in->refusal))
 		return no_tree(NO_TREE_input, in->refusal.culprit);
-	struct no_tree why = follow(in, &answer);
+	struct no_tree why = follow(in, answer);
 	if (!why.reason && (culprit = reads_files_by_itself(in)))
 		why = no_tree(NO_TREE_assembler, culprit);
 	if (!why.reason)
-		why = build(b, in, &answer, outputs);
+		why = build(b, in, answer, outputs);
+	in->closure = why.reason ? NULL : answer;
 	if (!why.reason && (culprit = hides_the_compiler(b, compiler)))
 		why = no_tree(NO_TREE_toolchain, culprit);
 	if (!why.reason && source_tree_encode(&r->tree, &r->listing, NULL) < 0)
@@ -301,7 +305,9 @@ struct no_tree reach_find(struct reach *r, const struct plan *p, const struct ba
 			  const struct farm_compiler *compiler)
 {
 	struct builder b = {.r = r, .p = p};
-	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1}};
+	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1},
+			    .known = MAP_OF_CALLERS_KEYS,
+			    .directories = MAP_OF_CALLERS_KEYS};
 	inputs_begin(&r->inputs, p, baseline);
 	source_tree_init(&r->tree, p->arena);
 	if (!baseline->search)

@@ -345,6 +345,68 @@ e2e_trees_headers_that_change_meanwhile_spoil_nothing() # gcc long clock
 	farm_end
 }
 
+# as_now FLAG: u.c with that kind of depfile, as the compiler by itself compiles it now.
+as_now()
+{
+	local who
+	for who in want got; do
+		mkdir -p $who
+		rm -f x.o x.d
+		[ $who = want ] || set -- "$1" "$COFFER"
+		"${@:2}" "$CC" -O1 -Ifirst -Isecond -isystem "$T/sys" "$1" -MF x.d -c u.c -o x.o 2>$who/err || true
+		mv x.d x.o $who/ 2>/dev/null || true
+	done
+	diff -r want got || fail "$1: another compile"
+}
+
+# What the daemon knows of headers holds until one is edited, comes, goes or moves: in directories that are watched, in those that the
+# build writes to, and with depfiles that leave out system headers.
+e2e_trees_known_headers_that_change() # clock
+{
+	export LC_ALL=C COFFER_REPRODUCIBLE=off COFFER_WATCHED_FOLDERS=$T/sys COFFER_RECACHE=on
+	worker_start w1
+	put "$T/sys/deep/s.h" '#pragma once' '#include "t.h"' 'static inline int s(void) { return T; }'
+	put "$T/sys/deep/t.h" '#define T 1'
+	put "$T/sys/other.h" '#define OTHER 1'
+	put first/none.h ''
+	put second/h.h '#include <deep/s.h>' '#ifdef NEVER' '#include <other.h>' '#endif' '#define H 1'
+	put u.c '#include "h.h"' 'int u(void) { return s() + H; }'
+	sleep 2.1 # until what is known of the files is believed
+	both() { as_now -MMD && as_now -MMD && as_now -MD; }
+	both
+	put "$T/sys/deep/t.h" '#define T 2'
+	both
+	# One that stands before it; a directory that has one comes; and they go again.
+	put first/h.h '#include <deep/s.h>' '#define H 3'
+	both
+	rm first/h.h
+	put first/deep/s.h 'static inline int s(void) { return 4; }'
+	both
+	rm -r first/deep
+	both
+	put "$T/sys/deep/t.h.gch" 'none'
+	both
+	rm "$T/sys/deep/t.h.gch"
+	put h.h '#include <deep/s.h>' '#define H 5'
+	both
+	rm h.h
+	both
+	# The search path itself: another directory by that name, and a link.
+	put third/h.h '#include <deep/s.h>' '#define H 6'
+	mv second fourth && mv third second
+	both
+	rm -r second && ln -s fourth second
+	both
+	put "$T/sys/new/s.h" 'static inline int s(void) { return 7; }'
+	mv "$T/sys/deep" "$T/sys/was" && mv "$T/sys/new" "$T/sys/deep"
+	both
+	rm "$T/sys/deep/s.h"
+	both
+	settle
+	[ "${counters_after[remote_trees]}" -ge 30 ] || fail "only ${counters_after[remote_trees]} went as trees: $("$COFFER" stats)"
+	farm_end
+}
+
 # Assembler sources go, and nothing that the assembler reads by itself is the worker's.
 e2e_trees_assembler_and_what_it_reads() # gcc clock
 {

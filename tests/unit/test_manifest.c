@@ -246,6 +246,150 @@ START_TEST(with_a_scanner_includes_are_followed_to_what_they_reach)
 }
 END_TEST
 
+START_TEST(an_earlier_view_of_the_places_holds_where_it_is_asked_for)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	make_file("y.c");
+	make_file("early/other.h");
+	make_file("late/h.h");
+	struct include list[] = {{.name = "h.h", .form = INCLUDE_ANGLED}};
+	struct scan source = {.includes = list, .n_includes = 1};
+	const char *angled[] = {"early", "late"};
+	struct search search = {.angled = angled, .n_angled = 2, .places = path_cache_new()};
+	struct absent_input inputs[] = {{.path = "y.c", .digest = digest_of("y", 1), .scan = &source},
+					{.path = "late/h.h", .scan = &(struct scan){0}}};
+	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2};
+	struct absent_answer before, then, now, after;
+	absent_find(&q, &a, &before);
+	ck_assert(must_be_absent(&before, "early", "h.h"));
+	make_file("early/h.h");
+	q.since = before.job;
+	absent_find(&q, &a, &then);
+	ck_assert(must_be_absent(&then, "early", "h.h"));
+	ck_assert_uint_gt(then.job, before.job);
+	q.since = 0;
+	absent_find(&q, &a, &now);
+	ck_assert(!must_be_absent(&now, "early", "h.h"));
+	// What another job has seen since is newer than that view, and counts.
+	q.since = before.job;
+	absent_find(&q, &a, &after);
+	ck_assert(!must_be_absent(&after, "early", "h.h"));
+	search_release(&search);
+}
+END_TEST
+
+static bool is_absent_now(const struct absent_query *q, const char *directory, const char *name)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct absent_answer x;
+	absent_find(q, &a, &x);
+	return must_be_absent(&x, directory, name);
+}
+
+START_TEST(a_directory_that_is_written_to_tells_of_the_names_that_come)
+{
+	struct directory_watch *arrivals = directory_watch_new();
+	ck_assert_ptr_nonnull(arrivals);
+	make_file("y.c");
+	make_file("early/other.h");
+	make_file("late/h.h");
+	make_file("late/s/p.h");
+	struct include list[] = {{.name = "h.h", .form = INCLUDE_ANGLED}, {.name = "s/p.h", .form = INCLUDE_ANGLED}};
+	struct scan source = {.includes = list, .n_includes = 2};
+	const char *angled[] = {"early", "late"};
+	struct search search = {.angled = angled, .n_angled = 2, .places = path_cache_new()};
+	struct absent_input inputs[] = {{.path = "y.c", .digest = digest_of("y", 1), .scan = &source},
+					{.path = "late/h.h", .scan = &(struct scan){0}},
+					{.path = "late/s/p.h", .scan = &(struct scan){0}}};
+	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 3, .arrivals = arrivals};
+	for (int round = 0; round < 4; round++) {
+		ck_assert(is_absent_now(&q, "early", "h.h") && is_absent_now(&q, "early", "s/p.h"));
+		make_file("early/x.o"); // nobody waits for it
+	}
+	make_file("early/h.h");
+	ck_assert(!is_absent_now(&q, "early", "h.h") && is_absent_now(&q, "early", "s/p.h"));
+	ck_assert_int_eq(unlinkat(dir_fd, "early/h.h", 0), 0);
+	for (int round = 0; round < 2; round++)
+		ck_assert(is_absent_now(&q, "early", "h.h"));
+	ck_assert_int_eq(symlinkat("../late/h.h", dir_fd, "early/h.h"), 0);
+	ck_assert(!is_absent_now(&q, "early", "h.h"));
+	ck_assert_int_eq(mkdirat(dir_fd, "early/s", 0755), 0);
+	ck_assert(is_absent_now(&q, "early/s", "p.h"));
+	make_file("early/s/p.h");
+	ck_assert(!is_absent_now(&q, "early/s", "p.h") && !is_absent_now(&q, "early", "s/p.h"));
+	// Another directory by that name, that was made elsewhere.
+	ck_assert_int_eq(renameat(dir_fd, "early", dir_fd, "was"), 0);
+	make_file("new/other.h");
+	ck_assert_int_eq(renameat(dir_fd, "new", dir_fd, "early"), 0);
+	for (int round = 0; round < 3; round++)
+		ck_assert(is_absent_now(&q, "early", "h.h") && is_absent_now(&q, "early", "s/p.h"));
+	ck_assert_int_eq(renameat(dir_fd, "early", dir_fd, "new"), 0);
+	ck_assert_int_eq(renameat(dir_fd, "was", dir_fd, "early"), 0);
+	ck_assert(!is_absent_now(&q, "early", "h.h") && !is_absent_now(&q, "early", "s/p.h"));
+	search_release(&search);
+	directory_watch_free(arrivals);
+}
+END_TEST
+
+START_TEST(a_text_that_was_edited_asks_for_other_names)
+{
+	make_file("y.c");
+	make_file("inc/h.h");
+	struct include first[] = {{.name = "one.h", .form = INCLUDE_QUOTED}},
+		       second[] = {{.name = "two.h", .form = INCLUDE_QUOTED}};
+	struct include list[] = {{.name = "h.h", .form = INCLUDE_ANGLED}};
+	struct scan source = {.includes = list, .n_includes = 1}, was = {.includes = first, .n_includes = 1},
+		    is = {.includes = second, .n_includes = 1};
+	const char *angled[] = {"inc"};
+	struct search search = {.angled = angled, .n_angled = 1, .places = path_cache_new()};
+	struct absent_input inputs[] = {{.path = "y.c", .digest = digest_of("y", 1), .scan = &source},
+					{.path = "inc/h.h", .digest = digest_of("was", 3), .scan = &was}};
+	struct absent_query q = {.cwd_fd = dir_fd, .search = &search, .inputs = inputs, .n_inputs = 2};
+	for (int round = 0; round < 2; round++)
+		ck_assert(is_absent_now(&q, "inc", "one.h") && !is_absent_now(&q, "inc", "two.h"));
+	inputs[1] = (struct absent_input){.path = "inc/h.h", .digest = digest_of("is", 2), .scan = &is};
+	ck_assert(!is_absent_now(&q, "inc", "one.h") && is_absent_now(&q, "inc", "two.h"));
+	ck_assert(!is_absent_now(&q, "inc", "two.h.gch"));
+	q.gch = true;
+	ck_assert(is_absent_now(&q, "inc", "two.h.gch"));
+	q.gch = false;
+	ck_assert(!is_absent_now(&q, "inc", "two.h.gch"));
+	search_release(&search);
+}
+END_TEST
+
+static void names_are_sorted(const char **names, uint32_t n)
+{
+	struct absent_group group = {.dir = "", .names = names, .n_names = n};
+	struct absent_answer x = {.groups = &group, .n_groups = 1};
+	absent_sort(&x);
+	for (uint32_t i = 1; i < n; i++)
+		ck_assert_msg(strcmp(names[i - 1], names[i]) < 0, "%s, %s", names[i - 1], names[i]);
+}
+
+START_TEST(names_stand_as_strcmp_has_them)
+{
+	const char *names[] = {"b",
+			       "a",
+			       "",
+			       "openssl/",
+			       "openssl/a",
+			       "openssl/aaaaaaaa",
+			       "openssl/aaaaaaaab",
+			       "openssl/aaaaaaaaa",
+			       "openssl/aaaaaaa\xff",
+			       "openssl",
+			       "\xc3\xa4",
+			       "x/y",
+			       "x.y",
+			       "x-y",
+			       "sys/types.h"};
+	names_are_sorted(names, COUNT_OF(names));
+	names_are_sorted(names, 1);
+	names_are_sorted(names, 0);
+}
+END_TEST
+
 // ---- linediff -------------------------------------------------------------------------------------------------------
 
 static char *diff_text(struct arena *a, const char *was, const char *now)
@@ -300,6 +444,10 @@ Suite *unit_suite(void)
 	tcase_add_test(f, every_place_before_the_one_that_was_found_must_stay_empty);
 	tcase_add_test(f, what_was_met_before_is_looked_at_again_when_its_directory_changes);
 	tcase_add_test(f, with_a_scanner_includes_are_followed_to_what_they_reach);
+	tcase_add_test(f, an_earlier_view_of_the_places_holds_where_it_is_asked_for);
+	tcase_add_test(f, a_directory_that_is_written_to_tells_of_the_names_that_come);
+	tcase_add_test(f, a_text_that_was_edited_asks_for_other_names);
+	tcase_add_test(f, names_stand_as_strcmp_has_them);
 	suite_add_tcase(s, f);
 	return s;
 }
