@@ -74,10 +74,11 @@ bool scan_may_ask(const char *text, size_t len, const char *name);
 // Could it use the macro at all?
 bool scan_may_use(const char *text, size_t len, const char *name);
 
-// `CAT(HA, S)(<x.h>)` uses HAS without its name. Has the text a word that the name begins with, and that is not all of it?
+// `CAT(HA, S)(<x.h>)` uses HAS without its name. Only words of directives can be joined so. Has the text one that the name begins
+// with, and that is not all of it?
 bool scan_may_begin(const char *text, size_t len, const char *name);
 #define SCAN_PIECED_NAME 63u // longer names are not taken apart
-// Notes the words of a text that are part of the name: bit n - 1 of pieces[i] is a word of n characters that stands at its i-th.
+// Notes the words of a text's directives that are part of the name: bit n - 1 of pieces[i] is a word of n characters that stands at its i-th.
 void scan_pieces(const char *text, size_t len, const char *name, uint64_t pieces[SCAN_PIECED_NAME]);
 // Could two or more of these be joined to the name?
 bool scan_is_pieced(const char *name, const uint64_t pieces[SCAN_PIECED_NAME]);

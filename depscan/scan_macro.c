@@ -187,15 +187,49 @@ bool scan_values(const char *text, size_t len, const char *name, struct buf *val
 
 typedef bool (*piece_fn)(void *arg, const char *word, size_t n); // false ends it
 
-static void each_word(const char *text, size_t len, piece_fn fn, void *arg)
+static bool each_word(const char *p, const char *end, piece_fn fn, void *arg)
 {
-	struct joined j;
-	join(&j, text, len);
 	bool goes_on = true;
-	for (const char *p = j.p, *end = j.p + j.len, *e; p < end && goes_on; p = e > p ? e : p + 1) {
+	for (const char *e; p < end && goes_on; p = e > p ? e : p + 1) {
 		for (e = p; e < end && is_word(*e); e++)
 			;
 		goes_on = e == p || fn(arg, p, (size_t)(e - p));
+	}
+	return goes_on;
+}
+
+static bool may_be_directive(const char *line, const char *end)
+{
+	size_t n = (size_t)(end - line);
+	return memchr(line, '#', n) || memmem(line, n, "%:", 2);
+}
+
+// Whether a comment that begins in this line, or what looks like one, goes on behind it.
+static bool opens_comment(const char *line, const char *end)
+{
+	const char *last = NULL;
+	for (const char *p = line; (p = memmem(p, (size_t)(end - p), "/*", 2)); p += 2)
+		last = p + 2;
+	return last && !memmem(last, (size_t)(end - last), "*/", 2);
+}
+
+// All that an #if can be about stands in directives. A line with a '#' anywhere is taken for one, and so is what follows a comment that it
+// opens, up to its end and to the end of that line; and, behind one with what may be a raw string, everything. A '\r' ends lines for
+// some compilers only.
+static void each_word_of_directives(const char *text, size_t len, piece_fn fn, void *arg)
+{
+	struct joined j;
+	join(&j, text, len);
+	bool goes_on = true, in_comment = false, in_raw = false;
+	for (const char *p = j.p, *end = j.p + j.len, *e; p < end && goes_on; p = e + 1) {
+		e = memchr(p, '\n', (size_t)(end - p));
+		e = e ? e : end;
+		if (!in_comment && !in_raw && !may_be_directive(p, e))
+			continue;
+		const char *closed = in_comment ? memmem(p, (size_t)(e - p), "*/", 2) : NULL;
+		goes_on = each_word(p, e, fn, arg);
+		in_comment = in_comment && !closed ? true : opens_comment(closed ? closed + 2 : p, e);
+		in_raw |= memmem(p, (size_t)(e - p), "R\"", 2) != NULL;
 	}
 	joined_release(&j);
 }
@@ -216,7 +250,7 @@ static bool find_beginning(void *arg, const char *word, size_t n)
 bool scan_may_begin(const char *text, size_t len, const char *name)
 {
 	struct beginning b = {.name = name, .n_name = strlen(name)};
-	each_word(text, len, find_beginning, &b);
+	each_word_of_directives(text, len, find_beginning, &b);
 	return b.found;
 }
 
@@ -238,7 +272,7 @@ static bool note_piece(void *arg, const char *word, size_t n)
 void scan_pieces(const char *text, size_t len, const char *name, uint64_t pieces[SCAN_PIECED_NAME])
 {
 	struct pieces x = {.name = name, .n_name = strlen(name), .at = pieces};
-	each_word(text, len, note_piece, &x);
+	each_word_of_directives(text, len, note_piece, &x);
 }
 
 bool scan_is_pieced(const char *name, const uint64_t pieces[SCAN_PIECED_NAME])

@@ -187,12 +187,18 @@ static bool has_digits(const char *name)
 	return name[strcspn(name, "0123456789")] != '\0';
 }
 
+// An argument as a directive: it may define something.
+static const char *as_directive(const struct plan *p, unsigned k)
+{
+	return arena_printf(p->arena, "#%s", p->line.arguments[k].text);
+}
+
 static bool has_beginning(const struct inputs *in, const char *wrapper)
 {
 	const struct plan *p = in->plan;
 	bool has = false;
 	for (unsigned k = 0; k < p->line.n_arguments && !has; k++)
-		has = scan_may_begin(p->line.arguments[k].text, strlen(p->line.arguments[k].text), wrapper);
+		has = scan_may_begin(as_directive(p, k), strlen(p->line.arguments[k].text) + 1, wrapper);
 	for (uint32_t i = 0; i < in->n && !has; i++)
 		has = files_may_begin(p->services->files, p->cwd_fd, in->list[i].path, &in->list[i].facts.digest, wrapper);
 	return has;
@@ -210,7 +216,7 @@ static bool may_be_pasted(const struct inputs *in, const char *wrapper)
 	if (in->builtin.len)
 		scan_pieces(in->builtin.data, in->builtin.len, wrapper, pieces);
 	for (unsigned k = 0; k < p->line.n_arguments; k++)
-		scan_pieces(p->line.arguments[k].text, strlen(p->line.arguments[k].text), wrapper, pieces);
+		scan_pieces(as_directive(p, k), strlen(p->line.arguments[k].text) + 1, wrapper, pieces);
 	for (uint32_t i = 0; i < in->n; i++) {
 		AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
 		if (file_read(p->cwd_fd, in->list[i].path, FILES_MAX_SIZE, &text, NULL, NULL) < 0)

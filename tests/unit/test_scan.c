@@ -165,21 +165,47 @@ START_TEST(a_name_may_be_made_of_pieces)
 		scan(probes[i]);
 		ck_assert_msg(HAS(unknown_probe), "%s", probes[i]);
 	}
-	ck_assert(is_pieced("CAT(HA, S)", "HAS"));
-	ck_assert(is_pieced("S HA", "HAS"));
-	ck_assert(is_pieced("H A S", "HAS"));
+	ck_assert(is_pieced("#CAT(HA, S)", "HAS"));
+	ck_assert(is_pieced("#S HA", "HAS"));
+	ck_assert(is_pieced("#H A S", "HAS"));
 	ck_assert(is_pieced("#define X HA\\\nS_ S_2", "HAS_2S_2") == false);
-	ck_assert(is_pieced("HAS 2", "HAS2"));
-	ck_assert(!is_pieced("HAS", "HAS"));
-	ck_assert(!is_pieced("HA HAS AS", "HAS"));
-	ck_assert(!is_pieced("xHA Sx", "HAS"));
-	ck_assert(is_pieced("A", "AA"));
+	ck_assert(is_pieced("#HAS 2", "HAS2"));
+	ck_assert(!is_pieced("#HAS", "HAS"));
+	ck_assert(!is_pieced("#HA HAS AS", "HAS"));
+	ck_assert(!is_pieced("#xHA Sx", "HAS"));
+	ck_assert(is_pieced("#A", "AA"));
 	char longest[SCAN_PIECED_NAME + 1] = "";
 	memset(longest, 'x', SCAN_PIECED_NAME);
-	ck_assert(is_pieced("x", longest));
-	ck_assert(!is_pieced("y", longest));
-	ck_assert(scan_may_begin("a HA b", 6, "HAS"));
-	ck_assert(!scan_may_begin("HAS AS S", 8, "HAS"));
+	ck_assert(is_pieced("#x", longest));
+	ck_assert(!is_pieced("#y", longest));
+	ck_assert(scan_may_begin("#a HA b", 7, "HAS"));
+	ck_assert(!scan_may_begin("#HAS AS S", 9, "HAS"));
+}
+END_TEST
+
+// What stands elsewhere is in no #if.
+START_TEST(only_words_of_directives_are_pieces)
+{
+	static const char *const joined[] = {"  # define A HA\n%:define B S\n",
+					     "?\?=define A HA\n#define B \\\nS\n",
+					     "/* x\n */ #define A HA S\n",
+					     "#define A /* x\n y */ HA\n#define B S\n",
+					     "#define A /* x\n\n */ HA /*\n*/ S\n",
+					     "#define A /*/\n HA */ S\n",
+					     "#define A \r HA S",
+					     "#define A R\"(\n)\" HA\nS\n",
+					     "#if CAT(HA,S)(<x.h>)"};
+	static const char *const apart[] = {"template <class HA> S f();\n#define X\n",
+					    "HA\n#define B S\n",
+					    "#define A HA\n// S\n",
+					    "#define A /* */ HA\nS\n",
+					    "#define A HA /*\n*/\nS\n",
+					    "HA /*\n*/ S\n"};
+	for (size_t i = 0; i < COUNT_OF(joined); i++)
+		ck_assert_msg(is_pieced(joined[i], "HAS"), "%s", joined[i]);
+	for (size_t i = 0; i < COUNT_OF(apart); i++)
+		ck_assert_msg(!is_pieced(apart[i], "HAS"), "%s", apart[i]);
+	ck_assert(!scan_may_begin("HA\n#define A B\n", 15, "HAS"));
 }
 END_TEST
 
@@ -463,6 +489,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, plain_macro_names_are_told);
 	tcase_add_test(t, macros_that_ask_are_noted);
 	tcase_add_test(t, a_name_may_be_made_of_pieces);
+	tcase_add_test(t, only_words_of_directives_are_pieces);
 	tcase_add_test(t, what_a_macro_may_be_is_read_if_it_is_one_word);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
