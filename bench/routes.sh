@@ -3,6 +3,7 @@
 # The scheduler has the first core and the clients have the others; with two cores it is often these that are slower, so that
 # "a CPU second" (of the scheduler's own) tells more than the rate. bench/routes.md has figures.
 # BENCH_CLIENTS (4) ask BENCH_AT_ONCE (8) questions each at once: with 1 and 1 p99 is what one question takes, and not how many wait.
+# BENCH_REALTIME=1 gives both a real-time priority (root): what else runs on the machine does not count then.
 # With BENCH_ETCD=1 the scheduler tells an etcd of its workers (Debian's etcd-server).
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,6 +21,8 @@ end() {
 }
 trap end EXIT
 export HOME=$T
+first=()
+[ -z "${BENCH_REALTIME:-}" ] || first=(chrt -f 5)
 "$bin/cofferd" keys init "$T/site" --scheduler 127.0.0.1 --worker w1=127.0.0.1 --tenant bench >"$T/keys.log"
 sed -i 's/^slots *=.*/slots = 1000000/' "$T/site/tenants.conf"
 etcd=()
@@ -32,7 +35,7 @@ if [ -n "${BENCH_ETCD:-}" ]; then
 fi
 for n; do
 	: >"$T/log"
-	taskset -c 0 "$bin/cofferd" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin '' --heartbeat 1m \
+	taskset -c 0 "${first[@]}" "$bin/cofferd" scheduler --config "$T/site/scheduler.conf" --listen 127.0.0.1:0 --admin '' --heartbeat 1m \
 		--tenant-routes 1000000 "${etcd[@]}" 2>>"$T/log" &
 	pid=$!
 	for _ in $(seq 100); do
@@ -40,7 +43,7 @@ for n; do
 		[ -z "$port" ] || break
 		sleep 0.05
 	done
-	taskset -c "${BENCH_CLIENT_CORES:-1}" "$bin/bin-routes" "127.0.0.1:$port" "$T/site" "$pid" "$seconds" "$n" 8 500
+	taskset -c "${BENCH_CLIENT_CORES:-1}" "${first[@]}" "$bin/bin-routes" "127.0.0.1:$port" "$T/site" "$pid" "$seconds" "$n" 8 500
 	kill "$pid"
 	wait "$pid" || :
 	pid=

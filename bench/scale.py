@@ -11,16 +11,16 @@ import heapq
 import random
 
 # Measured.
-ROUTE_S = 1 / 5650  # of a core: a question for 500 slots with 2,000 workers and etcd (bench/routes.md)
-WORKER_KB = 70  # in a scheduler (bench/routes.md)
+ROUTE_S = 1 / 21800  # of a core: a question for 500 slots with 2,000 workers and etcd (bench/routes.md)
+WORKER_KB = 44  # in a scheduler (bench/routes.md)
 SOURCE_BYTES = 180_000  # of a miss that goes away, packed (bench/farm.md)
 # As it is built.
 ROUTE_LIFETIME_S = 30.0
 REPORT_EVERY_S = 2.5
 USE_BYTES, USES_MOST, USES_EVERY_S = 12, 16384, 600  # store/shared/uses.h
 # Assumed: not measured here.
-REPORT_S = 1 / 26000  # of a core: a worker's report costs no more than a question for a few slots
-CLIENT_KB = 70  # a client's connection costs no more than a worker's
+REPORT_S = 1 / 130000  # of a core: a worker's report costs no more than a question for a few slots
+CLIENT_KB = 44  # a client's connection costs no more than a worker's
 RESULT_BYTES, ENTRY_BYTES = 50_000, 6_000  # of a hit and of its action, packed
 COMPILE_S = 1.0
 ETCD_WRITE_BYTES = 300

@@ -67,6 +67,8 @@ struct call_serving {
 	struct rpc_server *server;
 	const struct rpc_method *method;
 	void *context;
+	void (*follow)(void *arg); // the loop's
+	void *follow_arg;
 	struct rpc_call *next_fresh; // of those to be given to the server at the end of a batch of frames
 	bool is_fresh;               // it is in that list
 	bool is_silent;              // it is in the server's list of strangers' calls that have said nothing

@@ -97,6 +97,7 @@ void session_response(struct conn *c, struct rpc_call *call, bool is_end);
 void session_response_cut(struct conn *c, struct rpc_call *call); // it ends with data, and no status will come
 void session_in_end(struct rpc_call *call);                       // the client sends no more
 void session_freshen(struct rpc_call *call);                      // something came: is it to be served now?
+void session_tell_follower(struct rpc_call *call);                // of that, or of the end
 
 // ---- session_out.c: what nghttp2 is told ----------------------------------------------------------------------------------
 // Does what the call wants by now: submits, resumes, resets, gives room.

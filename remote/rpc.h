@@ -179,6 +179,14 @@ int rpc_call_cancel_fd(struct rpc_call *call, struct err *err);
 // Hold no lock that fn takes while you call rpc_cancel or this.
 void rpc_call_on_cancel(struct rpc_call *call, void (*fn)(void *arg), void *arg);
 
+// Server, a method that goes on, in serve: fn is called on the loop, with no lock held, whenever a message or the end of the call
+// waits to be received (rpc_call_has_news), until fn is NULL. Then the call has no thread, and serve returns at once. The call lives as
+// long; who follows it ends it, and gives it back when it is cancelled. `leave` of the server's config is called when serve returns.
+// Loop thread. After rpc_server_free nothing is followed.
+void rpc_call_follow(struct rpc_call *call, void (*fn)(void *arg), void *arg);
+// For timers of who follows.
+struct loop *rpc_call_loop(const struct rpc_call *call);
+
 // Client: sleeps until the call has ended, dropping messages that nobody took. The result lives as long as the call.
 const struct rpc_status *rpc_wait_status(struct rpc_call *call);
 // Client: forgets the call; cancels it if it is open. (A server's call is released when its function returns.)
@@ -199,6 +207,7 @@ struct rpc_method {
 	// A call gets a thread with its first message (or when it ends without one), so that whoever says nothing holds none.
 	bool speaks_first; // but this one has something to say before it has heard anything
 	bool on_loop;      // it has one message, and serve never sleeps: runs on the loop, once the client has said all
+	bool goes_on;      // on the loop, with more messages: runs with the first one, and then by rpc_call_follow
 };
 
 struct rpc_server_config {

@@ -98,6 +98,22 @@ void *rpc_call_context(const struct rpc_call *call)
 	return call->serving.context;
 }
 
+void rpc_call_follow(struct rpc_call *call, void (*fn)(void *arg), void *arg)
+{
+	bool was_followed = call->serving.follow;
+	call->serving.follow = fn;
+	call->serving.follow_arg = arg;
+	if (fn && !was_followed)
+		call_ref(call);
+	else if (!fn && was_followed)
+		call_unref(call);
+}
+
+struct loop *rpc_call_loop(const struct rpc_call *call)
+{
+	return call->loop;
+}
+
 // ---- serving ------------------------------------------------------------------------------------------------------------
 
 static void serve_admitted(struct rpc_call *call, const struct rpc_server_config *config)
@@ -117,6 +133,8 @@ static bool is_health(const struct rpc_method *m)
 static void serve(struct rpc_call *call)
 {
 	serve_admitted(call, &call->serving.server->config);
+	if (call->serving.follow)
+		return;
 	rpc_call_on_cancel(call, NULL, NULL);
 	rpc_finish(call, RPC_INTERNAL, "'%s' has not said how it ended", call->path); // unless it has
 }

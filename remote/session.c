@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define MAX_FRAME_SIZE (64u << 10)
+#define SMALL_FRAME_SIZE (16u << 10)
 // While a call has this much or less unread, the peer gets room for more at once, so that short messages need no word about
 // it.
 #define FREE_UNREAD ((size_t)16 << 10)
@@ -53,6 +54,7 @@ void session_remove_call(struct rpc_call *call)
 	if (call->is_server) {
 		server_is_heard(c, call);
 		server_end_hold(call);
+		session_tell_follower(call);
 	}
 	if (call->prev)
 		call->prev->next = call->next;
@@ -81,6 +83,8 @@ static void server_call_attend(struct loop_note *n)
 {
 	struct rpc_call *call = CONTAINER_OF(n, struct rpc_call, note);
 	session_attend_call(call);
+	if (call->serving.follow && rpc_call_has_news(call))
+		call->serving.follow(call->serving.follow_arg);
 	call_unref(call);
 }
 
@@ -299,16 +303,23 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
+// nghttp2 keeps room for the longest frame that it was allowed to make: small ones for who has little to say.
 static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t stream, int32_t session_window,
 			    int32_t stream_window, uint32_t max_frame_size, void *arg)
 {
-	(void)session;
+	struct rpc_call *call = call_of(session, stream);
+	uint32_t most = SMALL_FRAME_SIZE;
 	(void)type;
-	(void)stream;
 	(void)session_window;
 	(void)stream_window;
 	(void)arg;
-	return max_frame_size < MAX_FRAME_SIZE ? max_frame_size : MAX_FRAME_SIZE;
+	if (call) {
+		pthread_mutex_lock(&call->lock);
+		if (call->outbox_bytes > SMALL_FRAME_SIZE)
+			most = MAX_FRAME_SIZE;
+		pthread_mutex_unlock(&call->lock);
+	}
+	return max_frame_size < most ? max_frame_size : most;
 }
 
 // ---- beginning ----------------------------------------------------------------------------------------------------------

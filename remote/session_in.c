@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ON_LOOP_BYTES ((uint32_t)64 << 10) // of a message that the loop itself unpacks
+#define ON_LOOP_BYTES ((uint32_t)64 << 10) // of a message that the loop itself unpacks for anybody
 
 // ---- server ------------------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,7 @@ static enum rpc_code read_request(struct conn *c, struct rpc_call *call, struct 
 		err_set(err, ERR_NOT_FOUND, "there is no method '%s'", call->path);
 		return RPC_UNIMPLEMENTED;
 	}
-	if (call->serving.method->on_loop && call->message_bytes > ON_LOOP_BYTES)
+	if (call->serving.method->on_loop && !call->serving.method->goes_on && call->message_bytes > ON_LOOP_BYTES)
 		call->message_bytes = (uint32_t)(call->deframer.max_len = ON_LOOP_BYTES);
 	if (encoding && grpc_encoding_parse(encoding, &call->in_encoding)) {
 		err_set(err, ERR_FORMAT, "the encoding '%s' is not known here", encoding);
@@ -92,12 +92,20 @@ static bool is_to_be_served(struct rpc_call *call)
 	pthread_mutex_lock(&call->lock);
 	bool is_whole = call->in == IN_ENDED, has_begun = call->inbox != NULL, is_refused = call->out >= OUT_ENDED;
 	pthread_mutex_unlock(&call->lock);
-	return !is_refused && (is_whole || (has_begun && !m->on_loop));
+	return !is_refused && (is_whole || (has_begun && (!m->on_loop || m->goes_on)));
+}
+
+// By a note, as nghttp2 is at work.
+void session_tell_follower(struct rpc_call *call)
+{
+	if (call->serving.follow)
+		call_post(call);
 }
 
 void session_freshen(struct rpc_call *call)
 {
 	struct conn *c = call->conn;
+	session_tell_follower(call);
 	if (call->state != CALL_OPEN || call->serving.is_fresh || !call->serving.method || !is_to_be_served(call))
 		return;
 	call->serving.is_fresh = true;

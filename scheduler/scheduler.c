@@ -289,7 +289,7 @@ int scheduler_main(int argc, char **argv)
 			       (struct program_log){SCHEDULER_log_level, SCHEDULER_log_format}, &signals);
 	if (rc >= 0)
 		return rc;
-	mallopt(M_ARENA_MAX, 1); // its threads wait for reports of workers: a heap for each would be memory for nothing
+	mallopt(M_ARENA_MAX, 1); // its few threads have little to say: a heap for each would be memory for nothing
 	rc = is_check ? check(&s, &err) : start(&s, &err);
 	if (rc == 0 && !is_check)
 		serve(&s, &signals);

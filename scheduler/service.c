@@ -17,9 +17,11 @@
 
 enum { ASK_AGAIN_MS = 5000 }; // where there was no route
 
-// A worker's open call. In the list while the call may be ended from elsewhere.
+// A worker's open call, which the loop follows. In the list while the call may be ended from elsewhere.
 struct session {
+	struct service *service;
 	struct rpc_call *call;
+	struct timer silence;
 	uint64_t number; // in the registry
 	char worker[TOKEN_NAME_MAX + 1];
 	struct session *next, **from;
@@ -245,36 +247,74 @@ static int begin_session(struct service *s, struct session *session, const Coffe
 	return rc;
 }
 
-// Returns why the session has ended.
-static const char *follow_reports(struct service *s, struct session *session)
+static int64_t silence_ms(const struct service *s)
 {
-	int limit_ms = (int)(REGISTRY_DEAD_AFTER * s->config.heartbeat_ms);
-	for (;;) {
+	return REGISTRY_DEAD_AFTER * s->config.heartbeat_ms;
+}
+
+static void end_session(struct session *session, const char *why)
+{
+	struct service *s = session->service;
+	timer_clear(&rpc_call_loop(session->call)->timers, &session->silence);
+	pthread_mutex_lock(&s->lock);
+	if (registry_remove(s->registry, session->number))
+		grants_forget_worker(s->grants, session->worker);
+	session_unlink(session);
+	pthread_mutex_unlock(&s->lock);
+	log_event(LOG_LEVEL_INFO, "worker gone", LOG_TEXT("worker", session->worker), LOG_TEXT("why", why));
+	rpc_call_follow(session->call, NULL, NULL);
+	free(session);
+}
+
+static void await_report(struct session *session)
+{
+	timer_set(&rpc_call_loop(session->call)->timers, &session->silence, clock_ms() + silence_ms(session->service));
+}
+
+static void session_is_silent(struct timer *t)
+{
+	struct session *session = CONTAINER_OF(t, struct session, silence);
+	rpc_finish(session->call, RPC_DEADLINE_EXCEEDED, "no report for %d ms", (int)silence_ms(session->service));
+	end_session(session, "it has not reported for two heartbeats");
+}
+
+// Returns why the session ends with this report, or NULL.
+static const char *take_report(struct session *session, const Coffer__V1__WorkerReport *report)
+{
+	struct service *s = session->service;
+	if (report->kind_case != COFFER__V1__WORKER_REPORT__KIND_LOAD) {
+		rpc_finish(session->call, RPC_INVALID_ARGUMENT, "a report of the load was expected");
+		return "it has sent what is no report";
+	}
+	pthread_mutex_lock(&s->lock);
+	bool is_known = registry_report(s->registry, session->number, report->load, clock_ms());
+	pthread_mutex_unlock(&s->lock);
+	if (is_known)
+		return NULL;
+	rpc_finish(session->call, RPC_ABORTED, "this session is over");
+	return "another session took its place";
+}
+
+static void follow_reports(void *arg)
+{
+	struct session *session = arg;
+	const char *why = NULL;
+	while (!why && rpc_call_has_news(session->call)) {
 		struct err err = ERR_INIT;
 		Coffer__V1__WorkerReport *report = NULL;
-		int rc = rpc_receive(session->call, &coffer__v1__worker_report__descriptor, limit_ms, &report, &err);
-		if (rc < 0 && err.code == ERR_TIMEOUT) {
-			rpc_finish(session->call, RPC_DEADLINE_EXCEEDED, "no report for %d ms", limit_ms);
-			return "it has not reported for two heartbeats";
-		}
+		int rc = rpc_receive(session->call, &coffer__v1__worker_report__descriptor, 0, &report, &err);
 		if (rc <= 0) {
 			rpc_finish(session->call, RPC_OK, "%s", "");
-			return rc == 0 ? "it has ended its session" : "its connection is gone";
+			why = rc == 0 ? "it has ended its session" : "its connection is gone";
+		} else {
+			why = take_report(session, report);
+			coffer__v1__worker_report__free_unpacked(report, NULL);
 		}
-		bool is_load = report->kind_case == COFFER__V1__WORKER_REPORT__KIND_LOAD, is_known = false;
-		if (is_load) {
-			pthread_mutex_lock(&s->lock);
-			is_known = registry_report(s->registry, session->number, report->load, clock_ms());
-			pthread_mutex_unlock(&s->lock);
-		}
-		coffer__v1__worker_report__free_unpacked(report, NULL);
-		if (!is_load)
-			rpc_finish(session->call, RPC_INVALID_ARGUMENT, "a report of the load was expected");
-		else if (!is_known)
-			rpc_finish(session->call, RPC_ABORTED, "this session is over");
-		if (!is_known)
-			return is_load ? "another session took its place" : "it has sent what is no report";
 	}
+	if (why)
+		end_session(session, why);
+	else
+		await_report(session);
 }
 
 static void warn_of_namesake(struct service *s, const struct session *session)
@@ -289,28 +329,28 @@ static void warn_of_namesake(struct service *s, const struct session *session)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void serve_session(struct service *s, struct session *session, const Coffer__V1__WorkerHello *hello)
+static void serve_session(struct service *s, struct rpc_call *call, const Coffer__V1__WorkerHello *hello)
 {
-	struct err err = ERR_INIT;
-	if (begin_session(s, session, hello) < 0)
+	struct session *session = mem_alloc(sizeof *session);
+	session->service = s;
+	session->call = call;
+	session->silence.fire = session_is_silent;
+	snprintf(session->worker, sizeof session->worker, "%s", hello->worker);
+	if (begin_session(s, session, hello) < 0) {
+		free(session);
 		return;
+	}
 	s->outcomes[REGISTRATIONS]++;
 	log_event(LOG_LEVEL_INFO, "worker registered", LOG_TEXT("worker", session->worker),
 		  LOG_TEXT("address", hello->address), LOG_NUMBER("slots", hello->slots),
 		  LOG_NUMBER("images", hello->n_images), LOG_TEXT("isolation", isolation_name((int)hello->isolation)),
-		  LOG_TEXT("version", hello->version), LOG_TEXT("peer", rpc_call_peer(session->call)->address));
+		  LOG_TEXT("version", hello->version), LOG_TEXT("peer", rpc_call_peer(call)->address));
 	Coffer__V1__SchedulerNote note = COFFER__V1__SCHEDULER_NOTE__INIT;
 	note.heartbeat_ms = (uint32_t)s->config.heartbeat_ms;
 	warn_of_namesake(s, session);
-	const char *why = "its connection is gone";
-	if (rpc_send(session->call, &note.base, &err) == 0)
-		why = follow_reports(s, session);
-	pthread_mutex_lock(&s->lock);
-	if (registry_remove(s->registry, session->number))
-		grants_forget_worker(s->grants, session->worker);
-	session_unlink(session);
-	pthread_mutex_unlock(&s->lock);
-	log_event(LOG_LEVEL_INFO, "worker gone", LOG_TEXT("worker", session->worker), LOG_TEXT("why", why));
+	rpc_call_follow(call, follow_reports, session);
+	rpc_send(call, &note.base, NULL); // the first word, so there is room; what fails here is news for who follows
+	follow_reports(session);          // what has come with the hello
 }
 
 static int may_register(struct service *s, struct rpc_call *call, const struct caller *caller,
@@ -345,22 +385,18 @@ static void serve_register(struct rpc_call *call, void *arg)
 		return;
 	}
 	Coffer__V1__WorkerReport *first = NULL;
-	int limit_ms = (int)(REGISTRY_DEAD_AFTER * s->config.heartbeat_ms);
-	rc = rpc_receive(call, &coffer__v1__worker_report__descriptor, limit_ms, &first, &err);
-	if (rc <= 0 || first->kind_case != COFFER__V1__WORKER_REPORT__KIND_HELLO) {
+	rc = rpc_receive(call, &coffer__v1__worker_report__descriptor, 0, &first, &err);
+	if (rc <= 0 || first->kind_case != COFFER__V1__WORKER_REPORT__KIND_HELLO)
 		refuse(s, call, REGISTRATIONS_DENIED, RPC_INVALID_ARGUMENT, "a worker says hello first");
-	} else if (may_register(s, call, &caller, first->hello) == 0) {
-		struct session session = {.call = call};
-		snprintf(session.worker, sizeof session.worker, "%s", first->hello->worker);
-		serve_session(s, &session, first->hello);
-	}
+	else if (may_register(s, call, &caller, first->hello) == 0)
+		serve_session(s, call, first->hello);
 	if (first)
 		coffer__v1__worker_report__free_unpacked(first, NULL);
 }
 
 const struct rpc_method service_methods[SERVICE_METHODS] = {
 	{.path = "/coffer.v1.Scheduler/Route", .serve = serve_route, .on_loop = true},
-	{.path = "/coffer.v1.Scheduler/Register", .serve = serve_register},
+	{.path = "/coffer.v1.Scheduler/Register", .serve = serve_register, .on_loop = true, .goes_on = true},
 };
 
 // ---- changes ------------------------------------------------------------------------------------------------------

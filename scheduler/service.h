@@ -1,8 +1,7 @@
 // The two calls of coffer.v1.Scheduler, on top of registry, ledger and decision: who asks, may it, answer.
 //
 // It sees names of tenants, images and workers, and numbers; its messages have no room for sources, keys of the cache or
-// results. Thread: any; every call has a thread of its own, and one lock guards what they share, which is never held while
-// something is signed, checked, read or sent.
+// results. Thread: calls are served on the loop, a worker's session, too; one lock guards what others change as well.
 #ifndef COFFER_SCHEDULER_SERVICE_H
 #define COFFER_SCHEDULER_SERVICE_H
 

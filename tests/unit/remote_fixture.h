@@ -147,6 +147,34 @@ static void serve_meta(struct rpc_call *call, void *arg)
 		rpc_finish(call, RPC_OK, "%s", "");
 }
 
+// On the loop: every message back, by whoever follows the call.
+static void follow_echo(void *arg)
+{
+	struct rpc_call *call = arg;
+	while (rpc_call_has_news(call)) {
+		char *p;
+		size_t n;
+		int rc = rpc_receive_bytes(call, 0, &p, &n, NULL);
+		if (rc == 1) {
+			rpc_send_bytes(call, p, n, NULL);
+			free(p);
+			continue;
+		}
+		rpc_finish(call, RPC_OK, "%s", "");
+		n_cancelled += rpc_call_is_cancelled(call);
+		n_serving--;
+		rpc_call_follow(call, NULL, NULL);
+		return;
+	}
+}
+static void serve_follow(struct rpc_call *call, void *arg)
+{
+	(void)arg;
+	n_serving++;
+	rpc_call_follow(call, follow_echo, call);
+	follow_echo(call);
+}
+
 static const struct rpc_method methods[] = {
 	{.path = "/test.T/Echo", .serve = serve_echo, .speaks_first = true},
 	{.path = "/test.T/Sink", .serve = serve_sink, .speaks_first = true},
@@ -158,6 +186,7 @@ static const struct rpc_method methods[] = {
 	{.path = "/test.T/Early", .serve = serve_early, .speaks_first = true},
 	{.path = "/test.T/Meta", .serve = serve_meta, .speaks_first = true},
 	{.path = "/test.T/Quiet", .serve = serve_listen},
+	{.path = "/test.T/Follow", .serve = serve_follow, .on_loop = true, .goes_on = true},
 };
 
 static int admit(struct rpc_call *call, void *arg)
@@ -182,7 +211,7 @@ static void leave(struct rpc_call *call, void *arg)
 
 // ---- beginning and end --------------------------------------------------------------------------------------------------
 
-static inline void start_server(const struct rpc_limits *limits)
+static inline void start_server_on_loop(const struct rpc_limits *limits)
 {
 	struct rpc_server_config config = {
 		.methods = methods, .n_methods = COUNT_OF(methods), .admit = admit, .leave = leave};
@@ -190,8 +219,13 @@ static inline void start_server(const struct rpc_limits *limits)
 		config.limits = *limits;
 	err = (struct err)ERR_INIT;
 	n_cancelled = n_serving = n_admitted = n_left = 0;
-	ck_assert_msg(loop_start(&loop, &err) == 0, "%s", err.text);
 	ck_assert_msg(rpc_server_new(loop, &config, &server, &err) == 0, "%s", err.text);
+}
+
+static inline void start_server(const struct rpc_limits *limits)
+{
+	ck_assert_msg(loop_start(&loop, &err) == 0, "%s", err.text);
+	start_server_on_loop(limits);
 }
 
 static inline struct rpc_channel *connect_pair(const struct rpc_limits *limits)

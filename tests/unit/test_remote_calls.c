@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "tests/unit/unit.h"
 
+#include <dirent.h>
 #include <pthread.h>
 
 static void setup(void)
@@ -426,6 +427,75 @@ START_TEST(health_watchers_see_each_change)
 }
 END_TEST
 
+// ---- calls that are followed on the loop ----------------------------------------------------------------------------------
+
+static void say_and_hear(struct rpc_call *call, const char *text)
+{
+	send_text(call, text);
+	AUTO_FREE char *back = receive_text(call);
+	ck_assert_str_eq(back, text);
+}
+
+static int count_threads(void)
+{
+	int n = 0;
+	DIR *d = opendir("/proc/self/task");
+	ck_assert_ptr_nonnull(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+START_TEST(a_followed_call_hears_each_message_and_the_end)
+{
+	struct rpc_call *call = start_call("/test.T/Follow", NULL);
+	for (int i = 0; i < 100; i++)
+		say_and_hear(call, i % 2 ? "one" : "two");
+	for (int i = 0; i < 100; i++)
+		send_text(call, "more");
+	rpc_send_end(call);
+	int n = 0;
+	for (char *back; (back = receive_text(call)); n++)
+		free(back);
+	ck_assert_int_eq(n, 100);
+	expect_end(call, RPC_OK, "");
+	wait_for(&n_serving, 0);
+	ck_assert_int_eq(n_cancelled, 0);
+	ck_assert_int_eq(n_left, 1);
+}
+END_TEST
+
+START_TEST(followed_calls_hold_no_threads)
+{
+	struct rpc_call *calls[100];
+	echo_once("the pool has begun");
+	int before = count_threads();
+	for (int i = 0; i < 100; i++) {
+		calls[i] = start_call("/test.T/Follow", NULL);
+		say_and_hear(calls[i], "hello");
+	}
+	ck_assert_int_le(count_threads(), before);
+	ck_assert_int_eq(n_serving, 100);
+	for (int i = 0; i < 100; i++)
+		rpc_call_release(calls[i]);
+	wait_for(&n_serving, 0);
+	ck_assert_int_eq(n_cancelled, 100);
+}
+END_TEST
+
+START_TEST(a_followed_call_hears_of_a_lost_connection)
+{
+	struct rpc_call *call = start_call("/test.T/Follow", NULL);
+	say_and_hear(call, "hello");
+	rpc_server_free(server);
+	ck_assert_int_eq(n_serving, 0);
+	ck_assert_int_eq(n_cancelled, 1);
+	rpc_call_release(call);
+	start_server_on_loop(NULL);
+}
+END_TEST
+
 START_TEST(a_broken_unary_request_is_refused)
 {
 	enum rpc_code code;
@@ -472,6 +542,9 @@ Suite *unit_suite(void)
 	tcase_add_test(c, many_threads_share_one_connection);
 	tcase_add_test(c, health_is_told_of_services_that_are_known);
 	tcase_add_test(c, health_watchers_see_each_change);
+	tcase_add_test(c, a_followed_call_hears_each_message_and_the_end);
+	tcase_add_test(c, followed_calls_hold_no_threads);
+	tcase_add_test(c, a_followed_call_hears_of_a_lost_connection);
 	tcase_add_test(c, a_broken_unary_request_is_refused);
 	suite_add_tcase(s, c);
 	return s;
