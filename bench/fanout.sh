@@ -61,7 +61,8 @@ cd "$work"
 mkdir o
 for ((i = 1; i <= jobs; i++)); do echo "int f$i;" >"f$i.c"; done
 echo 'int w;' >w.c
-# The daemon, the worker's session and the first look at the compiler are not what is measured.
+# The daemon, the worker's session and the first look at the compiler with these words are not what is measured.
+"$build/coffer" coffer-standin-gcc -c w.c -o w0.o
 first=()
 for i in 1 2 3 4; do
 	"$build/coffer" coffer-standin-gcc -c w.c -o "w$i.o" -fsleep="$i" &
