@@ -382,12 +382,14 @@ static void list_made(struct away *w)
 	w->made.errs = (struct store_part){c->errs.data, c->errs.len};
 }
 
-// With any message about preprocessed text, and where the compiler has said no, it compiles here once more: what is shown is about the
-// text that the user wrote.
+// With any message about preprocessed text, or of a worker that is not to be believed on its word, and where the compiler has said no,
+// it compiles here once more: what is shown is about the text that the user wrote, and nobody else's.
 static bool is_to_be_heard_here(const struct away *w)
 {
+	const struct plan *p = &w->j->plan;
 	bool has_messages = w->made.out.n || w->made.errs.n;
-	bool can_be_shown = w->call.tree && away_tree_speaks_alike(&w->j->plan) && away_tree_is_harmless(&w->made.out) &&
+	bool can_be_shown = w->call.tree && strcmp(setting_text(p->config, SETTING_worker_messages), "show") == 0 &&
+			    away_tree_speaks_alike(p) && away_tree_is_harmless(&w->made.out) &&
 			    away_tree_is_harmless(&w->made.errs);
 	return w->call.exit_status != 0 || (has_messages && !can_be_shown);
 }

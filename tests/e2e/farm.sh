@@ -88,6 +88,7 @@ e2e_farm_debug_information_of_a_build_directory() # gcc long
 e2e_farm_objective_c_is_the_compilers()
 {
 	local lang
+	export COFFER_SEND=text
 	always_away
 	worker_start w1
 	put a.m '#import "a.h"' '@implementation A' '- (int) f { return x; }' '@end'
@@ -428,6 +429,7 @@ e2e_farm_toolchain_of_the_client_counts() { # gcc
 
 e2e_farm_columns_stay_here() { # gcc
 	local i before
+	export COFFER_SEND=text
 	worker_start w1
 	farm_project 4
 	all_away 4 -O1

@@ -87,6 +87,22 @@ e2e_farm_lies_in_messages_are_not_shown() { # once long
 	farm_end
 }
 
+# About the user's own files neither, unless the user wants the workers' words.
+e2e_farm_lies_in_messages_about_trees_are_not_shown() { # once long
+	local lie
+	export COFFER_SEND=auto
+	liar_start
+	farm_project 6
+	build_with truth
+	[ "$(counter remote_trees)" -ge 1 ] || fail "nothing goes as a tree: $("$COFFER" stats)"
+	for lie in messages failure; do
+		build_with "$lie"
+		[ "$(grown remote_messages)" -ge 1 ] || fail "'$lie' was not counted:$(all_grown)"
+	done
+	daemon_log money && fail "what the worker says is in the log"
+	farm_end
+}
+
 # Each answer of such a worker is a compile for nothing: after a bound it gets no more.
 e2e_farm_worker_that_always_has_messages_is_struck_out() { # once long
 	liar_start
@@ -194,7 +210,7 @@ e2e_farm_jobs_that_never_begin_come_back() { # once clock long
 # The same of the user's own text; and what only such a worker can say.
 e2e_farm_lies_about_trees() { # once long
 	local lie
-	export COFFER_SEND=auto
+	export COFFER_SEND=auto COFFER_WORKER_MESSAGES=show
 	liar_start
 	farm_project 6
 	build_with truth

@@ -3,7 +3,7 @@
 
 # shellcheck source=tests/e2e/farm/lib.sh
 source "$TESTS/e2e/farm/lib.sh"
-export COFFER_SEND=tree
+export COFFER_SEND=tree COFFER_WORKER_MESSAGES=show
 always_away
 
 # of_trees N: so many compiles were of trees.
@@ -69,10 +69,34 @@ e2e_trees_what_had_to_stay_here_goes_away_now() # clock
 	put sub/c.c '#include <er/h h.h>' 'int c(int x) { return MAX(x, 2); }'
 	same_compile sub/../sub/c.c -g -Ilinked -isystem "$P/deep/../sub"
 	of_trees 8
+	put o.m '__attribute__((objc_root_class))' '@interface A' '- (int) f;' '@end' '@implementation A' '- (int) f { return 1; }' '@end'
+	if "$CC" -c o.m -o o.o 2>/dev/null; then
+		same_compile o.m -O1
+		of_trees 9
+	fi
 	[ "$(counter remote_messages)" = 0 ] || fail "a compile was done twice"
 	# What fails is shown as the compiler here says it.
 	put e.c 'int f(void) { return nothing; }'
 	same_compile e.c
+	farm_end
+}
+
+# Who changes nothing gets no word of a worker's: what says something is compiled here once more, and what says nothing is not.
+e2e_trees_messages_are_those_of_the_compiler_here() # clock
+{
+	export LC_ALL=C COFFER_REPRODUCIBLE=off
+	unset COFFER_WORKER_MESSAGES
+	worker_start w1
+	put a.c 'int f(int a) { int unused; return a; }'
+	same_compile a.c
+	of_trees 1
+	same_compile a.c -Wall
+	same_compile a.c -Wall -g
+	of_trees 1
+	[ "$(counter remote_messages)" = 2 ] || fail "not counted: $("$COFFER" stats)"
+	COFFER_WORKER_MESSAGES=show same_compile a.c -Wall -O1
+	of_trees 2
+	[ "$(counter remote_messages)" = 2 ] || fail "shown, and compiled twice: $("$COFFER" stats)"
 	farm_end
 }
 
