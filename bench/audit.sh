@@ -7,7 +7,7 @@ build=build/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${CC:-cc}" -std=c17 -O2 -D_GNU_SOURCE -I. -I"$build" -o "$work/audit" bench/audit.c \
-	-Wl,--start-group "$build"/{audit,auth,settings,codec,proto,base}/lib.a -Wl,--end-group \
+	-Wl,--start-group "$build"/{audit,auth,settings,codec/sha,codec,proto,base}/lib.a -Wl,--end-group \
 	$(pkg-config --libs openssl libxxhash libzstd jansson libprotobuf-c) -lpthread
 "$work/audit" "$work/log" "$rows"
 timed() { local label=$1; shift; /usr/bin/env bash -c 'TIMEFORMAT="%R s, %U s user"; time "$@" >/dev/null' bash "$@" 2>&1 | tail -1 | sed "s/^/$label: /"; }
