@@ -95,22 +95,33 @@ static void put_copied(const struct sharing *s, const char *what, size_t n, cons
 
 // ---- entries --------------------------------------------------------------------------------------------------------
 
-static int decode(const struct sharing *s, const struct tier_name *name, const struct buf *entry, struct shared_entry *e)
+// What stands in a seal: an action, or a unit that tells of some. `kind` KIND_NONE: neither, or the seal is not right.
+struct unsealed {
+	enum { KIND_NONE, KIND_ENTRY, KIND_UNIT } kind;
+	struct shared_entry entry;
+	struct shared_unit unit;
+};
+#define AUTO_UNSEALED __attribute__((cleanup(unsealed_release)))
+
+static void unseal(const struct sharing *s, const struct tier_name *name, const struct buf *entry, struct unsealed *u)
 {
 	const void *sealed;
 	size_t n;
+	u->kind = KIND_NONE;
 	if (seal_get(s->store->seal, s->scope, name, entry->data, entry->len, &sealed, &n, NULL) < 0)
-		return -1;
-	return shared_entry_decode(sealed, n, e, NULL);
+		return;
+	if (shared_entry_decode(sealed, n, &u->entry, NULL) == 0)
+		u->kind = KIND_ENTRY;
+	else if (shared_unit_decode(sealed, n, &u->unit, NULL) == 0)
+		u->kind = KIND_UNIT;
 }
 
-static bool decode_unit(const struct sharing *s, const struct tier_name *name, const struct buf *entry,
-			struct shared_unit *u)
+static void unsealed_release(struct unsealed *u)
 {
-	const void *sealed;
-	size_t n;
-	return seal_get(s->store->seal, s->scope, name, entry->data, entry->len, &sealed, &n, NULL) == 0 &&
-	       shared_unit_decode(sealed, n, u, NULL) == 0;
+	if (u->kind == KIND_ENTRY)
+		shared_entry_release(&u->entry);
+	else if (u->kind == KIND_UNIT)
+		shared_unit_release(&u->unit);
 }
 
 static int join_units(const struct sharing *s, const struct tier_name *name, const struct shared_unit *mine,
@@ -124,48 +135,38 @@ static int join_units(const struct sharing *s, const struct tier_name *name, con
 	return is_new && seal_put(s->store->seal, s->scope, name, &joined, entry, NULL) == 0;
 }
 
-// 1, 0: as join(); -1: one of them is no unit.
-static int join_as_units(const struct sharing *s, const struct tier_name *name, const struct buf *from, const struct buf *to,
-			 struct buf *entry)
+static int join_entries(const struct sharing *s, const struct tier_name *name, const struct shared_entry *mine,
+			const struct shared_entry *theirs, struct buf *entry)
 {
-	struct shared_unit mine, theirs;
-	if (!decode_unit(s, name, from, &mine))
-		return -1;
-	int rc = -1;
-	if (decode_unit(s, name, to, &theirs)) {
-		rc = join_units(s, name, &mine, &theirs, entry);
-		shared_unit_release(&theirs);
-	}
-	shared_unit_release(&mine);
-	return rc;
+	AUTO_BUF struct buf joined = BUF_INIT;
+	bool is_new = false;
+	for (uint32_t i = 0; i < mine->manifest->n_entries; i++)
+		is_new |= !shared_entry_has(theirs, &mine->manifest->entries[i], &mine->results[i]);
+	return is_new && shared_entry_join(mine, theirs, &joined, NULL) == 0 &&
+	       seal_put(s->store->seal, s->scope, name, &joined, entry, NULL) == 0;
 }
 
 // Of one source with different headers both results stay.
 static int join(void *arg, const struct tier_name *name, const struct buf *from, const struct buf *to, struct buf *entry)
 {
 	const struct sharing *s = arg;
-	struct shared_entry mine, theirs;
-	AUTO_BUF struct buf joined = BUF_INIT;
+	AUTO_UNSEALED struct unsealed mine = {.kind = KIND_NONE}, theirs = {.kind = KIND_NONE};
 	if (from->len == to->len && memcmp(from->data, to->data, from->len) == 0)
 		return 0;
-	int joined_units = join_as_units(s, name, from, to, entry);
-	if (joined_units >= 0)
-		return joined_units;
-	if (decode(s, name, to, &theirs) < 0) {
+	unseal(s, name, from, &mine);
+	unseal(s, name, to, &theirs);
+	if (theirs.kind == KIND_NONE || (mine.kind != KIND_NONE && mine.kind != theirs.kind)) {
 		buf_add(entry, from->data, from->len);
 		return 1;
 	}
-	int rc = decode(s, name, from, &mine);
-	bool is_new = false;
-	for (uint32_t i = 0; rc == 0 && i < mine.manifest->n_entries; i++)
-		is_new |= !shared_entry_has(&theirs, &mine.manifest->entries[i], &mine.results[i]);
-	if (is_new)
-		is_new = shared_entry_join(&mine, &theirs, &joined, NULL) == 0 &&
-			 seal_put(s->store->seal, s->scope, name, &joined, entry, NULL) == 0;
-	if (rc == 0)
-		shared_entry_release(&mine);
-	shared_entry_release(&theirs);
-	return is_new;
+	switch (mine.kind) {
+	case KIND_ENTRY:
+		return join_entries(s, name, &mine.entry, &theirs.entry, entry);
+	case KIND_UNIT:
+		return join_units(s, name, &mine.unit, &theirs.unit, entry);
+	default:
+		return 0;
+	}
 }
 
 static bool names_any(const struct shared_result *x, const struct map *missing)
@@ -176,35 +177,36 @@ static bool names_any(const struct shared_result *x, const struct map *missing)
 	return false;
 }
 
-// The results stay whose content is there.
+// The results stay whose content is there. 1: what of the entry is in `packed`; 0: all; -1: none.
+static int pack_whole(const struct sharing *s, struct shared_entry *e, const struct map *missing, struct buf *packed)
+{
+	uint32_t n = 0, all = e->manifest->n_entries;
+	for (uint32_t i = 0; i < all; i++)
+		if (!names_any(&e->results[i], missing)) {
+			e->manifest->entries[n] = e->manifest->entries[i];
+			e->results[n++] = e->results[i];
+		}
+	e->manifest->n_entries = n;
+	if (n == 0)
+		return -1;
+	// Whoever has only the keys to read takes it as it is: what is not there is a miss.
+	if (n == all || !seal_can_write(s->store->seal))
+		return 0;
+	return shared_entry_join(e, NULL, packed, NULL) < 0 ? -1 : 1;
+}
+
 static int whole(void *arg, const struct tier_name *name, const struct buf *bytes, const struct map *missing,
 		 struct buf *entry)
 {
 	const struct sharing *s = arg;
-	struct shared_entry e;
+	AUTO_UNSEALED struct unsealed u = {.kind = KIND_NONE};
 	AUTO_BUF struct buf packed = BUF_INIT;
-	struct shared_unit unit; // it tells of results, and names no content
-	if (decode_unit(s, name, bytes, &unit)) {
-		shared_unit_release(&unit);
-		return 0;
-	}
-	if (decode(s, name, bytes, &e) < 0)
-		return -1;
-	uint32_t n = 0, all = e.manifest->n_entries;
-	for (uint32_t i = 0; i < all; i++)
-		if (!names_any(&e.results[i], missing)) {
-			e.manifest->entries[n] = e.manifest->entries[i];
-			e.results[n++] = e.results[i];
-		}
-	e.manifest->n_entries = n;
-	int rc = n == 0 ? -1 : n < all;
-	// Whoever has only the keys to read takes it as it is: what is not there is a miss.
-	if (rc == 1 && !seal_can_write(s->store->seal))
-		rc = 0;
-	if (rc == 1 && (shared_entry_join(&e, NULL, &packed, NULL) < 0 ||
-			seal_put(s->store->seal, s->scope, name, &packed, entry, NULL) < 0))
+	unseal(s, name, bytes, &u);
+	if (u.kind != KIND_ENTRY)
+		return u.kind == KIND_UNIT ? 0 : -1; // a unit tells of results, and names no content
+	int rc = pack_whole(s, &u.entry, missing, &packed);
+	if (rc == 1 && seal_put(s->store->seal, s->scope, name, &packed, entry, NULL) < 0)
 		rc = -1;
-	shared_entry_release(&e);
 	return rc;
 }
 
