@@ -1,6 +1,6 @@
 // The story of one action of the Remote Execution API, from its header to its result. action_serve, at the end, is its table of
 // contents. The worker computes every digest itself: of action, command, directories and files as they come, and of what is left.
-#include "worker/service.h"
+#include "worker/action_parts.h"
 
 #include "audit/row.h"
 #include "auth/token.h"
@@ -8,44 +8,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "reapi/message.h"
-#include "worker/action_outputs.h"
-#include "worker/evidence.h"
 #include "worker/input_layout.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { MESSAGE_MS = 30000, PIECE = 256 * 1024, MAX_PATHS = 4096, INLINE = 64 * 1024 };
-
-struct action {
-	struct worker_service *service;
-	struct rpc_call *call;
-	struct token_claims claims;
-	Coffer__V1__ActionRequest *first; // holds the header
-	const Coffer__V1__ActionHeader *header;
-	Reapi__Action *action;
-	Reapi__Command *command;
-	struct reapi_digest digest; // of the action
-	struct arena arena;
-	struct map directories; // digest -> struct buf, as they came
-	struct input_root root;
-	bool has_ticket;
-	struct ticket ticket;
-	struct job_cancel cancel;
-	const char *const *paths; // of outputs, as the command says them
-	size_t n_paths;
-	bool has_types;
-	struct action_outputs outputs;
-	struct buf out, errs;
-	struct job_result run;
-	struct evidence evidence;
-	struct timespec began, started, ended;
-	// Of a failure.
-	enum worker_counter counter;
-	enum rpc_code code;
-	struct err err;
-};
 
 static int fail(struct action *x, enum worker_counter counter, enum rpc_code code)
 {
@@ -144,7 +112,7 @@ static int check_timeout(struct action *x)
 	return 0;
 }
 
-static int open_messages(struct action *x)
+int action_open(struct action *x)
 {
 	const ProtobufCBinaryData *a = &x->header->action, *c = &x->header->command;
 	struct reapi_digest wanted, is = reapi_digest_of(c->data ? (const void *)c->data : "", c->len);
@@ -206,7 +174,7 @@ static int read_header(struct action *x)
 		return fail(x, COUNT_invalid, RPC_INVALID_ARGUMENT);
 	}
 	x->header = x->first->header;
-	if (open_messages(x) < 0)
+	if (action_open(x) < 0)
 		return fail_invalid(x);
 	if (access_check_image(x->service->access, &x->claims, x->header->image, &x->err) < 0)
 		return fail(x, COUNT_unauthenticated, RPC_PERMISSION_DENIED);
@@ -348,6 +316,34 @@ static int take_files(struct action *x)
 	return rc;
 }
 
+// ---- for replay -----------------------------------------------------------------------------------------------------------
+
+// By its digest, which the row names, or what the row names does. A disk that is full keeps nobody from the answer.
+static void keep(struct action *x, const struct reapi_digest *d, const void *p, size_t n)
+{
+	struct worker_service *s = x->service;
+	if (x->evidence.log && s->keeps_sources && n && !results_has_content(s->results, x->claims.tenant, d))
+		results_put_content(s->results, x->claims.tenant, d, p, n, NULL);
+}
+
+static int keep_messages(struct action *x)
+{
+	const ProtobufCBinaryData *a = &x->header->action, *c = &x->header->command;
+	struct reapi_digest command = reapi_digest_of(c->data ? (const void *)c->data : "", c->len);
+	const char *name;
+	size_t n;
+	void *bytes;
+	keep(x, &x->digest, a->data, a->len);
+	keep(x, &command, c->data, c->len);
+	for (size_t at = 0; map_next(&x->directories, &at, &name, &n, &bytes);) {
+		const struct buf *directory = bytes;
+		struct reapi_digest d;
+		memcpy(&d, name, sizeof d);
+		keep(x, &d, directory->data, directory->len);
+	}
+	return 0;
+}
+
 // ---- the run ------------------------------------------------------------------------------------------------------------
 
 static int take_slot(struct action *x)
@@ -376,7 +372,7 @@ static uint32_t wall_ms_of(const Reapi__Action *a)
 	return a->timeout ? (uint32_t)(a->timeout->seconds * 1000 + (a->timeout->nanos + 999999) / 1000000) : 0;
 }
 
-static int exec_in(struct action *x, struct runtime_session *session)
+int action_exec(struct action *x, struct runtime_session *session)
 {
 	const Reapi__Command *c = x->command;
 	struct arena *a = &x->arena;
@@ -442,7 +438,7 @@ static int run(struct action *x)
 						: fail(x, COUNT_broken, RPC_UNAVAILABLE);
 	evidence_session(&x->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
 			 runtime_monitor(s->runtime));
-	int rc = exec_in(x, pooled_session(session));
+	int rc = action_exec(x, pooled_session(session));
 	sessions_give(s->sessions, session);
 	queue_give(s->queue, &x->ticket);
 	return rc < 0 ? fail_run(x) : 0;
@@ -478,12 +474,11 @@ static Reapi__Timestamp timestamp(const struct timespec *t)
 	return m;
 }
 
-static void end_evidence(struct action *x, const struct buf *result)
+static void end_evidence(struct action *x, const struct reapi_digest *result)
 {
-	struct reapi_digest d = reapi_digest_of(result->data ? result->data : "", result->len);
 	evidence_run(&x->evidence, &x->run);
 	if (x->evidence.log)
-		x->evidence.row.value[AUDIT_output_digest] = audit_digest(&x->evidence.arena, d.hash.b);
+		x->evidence.row.value[AUDIT_output_digest] = audit_digest(&x->evidence.arena, result->hash.b);
 }
 
 static void add_text(struct action *x, struct buf *text, ProtobufCBinaryData *raw, Reapi__Digest **digest)
@@ -503,7 +498,9 @@ static int send_done(struct action *x, const struct buf *result)
 	Coffer__V1__ActionReply m = COFFER__V1__ACTION_REPLY__INIT;
 	Coffer__V1__ActionDone done = COFFER__V1__ACTION_DONE__INIT;
 	const char *outcome = x->run.limit[0] ? "limit" : x->run.exit_status ? "failed" : "run";
-	end_evidence(x, result);
+	struct reapi_digest result_digest = reapi_digest_of(result->data ? result->data : "", result->len);
+	end_evidence(x, &result_digest);
+	keep(x, &result_digest, result->data, result->len);
 	if (evidence_end(&x->evidence, outcome, NULL, &x->err) < 0)
 		return fail(x, COUNT_broken, RPC_UNAVAILABLE);
 	done.result = (ProtobufCBinaryData){result->len, (uint8_t *)result->data};
@@ -516,6 +513,16 @@ static int send_done(struct action *x, const struct buf *result)
 	return 0;
 }
 
+int action_result(struct action *x, Reapi__ActionResult *r)
+{
+	if (action_outputs_result(&x->outputs, x->paths, x->has_types, r, &x->err) < 0)
+		return -1;
+	r->exit_code = x->run.exit_status;
+	add_text(x, &x->out, &r->stdout_raw, &r->stdout_digest);
+	add_text(x, &x->errs, &r->stderr_raw, &r->stderr_digest);
+	return 0;
+}
+
 static int answer(struct action *x)
 {
 	AUTO_BUF struct buf bytes = BUF_INIT;
@@ -525,11 +532,8 @@ static int answer(struct action *x)
 	worker_count(x->service, COUNT_runs, 1);
 	worker_count(x->service, COUNT_limits, x->run.limit[0] != '\0');
 	worker_count(x->service, COUNT_failures, x->run.exit_status != 0);
-	if (action_outputs_result(&x->outputs, x->paths, x->has_types, &r, &x->err) < 0)
+	if (action_result(x, &r) < 0)
 		return fail(x, COUNT_broken, RPC_UNAVAILABLE);
-	r.exit_code = x->run.exit_status;
-	add_text(x, &x->out, &r.stdout_raw, &r.stdout_digest);
-	add_text(x, &x->errs, &r.stderr_raw, &r.stderr_digest);
 	metadata.worker = (char *)(uintptr_t)x->service->name;
 	metadata.worker_start_timestamp = &began;
 	metadata.execution_start_timestamp = &started;
@@ -550,7 +554,7 @@ static int answer(struct action *x)
 
 // ---- beginning and end ----------------------------------------------------------------------------------------------------
 
-static void init(struct action *x, struct rpc_call *call, struct worker_service *s)
+void action_init(struct action *x, struct rpc_call *call, struct worker_service *s)
 {
 	*x = (struct action){.service = s, .call = call, .cancel = JOB_CANCEL_INIT, .err = ERR_INIT};
 	x->out.max = x->errs.max = (size_t)s->limits.message_bytes;
@@ -558,10 +562,11 @@ static void init(struct action *x, struct rpc_call *call, struct worker_service 
 	clock_gettime(CLOCK_REALTIME, &x->began);
 }
 
-static void release(struct action *x)
+void action_release(struct action *x)
 {
 	void *value;
-	rpc_call_on_cancel(x->call, NULL, NULL);
+	if (x->call)
+		rpc_call_on_cancel(x->call, NULL, NULL);
 	if (x->has_ticket)
 		queue_leave(x->service->queue, &x->ticket);
 	evidence_release(&x->evidence);
@@ -592,18 +597,19 @@ void action_serve(struct rpc_call *call, void *service)
 		take_directories, // the whole input root but for the files
 		check_room,       //
 		take_files,       // those that are not on this disk
+		keep_messages,    // what replay wants to see
 		take_slot,        // in turn with other tenants
 		run,              // in the tenant's session
 		answer,           // every blob, then the result that names them
 	};
 	struct action x;
 	int rc = 0;
-	init(&x, call, service);
+	action_init(&x, call, service);
 	for (size_t i = 0; i < COUNT_OF(steps) && rc == 0; i++)
 		rc = steps[i](&x);
 	if (rc < 0 && evidence_end(&x.evidence, x.code == RPC_CANCELLED ? "cancelled" : "refused", x.err.text, &x.err) < 0)
 		log_event(LOG_LEVEL_ERROR, "audit row not written", LOG_TEXT("why", x.err.text));
 	if (rc < 0)
 		worker_refuse(x.service, call, x.counter, x.code, "%s", x.err.text);
-	release(&x);
+	action_release(&x);
 }

@@ -33,15 +33,17 @@ struct rerun {
 	struct job_result run;
 };
 
-__attribute__((format(printf, 2, 3))) static int missing(struct rerun *r, const char *fmt, ...)
+int replay_missing(struct replay *answer, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
-	r->answer->what = REPLAY_MISSING;
-	vsnprintf(r->answer->why, sizeof r->answer->why, fmt, args);
+	answer->what = REPLAY_MISSING;
+	vsnprintf(answer->why, sizeof answer->why, fmt, args);
 	va_end(args);
 	return 1;
 }
+
+#define missing(r, ...) replay_missing((r)->answer, __VA_ARGS__)
 
 static char *value(const struct rerun *r, enum audit_column c)
 {
@@ -71,9 +73,14 @@ static int wanted_outputs(struct rerun *r)
 	return 0;
 }
 
+static bool is_of(const struct audit_row *row, const char *language)
+{
+	return row->value[AUDIT_language] && strcmp(row->value[AUDIT_language], language) == 0;
+}
+
 static bool is_tree(const struct audit_row *row)
 {
-	return row->value[AUDIT_language] && strcmp(row->value[AUDIT_language], "tree") == 0;
+	return is_of(row, "tree");
 }
 
 static int check_toolchain(struct rerun *r)
@@ -171,22 +178,12 @@ static int read_files(struct rerun *r)
 
 // ---- may it run? ----------------------------------------------------------------------------------------------------
 
-const char *replay_lacks(const struct audit_row *row)
-{
-	const char *language = row->value[AUDIT_language] ? row->value[AUDIT_language] : "";
-	if (strcmp(language, "action") == 0)
-		return "it is an action of the Remote Execution API: only compiles are run again";
-	return NULL;
-}
-
 static int check_row(struct rerun *r)
 {
 	const char *outcome = value(r, AUDIT_outcome);
 	int isolation = isolation_of_name(value(r, AUDIT_isolation));
 	if (strcmp(outcome, "run") != 0 && strcmp(outcome, "hit") != 0 && strcmp(outcome, "failed") != 0)
 		return missing(r, "nothing was given out for it: its outcome is '%s'", outcome);
-	if (replay_lacks(r->row))
-		return missing(r, "%s", replay_lacks(r->row));
 	if (isolation < 0 || (int)runtime_isolation(r->service->runtime) < isolation)
 		return missing(r, "it ran in '%s', and here is only '%s'", value(r, AUDIT_isolation),
 			       isolation_name((int)runtime_isolation(r->service->runtime)));
@@ -284,6 +281,16 @@ static void compare(struct rerun *r)
 	evidence_release(&e);
 }
 
+static int replay_compile(struct rerun *r, struct err *err)
+{
+	int rc = is_tree(r->row) ? read_request(r) : read_header(r);
+	if (rc == 0)
+		rc = is_tree(r->row) ? read_files(r) : read_source(r);
+	if (rc == 0 && (rc = run(r, err)) == 0)
+		compare(r);
+	return rc;
+}
+
 int replay_row(struct worker_service *s, const struct audit_row *row, struct replay *answer, struct err *err)
 {
 	struct rerun r = {.service = s, .row = row, .answer = answer};
@@ -294,11 +301,7 @@ int replay_row(struct worker_service *s, const struct audit_row *row, struct rep
 	output_frame_init(&r.frame, s->limits.output_bytes);
 	int rc = check_row(&r);
 	if (rc == 0)
-		rc = is_tree(row) ? read_request(&r) : read_header(&r);
-	if (rc == 0)
-		rc = is_tree(row) ? read_files(&r) : read_source(&r);
-	if (rc == 0 && (rc = run(&r, err)) == 0)
-		compare(&r);
+		rc = is_of(row, "action") ? replay_action(s, row, answer, err) : replay_compile(&r, err);
 	upload_release(&r.source);
 	tree_source_release(&r.files);
 	output_frame_release(&r.frame);

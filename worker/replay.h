@@ -17,9 +17,12 @@ struct replay {
 	char why[512]; // of REPLAY_MISSING and REPLAY_DIFFERENT
 };
 
-// Why no row of this kind can be run again, by what a row says; NULL: that does not stand in the way.
-const char *replay_lacks(const struct audit_row *row);
 // -1: the run itself failed, which says nothing of the row.
 int replay_row(struct worker_service *s, const struct audit_row *row, struct replay *r, struct err *err);
+
+// For the files of replay: `answer` becomes REPLAY_MISSING. Returns 1.
+__attribute__((format(printf, 2, 3))) int replay_missing(struct replay *answer, const char *fmt, ...);
+// action_replay.c: a row of an action of the Remote Execution API, which has passed what all rows have to. 1: it is missing something.
+int replay_action(struct worker_service *s, const struct audit_row *row, struct replay *r, struct err *err);
 
 #endif

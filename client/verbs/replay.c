@@ -42,7 +42,6 @@ struct replaying {
 	unsigned long sample;
 	unsigned counts[3]; // by enum replayed
 	unsigned failed;
-	size_t lacking; // rows that --sample could not draw (replay_lacks)
 };
 
 static void replay_one(struct replaying *p, struct worker_service *s, const char *name, const struct audit_row *row)
@@ -100,7 +99,7 @@ static bool can_be_drawn(const struct audit_row *row)
 	       (strcmp(row->value[AUDIT_outcome], "run") == 0 || strcmp(row->value[AUDIT_outcome], "hit") == 0);
 }
 
-// One pass: each row that can be run replaces a drawn one with the right chance (reservoir sampling).
+// One pass: each row that can be drawn replaces a drawn one with the right chance (reservoir sampling).
 static int replay_sample(struct replaying *p, struct worker_service *s, struct audit_source *log, struct err *err)
 {
 	struct audit_reader r;
@@ -119,18 +118,12 @@ static int replay_sample(struct replaying *p, struct worker_service *s, struct a
 		}
 		if (!can_be_drawn(&row))
 			continue;
-		if (replay_lacks(&row)) {
-			p->lacking++;
-			continue;
-		}
 		size_t at = seen < p->sample ? seen : (size_t)(chance % (seen + 1));
 		seen++;
 		if (at < p->sample)
 			drawn[at] = r.index - 1;
 	}
 	audit_reader_release(&r);
-	if (p->lacking)
-		fprintf(stderr, "coffer: %zu rows of actions can't be run again, and were not drawn\n", p->lacking);
 	for (size_t i = 0; rc == 0 && i < p->sample && i < seen; i++) {
 		AUTO_ARENA struct arena a = ARENA_INIT;
 		struct audit_row row;
@@ -161,7 +154,7 @@ static int replay_all(void *ctx, struct worker_service *s, const char *log)
 		p->counts[REPLAY_DIFFERENT], p->counts[REPLAY_MISSING], p->failed);
 	if (p->counts[REPLAY_DIFFERENT] || p->failed)
 		return 1;
-	return p->counts[REPLAY_MISSING] || (p->lacking && !p->counts[REPLAY_IDENTICAL]) ? 3 : 0;
+	return p->counts[REPLAY_MISSING] ? 3 : 0;
 }
 
 int verb_replay(int argc, char **argv)

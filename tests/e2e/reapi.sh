@@ -117,3 +117,7 @@ e2e_reapi_exec_goes_on_without_a_worker() { # once
 e2e_reapi_exec_goes_by_routes_and_tenants() { # once long
 	on_runtime sandbox farmed
 }
+
+e2e_reapi_exec_is_replayed() { # once
+	on_runtime sandbox replayed
+}

@@ -6,7 +6,7 @@ import grpc
 import reapi_pb2 as pb
 from api import EMPTY, V2, Client, digest, status
 from cache import Gateway
-from program import HOME, Program, read, run
+from program import COFFERD, HOME, Program, read, run
 
 RUNTIME = os.environ.get('REAPI_RUNTIME', 'sandbox')
 
@@ -334,6 +334,42 @@ def farmed():
     g.stop()
     w.stop()
     s.stop()
+
+# Rows of actions are run again from what the worker has kept.
+def replayed():
+    g, c, w = farm()
+    execute(c, ['gcc', '-c', 'src/a.c', '-Iinclude', '-o', 'out/a.o'], {'src': {'a.c': b'#include "a.h"\nint f(void) { return A; }\n'}, 'include': {'a.h': b'#define A 7\n'}}, ['out/a.o'])
+    shell(c, 'mkdir -p o/x; cp data/a o/x/a; ln -s x/a o/l; echo said; echo "$V" >&2', {'data': {'a': b'A', 'link': '->a'}, 'bin': {'t': (b'#!/bin/sh\n', 'x')}}, ['o'], env={'V': 'v'})
+    shell(c, 'echo no >&2; exit 3', outputs=['x'])
+    shell(c, 'date +%N >t', outputs=['t'])
+    shell(c, 'date +%N', outputs=['t'])
+    g.stop()
+    w.stop()
+    words = ('replay', '--folder', HOME + '/w1', '--runtime', RUNTIME, '--agent', os.path.dirname(COFFERD) + '/coffer-agent')
+    said = run(*words, '0', '1', '2')
+    assert '3 identical, 0 different, 0 missing' in said, said
+    said = run(*words, '3', '4', status=1)
+    assert "another file 't'" in said and 'other words on stdout' in said and '2 different' in said, said
+    said = run(*words, '--sample', '9', status=1)
+    assert '2 identical, 2 different, 0 missing' in said, said
+    # A row that says of another boundary, or another input root, is not run.
+    row = run('audit', 'ls', '--log', HOME + '/w1/audit', '--last', '5').splitlines()
+    row = [line for line in row if not line.startswith('#') and '\tgcc\t' in line][0]
+    columns = row.split('\t')
+    said = run(*words, '-', input=row + '\n')
+    assert '1 identical' in said, said
+    other = '\t'.join('sha256:' + '0' * 64 if value == columns[1] else value for value in columns)
+    said = run(*words, '-', input=other + '\n', status=3)
+    assert "not the action's input root" in said, said
+    # What is gone is named.
+    contents = [os.path.join(at, name) for at, _, names in os.walk(HOME + '/w1/results') for name in names]
+    source = digest(b'#define A 7\n').hash
+    gone = [path for path in contents if source[4:30] in path.replace('/', '')]
+    assert gone, contents[:5]
+    for path in gone:
+        os.unlink(path)
+    said = run(*words, '0', status=3)
+    assert 'a file of its input root is no longer here (sha256:%s' % source in said, said
 
 
 if __name__ == "__main__":
