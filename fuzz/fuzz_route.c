@@ -1,6 +1,7 @@
 // What workers and clients send to the scheduler, as messages one after the other: a byte says what comes, one its length.
 // No tenant ever has more slots than its quota, and every route is of workers that may serve it.
 #include "base/mem.h"
+#include "scheduler/quotas.h"
 #include "scheduler/route.h"
 
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct world {
 	struct grants *grants;
 	struct orders *orders;
 	struct tenants *tenants;
+	struct service service; // of which quotas take the lock and the ledger
+	struct quotas *quotas;
 	uint64_t sessions[4];
 	int64_t now;
 };
@@ -44,6 +47,20 @@ static void hear_of(struct world *w, const uint8_t *p, size_t n)
 	}
 	if (record)
 		coffer__v1__worker_record__free_unpacked(record, NULL);
+}
+
+// What it has given to tenants, or that it is there: the key's length, the key, the value.
+static void hear_of_quotas(struct world *w, const uint8_t *p, size_t n)
+{
+	static const char *const keys[] = {"tenants/a/0000000000000002", "tenants/a/0000000000000003",
+					   "tenants/b/0000000000000002", "schedulers/0000000000000002"};
+	size_t n_key = n && p[0] < n - 1 ? p[0] : 0;
+	if (n >= 1 && p[0] >= 0xf0) // a good key
+		quotas_take(w->quotas, keys[p[0] % 4], strlen(keys[p[0] % 4]), n % 5 ? p + 1 : NULL, n % 5 ? n - 1 : 0);
+	else if (n)
+		quotas_take(w->quotas, (const char *)p + 1, n_key, p + 1 + n_key, n - 1 - n_key);
+	if (n % 7 == 0)
+		quotas_forget(w->quotas);
 }
 
 static void report(struct world *w, const uint8_t *p, size_t n)
@@ -103,10 +120,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct world w = {.registry = registry_new(5000, 8), .grants = grants_new(), .orders = orders_new(), .now = 1};
 	if (tenants_parse("t", tenants_text, sizeof tenants_text - 1, &w.tenants, NULL) < 0)
 		abort();
+	pthread_mutex_init(&w.service.lock, NULL);
+	w.service.grants = w.grants;
+	w.quotas = quotas_new(&w.service, "0000000000000001");
 	while (size >= 2) {
 		size_t n = data[1] < size - 2 ? data[1] : size - 2;
 		const uint8_t *p = data + 2;
-		switch (data[0] % 6) {
+		switch (data[0] >= 0xf0 ? 6 : data[0] % 6) {
 		case 0:
 			say_hello(&w, p, n);
 			break;
@@ -119,6 +139,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 4:
 			hear_of(&w, p, n);
 			break;
+		case 6:
+			hear_of_quotas(&w, p, n);
+			break;
 		case 3:
 			w.now += 100 * (int64_t)n;
 			break;
@@ -129,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= 2 + n;
 	}
 	registry_free(w.registry);
+	quotas_free(w.quotas);
+	pthread_mutex_destroy(&w.service.lock);
 	grants_free(w.grants);
 	orders_free(w.orders);
 	tenants_free(w.tenants);

@@ -19,10 +19,13 @@ struct window {
 struct account {
 	char *name;
 	uint64_t slots, wanted, wanting, clients;
-	uint64_t claimed;     // of all uses; too much while claims have ended and were not counted again
-	int64_t recounted_ms; //
+	uint64_t claimed; // of all uses; too much while claims have ended and were not counted again
+	int64_t recounted_ms;
+	int64_t wanting_since_ms;
 	struct grant_use *uses;
 	struct window asked, walked;
+	struct grant_elsewhere *elsewhere;
+	size_t n_elsewhere;
 };
 
 // A worker's; as long as somebody has slots there.
@@ -66,7 +69,7 @@ struct grants {
 	struct map places;   // by worker
 	struct map uses;     // by account and place
 	struct grant_lease *first, **last;
-	unsigned max_questions;
+	unsigned max_questions, schedulers;
 	struct account *asking;  // of the question that has begun
 	struct grant_lease *old; // and its route until now, out of the sums
 };
@@ -256,6 +259,7 @@ struct grants *grants_new(void)
 	struct grants *g = mem_alloc(sizeof *g);
 	g->last = &g->first;
 	g->max_questions = GRANT_MAX_QUESTIONS;
+	g->schedulers = 1;
 	return g;
 }
 
@@ -276,6 +280,7 @@ static void account_free(void *p)
 {
 	struct account *a = p;
 	free(a->name);
+	free(a->elsewhere);
 	free(a);
 }
 
@@ -326,19 +331,44 @@ static void end_question(struct grants *g)
 	lease_free(g, old);
 }
 
+// Another scheduler has what its tokens claim, and may have its part if it wants that.
+static uint64_t quota_here(const struct grants *g, const struct account *a, uint64_t quota, bool is_new)
+{
+	uint64_t part = quota / g->schedulers ? quota / g->schedulers : 1, taken = 0;
+	if (is_new)
+		return part;
+	for (size_t i = 0; i < a->n_elsewhere && taken < quota; i++) {
+		const struct grant_elsewhere *e = &a->elsewhere[i];
+		uint64_t due = e->wanted < part ? e->wanted : part, has = e->claimed > due ? e->claimed : due;
+		taken = has < quota - taken ? taken + has : quota;
+	}
+	return quota - taken > part ? quota - taken : part;
+}
+
 void grants_begin(struct grants *g, const char *tenant, const char *client, const char *image, uint64_t quota,
 		  int64_t now_ms, struct grant_sums *sums)
 {
 	AUTO_FREE char *key = key_of(tenant, client, image);
 	grants_expire(g, now_ms);
 	struct account *a = g->asking = account_of(g, tenant);
+	if (!a->wanting)
+		a->wanting_since_ms = now_ms;
 	struct grant_lease *l = g->old = map_gets(&g->leases, key);
 	if (l)
 		lease_uncount(l);
 	for (size_t i = 0; l && i < l->n_picks; i++)
 		l->picks[i].use->own = l->picks[i].slots;
 	recount(g, a, now_ms);
-	*sums = (struct grant_sums){a->slots, a->wanted, a->wanting, a->claimed < quota ? quota - a->claimed : 0};
+	bool is_new = g->schedulers > 1 && now_ms - a->wanting_since_ms < GRANT_NEW_MS;
+	quota = quota_here(g, a, quota, is_new);
+	*sums = (struct grant_sums){
+		.slots = a->slots,
+		.wanted = a->wanted,
+		.wanting = a->wanting,
+		.claimable = a->claimed < quota ? quota - a->claimed : 0,
+		.quota = quota,
+		.is_new = is_new,
+	};
 }
 
 void grants_room(struct grants *g, const char *worker, struct grant_room *room)
@@ -425,6 +455,47 @@ void grants_forget_worker(struct grants *g, const char *worker)
 		set_claim(u, 0, 0);
 		u->next_claim = 0;
 		forget_use_if_empty(g, u); // the last one takes the place with it
+	}
+}
+
+// ---- other schedulers -----------------------------------------------------------------------------------------------
+
+void grants_set_schedulers(struct grants *g, unsigned n)
+{
+	g->schedulers = n ? n : 1;
+}
+
+void grants_set_elsewhere(struct grants *g, const char *tenant, const struct grant_elsewhere *all, size_t n)
+{
+	struct account *a = n ? account_of(g, tenant) : map_gets(&g->accounts, tenant);
+	if (!a)
+		return;
+	a->elsewhere = mem_realloc(a->elsewhere, (n + 1) * sizeof *all);
+	if (n)
+		memcpy(a->elsewhere, all, n * sizeof *all);
+	a->n_elsewhere = n;
+}
+
+uint64_t grants_claimed_elsewhere(const struct grants *g, const char *tenant)
+{
+	const struct account *a = map_gets(&g->accounts, tenant);
+	uint64_t sum = 0;
+	for (size_t i = 0; a && i < a->n_elsewhere; i++)
+		sum += a->elsewhere[i].claimed < UINT32_MAX ? a->elsewhere[i].claimed : UINT32_MAX;
+	return sum;
+}
+
+void grants_each(struct grants *g, int64_t now_ms,
+		 void (*fn)(void *ctx, const char *tenant, const struct grant_elsewhere *given), void *ctx)
+{
+	size_t at = 0, n;
+	const char *key;
+	void *value;
+	grants_expire(g, now_ms);
+	while (map_next(&g->accounts, &at, &key, &n, &value)) {
+		struct account *a = value;
+		recount(g, a, now_ms);
+		fn(ctx, a->name, &(const struct grant_elsewhere){a->wanted, a->claimed});
 	}
 }
 

@@ -21,6 +21,7 @@ enum {
 	GRANT_MAX_CLIENTS = 4096,    // of one tenant at once
 	GRANT_QUESTIONS_MS = 10000,  // in which a tenant may ask so often:
 	GRANT_MAX_QUESTIONS = 50000, // unless grants_set_rate says otherwise
+	GRANT_NEW_MS = 500,          // after which other schedulers have heard that a tenant wants something
 	GRANT_WALKS_A_SECOND = 100,  // answers of a tenant for which all workers are looked at
 };
 
@@ -51,6 +52,8 @@ void grants_expire(struct grants *g, int64_t now_ms);
 struct grant_sums {
 	uint64_t slots, wanted, wanting; // of its other clients; how many of these want something
 	uint64_t claimable;              // slots that it may claim beyond what it has claimed where: see grants_room
+	uint64_t quota;                  // what other schedulers leave of it
+	bool is_new; // others may not have heard yet that it wants something: no more than this scheduler's part
 };
 // What is given of one worker, without the client that asks.
 struct grant_room {
@@ -74,6 +77,21 @@ bool grants_may_ask(struct grants *g, const char *tenant, int64_t now_ms);
 bool grants_may_walk(struct grants *g, const char *tenant, int64_t now_ms);
 // A worker is gone, and what was claimed of it as well.
 void grants_forget_worker(struct grants *g, const char *worker);
+
+// ---- other schedulers of the farm -----------------------------------------------------------------------------------------
+// What one of them has given to a tenant: slots that its clients want, at most the quota, and that good tokens claim.
+struct grant_elsewhere {
+	uint64_t wanted, claimed;
+};
+// How many schedulers there are, this one among them. Each may always give its part of a quota (one slot at least), whatever the others have
+// given: they hear of it, and give less when they are asked again.
+void grants_set_schedulers(struct grants *g, unsigned n);
+// What the others have given to a tenant, one for each of them; takes the place of what was said before. Copies.
+void grants_set_elsewhere(struct grants *g, const char *tenant, const struct grant_elsewhere *all, size_t n);
+uint64_t grants_claimed_elsewhere(const struct grants *g, const char *tenant);
+// The same of this scheduler, for each tenant that has ever asked.
+void grants_each(struct grants *g, int64_t now_ms,
+		 void (*fn)(void *ctx, const char *tenant, const struct grant_elsewhere *given), void *ctx);
 
 size_t grants_count(const struct grants *g);
 bool grants_has(const struct grants *g, const char *tenant, const char *client, const char *image);

@@ -69,9 +69,9 @@ static uint64_t most(uint64_t a, uint64_t b)
 }
 
 // What the client may have at most because of its tenant's quota.
-static uint64_t quota_part(const struct grant_sums *sums, const struct route_question *q)
+static uint64_t quota_part(const struct grant_sums *sums)
 {
-	uint64_t quota = q->tenant->slots, clients = sums->wanting + 1;
+	uint64_t quota = sums->quota, clients = sums->wanting + 1;
 	uint64_t left = sums->slots < quota ? quota - sums->slots : 0;
 	uint64_t unwanted = sums->wanted < quota ? quota - sums->wanted : 0;
 	uint64_t part = most(unwanted, most(quota / clients, 1));
@@ -221,7 +221,8 @@ void route_decide(const struct registry *registry, struct grants *grants, struct
 	*answer = (struct route_answer){.isolation = least_isolation(q)};
 	grants_begin(grants, q->tenant->name, q->client, q->image, q->tenant->slots, now_ms, &sums);
 	uint64_t wanted = q->wanted && q->wanted < q->tenant->slots ? q->wanted : q->tenant->slots;
-	uint64_t quota = quota_part(&sums, q), slots = wanted < quota ? wanted : quota;
+	answer->is_first = sums.is_new;
+	uint64_t quota = quota_part(&sums), slots = wanted < quota ? wanted : quota;
 	const struct order *order = orders_get(orders, registry, q->tenants, q->tenant, q->image, least_isolation(q));
 	size_t n = choose(registry, grants, order, number, now_ms, chosen, &slots);
 	bool is_somewhere = n > 0 || slots == 0;

@@ -40,6 +40,7 @@ struct route_answer {
 	struct route_pick picks[GRANT_MAX_PICKS];
 	size_t n;
 	int isolation;    // the least that was asked for
+	bool is_first;    // there may be more as soon as other schedulers have heard of the tenant
 	char reason[256]; // for people, if there is no pick
 };
 

@@ -15,7 +15,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { ASK_AGAIN_MS = 5000 }; // where there was no route
+enum {
+	ASK_AGAIN_MS = 5000, // where there was no route
+	FIRST_MS = 1000,     // and where there will be more as soon as the other schedulers have heard of the tenant
+};
 
 // A worker's open call, which the loop follows. In the list while the call may be ended from elsewhere.
 struct session {
@@ -130,6 +133,15 @@ static void log_route(struct rpc_call *call, const struct route_question *q, con
 		  LOG_NUMBER("slots", slots), LOG_NUMBER("workers", answer->n), LOG_TEXT("reason", answer->reason));
 }
 
+static uint32_t lifetime_of(const struct service *s, const struct route_answer *answer)
+{
+	int64_t most = answer->is_first ? FIRST_MS
+		       : answer->n      ? INT32_MAX
+					: ASK_AGAIN_MS,
+		usual = s->config.route_lifetime_ms;
+	return (uint32_t)(usual < most ? usual : most);
+}
+
 // Decides, signs and queues the answer; on the loop, so nothing of it sleeps.
 static void decide(struct service *s, const struct trust *trust, const struct route_question *q, struct rpc_call *call)
 {
@@ -137,7 +149,7 @@ static void decide(struct service *s, const struct trust *trust, const struct ro
 	struct route_answer answer;
 	Coffer__V1__RouteReply m = COFFER__V1__ROUTE_REPLY__INIT;
 	Coffer__V1__Route routes[GRANT_MAX_PICKS], *list[GRANT_MAX_PICKS];
-	int64_t now = clock_ms(), again = s->config.route_lifetime_ms;
+	int64_t now = clock_ms();
 	int rc = 0;
 	pthread_mutex_lock(&s->lock);
 	bool may_ask = grants_may_ask(s->grants, q->tenant->name, now);
@@ -152,7 +164,7 @@ static void decide(struct service *s, const struct trust *trust, const struct ro
 		m.n_routes = answer.n;
 		m.reason = answer.reason;
 		m.time_ms = (uint64_t)clock_now_ms();
-		m.lifetime_ms = (uint32_t)(answer.n || again < ASK_AGAIN_MS ? again : ASK_AGAIN_MS);
+		m.lifetime_ms = lifetime_of(s, &answer);
 		rpc_reply(call, &m.base);
 	}
 	pthread_mutex_unlock(&s->lock);

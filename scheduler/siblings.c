@@ -1,5 +1,7 @@
 #include "scheduler/siblings.h"
 
+#include "scheduler/quotas.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -25,6 +27,7 @@ struct siblings {
 	struct service *service;
 	struct rpc_target *target;
 	struct etcd *etcd;
+	struct quotas *quotas;
 	char own[17]; // our name in records
 	pthread_t thread;
 	atomic_bool is_stopping;
@@ -143,6 +146,8 @@ static void take_news(void *siblings, const char *key, size_t n_key, const void 
 	struct siblings *f = siblings;
 	char name[TOKEN_NAME_MAX + 1];
 	size_t n = sizeof WORKERS - 1;
+	if (quotas_take(f->quotas, key, n_key, value, n_value))
+		return;
 	if (n_key <= n || n_key - n > TOKEN_NAME_MAX || memcmp(key, WORKERS, n) != 0)
 		return;
 	snprintf(name, sizeof name, "%.*s", (int)(n_key - n), key + n);
@@ -181,10 +186,13 @@ static void compare_with_read(struct siblings *f)
 static int read_all(struct siblings *f, struct err *err)
 {
 	f->is_reading = true;
+	quotas_begin_read(f->quotas);
 	int rc = etcd_read(f->etcd, take_news, f, err);
 	f->is_reading = false;
-	if (rc == 0)
+	if (rc == 0) {
+		quotas_end_read(f->quotas);
 		compare_with_read(f);
+	}
 	map_release(&f->seen);
 	f->seen = (struct map)MAP_INIT;
 	return rc;
@@ -213,6 +221,7 @@ static void forget_others(struct siblings *f)
 	unsigned n = 0;
 	if (clock_ms() - f->state.since_ms < f->config.away_ms)
 		return;
+	quotas_forget(f->quotas);
 	pthread_mutex_lock(&s->lock);
 	for (size_t i = registry_count(s->registry); i-- > 0;) {
 		const struct worker *w = registry_at(s->registry, i);
@@ -234,7 +243,8 @@ static int follow(struct siblings *f, struct err *err)
 {
 	int64_t lease_ms = (int64_t)f->config.lease_s * 1000, kept_ms = clock_ms();
 	while (!f->is_stopping) {
-		if (tell_changes(f, err) < 0 || etcd_watch(f->etcd, TURN_MS, take_news, f, err) < 0)
+		if (tell_changes(f, err) < 0 || quotas_tell(f->quotas, f->etcd, err) < 0 ||
+		    etcd_watch(f->etcd, TURN_MS, take_news, f, err) < 0)
 			return -1;
 		if (clock_ms() - kept_ms < lease_ms / 3)
 			continue;
@@ -288,6 +298,7 @@ struct siblings *siblings_start(const struct siblings_config *config, struct ser
 	if (getrandom(&random, sizeof random, 0) != sizeof random)
 		abort();
 	snprintf(f->own, sizeof f->own, "%016llx", (unsigned long long)random);
+	f->quotas = quotas_new(service, f->own);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_mutex_lock(&service->lock);
 	registry_on_change(service->registry, note_changed, f);
@@ -307,6 +318,7 @@ void siblings_stop(struct siblings *f)
 	registry_on_change(f->service->registry, NULL, NULL);
 	pthread_mutex_unlock(&f->service->lock);
 	rpc_target_free(f->target);
+	quotas_free(f->quotas);
 	map_release(&f->changed);
 	pthread_mutex_destroy(&f->lock);
 	free(f);

@@ -3,7 +3,7 @@
 //
 // When a scheduler dies its lease ends, and its workers are gone until they have found another one. When etcd can't be reached every
 // scheduler goes on with what it knows, and with its own workers as they come and go; what has changed meanwhile is made good
-// afterwards. After `away_ms` it knows only its own workers any more: of the others nobody could tell that they have died. Keys: PREFIXworkers/NAME, values: WorkerRecord. Who may write there names workers and their certificates, so
+// afterwards. What is given to tenants is told in the same way (scheduler/quotas.h). After `away_ms` it knows only its own workers any more: of the others nobody could tell that they have died. Keys: PREFIXworkers/NAME, values: WorkerRecord. Who may write there names workers and their certificates, so
 // etcd is trusted as the scheduler's own files are. A thread of its own does all that. Thread: main, but for siblings_state.
 #ifndef COFFER_SCHEDULER_SIBLINGS_H
 #define COFFER_SCHEDULER_SIBLINGS_H

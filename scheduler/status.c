@@ -114,6 +114,7 @@ static void add_tenant(struct buf *b, const struct service *s, const struct tena
 	json_add_field(b, "name", t->name);
 	add_number(b, "quota", t->slots);
 	add_number(b, "granted", grants_slots_of(s->grants, t->name));
+	add_number(b, "elsewhere", grants_claimed_elsewhere(s->grants, t->name));
 	add_number(b, "clients", clients);
 	json_add_field(b, "isolation", isolation_name(t->isolation));
 	buf_addc(b, '}');

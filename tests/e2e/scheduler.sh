@@ -51,6 +51,11 @@ e2e_scheduler_shares_slots() { # once
 	scenario quota
 }
 
+e2e_schedulers_share_a_tenants_quota() { # once
+	need etcd
+	scenario quota_of_three
+}
+
 e2e_scheduler_tells_the_operator() { # once
 	scenario operator
 }

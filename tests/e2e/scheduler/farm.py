@@ -413,6 +413,56 @@ def scenario_quota():
     farm.stop()
 
 
+# Three schedulers and one etcd: what one of them has given counts at the others.
+def scenario_quota_of_three():
+    free = lambda: (lambda s: (s.bind(('127.0.0.1', 0)), s.getsockname()[1], s.close())[1])(socket.socket())
+    etcd_at, peer = '127.0.0.1:%d' % free(), 'http://127.0.0.1:%d' % free()
+    etcd = subprocess.Popen(['etcd', '--data-dir', HOME + '/etcd', '--log-level', 'error', '--listen-client-urls', 'http://' + etcd_at,
+                             '--advertise-client-urls', 'http://' + etcd_at, '--listen-peer-urls', peer,
+                             '--initial-advertise-peer-urls', peer, '--initial-cluster', 'default=' + peer])
+    try:
+        words = '--route-lifetime', '2s', '--token-lifetime', '10s', '--etcd', etcd_at
+        run('keys', 'init', HOME + '/farm', '--worker', 'w1', '--tenant', 'acme')
+        conf = HOME + '/farm/tenants.conf'
+        write(conf, read(conf, 'r').replace('slots = 500', 'slots = 9'))
+        farms = [Farm(*words, heartbeat='5s') for _ in range(3)]
+        for farm in farms:
+            until(20, lambda: farm.status()['etcd']['connected'])
+        farms[0].worker(slots=40).registered().keep_alive()
+        tenant = lambda farm: farm.status()['tenants'][0]
+        for farm in farms:
+            until(20, lambda: len(farm.status()['workers']) == 1)
+        one, two, three = [farm.client() for farm in farms]
+        # Who is alone has all of it, at any of them, as soon as the others have heard.
+        reply = one.route(slots=100)
+        assert reply.lifetime_ms == 1000 and sum(r.slots for r in reply.routes) == 3, reply
+        until(10, lambda: one.slots(slots=100) == 9)
+        for farm in farms[1:]:
+            until(10, lambda: tenant(farm)['elsewhere'] == 9)
+        # The others may give their part at once, and no more; the first one gives less as soon as it has heard of that.
+        assert two.slots(slots=100) == 3
+        assert three.slots(slots=100) == 3
+        until(10, lambda: tenant(farms[0])['elsewhere'] == 6)
+        assert one.slots(slots=100) == 3
+        # When the first tokens have ended, all that are good claim no more than the quota.
+        def claimed():
+            routes = [c.route(slots=100).routes for c in (one, two, three)]
+            return sum(jwt.decode(r.token, options={'verify_signature': False})['slots'] for all in routes for r in all)
+        until(25, lambda: claimed() == 9 and tenant(farms[0])['elsewhere'] == 6 and tenant(farms[2])['elsewhere'] == 6)
+        # After a pause, all at the same moment.
+        until(30, lambda: tenant(farms[0])['elsewhere'] == 0 and tenant(farms[1])['elsewhere'] == 0)
+        assert claimed() == 9
+        # One that ends leaves its part to the others.
+        farms[2].stop()
+        until(10, lambda: tenant(farms[0])['elsewhere'] == 3)
+        until(10, lambda: one.slots(slots=100) > 3)
+        for farm in farms[:2]:
+            farm.stop()
+    finally:
+        etcd.kill()
+        etcd.wait()
+
+
 def scenario_operator():
     farm = Farm()
     farm.worker().registered().keep_alive(running=1)
