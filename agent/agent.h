@@ -27,6 +27,8 @@ struct agent {
 	enum agent_cgroups cgroups;
 	int memory_dir, pids_dir; // the session's cgroups, owned by our user; v2: the same one
 	unsigned jobs;            // at once
+	int layers;               // a file system for them (agent/layers.h), or -1
+	uint64_t layer_bytes;     // of it
 	struct agent_slots *slots;
 	struct spawner *spawner;
 };

@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/cgroups.h"
 #include "agent/init.h"
+#include "agent/layers.h"
 #include "agent/leavings.h"
 #include "agent/request.h"
 #include "agent/scratch.h"
@@ -42,7 +43,8 @@ struct exec {
 	const Coffer__V1__ExecHeader *header;
 	struct scratch scratch;
 	int slot;
-	pid_t init; // 0: there is none
+	size_t n_made; // layers of it that have been begun
+	pid_t init;    // 0: there is none
 	struct exec_stream out, errs;
 	char tail[TAIL + 1]; // of stderr
 	size_t n_tail;
@@ -106,6 +108,18 @@ static int check_root(struct exec *x)
 	return 0;
 }
 
+static int take_layers(struct exec *x)
+{
+	const Coffer__V1__ExecTree *t = x->header->tree;
+	if (x->agent->layers < 0 && (t->n_layers || t->n_layers_removed)) {
+		err_set(&x->err, ERR_USAGE, "there are no layers here");
+		return fail(x, RPC_INVALID_ARGUMENT);
+	}
+	for (size_t i = 0; i < t->n_layers_removed; i++)
+		layers_remove(x->agent->layers, t->layers_removed[i]);
+	return 0;
+}
+
 static int make_scratch(struct exec *x)
 {
 	const Coffer__V1__ExecHeader *h = x->header;
@@ -114,7 +128,12 @@ static int make_scratch(struct exec *x)
 		err_set(&x->err, ERR_FULL, "more than %u jobs at once", x->agent->jobs);
 		return fail(x, RPC_RESOURCE_EXHAUSTED);
 	}
-	enum scratch_kind kind = !h->tree ? SCRATCH_SOURCE : h->tree->is_root ? SCRATCH_ROOT : SCRATCH_ACTION;
+	enum scratch_kind kind = !h->tree            ? SCRATCH_SOURCE
+				 : h->tree->is_root  ? SCRATCH_ROOT
+				 : h->tree->n_layers ? SCRATCH_LAYERS
+						     : SCRATCH_ACTION;
+	if (h->tree && take_layers(x) < 0)
+		return -1;
 	if (h->tree && h->tree->is_root && check_root(x) < 0)
 		return -1;
 	if (scratch_open(&x->scratch, x->agent, x->slot, h->limits->scratch_bytes, kind, &x->err) < 0)
@@ -187,17 +206,43 @@ static int receive_tree_pieces(struct exec *x, struct tree_in *tree)
 	return rc == 0 && tree_in_end(tree, &x->err) < 0 ? fail_source(x) : rc;
 }
 
+// Where the next tree of the source goes: each layer that is made, then what is the job's alone.
+static int next_tree(struct tree_in *tree, void *exec, struct err *err)
+{
+	struct exec *x = exec;
+	const Coffer__V1__ExecTree *t = x->header->tree;
+	if (x->n_made < t->n_layers_made) {
+		tree->max = x->agent->layer_bytes;
+		return layers_make(x->agent->layers, t->layers_made[x->n_made++], err);
+	}
+	tree->max = x->scratch.room;
+	tree->next = NULL;
+	int top = openat(x->scratch.root, GUEST_WORK, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return top < 0 ? err_errno(err, "cannot open the work directory") : top;
+}
+
 static int receive_tree(struct exec *x)
 {
-	struct tree_in tree;
-	int top = openat(x->scratch.root, GUEST_WORK, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (top < 0) {
-		err_errno(&x->err, "cannot open the work directory");
-		return fail(x, RPC_INTERNAL);
-	}
-	tree_in_init(&tree, top, x->scratch.room);
+	const Coffer__V1__ExecTree *t = x->header->tree;
+	struct tree_in first, tree;
+	int top = next_tree(&first, x, &x->err);
+	if (top < 0)
+		return fail(x, t->n_layers_made ? RPC_UNAVAILABLE : RPC_INTERNAL);
+	tree_in_init(&tree, top, first.max);
+	tree.next = t->n_layers_made ? next_tree : NULL;
+	tree.ctx = x;
 	int rc = receive_tree_pieces(x, &tree);
+	bool is_last = !tree.next;
 	tree_in_release(&tree);
+	if (rc == 0 && !is_last) {
+		err_set(&x->err, ERR_FORMAT, "a layer without a tree behind it");
+		return fail_source(x);
+	}
+	// Where a layer can't be laid out or put below, the worker does without them from now on.
+	if (rc < 0 && !is_last && x->code != RPC_CANCELLED)
+		return fail(x, RPC_UNAVAILABLE);
+	if (rc == 0 && t->n_layers && scratch_layer(&x->scratch, t->layers, t->n_layers, &x->err) < 0)
+		return fail(x, RPC_UNAVAILABLE);
 	return rc;
 }
 
@@ -506,6 +551,7 @@ static int send_exit(struct exec *x)
 	end.exit_status = x->exit_status;
 	end.limit = (char *)(uintptr_t)x->limit;
 	end.usage = &usage;
+	end.has_layers = x->agent->layers >= 0;
 	Coffer__V1__ExecReply m;
 	coffer__v1__exec_reply__init(&m);
 	m.kind_case = COFFER__V1__EXEC_REPLY__KIND_EXIT;

@@ -3,6 +3,7 @@
 #include "agent/exec.h"
 #include "agent/init.h"
 #include "agent/landlock.h"
+#include "agent/layers.h"
 #include "agent/slots.h"
 #include "agent/spawner.h"
 #include "agent/vm.h"
@@ -34,6 +35,7 @@ static const struct option options[] = {
 	{"memory", required_argument, NULL, 'm'},  // descriptor of the session's cgroup
 	{"pids", required_argument, NULL, 'p'},    // the same for v1's second hierarchy
 	{"jobs", required_argument, NULL, 'j'},    // at once
+	{"layers", required_argument, NULL, 'y'},  // sandbox: bytes of the layers of inputs; 0: there are none
 	{"landlock-if-available", no_argument, NULL, 'l'},
 	{NULL, 0, NULL, 0},
 };
@@ -93,6 +95,9 @@ static int take_option(struct agent *a, int option, const char *value, struct er
 		if (number(value, GUEST_MAX_JOBS, &n, err) < 0)
 			return -1;
 		a->jobs = (unsigned)n;
+		return 0;
+	case 'y':
+		a->layer_bytes = strtoull(value, NULL, 10);
 		return 0;
 	case 'l':
 		a->landlock_if_available = true;
@@ -167,6 +172,8 @@ static int start(struct agent *a, int argc, char **argv, struct err *err)
 		a->landlock_abi = 0; // the operator has said so, and the worker's label tells it
 	if (a->landlock_abi < 0)
 		return err_errno(err, "cannot set up the sandbox: landlock");
+	if (a->is_sandbox)
+		a->layers = layers_open(a->layer_bytes);
 	a->slots = slots_new(a->jobs);
 	if (!a->slots)
 		return err_errno(err, "no memory for %u jobs", a->jobs);
@@ -177,7 +184,7 @@ static int start(struct agent *a, int argc, char **argv, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct agent agent = {.socket = -1, .memory_dir = -1, .pids_dir = -1};
+	struct agent agent = {.socket = -1, .memory_dir = -1, .pids_dir = -1, .layers = -1};
 	struct err err = ERR_INIT;
 	// The kernel gives its first process the words of its command line that it does not know. (In a sandbox we are PID 1 too.)
 	if (getpid() == 1 && (argc == 1 || strncmp(argv[1], "--", 2) != 0)) {

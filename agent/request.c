@@ -61,13 +61,33 @@ static int check_root(const Coffer__V1__ExecTree *t, struct err *err)
 	return 0;
 }
 
+static bool has_layer(const Coffer__V1__ExecTree *t, uint64_t id)
+{
+	for (size_t i = 0; i < t->n_layers; i++)
+		if (t->layers[i] == id)
+			return true;
+	return false;
+}
+
+static int check_layers(const Coffer__V1__ExecTree *t, struct err *err)
+{
+	if (t->is_root && (t->n_layers || t->n_layers_made || t->n_layers_removed))
+		return err_set(err, ERR_USAGE, "a root with layers");
+	if (t->n_layers > REQUEST_MAX_LAYERS || t->n_layers_made > t->n_layers || t->n_layers_removed > REQUEST_MAX_REMOVED)
+		return err_set(err, ERR_USAGE, "too many layers");
+	for (size_t i = 0; i < t->n_layers_made; i++)
+		if (!t->layers_made[i] || !has_layer(t, t->layers_made[i]))
+			return err_set(err, ERR_USAGE, "a layer that is made and not used");
+	return 0;
+}
+
 int request_check(const Coffer__V1__ExecHeader *h, struct err *err)
 {
 	if (check_arguments(h, err) < 0)
 		return -1;
 	if (h->source_name[0] && request_check_name(h->source_name, err) < 0)
 		return -1;
-	if (h->tree && check_root(h->tree, err) < 0)
+	if (h->tree && (check_root(h->tree, err) < 0 || check_layers(h->tree, err) < 0))
 		return -1;
 	size_t most = h->tree ? REQUEST_TREE_OUTPUTS : REQUEST_MAX_OUTPUTS;
 	if (h->n_outputs > most)

@@ -12,6 +12,8 @@ enum {
 	REQUEST_TREE_OUTPUTS = 4096,    // of an action
 	REQUEST_MAX_ABSENT = 4096,      // names of a root
 	REQUEST_MAX_WHOLE = 256,        // directories of it
+	REQUEST_MAX_LAYERS = 64,        // of an action
+	REQUEST_MAX_REMOVED = 4096,     // layers that go
 	REQUEST_ROOT_BYTES = 64 * 1024, // of the names of all its directories
 	REQUEST_MAX_NAME = 1024
 };

@@ -9,23 +9,28 @@
 
 struct scratch {
 	const struct agent *agent;
+	int base;       // with layers: the file system of all that the job writes; else -1
 	int root;       // in a sandbox a mount that is not attached anywhere yet
 	int slot;       // which names the directory of `process`
 	char path[256]; // as the job sees it
 	uint64_t room;  // bytes; in a sandbox the file system enforces it
 };
-#define SCRATCH_INIT                \
-	{                           \
-		NULL, -1, -1, "", 0 \
+#define SCRATCH_INIT                    \
+	{                               \
+		NULL, -1, -1, -1, "", 0 \
 	}
 
 enum scratch_kind {
 	SCRATCH_SOURCE, // for one file and what is made of it
 	SCRATCH_ACTION, // many files, and programs among them
-	SCRATCH_ROOT,   // many files, which become the job's root
+	SCRATCH_LAYERS,
+	SCRATCH_ROOT, // many files, which become the job's root
 };
+// SCRATCH_LAYERS is SCRATCH_ACTION with layers: scratch_layer() is to follow, once all is written.
 int scratch_open(struct scratch *s, const struct agent *agent, int slot, uint64_t bytes, enum scratch_kind kind,
 		 struct err *err);
+// Puts the layers below what is there: from now on both are one.
+int scratch_layer(struct scratch *s, const uint64_t *ids, size_t n, struct err *err);
 // Directories that `name` (checked) needs.
 int scratch_make_parents(const struct scratch *s, const char *name, struct err *err);
 // A new file to write, or -1.

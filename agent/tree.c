@@ -52,8 +52,9 @@ static int parse(const struct buf *b, struct entry *e)
 {
 	struct rd r = RD(b->data, b->len);
 	e->kind = (char)rd_u8(&r);
-	bool has_name = e->kind != 'U', has_target = e->kind == 'L', has_size = e->kind == 'F' || e->kind == 'X';
-	if (!strchr("DUFXL", e->kind) || !e->kind)
+	bool has_name = e->kind != 'U' && e->kind != 'E', has_target = e->kind == 'L',
+	     has_size = e->kind == 'F' || e->kind == 'X';
+	if (!strchr("DUFXLE", e->kind) || !e->kind)
 		return -1;
 	bool is_good = (!has_name || take_text(&r, e->name, TREE_MAX_NAME)) &&
 		       (!has_target || take_text(&r, e->target, TREE_MAX_TARGET));
@@ -78,6 +79,19 @@ static int enter(struct tree_in *t, const char *name, struct err *err)
 	return 0;
 }
 
+static int begin_next(struct tree_in *t, struct err *err)
+{
+	if (t->depth != 1 || !t->next)
+		return err_set(err, ERR_FORMAT, "a tree that ends too early");
+	t->n = 0;
+	int top = t->next(t, t->ctx, err);
+	if (top < 0)
+		return -1;
+	close(t->directories[0]);
+	t->directories[0] = top;
+	return 0;
+}
+
 static int make(struct tree_in *t, const struct entry *e, struct err *err)
 {
 	int here = t->directories[t->depth - 1];
@@ -89,6 +103,8 @@ static int make(struct tree_in *t, const struct entry *e, struct err *err)
 			return err_set(err, ERR_FORMAT, "a tree that leads above its top");
 		close(t->directories[--t->depth]);
 		return 0;
+	case 'E':
+		return begin_next(t, err);
 	case 'L':
 		return symlinkat(e->target, here, e->name) < 0 ? err_errno(err, "cannot make the link '%s'", e->name) : 0;
 	default:

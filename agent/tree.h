@@ -4,6 +4,7 @@
 //   'D' name            a directory, and down into it       'U'           up again
 //   'F' name u64 size   a file, and its bytes               'X' …         the same, executable
 //   'L' name target     a symbolic link
+//   'E'                 this tree is whole and another one follows; only where layers are made (agent/layers.h)
 // A name is one part of a path. Nothing is followed on the way: each entry is made in a directory that is open. Thread: one.
 #ifndef COFFER_AGENT_TREE_H
 #define COFFER_AGENT_TREE_H
@@ -19,6 +20,9 @@ struct tree_in {
 	int file;        // that is being written, or -1
 	uint64_t left;   // bytes of it
 	uint64_t n, max; // bytes of all files, and the most
+	// At an 'E': an open directory for the next tree, or -1; may set another `max`. NULL: there is one tree.
+	int (*next)(struct tree_in *t, void *ctx, struct err *err);
+	void *ctx;
 };
 
 // `top`: an open directory, taken over.

@@ -184,7 +184,7 @@ static int count(struct input_root *r, struct input_directory *one, int depth, s
 		return err_set(err, ERR_LIMIT, "an input root that is deeper than %d directories", INPUT_MAX_DEPTH);
 	if (one->entries)
 		return 0;
-	uint64_t entries = 1 + one->message->n_files + one->message->n_symlinks, bytes = 0;
+	uint64_t entries = 1 + one->message->n_files + one->message->n_symlinks, bytes = 0, directories = 1;
 	for (size_t i = 0; i < one->message->n_files; i++)
 		bytes = add_up(bytes, (uint64_t)one->message->files[i]->digest->size_bytes);
 	for (size_t i = 0; i < one->message->n_directories; i++) {
@@ -195,9 +195,11 @@ static int count(struct input_root *r, struct input_directory *one, int depth, s
 			return -1;
 		entries = add_up(entries, child->entries);
 		bytes = add_up(bytes, child->file_bytes);
+		directories = add_up(directories, child->directories);
 	}
 	one->entries = entries;
 	one->file_bytes = bytes;
+	one->directories = directories;
 	return 0;
 }
 

@@ -17,8 +17,9 @@ struct input_directory {
 	Reapi__Directory *message;
 	char *bytes; // the message as it came
 	size_t n;
-	int depth;        // the least at which it stands
-	uint64_t entries; // with all below it; 0: not counted yet
+	int depth;            // the least at which it stands
+	uint64_t entries;     // with all below it; 0: not counted yet
+	uint64_t directories; // the same, with itself; one counts at each place where it stands
 	uint64_t file_bytes;
 };
 struct input_root {

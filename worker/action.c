@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "reapi/message.h"
 #include "worker/input_layout.h"
+#include "worker/layers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -372,8 +373,9 @@ static uint32_t wall_ms_of(const Reapi__Action *a)
 	return a->timeout ? (uint32_t)(a->timeout->seconds * 1000 + (a->timeout->nanos + 999999) / 1000000) : 0;
 }
 
-int action_exec(struct action *x, struct runtime_session *session)
+int action_exec(struct action *x, struct runtime_session *session, struct layers *layers)
 {
+	struct layer_plan plan;
 	const Reapi__Command *c = x->command;
 	struct arena *a = &x->arena;
 	const char **environment = arena_alloc(a, (c->n_environment_variables + 1) * sizeof *environment);
@@ -393,6 +395,13 @@ int action_exec(struct action *x, struct runtime_session *session)
 				.entry = action_outputs_entry,
 				.write = action_outputs_write,
 				.ctx = &x->outputs};
+	layers_plan(layers, &x->root, &plan);
+	tree.layers = plan.ids;
+	tree.n_layers = plan.n;
+	tree.layers_made = plan.made;
+	tree.n_layers_made = plan.n_made;
+	tree.layers_removed = plan.removed;
+	tree.n_layers_removed = plan.n_removed;
 	struct runtime_job job = {.arguments = arguments,
 				  .read = input_layout_read,
 				  .read_ctx = &layout,
@@ -403,11 +412,17 @@ int action_exec(struct action *x, struct runtime_session *session)
 				  .n_outputs = x->n_paths,
 				  .tree = &tree,
 				  .cancel = &x->cancel};
-	input_layout_init(&layout, &x->root, get_file, x);
+	input_layout_init(&layout, &x->root, &plan, get_file, x);
 	clock_gettime(CLOCK_REALTIME, &x->started);
 	int rc = runtime_session_exec(session, &job, &x->run, &x->err);
 	clock_gettime(CLOCK_REALTIME, &x->ended);
 	input_layout_release(&layout);
+	// Not if the job was cancelled, or its outputs were too large.
+	if (rc == 0 || (plan.n && x->err.code == ERR_PEER))
+		layers_allow(layers, rc == 0 && x->run.has_layers);
+	worker_count(x->service, COUNT_layers_made, plan.n_made);
+	worker_count(x->service, COUNT_layers_used, plan.n - plan.n_made);
+	layers_end(&plan, rc == 0);
 	return rc;
 }
 
@@ -438,7 +453,7 @@ static int run(struct action *x)
 						: fail(x, COUNT_broken, RPC_UNAVAILABLE);
 	evidence_session(&x->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
 			 runtime_monitor(s->runtime));
-	int rc = action_exec(x, pooled_session(session));
+	int rc = action_exec(x, pooled_session(session), pooled_session_layers(session));
 	sessions_give(s->sessions, session);
 	queue_give(s->queue, &x->ticket);
 	return rc < 0 ? fail_run(x) : 0;

@@ -45,8 +45,8 @@ void action_init(struct action *x, struct rpc_call *call, struct worker_service 
 void action_release(struct action *x);
 // Reads x->header's action and command and checks what can be checked without the input root.
 int action_open(struct action *x);
-// Runs it in the session, with x->root and the tenant's content.
-int action_exec(struct action *x, struct runtime_session *session);
+// Runs it in the session, with x->root and the tenant's content. `layers` NULL: all inputs are copied.
+int action_exec(struct action *x, struct runtime_session *session, struct layers *layers);
 // What came of it but for the metadata; in x->outputs' arena.
 int action_result(struct action *x, Reapi__ActionResult *r);
 

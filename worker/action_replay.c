@@ -124,7 +124,7 @@ static int run(struct repeat *r, struct err *err)
 	struct pooled_session *session;
 	if (sessions_take(s->sessions, r->x.claims.tenant, images_session_name(r->header.image), &session, err) < 0)
 		return -1;
-	int rc = action_exec(&r->x, pooled_session(session));
+	int rc = action_exec(&r->x, pooled_session(session), NULL);
 	sessions_give(s->sessions, session);
 	return rc < 0 ? err_take(err, &r->x.err) : 0;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/layers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ static const enum state next[STATES][EVENTS] = {
 struct pooled_session {
 	char *tenant, *image;
 	struct runtime_session *session;
+	struct layers *layers;
 	enum state state;
 	struct err err; // why it has ended
 	unsigned users; // with those that wait until it is open
@@ -110,6 +112,7 @@ static struct pooled_session *add(struct sessions *s, const char *tenant, const 
 	struct pooled_session *x = mem_alloc(sizeof *x);
 	x->tenant = mem_strdup(tenant);
 	x->image = mem_strdup(image);
+	x->layers = s->config.layer_bytes ? layers_new(s->config.layer_bytes) : NULL;
 	x->state = OPENING;
 	x->next = s->list;
 	s->list = x;
@@ -130,6 +133,7 @@ static void close_session(struct sessions *s, struct pooled_session *x)
 	if (x->session)
 		log_event(LOG_LEVEL_INFO, "session closed", LOG_TEXT("tenant", x->tenant), LOG_TEXT("image", x->image));
 	runtime_session_close(x->session);
+	layers_free(x->layers);
 	free(x->tenant);
 	free(x->image);
 	free(x);
@@ -283,6 +287,11 @@ int sessions_take(struct sessions *s, const char *tenant, const char *image, str
 struct runtime_session *pooled_session(struct pooled_session *session)
 {
 	return session->session;
+}
+
+struct layers *pooled_session_layers(struct pooled_session *session)
+{
+	return session->layers;
 }
 
 void sessions_give(struct sessions *s, struct pooled_session *x)

@@ -9,12 +9,14 @@
 
 struct sessions;
 struct pooled_session;
+struct layers;
 
 struct sessions_config {
-	unsigned most;       // open at once
-	int64_t idle_ms;     // without a job: saved, or closed
-	unsigned most_saved; // the longest unused goes first; 0: none is saved
-	int64_t saved_ms;    // saved: closed
+	unsigned most;        // open at once
+	int64_t idle_ms;      // without a job: saved, or closed
+	unsigned most_saved;  // the longest unused goes first; 0: none is saved
+	int64_t saved_ms;     // saved: closed
+	uint64_t layer_bytes; // of the inputs that one keeps laid out; 0: none
 };
 struct sessions *sessions_new(struct runtime *runtime, const struct sessions_config *config);
 void sessions_free(struct sessions *s); // when nobody has one any more; closes all
@@ -23,6 +25,7 @@ void sessions_free(struct sessions *s); // when nobody has one any more; closes 
 int sessions_take(struct sessions *s, const char *tenant, const char *image, struct pooled_session **session,
 		  struct err *err);
 struct runtime_session *pooled_session(struct pooled_session *session);
+struct layers *pooled_session_layers(struct pooled_session *session); // NULL: it has none
 void sessions_give(struct sessions *s, struct pooled_session *session);
 void sessions_tidy(struct sessions *s); // saves or closes what has been idle for too long, or has died
 unsigned sessions_count(struct sessions *s);

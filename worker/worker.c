@@ -173,6 +173,7 @@ static int start_runtime(struct worker_program *w, struct err *err)
 			   .message_bytes = (uint64_t)setting_number(&w->settings, WORKER_message_size)},
 		// An agent is a moment behind in seeing that a job is over.
 		.jobs = w->slots + SPARE_JOBS,
+		.layer_bytes = (uint64_t)setting_number(&w->settings, WORKER_input_cache),
 		.session_memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_session_memory),
 		.cgroups_required = setting_number(&w->settings, WORKER_cgroups) == 1,
 		.landlock_if_available = setting_number(&w->settings, WORKER_landlock) == 1,
@@ -291,7 +292,8 @@ static int start_service(struct worker_program *w, struct err *err)
 	struct sessions_config sessions = {.most = (unsigned)setting_number(&w->settings, WORKER_sessions),
 					   .idle_ms = setting_number(&w->settings, WORKER_session_idle),
 					   .most_saved = (unsigned)setting_number(&w->settings, WORKER_vm_saved),
-					   .saved_ms = setting_number(&w->settings, WORKER_vm_saved_time)};
+					   .saved_ms = setting_number(&w->settings, WORKER_vm_saved_time),
+					   .layer_bytes = (uint64_t)setting_number(&w->settings, WORKER_input_cache)};
 	s->sessions = sessions_new(s->runtime, &sessions);
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
 				 (uint64_t)setting_number(&w->settings, WORKER_results_size));

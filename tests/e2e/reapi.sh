@@ -83,11 +83,11 @@ e2e_reapi_has_a_manual_for_every_setting() { # once
 
 # ---- execution
 
-# on_runtime RUNTIME SCENARIO
+# on_runtime RUNTIME SCENARIO [FILE]
 on_runtime()
 {
 	[ "$1" = process ] || unshare -Ur true 2>/dev/null || [ "$(id -u)" = 0 ] || skip "there are no namespaces for this user"
-	REAPI_RUNTIME=$1 reapi exec "$2"
+	REAPI_RUNTIME=$1 reapi "${3:-exec}" "$2"
 }
 
 e2e_reapi_exec_runs_actions() { # once
@@ -100,6 +100,11 @@ e2e_reapi_exec_lays_out_and_takes_trees() { # once
 
 e2e_reapi_exec_lays_out_and_takes_trees_in_plain_processes() { # once long
 	on_runtime process trees
+}
+
+# Directories that many actions have stay laid out; no action sees what another one has done to them.
+e2e_reapi_exec_keeps_inputs_laid_out() { # once
+	on_runtime sandbox kept layers
 }
 
 e2e_reapi_exec_refuses_what_makes_no_sense() { # once

@@ -101,6 +101,7 @@ START_TEST(nothing_leads_out_of_the_tree)
 	ck_assert_int_eq(of_bytes("D\0\0\0\0", 5), ERR_FORMAT);
 	ck_assert_int_eq(of_bytes("F\3\0\0\0a\0b\0\0\0\0\0\0\0\0", 16), ERR_FORMAT);
 	ck_assert_int_eq(of_bytes("?", 1), ERR_FORMAT);
+	ck_assert_int_eq(of_bytes("E", 1), ERR_FORMAT);                             // of several trees nobody has spoken
 	ck_assert_int_eq(of_bytes("D" NAME1 "a", 6), ERR_FORMAT);                   // not left again
 	ck_assert_int_eq(of_bytes("F" NAME1 "f\2\0\0\0\0\0\0\0x", 15), ERR_FORMAT); // not whole
 	ck_assert_int_eq(of_bytes("F" NAME1 "g\13\0\0\0\0\0\0\0", 14), ERR_LIMIT);
@@ -178,7 +179,9 @@ START_TEST(an_input_root_becomes_a_tree)
 	struct input_layout l;
 	char piece[5];
 	ssize_t n;
-	input_layout_init(&l, &r, get, NULL);
+	struct layer_plan none;
+	layers_plan(NULL, &r, &none);
+	input_layout_init(&l, &r, &none, get, NULL);
 	while ((n = input_layout_read(&l, piece, sizeof piece, &err)) > 0)
 		buf_add(&bytes, piece, (size_t)n);
 	ck_assert_int_eq((int)n, 0);
@@ -186,6 +189,140 @@ START_TEST(an_input_root_becomes_a_tree)
 	ck_assert_msg(unpack(&bytes, 4096, 100, &err) == 0, "%s", err.text);
 	ck_assert(has("x/a", S_IFREG | 0644, 3) && has("y/b", S_IFREG | 0644, 3));
 	input_root_release(&r);
+}
+END_TEST
+
+// A directory with `n` empty files, whose digest is a child's.
+static void pack_files(struct buf *to, int n, struct reapi_digest_message *digest)
+{
+	char names[32][8];
+	struct reapi_digest d = reapi_digest_of("", 0);
+	struct reapi_digest_message empty;
+	Reapi__FileNode files[32], *all[32];
+	Reapi__Directory m = REAPI__DIRECTORY__INIT;
+	reapi_digest_write(&d, &empty);
+	for (int i = 0; i < n; i++) {
+		snprintf(names[i], sizeof names[i], "f%02d", i);
+		files[i] = file_node(names[i], &empty);
+		all[i] = &files[i];
+	}
+	m.files = all;
+	m.n_files = (size_t)n;
+	reapi_pack(&m.base, to);
+	d = keep(to->data, to->len);
+	reapi_digest_write(&d, digest);
+}
+
+// The root of one action: two directories that all have, one with `own` files.
+static void read_root(struct input_root *r, struct buf bytes[4], int own)
+{
+	struct reapi_digest_message digests[3];
+	Reapi__DirectoryNode nodes[3], *all[3];
+	static const char *const names[] = {"a", "b", "own"};
+	Reapi__Directory m = REAPI__DIRECTORY__INIT;
+	n_blobs = 0;
+	for (int i = 0; i < 3; i++) {
+		pack_files(&bytes[i], i == 2 ? own : 20, &digests[i]);
+		nodes[i] = (Reapi__DirectoryNode)REAPI__DIRECTORY_NODE__INIT;
+		nodes[i].name = (char *)(uintptr_t)names[i];
+		nodes[i].digest = &digests[i].m;
+		all[i] = &nodes[i];
+	}
+	m.directories = all;
+	m.n_directories = 3;
+	reapi_pack(&m.base, &bytes[3]);
+	struct reapi_digest d = keep(bytes[3].data, bytes[3].len);
+	ck_assert_int_eq(input_root_read(r, &d, get, NULL, NULL), 0);
+}
+
+struct turn {
+	size_t used, made, removed, ends;
+	bool has_all; // what is laid out in the end, without layers that were there
+};
+static struct turn take_turn(struct layers *l, int own, bool has_run)
+{
+	struct buf bytes[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+	AUTO_BUF struct buf out = BUF_INIT;
+	struct input_root r;
+	struct layer_plan plan;
+	struct input_layout layout;
+	char piece[4096];
+	ssize_t n;
+	struct turn t = {0};
+	read_root(&r, bytes, own);
+	layers_plan(l, &r, &plan);
+	t.used = plan.n - plan.n_made;
+	t.made = plan.n_made;
+	t.removed = plan.n_removed;
+	input_layout_init(&layout, &r, &plan, get, NULL);
+	while ((n = input_layout_read(&layout, piece, sizeof piece, NULL)) > 0)
+		buf_add(&out, piece, (size_t)n);
+	input_layout_release(&layout);
+	for (size_t i = 0; i < out.len; i++)
+		t.ends += out.data[i] == 'E';
+	t.has_all = memmem(out.data, out.len, "f19", 3) && memmem(out.data, out.len, "own", 3);
+	layers_end(&plan, has_run);
+	input_root_release(&r);
+	for (int i = 0; i < 4; i++)
+		buf_release(&bytes[i]);
+	return t;
+}
+
+START_TEST(what_actions_have_in_common_becomes_layers)
+{
+	struct layers *l = layers_new(1 << 20);
+	struct turn t = take_turn(l, 1, true);
+	ck_assert_uint_eq(t.used + t.made + t.ends, 0); // no agent has said that it can
+	ck_assert(t.has_all);
+	layers_allow(l, true);
+	t = take_turn(l, 1, true);
+	ck_assert_uint_eq(t.used + t.made, 0); // nothing was seen before
+	t = take_turn(l, 2, false);
+	ck_assert_uint_eq(t.made, 2);
+	ck_assert_uint_eq(t.ends, 2);
+	ck_assert(t.has_all);
+	// That one did not get so far: its layers are none, and go.
+	t = take_turn(l, 3, true);
+	ck_assert_uint_eq(t.used + t.made, 0);
+	ck_assert_uint_eq(t.removed, 2);
+	t = take_turn(l, 4, true);
+	ck_assert_uint_eq(t.made, 2);
+	t = take_turn(l, 5, true);
+	ck_assert_uint_eq(t.used, 2);
+	ck_assert_uint_eq(t.made + t.ends + t.removed, 0);
+	ck_assert(!t.has_all);
+	ck_assert_uint_eq(layers_count(l).layers, 2);
+	// The same root again: what is left of it is not worth another copy of all.
+	t = take_turn(l, 5, true);
+	ck_assert_uint_eq(t.used, 2);
+	ck_assert_uint_eq(t.made, 0);
+	layers_allow(l, false);
+	layers_allow(l, true);
+	t = take_turn(l, 5, true);
+	ck_assert_uint_eq(t.used + t.made, 0); // never again
+	layers_free(l);
+	n_blobs = 0;
+}
+END_TEST
+
+START_TEST(layers_take_no_more_room_than_there_is)
+{
+	// Each is reckoned with 22 entries of 5 KiB, and none may take more than half.
+	struct layers *l = layers_new(230 << 10);
+	layers_allow(l, true);
+	for (int i = 0; i < 4; i++) {
+		take_turn(l, 1, true);
+		ck_assert_uint_le(layers_count(l).bytes, 230 << 10);
+	}
+	ck_assert_uint_eq(layers_count(l).layers, 2);
+	layers_free(l);
+	l = layers_new(100 << 10);
+	layers_allow(l, true);
+	for (int i = 0; i < 4; i++)
+		ck_assert(take_turn(l, 1, true).has_all);
+	ck_assert_uint_eq(layers_count(l).layers, 0);
+	layers_free(l);
+	n_blobs = 0;
 }
 END_TEST
 
@@ -222,6 +359,8 @@ Suite *unit_suite(void)
 	tcase_add_test(tc, a_tree_is_made_whatever_the_pieces);
 	tcase_add_test(tc, nothing_leads_out_of_the_tree);
 	tcase_add_test(tc, an_input_root_becomes_a_tree);
+	tcase_add_test(tc, what_actions_have_in_common_becomes_layers);
+	tcase_add_test(tc, layers_take_no_more_room_than_there_is);
 	tcase_add_test(tc, outputs_that_no_agent_would_send_are_refused);
 	suite_add_tcase(s, tc);
 	return s;

@@ -19,7 +19,7 @@ struct runtime {
 	const struct toolchain_config *toolchain;
 	struct limits limits;
 	unsigned jobs;
-	uint64_t session_memory_bytes;
+	uint64_t session_memory_bytes, layer_bytes;
 	struct vm_config vm;  // strings are copies
 	struct vm_pool *pool; // of `microvm`
 	unsigned clock_khz;   // of QEMU's guests: the same for all, as a saved one is resumed with the same words

@@ -41,7 +41,7 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 		return err_errno(err, "cannot make a socket pair");
 	AUTO_CLOSE int theirs = pair[1];
 	p->fd = pair[0];
-	char jobs[16];
+	char jobs[16], layers[24];
 	snprintf(jobs, sizeof jobs, "%u", r->jobs);
 	// Descriptors 3, 4, 5 and 6, as start_process numbers them.
 	const int fds[] = {theirs, filter, p->cgroup.memory_dir, p->cgroup.pids_dir};
@@ -52,6 +52,12 @@ int place_start(struct runtime *r, struct place *p, const struct ops *ops, uint6
 	if (filter >= 0) {
 		arguments[n++] = "--filter";
 		arguments[n++] = "4";
+	}
+	if (is_sandbox && r->layer_bytes) {
+		// Layers that go and new ones may be there at once.
+		snprintf(layers, sizeof layers, "%llu", (unsigned long long)(2 * r->layer_bytes));
+		arguments[n++] = "--layers";
+		arguments[n++] = layers;
 	}
 	if (p->directory) {
 		arguments[n++] = "--scratch";

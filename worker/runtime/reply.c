@@ -81,6 +81,7 @@ static int take_exit(struct reply *r, const Coffer__V1__ExecExit *e, struct err 
 		return err_set(err, ERR_PEER, "the agent ends a job in a way that makes no sense");
 	r->is_ended = true;
 	r->result->exit_status = e->exit_status;
+	r->result->has_layers = e->has_layers;
 	memcpy(r->result->limit, e->limit, n + 1);
 	if (e->usage)
 		r->result->usage =

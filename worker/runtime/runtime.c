@@ -94,6 +94,7 @@ int runtime_new(enum isolation kind, const struct runtime_config *c, struct runt
 	r->limits = limits_with_defaults(&c->limits);
 	r->jobs = c->jobs ? c->jobs : DEFAULT_JOBS;
 	r->session_memory_bytes = c->session_memory_bytes;
+	r->layer_bytes = c->layer_bytes;
 	r->agent = open(c->agent, O_PATH | O_CLOEXEC);
 	cgroup_find_home(&r->cgroups);
 	r->landlock_if_available = c->landlock_if_available;
@@ -395,6 +396,12 @@ static int send_header(struct rpc_call *call, const struct runtime_job *job, con
 		tree.n_whole = job->tree->n_whole;
 		tree.absent = (char **)(uintptr_t)job->tree->absent;
 		tree.n_absent = job->tree->n_absent;
+		tree.layers = (uint64_t *)(uintptr_t)job->tree->layers;
+		tree.n_layers = job->tree->n_layers;
+		tree.layers_made = (uint64_t *)(uintptr_t)job->tree->layers_made;
+		tree.n_layers_made = job->tree->n_layers_made;
+		tree.layers_removed = (uint64_t *)(uintptr_t)job->tree->layers_removed;
+		tree.n_layers_removed = job->tree->n_layers_removed;
 	}
 	Coffer__V1__ExecRequest m;
 	coffer__v1__exec_request__init(&m);

@@ -70,9 +70,10 @@ struct runtime_config {
 	const struct toolchain_config *toolchain; // worker/runtime/toolchain.h; what it names must outlive the runtime
 	struct limits limits;                     // the operator's; zeros stand for those of limits_default
 	unsigned jobs;                            // at once in one session; 0: 1024, at most 8192
-	uint64_t session_memory_bytes;            // of all jobs of a session together, by cgroup; 0: what the machine has
-	bool cgroups_required;                    // refuse to open sessions where cgroups can't be used
-	bool landlock_if_available; // `sandbox` goes without landlock where the kernel has none; else it is refused
+	uint64_t layer_bytes;          // `sandbox`: of the layers of one session (agent/layers.h); 0: there are none
+	uint64_t session_memory_bytes; // of all jobs of a session together, by cgroup; 0: what the machine has
+	bool cgroups_required;         // refuse to open sessions where cgroups can't be used
+	bool landlock_if_available;    // `sandbox` goes without landlock where the kernel has none; else it is refused
 };
 
 // Knows the kind and checks what can be known before a session (the agent is there, the directory is). `config` is copied.
@@ -169,6 +170,9 @@ struct job_tree {
 	size_t n_whole;
 	const char *const *absent; // absolute names of which the toolchain must have nothing
 	size_t n_absent;
+	// Of an action in a session that has said it has layers: see ExecTree. The source begins with what is made.
+	const uint64_t *layers, *layers_made, *layers_removed;
+	size_t n_layers, n_layers_made, n_layers_removed;
 	// Of an action. A directory comes before what is in it; the bytes of a file come after it. 0, or -1 to give up.
 	int (*entry)(void *ctx, const struct job_entry *entry, struct err *err);
 	job_write_fn write;
@@ -196,6 +200,7 @@ struct job_result {
 	int exit_status; // 0..255; 128 + signal where one killed it
 	char limit[24];  // which limit ended the job, by its name in proto/coffer.proto's Limits; "" if none did
 	struct job_usage usage;
+	bool has_layers; // the session may have layers
 };
 
 // 0: the program has run, whatever its status. -1: it has not, or not to an end that means anything: ERR_USAGE, ERR_LIMIT
