@@ -221,6 +221,12 @@ bool blobs_has(struct tenant_blobs *t, const struct reapi_digest *d)
 	return reapi_digest_is_empty(d) || store_use(t->store, STORE_CONTENT, &key);
 }
 
+bool blobs_uses(struct tenant_blobs *t, const struct reapi_digest *d)
+{
+	struct digest key = key_of(d);
+	return reapi_digest_is_empty(d) || store_uses(t->store, STORE_CONTENT, &key);
+}
+
 // ---- results ------------------------------------------------------------------------------------------------------------
 
 // The whole name stands in front of the bytes.

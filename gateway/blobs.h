@@ -52,6 +52,7 @@ int blobs_get(struct tenant_blobs *t, const struct reapi_digest *d, struct buf *
 int blobs_put(struct tenant_blobs *t, const struct reapi_digest *d, const void *p, size_t n, struct err *err);
 // By presence of that hash with that size; what is there counts as used.
 bool blobs_has(struct tenant_blobs *t, const struct reapi_digest *d);
+bool blobs_uses(struct tenant_blobs *t, const struct reapi_digest *d); // for the many inputs of an action: see store_uses()
 
 // ---- results ----
 int blobs_get_result(struct tenant_blobs *t, const struct reapi_digest *action, struct buf *out, struct err *err);

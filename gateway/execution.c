@@ -202,7 +202,7 @@ static int load_root(struct action_job *x)
 	for (size_t i = 0; i < x->root.n_missing; i++)
 		note_missing(x, &x->root.missing[i]);
 	for (size_t i = 0; i < x->root.n_files; i++)
-		if (!blobs_has(x->op->blobs, &x->root.files[i]))
+		if (!blobs_uses(x->op->blobs, &x->root.files[i]))
 			note_missing(x, &x->root.files[i]);
 	return 0;
 }
@@ -266,8 +266,10 @@ static int send_file(struct talk *t, const struct reapi_digest *d)
 	if (reach(&t->room, (uint64_t)d->size + PIECE, &t->x->err) < 0)
 		return -1;
 	int found = blobs_get(t->x->op->blobs, d, &bytes, &t->x->err);
-	if (found == 0)
+	if (found == 0) {
+		note_missing(t->x, d);
 		err_set(&t->x->err, ERR_NOT_FOUND, "an input has gone meanwhile");
+	}
 	if (found != 1)
 		return -1;
 	int rc = 0;

@@ -1,5 +1,6 @@
 #include "store/disk.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -304,8 +305,10 @@ int store_get(struct store *s, enum store_kind kind, const struct digest *key, s
 	disk_path(s, kind, key, path);
 	// O_NONBLOCK: opening a fifo must not wait for a writer.
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO))
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO)) {
+		disk_forget(s, kind, key);
 		return 0;
+	}
 	if (fd < 0)
 		return err_errno(err, "cannot open '%s'", path);
 	struct stat st;
@@ -356,10 +359,49 @@ bool store_use(struct store *s, enum store_kind kind, const struct digest *key)
 	return true;
 }
 
+// ---- what was there a moment ago --------------------------------------------------------------------------------------
+
+enum { LATELY_S = 5, LATELY_BITS = 16 };
+
+static uint64_t hash_of(enum store_kind kind, const struct digest *key)
+{
+	uint64_t words[2];
+	memcpy(words, key->b, sizeof words);
+	words[1] += kind;
+	return hash64(words, sizeof words);
+}
+
+static atomic_uint_fast64_t *lately_at(struct store *s, uint64_t hash)
+{
+	return &s->lately[hash % STORE_LATELY];
+}
+
+void disk_forget(struct store *s, enum store_kind kind, const struct digest *key)
+{
+	uint64_t hash = hash_of(kind, key);
+	uint_fast64_t there = atomic_load_explicit(lately_at(s, hash), memory_order_relaxed);
+	if (there >> LATELY_BITS == hash >> LATELY_BITS)
+		atomic_compare_exchange_strong(lately_at(s, hash), &there, 0);
+}
+
+bool store_uses(struct store *s, enum store_kind kind, const struct digest *key)
+{
+	uint64_t hash = hash_of(kind, key);
+	uint16_t now = (uint16_t)(clock_ms() / 1000);
+	uint_fast64_t there = atomic_load_explicit(lately_at(s, hash), memory_order_relaxed);
+	if (there >> LATELY_BITS == hash >> LATELY_BITS && (uint16_t)(now - (uint16_t)there) < LATELY_S)
+		return true;
+	if (!store_use(s, kind, key))
+		return false;
+	atomic_store_explicit(lately_at(s, hash), hash >> LATELY_BITS << LATELY_BITS | now, memory_order_relaxed);
+	return true;
+}
+
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key)
 {
 	char path[PATH_MAX];
 	disk_path(s, kind, key, path);
+	disk_forget(s, kind, key);
 	struct stat st;
 	if (lstat(path, &st) == 0 && is_blob_file(&st) && unlink(path) == 0)
 		usage_add(s->usage, shard_of(key), -(int64_t)disk_bytes((uint64_t)st.st_size));

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+enum { STORE_LATELY = 16384 };
 struct store {
 	char *v1; // absolute, so that the process may change its directory
 	int level;
@@ -19,6 +20,8 @@ struct store {
 	int64_t next_room_ms;     // under the lock of eviction: not before then is room made for others
 	atomic_bool disk_is_full; // a blob found no room: something must go, whatever the limit says
 	struct usage *usage;
+	// Blobs that store_uses() has seen of late: a hash, and in its low 16 bits when, in seconds.
+	atomic_uint_fast64_t lately[STORE_LATELY];
 };
 
 enum {
@@ -52,6 +55,7 @@ static inline bool disk_is_useless(const struct err *why)
 {
 	return why->code == ERR_FORMAT || why->code == ERR_IO;
 }
+void disk_forget(struct store *s, enum store_kind kind, const struct digest *key); // it is not there
 // True when a file's time of use is so old (or so far ahead) that it is to be set to now.
 bool disk_wants_touch(const struct stat *st);
 

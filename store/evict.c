@@ -66,6 +66,7 @@ static bool remove_unused(struct store *s, const struct candidate *c)
 	    disk_bytes((uint64_t)st.st_size) != c->bytes || file_id_of(&st).mtime_ns > c->used_ns ||
 	    unlinkat(directory, hex + 2, 0) < 0)
 		return false;
+	disk_forget(s, c->kind, &c->key);
 	usage_add(s->usage, shard_of(&c->key), -(int64_t)c->bytes);
 	return true;
 }

@@ -66,6 +66,9 @@ bool store_has_kind(const struct store *s, enum store_kind kind);
 bool store_has(struct store *s, enum store_kind kind, const struct digest *key);
 bool store_use(struct store *s, enum store_kind kind,
 	       const struct digest *key); // the same, and what is there counts as used
+// As store_use() for a thousand blobs at a time: one that it has seen in the last seconds is not looked for again, unless this process
+// has seen it go. Whoever reads it then must be able to do without.
+bool store_uses(struct store *s, enum store_kind kind, const struct digest *key);
 void store_remove(struct store *s, enum store_kind kind, const struct digest *key);
 
 uint64_t store_bytes(const struct store *s);  // on disk, by the usage file

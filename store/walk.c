@@ -111,6 +111,8 @@ int walk_shard(struct store *s, unsigned shard, walk_fn *fn, void *arg, struct e
 		if (walk_directory(d, kind, shard, fn, arg, &kept, err) < 0)
 			return -1;
 	}
+	for (size_t i = 0; i < STORE_LATELY; i++)
+		atomic_store_explicit(&s->lately[i], 0, memory_order_relaxed);
 	usage_set(s->usage, shard, kept);
 	return 0;
 }

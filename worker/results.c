@@ -336,7 +336,7 @@ bool results_has_content(struct results *r, const char *tenant, const struct rea
 {
 	struct digest name = content_name(d);
 	struct store *s = store_of(r, tenant, NULL);
-	return s && store_use(s, STORE_CONTENT, &name);
+	return s && store_uses(s, STORE_CONTENT, &name);
 }
 
 uint64_t results_bytes(struct results *r)
