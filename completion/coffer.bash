@@ -3,7 +3,7 @@
 
 _coffer_settings='enabled recompile_check max_size compression reproducible root preprocessed text_hits read_only recache max_output
 	max_manifest_entries keep_texts watched_folders local_jobs idle_timeout compiler extra_key log_level scheduler scheduler_ca certificate
-	certificate_key token_file tenant image isolation worker cluster cluster_credentials cluster_ca cluster_properties send worker_messages remote_jobs remote_timeout paranoid shared_store
+	certificate_key token_file tenant image isolation worker cluster cluster_credentials cluster_ca cluster_properties send worker_messages farm_explain remote_jobs remote_timeout paranoid shared_store
 	audit_directory shared_store_access shared_store_credentials shared_store_ca shared_store_key shared_store_signer shared_store_verifiers
 	shared_store_name shared_store_explain shared_store_timeout'
 _coffer_verbs='stats explain config cache doctor make ninja cmake run recompile-check status stop farm scheduler worker gateway audit inspect image replay token keys help version'

@@ -68,6 +68,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	service.misses = misses_new();
 	service.sessions = sessions_new(service.runtime, &(struct sessions_config){.most = 2, .idle_ms = 1000});
 	service.results = results_new(directory, 1 << 20);
+	service.accounts = accounts_new(service.results);
 	struct rpc_server_config config = {.methods = worker_methods, .n_methods = WORKER_METHODS, .arg = &service};
 	need(rpc_server_new(loop, &config, &server, &err), &err);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)

@@ -300,6 +300,28 @@ int results_get_source(struct results *r, const char *tenant, const uint8_t dige
 	return s ? store_get(s, STORE_TEXT, &name, packed, err) : -1;
 }
 
+static struct digest unit_name(const uint8_t unit[16])
+{
+	struct digest name;
+	memcpy(name.b, unit, sizeof name.b);
+	return name;
+}
+
+int results_put_unit(struct results *r, const char *tenant, const uint8_t unit[16], const struct buf *bytes, struct err *err)
+{
+	struct digest name = unit_name(unit);
+	struct store *s = store_of(r, tenant, err);
+	struct store_part part = {bytes->data, bytes->len};
+	return s ? store_put(s, STORE_UNIT, &name, &part, 1, err) : -1;
+}
+
+int results_get_unit(struct results *r, const char *tenant, const uint8_t unit[16], struct buf *bytes)
+{
+	struct digest name = unit_name(unit);
+	struct store *s = store_of(r, tenant, NULL);
+	return s ? store_get(s, STORE_UNIT, &name, bytes, NULL) : -1;
+}
+
 static struct digest content_name(const struct reapi_digest *d)
 {
 	struct digest name;

@@ -50,6 +50,10 @@ int results_put_source(struct results *r, const char *tenant, const uint8_t dige
 		       struct err *err);
 // 1 with the frame; 0: it is not, or no longer, there; -1. The caller compares what it unpacks with the digest.
 int results_get_source(struct results *r, const char *tenant, const uint8_t digest[32], struct buf *packed, struct err *err);
+// What is told of a translation unit (accounts.h), by its name of 16 bytes; replaced.
+int results_put_unit(struct results *r, const char *tenant, const uint8_t unit[16], const struct buf *bytes,
+		     struct err *err);
+int results_get_unit(struct results *r, const char *tenant, const uint8_t unit[16], struct buf *bytes); // 1, 0, -1
 // Inputs and outputs of actions by their SHA-256, in the same store and within the same bound. 1 with the bytes, which are what the
 // digest says; 0; -1. A negative size: they may be any number.
 struct reapi_digest;

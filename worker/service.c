@@ -53,8 +53,7 @@ void worker_refuse(struct worker_service *s, struct rpc_call *call, enum worker_
 	va_end(ap);
 }
 
-// Who calls, and is there room for one more of that tenant's? The call is finished where not.
-static bool may_call(struct worker_service *s, struct rpc_call *call, struct token_claims *claims)
+bool worker_may_call(struct worker_service *s, struct rpc_call *call, struct token_claims *claims)
 {
 	struct err err = ERR_INIT;
 	if (access_check(s->access, rpc_call_metadata(call, "authorization"), claims, &err) < 0)
@@ -91,6 +90,7 @@ static void reply_facts(struct worker_service *s, struct rpc_call *call, const C
 	m.isolation = (Coffer__V1__Isolation)runtime_isolation(s->runtime);
 	m.keep_nothing = s->is_paranoid;
 	m.takes_trees = runtime_has_roots(s->runtime);
+	m.takes_accounts = !s->is_paranoid;
 	rpc_reply(call, &m.base);
 }
 
@@ -129,7 +129,7 @@ static void serve_describe(struct rpc_call *call, void *service)
 	struct worker_service *s = service;
 	struct token_claims claims;
 	Coffer__V1__DescribeRequest *r = NULL;
-	if (may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__describe_request__descriptor, &r) == 0)
+	if (worker_may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__describe_request__descriptor, &r) == 0)
 		describe(s, call, &claims, r);
 	if (r)
 		coffer__v1__describe_request__free_unpacked(r, NULL);
@@ -178,7 +178,7 @@ static void serve_status(struct rpc_call *call, void *service)
 	struct worker_service *s = service;
 	struct token_claims claims;
 	Coffer__V1__StatusRequest *r = NULL;
-	if (may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__status_request__descriptor, &r) == 0)
+	if (worker_may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__status_request__descriptor, &r) == 0)
 		reply_status(s, call, claims.tenant);
 	if (r)
 		coffer__v1__status_request__free_unpacked(r, NULL);
@@ -189,4 +189,6 @@ const struct rpc_method worker_methods[WORKER_METHODS] = {
 	{.path = "/coffer.v1.Worker/Execute", .serve = action_serve},
 	{.path = "/coffer.v1.Worker/Describe", .serve = serve_describe},
 	{.path = "/coffer.v1.Worker/Status", .serve = serve_status},
+	{.path = "/coffer.v1.Worker/Account", .serve = account_serve},
+	{.path = "/coffer.v1.Worker/Explain", .serve = explain_serve},
 };

@@ -7,6 +7,7 @@
 #include "base/single_flight.h"
 #include "remote/rpc.h"
 #include "worker/access.h"
+#include "worker/accounts.h"
 #include "worker/images.h"
 #include "worker/misses.h"
 #include "worker/queue.h"
@@ -47,6 +48,7 @@ struct worker_service {
 	struct single_flight *flights;
 	struct sessions *sessions;
 	struct results *results;
+	struct accounts *accounts;
 	struct tenant_stats *tally;
 	struct misses *misses;
 	struct audit_log *audit; // NULL: none is kept
@@ -57,6 +59,9 @@ struct worker_service {
 	atomic_uint_fast64_t counters[WORKER_COUNTERS];
 	struct log_limit refusals;
 };
+
+// Who calls, and is there room for one more of that tenant's? The call is finished where not.
+bool worker_may_call(struct worker_service *s, struct rpc_call *call, struct token_claims *claims);
 
 void worker_service_init(struct worker_service *s);
 void worker_service_release(struct worker_service *s);
@@ -69,11 +74,15 @@ static inline void worker_count(struct worker_service *s, enum worker_counter c,
 __attribute__((format(printf, 5, 6))) void worker_refuse(struct worker_service *s, struct rpc_call *call,
 							 enum worker_counter c, enum rpc_code code, const char *fmt, ...);
 
-#define WORKER_METHODS 4
+#define WORKER_METHODS 6
 extern const struct rpc_method worker_methods[WORKER_METHODS]; // arg is the struct worker_service
 
 // action.c
 void action_serve(struct rpc_call *call, void *service);
+
+// explain.c
+void account_serve(struct rpc_call *call, void *service);
+void explain_serve(struct rpc_call *call, void *service);
 
 // compile.c
 void compile_serve(struct rpc_call *call, void *service);

@@ -297,6 +297,7 @@ static int start_service(struct worker_program *w, struct err *err)
 	s->sessions = sessions_new(s->runtime, &sessions);
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
 				 (uint64_t)setting_number(&w->settings, WORKER_results_size));
+	s->accounts = accounts_new(s->results);
 	return open_store(w, err);
 }
 
@@ -397,6 +398,7 @@ static void stop(struct worker_program *w)
 		loop_stop(w->loop);
 	rpc_tls_free(w->server_tls);
 	rpc_tls_free(w->client_tls);
+	accounts_free(s->accounts);
 	results_free(s->results);
 	audit_log_close(s->audit);
 	single_flight_free(s->flights);

@@ -17,10 +17,11 @@ enum { DESCRIBE_MS = 5000, POLICY_MS = 2000, LEARN_WAIT_MS = 8000, LEARN_AGAIN_M
 
 // ---- is its compiler ours? --------------------------------------------------------------------------------------------
 
-static void note_trees(struct farm *f, struct route *r, bool takes_trees)
+static void note_abilities(struct farm *f, struct route *r, const Coffer__V1__DescribeReply *reply)
 {
 	pthread_mutex_lock(&f->lock);
-	r->takes_trees = takes_trees;
+	r->takes_trees = reply->takes_trees;
+	r->takes_accounts = reply->takes_accounts;
 	pthread_mutex_unlock(&f->lock);
 }
 
@@ -98,7 +99,7 @@ int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compi
 	else
 		snprintf(seat->identity, sizeof seat->identity, "%s", reply->identity);
 	note_policy(f, seat->route, reply->keep_nothing);
-	note_trees(f, seat->route, reply->takes_trees);
+	note_abilities(f, seat->route, reply);
 	protobuf_c_message_free_unpacked(&reply->base, NULL);
 	return !differs;
 }

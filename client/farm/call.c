@@ -369,6 +369,9 @@ static enum remote_outcome judge(struct answer *a, struct err *err)
 	buf_add(&c->out, r->out.data, r->out.len);
 	buf_add(&c->errs, r->err.data, r->err.len);
 	c->is_cached = r->cached;
+	c->has_key = r->key.len == sizeof c->key;
+	if (c->has_key)
+		memcpy(c->key, r->key.data, sizeof c->key);
 	c->wall_us = r->usage ? r->usage->wall_us : 0;
 	if (r->exit_status != 0)
 		return REMOTE_DONE;

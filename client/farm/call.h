@@ -30,6 +30,8 @@ struct remote_call {
 	int exit_status;
 	struct buf out, errs; // what the compiler said
 	bool is_cached;
+	uint8_t key[32]; // of the result, there; only where has_key
+	bool has_key;
 	struct buf outputs;           // one after the other
 	size_t sizes[REMOTE_OUTPUTS]; // of each; 0: it was not asked for
 	struct sha256 digests[REMOTE_OUTPUTS];

@@ -95,6 +95,22 @@ int64_t farm_patience_ms(struct farm *farm);
 void farm_last_listing(struct farm *farm, const struct farm_seat *seat, struct buf *listing);
 void farm_note_listing(struct farm *farm, const struct farm_seat *seat, const struct buf *listing);
 
+// How a result was made that a worker has: kept there for the tenant, for explanations (worker/accounts.h).
+struct farm_account {
+	const uint8_t *unit, *variant; // 16 bytes each
+	const uint8_t *key;            // 32 bytes: the result, as the worker calls it
+	const char *maker;
+	const void *how;
+	size_t n_how;
+};
+// Waits a second at most for a worker of that name that takes accounts. What is lost of it is not missed.
+void farm_tell(struct farm *farm, const char *worker, const struct farm_account *account);
+// What workers were told of a unit, newest first for each of them. Asks the scheduler, if it is time to, and all workers; takes `ms` and
+// a question to the scheduler at most. -1: none has answered, `err` says why.
+typedef void (*farm_told_fn)(void *ctx, const char *worker, const char *maker, int64_t time_s, const void *how,
+			     size_t n_how);
+int farm_explain(struct farm *farm, const uint8_t unit[16], int ms, farm_told_fn each, void *ctx, struct err *err);
+
 const char *farm_image(const struct farm *farm);
 int64_t farm_timeout_ms(const struct farm *farm);
 // For `coffer status`: a JSON object (docs/status.md). Asks the scheduler, if it is time to, and all workers; takes 2 s and

@@ -1,5 +1,5 @@
-// What the files of a farm share: open.c (the settings), farm.c (routes and seats), ask.c (a worker's compiler and policy), status.c (for
-// people).
+// What the files of a farm share: open.c (the settings), farm.c (routes and seats), ask.c (a worker's compiler and policy), ask_all.c
+// and status.c (for people), accounts.c (how results were made).
 #ifndef COFFER_CLIENT_FARM_PARTS_H
 #define COFFER_CLIENT_FARM_PARTS_H
 
@@ -33,7 +33,7 @@ struct route {
 	char lie[160];
 	bool has_told_policy, keep_nothing;
 	bool is_cluster; // somebody's, as one worker: cluster.h
-	bool takes_trees;
+	bool takes_trees, takes_accounts;
 	unsigned tree_failures; // in a row: farm_note_tree
 	int64_t trees_again_ms; // after so many it gets none before
 	struct buf listing;     // of the last tree that it got: the next one is packed behind it
@@ -84,5 +84,25 @@ void farm_refresh(struct farm *f);
 char *farm_authorization(const char *token);
 // ask.c: 1: its compiler is the same, and the seat has its identity; 0: another one; -1: it could not be asked.
 int farm_compare(struct farm *f, struct farm_seat *seat, const struct farm_compiler *c, struct err *err);
+
+// ask_all.c: one question to all workers that there are routes to, within so many milliseconds.
+struct farm_inquiry {
+	const char *method; // "/coffer.v1.Worker/Status"
+	const ProtobufCMessage *request;
+	const ProtobufCMessageDescriptor *descriptor; // of the reply
+	int ms;
+};
+struct farm_answer {
+	struct route *route;
+	char worker[128];
+	ProtobufCMessage *reply; // NULL: none came
+	char why_not[160];
+};
+struct farm_answers {
+	struct farm_answer *list;
+	size_t n;
+};
+struct farm_answers farm_ask_all(struct farm *f, const struct farm_inquiry *inquiry);
+void farm_answers_release(struct farm_answers *answers);
 
 #endif

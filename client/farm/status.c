@@ -6,44 +6,11 @@
 #include "proto/coffer.pb-c.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { ASK_MS = 2000, ASK_AGAIN_MS = 300, ASK_MOST = 256 };
-
-// One question that is under way.
-struct question {
-	struct route *route;
-	struct rpc_target *target;
-	char *authorization;
-	struct rpc_call *call;
-	struct route_load load;
-	int64_t end_ms;
-	pthread_t thread;
-	bool has_thread;
-};
+enum { ASK_MS = 2000, ASK_AGAIN_MS = 300 };
 
 // ---- asking the workers -----------------------------------------------------------------------------------------------
-
-static void start_question(struct question *q, int64_t end_ms)
-{
-	Coffer__V1__StatusRequest request = COFFER__V1__STATUS_REQUEST__INIT;
-	struct err err = ERR_INIT;
-	struct rpc_channel *channel;
-	int64_t left = end_ms - clock_ms();
-	struct rpc_call_options options = {.deadline_ms = ASK_MS, .authorization = q->authorization};
-	if (left <= 0)
-		err_set(&err, ERR_TIMEOUT, "not asked: others have not answered in time");
-	else if (rpc_target_channel(q->target, (int)left, &channel, &err) == 0) {
-		if (rpc_call_start(channel, "/coffer.v1.Worker/Status", &options, &q->call, &err) == 0) {
-			rpc_send(q->call, &request.base, &err);
-			rpc_send_end(q->call);
-		}
-		rpc_channel_release(channel);
-	}
-	if (!q->call)
-		snprintf(q->load.why_not, sizeof q->load.why_not, "%.150s", err.text);
-}
 
 static void note_reply(struct route_load *load, const Coffer__V1__StatusReply *r)
 {
@@ -61,72 +28,35 @@ static void note_reply(struct route_load *load, const Coffer__V1__StatusReply *r
 	snprintf(load->version, sizeof load->version, "%s", r->version);
 }
 
-static void end_question(struct question *q, int64_t end_ms)
+static bool is_to_be_asked(struct farm *f)
 {
-	Coffer__V1__StatusReply *reply = NULL;
-	struct err err = ERR_INIT;
-	int64_t left = end_ms - clock_ms();
-	if (!q->call)
-		return;
-	if (rpc_receive(q->call, &coffer__v1__status_reply__descriptor, left > 0 ? (int)left : 0, &reply, &err) == 1)
-		note_reply(&q->load, reply);
-	else
-		snprintf(q->load.why_not, sizeof q->load.why_not, "%.150s", err.text[0] ? err.text : "no answer");
-	if (reply)
-		protobuf_c_message_free_unpacked(&reply->base, NULL);
-	rpc_call_release(q->call);
-}
-
-// Under the lock: the workers that there are routes to.
-static size_t list_questions(const struct farm *f, struct question *questions)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < f->n_routes && n < ASK_MOST; i++) {
-		struct route *r = f->routes[i];
-		if (r->is_current && !r->has_lied && !r->is_cluster)
-			questions[n++] = (struct question){
-				.route = r, .target = r->target, .authorization = farm_authorization(r->token)};
-	}
-	return n;
-}
-
-static void *ask_one(void *arg)
-{
-	struct question *q = arg;
-	start_question(q, q->end_ms);
-	end_question(q, q->end_ms);
-	return NULL;
-}
-
-// All at once and each on a thread, so that one that swallows packets when we connect hides no other.
-static void ask_workers(struct farm *f)
-{
-	AUTO_FREE struct question *questions = mem_alloc(ASK_MOST * sizeof *questions);
-	int64_t end_ms = clock_ms() + ASK_MS;
-	size_t n = 0;
 	pthread_mutex_lock(&f->lock);
-	if (clock_ms() - f->loads_at_ms >= ASK_AGAIN_MS)
-		n = list_questions(f, questions);
-	if (n)
+	bool is_time = clock_ms() - f->loads_at_ms >= ASK_AGAIN_MS;
+	if (is_time)
 		f->loads_at_ms = clock_ms();
 	pthread_mutex_unlock(&f->lock);
-	for (size_t i = 0; i < n; i++) {
-		questions[i].end_ms = end_ms;
-		questions[i].has_thread = pthread_create(&questions[i].thread, NULL, ask_one, &questions[i]) == 0;
-	}
-	for (size_t i = 0; i < n; i++)
-		if (questions[i].has_thread)
-			pthread_join(questions[i].thread, NULL);
-		else
-			ask_one(&questions[i]);
+	return is_time;
+}
+
+static void ask_workers(struct farm *f)
+{
+	Coffer__V1__StatusRequest request = COFFER__V1__STATUS_REQUEST__INIT;
+	const struct farm_inquiry inquiry = {"/coffer.v1.Worker/Status", &request.base,
+					     &coffer__v1__status_reply__descriptor, ASK_MS};
+	if (!is_to_be_asked(f))
+		return;
+	struct farm_answers answers = farm_ask_all(f, &inquiry);
 	pthread_mutex_lock(&f->lock);
-	for (size_t i = 0; i < n; i++) {
-		questions[i].route->load = questions[i].load;
-		if (questions[i].authorization)
-			explicit_bzero(questions[i].authorization, strlen(questions[i].authorization));
-		free(questions[i].authorization);
+	for (size_t i = 0; i < answers.n; i++) {
+		const struct farm_answer *a = &answers.list[i];
+		a->route->load = (struct route_load){0};
+		if (a->reply)
+			note_reply(&a->route->load, (const Coffer__V1__StatusReply *)a->reply);
+		else
+			snprintf(a->route->load.why_not, sizeof a->route->load.why_not, "%s", a->why_not);
 	}
 	pthread_mutex_unlock(&f->lock);
+	farm_answers_release(&answers);
 }
 
 // ---- the answer -------------------------------------------------------------------------------------------------------

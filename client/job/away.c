@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "client/farm/call.h"
+#include "client/job/account.h"
 #include "client/job/away_tree.h"
 #include "client/job/command.h"
 #include "client/job/deliver.h"
@@ -32,6 +33,7 @@ struct away {
 	struct job *j;
 	struct farm *farm;
 	struct farm_seat seat;
+	char identity[FARM_IDENTITY]; // of the compiler there
 	bool is_gated, has_slot;
 	struct farm_compiler compiler;
 	// What is sent: preprocessed text, or the user's own. Why not.
@@ -298,6 +300,7 @@ static enum remote_outcome call_worker(struct away *w)
 	struct err err = ERR_INIT;
 	// Whole, as the farm knows it, and kept: the record names it when another one has been asked since.
 	const char *worker = j->worker = arena_strdup(&j->arena, w->seat.worker);
+	snprintf(w->identity, sizeof w->identity, "%s", w->seat.identity);
 	w->began_ms = clock_ms();
 	w->never_began = false;
 	w->call.timeout_ms = w->until_ms > w->began_ms ? w->until_ms - w->began_ms : 1;
@@ -501,6 +504,8 @@ static struct refusal publish_it(struct away *w)
 	struct publication pub = job_publication(j);
 	struct refusal refusal = publish_from_elsewhere(&pub, &w->entry, &w->made);
 	j->result = pub.result;
+	if (!is_refused(refusal) && w->call.has_key && !w->call.is_cached)
+		account_tell(w->farm, j->worker, w->identity, w->call.key, &j->plan, &w->entry);
 	return refusal;
 }
 

@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 // A result on its way to a shared store. It holds copies: the job that made it has ended by then.
 struct offer {
@@ -250,16 +249,14 @@ static bool copy_names(struct offer *o, const struct plan *p, const struct manif
 
 static void copy_words(struct offer *o, const struct plan *p)
 {
-	char host[SHARED_UNIT_MAKER_MAX + 1] = "";
-	const char *name = setting_text(p->config, SETTING_shared_store_name);
+	char maker[SHARED_UNIT_MAKER_MAX + 1];
 	if (!setting_bool(p->config, SETTING_shared_store_explain))
 		return;
-	if (!*name)
-		gethostname(host, sizeof host - 1);
+	shared_maker(p->config, maker);
 	struct variant words = variant_of(p, p->arena);
 	variant_put(&o->words, &words);
 	o->unit = p->unit_key;
-	o->maker = arena_strdup(&o->arena, *name ? name : host);
+	o->maker = arena_strdup(&o->arena, maker);
 }
 
 void share_offer(const struct plan *p, const struct manifest_entry *e, const struct store_part parts[PART_COUNT])

@@ -1,9 +1,20 @@
 #include "client/job/shared_unit.h"
 #include "client/job/shared_entry.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FORMAT = 0x31494e55 }; // "UNI1"; an action's entry begins with another number
+
+void shared_maker(const struct settings *config, char maker[SHARED_UNIT_MAKER_MAX + 1])
+{
+	char host[SHARED_UNIT_MAKER_MAX + 1] = "";
+	const char *name = setting_text(config, SETTING_shared_store_name);
+	if (!*name)
+		gethostname(host, sizeof host - 1);
+	snprintf(maker, SHARED_UNIT_MAKER_MAX + 1, "%s", *name ? name : host);
+}
 
 struct tier_name shared_unit_name(const char *scope, const struct digest *unit)
 {

@@ -28,6 +28,8 @@ struct shared_unit {
 	struct arena arena;
 };
 
+// Who we are to others: the setting shared_store_name, or the machine's name.
+void shared_maker(const struct settings *config, char maker[SHARED_UNIT_MAKER_MAX + 1]);
 struct tier_name shared_unit_name(const char *scope, const struct digest *unit);
 // ERR_FORMAT, ERR_LIMIT. Then there is nothing to release.
 int shared_unit_decode(const void *p, size_t n, struct shared_unit *u, struct err *err);

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/value.h"
 #include "client/no_tree.h"
+#include "client/verbs/explain_farm.h"
 #include "client/verbs/explain_shared.h"
 #include "client/verbs/format.h"
 #include "client/verbs/history.h"
@@ -28,6 +29,7 @@ struct explanation {
 	const json_t *record; // the compile
 	const json_t *miss;   // what is explained: the compile itself, or the last one of the file that was no hit
 	json_t *shared;       // what others made of it (explain_shared.h), or NULL
+	json_t *farm;         // what workers made of it for others (explain_farm.h), or NULL
 	size_t same;          // other records with the same cause
 	double lost;          // seconds, in all of them together
 };
@@ -241,19 +243,20 @@ static void print_shared_input(struct explanation *x, const json_t *change)
 			     : "is read here, and was not there");
 }
 
-static void print_shared(struct explanation *x)
+static void print_others(struct explanation *x, const json_t *others, const char *where)
 {
-	const json_t *cause = json_object_get(x->shared, "cause"), *changes = json_object_get(cause, "changes");
-	const char *kind = record_text(cause, "kind");
+	const json_t *cause = json_object_get(others, "cause"), *changes = json_object_get(cause, "changes");
+	const char *kind = record_text(cause, "kind"), *worker = record_text(others, "worker");
 	if (!cause) {
-		printf("  the shared store can't be compared with: %s\n",
-		       format_shown(&x->arena, record_text(x->shared, "why_not")));
+		printf("  %s can't be compared with: %s\n", where, format_shown(&x->arena, record_text(others, "why_not")));
 		return;
 	}
-	const char *maker = record_text(x->shared, "made_by");
-	printf("  the shared store has what %s made on %s; here %s\n",
+	const char *maker = record_text(others, "made_by");
+	if (worker[0])
+		where = arena_printf(&x->arena, "worker '%s'", format_shown(&x->arena, worker));
+	printf("  %s has what %s made on %s; here %s\n", where,
 	       maker[0] ? arena_printf(&x->arena, "'%s'", format_shown(&x->arena, maker)) : "somebody",
-	       format_date(&x->arena, (int64_t)json_integer_value(json_object_get(x->shared, "made_at"))),
+	       format_date(&x->arena, (int64_t)json_integer_value(json_object_get(others, "made_at"))),
 	       explain_cause_text(kind));
 	for (size_t i = 0; i < json_array_size(changes); i++)
 		if (strcmp(kind, "input") == 0)
@@ -298,7 +301,9 @@ static void print_text(struct explanation *x)
 	print_miss(x);
 	print_sending(x, x->miss);
 	if (x->shared)
-		print_shared(x);
+		print_others(x, x->shared, "the shared store");
+	if (x->farm)
+		print_others(x, x->farm, "the farm");
 }
 
 // ---- for programs ---------------------------------------------------------------------------------------------------
@@ -333,6 +338,8 @@ static void print_json(struct explanation *x)
 		json_object_set_new(out, "miss", miss);
 		if (x->shared)
 			json_object_set(out, "shared", x->shared);
+		if (x->farm)
+			json_object_set(out, "farm", x->farm);
 		json_object_set_new(out, "same_cause", json_integer((json_int_t)x->same));
 		json_object_set_new(out, "seconds_lost", json_real(x->lost));
 	}
@@ -374,11 +381,13 @@ static int explain(struct explanation *x, const char *what, bool json)
 		return 1;
 	}
 	x->shared = x->miss ? explain_shared(&x->arena, x->store, x->miss) : NULL;
+	x->farm = x->miss ? explain_farm(&x->arena, x->store, x->miss) : NULL;
 	if (json)
 		print_json(x);
 	else
 		print_text(x);
 	json_decref(x->shared);
+	json_decref(x->farm);
 	return 0;
 }
 

@@ -96,3 +96,26 @@ e2e_stores_explain_what_may_be_seen() # once
 	COFFER_SHARED_STORE='' is_shared . 'no comparison'
 	stop_machines
 }
+
+# What was pulled is compared with where the store's own copy is no good.
+e2e_stores_explain_what_was_pulled() # once
+{
+	mkdir "$T/folder"
+	store=file:$T/folder
+	echo 'a key that all machines of the team have' >"$T/key"
+	chmod 600 "$T/key"
+	export COFFER_SHARED_STORE_KEY=$T/key
+	checkout one 3
+	checkout deep/two
+	machine ci
+	COFFER_SHARED_STORE_ACCESS=push COFFER_SHARED_STORE_NAME=ci build one
+	written 3
+	(cd one && COFFER_SHARED_STORE_ACCESS=push coffer cache push --build b) >"$T/out" 2>&1 || fail "no push: $(<"$T/out")"
+	machine laptop
+	(cd deep/two && coffer cache pull --build b) >"$T/out" 2>&1 || fail "no pull: $(<"$T/out")"
+	find "$T/folder" -path '*/ac/*' -type f | while read -r name; do printf X | dd of="$name" bs=1 seek=60 conv=notrunc status=none; done
+	mkdir -p deep/two/out
+	compiles -g -O2
+	is_shared '.made_by + " " + .cause.kind' 'ci arguments'
+	stop_machines
+}

@@ -1,0 +1,82 @@
+// Worker.Account and Worker.Explain: what clients tell of their results, for `coffer explain` on other machines (accounts.h).
+#include "worker/service.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+
+static enum rpc_code code_of(enum err_code code)
+{
+	return code == ERR_NOT_FOUND ? RPC_NOT_FOUND : code == ERR_IO ? RPC_UNAVAILABLE : RPC_INVALID_ARGUMENT;
+}
+
+static int check(const Coffer__V1__AccountRequest *r, struct err *err)
+{
+	return r->unit.len == ACCOUNT_NAME && r->variant.len == ACCOUNT_NAME && r->key.len == sizeof(struct key)
+		       ? 0
+		       : err_set(err, ERR_FORMAT, "an account with a name of another length");
+}
+
+static void take_account(struct worker_service *s, struct rpc_call *call, const char *tenant,
+			 const Coffer__V1__AccountRequest *r)
+{
+	Coffer__V1__AccountReply m = COFFER__V1__ACCOUNT_REPLY__INIT;
+	struct err err = ERR_INIT;
+	struct kept_account x = {
+		.maker = r->maker, .time_s = (uint64_t)clock_now_ms() / 1000, .how = r->how.data, .n_how = r->how.len};
+	int rc = check(r, &err);
+	if (rc == 0) {
+		memcpy(x.key.b, r->key.data, sizeof x.key.b);
+		memcpy(x.variant, r->variant.data, sizeof x.variant);
+		rc = s->is_paranoid ? 0 : accounts_add(s->accounts, tenant, r->unit.data, &x, &err);
+	}
+	if (rc == 0)
+		rpc_reply(call, &m.base);
+	else
+		worker_refuse(s, call, COUNT_invalid, code_of(err.code), "%s", err.text);
+}
+
+void account_serve(struct rpc_call *call, void *service)
+{
+	struct worker_service *s = service;
+	struct token_claims claims;
+	Coffer__V1__AccountRequest *r = NULL;
+	if (worker_may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__account_request__descriptor, &r) == 0)
+		take_account(s, call, claims.tenant, r);
+	if (r)
+		coffer__v1__account_request__free_unpacked(r, NULL);
+}
+
+static void reply_accounts(struct worker_service *s, struct rpc_call *call, const char *tenant, const uint8_t *unit)
+{
+	AUTO_ARENA struct arena arena = ARENA_INIT;
+	Coffer__V1__ExplainReply m = COFFER__V1__EXPLAIN_REPLY__INIT;
+	Coffer__V1__Account accounts[ACCOUNTS_MAX], *pointers[ACCOUNTS_MAX];
+	struct account_list list;
+	accounts_of(s->accounts, tenant, unit, &arena, &list);
+	for (unsigned i = 0; i < list.n; i++) {
+		const struct kept_account *x = &list.accounts[i];
+		coffer__v1__account__init(&accounts[i]);
+		accounts[i].maker = (char *)(uintptr_t)x->maker;
+		accounts[i].time_s = x->time_s;
+		accounts[i].how = (ProtobufCBinaryData){x->n_how, (uint8_t *)(uintptr_t)x->how};
+		pointers[i] = &accounts[i];
+	}
+	m.n_accounts = list.n;
+	m.accounts = pointers;
+	rpc_reply(call, &m.base);
+}
+
+void explain_serve(struct rpc_call *call, void *service)
+{
+	struct worker_service *s = service;
+	struct token_claims claims;
+	Coffer__V1__ExplainRequest *r = NULL;
+	if (!worker_may_call(s, call, &claims) || rpc_receive_one(call, &coffer__v1__explain_request__descriptor, &r) != 0)
+		return;
+	if (r->unit.len == ACCOUNT_NAME)
+		reply_accounts(s, call, claims.tenant, r->unit.data);
+	else
+		worker_refuse(s, call, COUNT_invalid, RPC_INVALID_ARGUMENT, "a unit's name of another length");
+	coffer__v1__explain_request__free_unpacked(r, NULL);
+}
