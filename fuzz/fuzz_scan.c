@@ -1,5 +1,6 @@
 // Any text can be scanned; what is found is in bounds, and the same when a line stands before it.
 #include "base/mem.h"
+#include "depscan/incbin.h"
 #include "depscan/scan.h"
 
 #include <stdlib.h>
@@ -19,6 +20,18 @@ static void check_same(const struct scan *a, const struct scan *b)
 		abort();
 }
 
+static void check_incbin(const char *text, size_t n)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	struct incbin names = {.n = 0};
+	bool is_known = incbin_find(text, n, &a, &names);
+	if (names.n > INCBIN_MAX_NAMES || (is_known && !names.n))
+		abort();
+	for (unsigned i = 0; i < names.n; i++)
+		if (!memmem(text, n, names.names[i], strlen(names.names[i])))
+			abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char line[] = "int a;\n";
@@ -36,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text + before, data, size);
 	scan_text(&more, text, len);
 	check_same(&s, &more);
+	check_incbin(text, len);
 	scan_release(&s);
 	scan_release(&more);
 	return 0;

@@ -1,9 +1,11 @@
 #include "client/job/reach.h"
 
 #include "base/path.h"
+#include "client/job/command.h"
 #include "client/job/macros.h"
 #include "client/job/search_snapshot.h"
 #include "depscan/content.h"
+#include "depscan/incbin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,12 +44,24 @@ static struct no_tree follow(struct inputs *in, struct absent_answer *answer)
 	return no_tree(NO_TREE_NONE, NULL);
 }
 
-static const char *reads_files_by_itself(const struct inputs *in)
+// What GNU as is told to read: it lists what it did read, so that anything else is noticed.
+static bool find_incbin(const struct inputs *in, const char *path, struct incbin *names)
 {
-	const uint32_t facts = FACT_embed | FACT_asm_embeds | FACT_incbin | FACT_asm_include;
-	for (uint32_t i = 0; i < in->n; i++)
-		if (in->list[i].facts.scan.facts & facts)
+	const struct plan *p = in->plan;
+	AUTO_BUF struct buf text = {.max = FILES_MAX_SIZE + 2};
+	return command_lists_for_as(p) && file_read(p->cwd_fd, path, FILES_MAX_SIZE, &text, NULL, NULL) == 0 &&
+	       incbin_find(text.data ? text.data : "", text.len, p->arena, names);
+}
+
+// The first text that has compiler or assembler read files which are not known; or NULL.
+static const char *reads_files_by_itself(const struct inputs *in, struct incbin *names)
+{
+	const uint32_t by_assembler = FACT_asm_embeds | FACT_incbin | FACT_asm_include;
+	for (uint32_t i = 0; i < in->n; i++) {
+		uint32_t facts = in->list[i].facts.scan.facts;
+		if ((facts & FACT_embed) || ((facts & by_assembler) && !find_incbin(in, in->list[i].path, names)))
 			return in->list[i].path;
+	}
 	return NULL;
 }
 
@@ -60,6 +74,7 @@ struct builder {
 	const struct file_facts *facts;  // of the plain file that is being added, where they are known
 	const struct source_node *fresh; // the last file that was added
 	struct digest digest;            // and what the scanner knows it by
+	const struct incbin *incbin;     // what the assembler is told to read
 	bool is_spoilt;
 };
 
@@ -257,6 +272,28 @@ static const char *hides_the_compiler(struct builder *b, const struct farm_compi
 	return NULL;
 }
 
+static bool add_file_in(struct builder *b, const char *directory, const char *name)
+{
+	const char *path = path_join(b->p->arena, directory, name);
+	struct stat st;
+	bool is_there = fstatat(b->p->cwd_fd, path, &st, 0) == 0;
+	return is_there && add_path(b, path);
+}
+
+// Where the assembler may look: the working directory first, then those of the search, which the driver hands on. False: one is nowhere.
+static bool add_incbin(struct builder *b, const struct search *s, const struct incbin *names)
+{
+	for (unsigned i = 0; i < names->n; i++) {
+		const char *name = names->names[i];
+		bool found = add_file_in(b, *name == '/' ? "" : ".", name);
+		for (unsigned k = 0; *name != '/' && k < s->n_quoted + s->n_angled; k++)
+			found |= add_file_in(b, k < s->n_quoted ? s->quoted[k] : s->angled[k - s->n_quoted], name);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 static struct no_tree build(struct builder *b, struct inputs *in, const struct absent_answer *answer,
 			    const char *const *outputs)
 {
@@ -272,6 +309,8 @@ static struct no_tree build(struct builder *b, struct inputs *in, const struct a
 	add_whole(b, b->p->cwd);
 	add_search(b, s->quoted, s->n_quoted);
 	add_search(b, s->angled, s->n_angled);
+	if (!add_incbin(b, s, b->incbin))
+		return no_tree(NO_TREE_assembler, b->p->line.source);
 	for (; *outputs; outputs++)
 		if (!add_whole(b, path_dir(b->p->arena, *outputs)))
 			return no_tree(NO_TREE_output, *outputs);
@@ -284,12 +323,14 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 {
 	struct reach *r = b->r;
 	struct absent_answer *answer = arena_alloc(b->p->arena, sizeof *answer);
+	struct incbin *incbin = arena_alloc(b->p->arena, sizeof *incbin);
 	const char *culprit;
+	b->incbin = incbin;
 	inputs_add(in, b->p->line.source, 0);
 	if (is_refused(in->refusal))
 		return no_tree(NO_TREE_input, in->refusal.culprit);
 	struct no_tree why = follow(in, answer);
-	if (!why.reason && (culprit = reads_files_by_itself(in)))
+	if (!why.reason && (culprit = reads_files_by_itself(in, incbin)))
 		why = no_tree(NO_TREE_assembler, culprit);
 	if (!why.reason)
 		why = build(b, in, answer, outputs);

@@ -454,6 +454,48 @@ e2e_trees_assembler_and_what_it_reads() # gcc clock
 	farm_end
 }
 
+# What the assembler is told to read goes along, where the text tells its name and the assembler lists what it has read.
+e2e_trees_files_that_the_assembler_is_told_to_read() # clock
+{
+	export LC_ALL=C COFFER_SEND=auto COFFER_REPRODUCIBLE=off
+	worker_start w1
+	put blob.bin one
+	put data/deep.bin two
+	put inc/far.bin three
+	put a.c 'asm(".section .rodata\n.globl blob\nblob: .incbin \"blob.bin\"\n .incbin \"data/deep.bin\",1,2\n .previous");' 'int a;'
+	put b.S '.data' '.incbin "blob.bin"' '.INCBIN "far.bin"' '.section .note.GNU-stack,"",@progbits'
+	same_compile a.c -O1
+	put blob.bin another
+	same_compile a.c -O1 -g
+	case $CC in
+	*clang*)
+		# Its own assembler lists nothing.
+		of_trees 0
+		[ "$(counter no_tree_assembler)" = 2 ] || fail "not counted: $("$COFFER" stats)"
+		;;
+	*)
+		of_trees 2
+		same_compile b.S -Iinc
+		same_compile b.S -Iinc -g
+		of_trees 4
+		# It is an input like any other: another one is another result, and the first one is known again.
+		put blob.bin more
+		same_compile b.S -Iinc
+		of_trees 5
+		put blob.bin another
+		check hit "$COFFER" "$CC" -Iinc -MD -MF out/x.d -c b.S -o out/x.o
+		# Names that do not stand there as they are, and files that are nowhere.
+		put c.c '#define NAME "blob.bin"' 'asm(".incbin \"" NAME "\"");' 'int c;'
+		same_compile c.c -O1
+		rm blob.bin
+		same_compile b.S -Iinc
+		of_trees 5
+		[ "$(counter no_tree_assembler)" = 2 ] || fail "not counted: $("$COFFER" stats)"
+		;;
+	esac
+	farm_end
+}
+
 # A file that only the worker has. The plain compiler fails here, and so do we, also where names are mapped.
 e2e_trees_files_that_only_a_worker_has() { # gcc clock
 	local hidden=/usr/share/doc/libc6 mode

@@ -2,6 +2,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "depscan/incbin.h"
 #include "tests/unit/scan_helpers.h"
 #include "tests/unit/unit.h"
 
@@ -206,6 +207,48 @@ START_TEST(only_words_of_directives_are_pieces)
 	for (size_t i = 0; i < COUNT_OF(apart); i++)
 		ck_assert_msg(!is_pieced(apart[i], "HAS"), "%s", apart[i]);
 	ck_assert(!scan_may_begin("HA\n#define A B\n", 15, "HAS"));
+}
+END_TEST
+
+// The names with blanks between them; "?": they can't all be told.
+static const char *incbin_names(struct arena *a, const char *text)
+{
+	struct incbin found = {.n = 0};
+	const char *all = "";
+	if (!incbin_find(text, strlen(text), a, &found))
+		return "?";
+	for (unsigned i = 0; i < found.n; i++)
+		all = arena_printf(a, "%s%s%s", all, i ? " " : "", found.names[i]);
+	return all;
+}
+
+START_TEST(what_an_assembler_is_told_to_read_is_read_off_the_text)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	ck_assert_str_eq(incbin_names(&a, ".incbin \"a.bin\"\n"), "a.bin");
+	ck_assert_str_eq(incbin_names(&a, "x: .INCBIN\t\"d/a-b_1.bin\",4,8; .incbin\"/c\""), "d/a-b_1.bin /c");
+	ck_assert_str_eq(incbin_names(&a, "asm(\".incbin \\\"a.bin\\\"\\n\");"), "a.bin");
+	static const char *const unclear[] = {"",
+					      "int x;",
+					      ".incbin",
+					      ".incbin \"\"",
+					      ".incbin \"a",
+					      ".incbin a.bin",
+					      ".incbin \"a\\b\"",
+					      ".incbin \"a b\"",
+					      ".incbin \\name",
+					      "asm(\".incbin \\\"\" FILE \"\\\"\");",
+					      "asm(\".incbin \\\"a\");",
+					      "asm(\".incbin \" \"\\\"a\\\"\");",
+					      "incbin \"a\"",
+					      "#define d inc\n.incbin \"a\"\n.incbin d",
+					      ".incbin \"a\"\n.Include \"b.s\""};
+	for (size_t i = 0; i < COUNT_OF(unclear); i++)
+		ck_assert_msg(strcmp(incbin_names(&a, unclear[i]), "?") == 0, "%s", unclear[i]);
+	const char *many = "";
+	for (unsigned i = 0; i <= INCBIN_MAX_NAMES; i++)
+		many = arena_printf(&a, "%s.incbin \"a\"\n", many);
+	ck_assert_str_eq(incbin_names(&a, many), "?");
 }
 END_TEST
 
@@ -490,6 +533,7 @@ Suite *unit_suite(void)
 	tcase_add_test(t, macros_that_ask_are_noted);
 	tcase_add_test(t, a_name_may_be_made_of_pieces);
 	tcase_add_test(t, only_words_of_directives_are_pieces);
+	tcase_add_test(t, what_an_assembler_is_told_to_read_is_read_off_the_text);
 	tcase_add_test(t, what_a_macro_may_be_is_read_if_it_is_one_word);
 	tcase_add_test(t, a_definition_is_told_from_a_mention);
 	tcase_add_test(t, probes_that_cannot_be_read_are_flagged);
