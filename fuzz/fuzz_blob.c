@@ -1,5 +1,5 @@
 // The parser of blob files. The first byte of the input says what the rest is:
-//	'w'  a whole file, as it would lie on the disk
+//	'w'  a whole file, as it would lie on the disk: a blob or a bundle
 //	'z'  the bytes behind the header: magic, key, raw size and checksum are made right, so that zstd gets to see them
 //	'p'  the raw bytes of a blob, which must come back as they were
 // The raw size given with 'z' is its next two bytes, little-endian.
@@ -14,7 +14,12 @@ static int unpack(const struct buf *file)
 	struct buf out = {.max = (size_t)1 << 24};
 	buf_adds(&out, "before");
 	struct err err = ERR_INIT;
-	int done = blob_unpack(file->data, file->len, STORE_RESULT, &key, &out, &err);
+	size_t size = 0;
+	const void *blob = blob_find(file->data, file->len, STORE_RESULT, &key, &size);
+	if (blob && ((const char *)blob < file->data || (const char *)blob + size > file->data + file->len))
+		abort();
+	int done = blob ? blob_unpack(blob, size, STORE_RESULT, &key, &out, &err)
+			: err_set(&err, ERR_FORMAT, "the blob is not in its file");
 	if (done < 0 && (out.len != 6 || out.data[6] != '\0' || (err.code != ERR_FORMAT && err.code != ERR_LIMIT)))
 		abort();
 	if (memcmp(out.data, "before", 6) != 0 || out.data[out.len] != '\0')
@@ -48,6 +53,16 @@ static void round_trip(const uint8_t *p, size_t n)
 	    blob_unpack(file.data, file.len, STORE_RESULT, &key, &out, NULL) < 0 || out.len != n ||
 	    memcmp(out.data, p, n) != 0)
 		abort();
+	// The same as the last of a bundle
+	struct buf bundle = BUF_INIT;
+	blob_bundle_begin(&bundle);
+	blob_bundle_add(&bundle, &out);
+	blob_bundle_add(&bundle, &file);
+	size_t size;
+	const void *blob = blob_find(bundle.data, bundle.len, STORE_RESULT, &key, &size);
+	if (!blob || size != file.len || memcmp(blob, file.data, size) != 0)
+		abort();
+	buf_release(&bundle);
 	buf_release(&file);
 	buf_release(&out);
 }

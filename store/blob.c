@@ -23,6 +23,7 @@ enum {
 };
 
 static const uint8_t magic[AT_CHECKSUM] = "coffer\0\1";
+static const uint8_t bundle_magic[AT_CHECKSUM] = "coffer\0\2";
 
 // ---- what a thread keeps -------------------------------------------------------------------------------------------
 
@@ -132,6 +133,44 @@ int blob_pack(enum store_kind kind, const struct digest *key, const struct store
 	seal(to, BLOB_HEADER + stored, kind, packing, key, raw_size);
 	buf_grew(file, BLOB_HEADER + stored);
 	return 0;
+}
+
+// ---- bundles -------------------------------------------------------------------------------------------------------
+
+void blob_bundle_begin(struct buf *file)
+{
+	buf_add(file, bundle_magic, sizeof bundle_magic);
+}
+
+void blob_bundle_add(struct buf *file, const struct buf *blob)
+{
+	buf_add_u32(file, (uint32_t)blob->len);
+	buf_add(file, blob->data, blob->len);
+}
+
+bool blob_is_bundle(const void *file, size_t n)
+{
+	return n >= sizeof bundle_magic && memcmp(file, bundle_magic, sizeof bundle_magic) == 0;
+}
+
+const void *blob_find(const void *file, size_t n, enum store_kind kind, const struct digest *key, size_t *size)
+{
+	*size = n;
+	if (!blob_is_bundle(file, n))
+		return file;
+	struct rd r = RD((const char *)file + sizeof bundle_magic, n - sizeof bundle_magic);
+	const uint8_t *found = NULL;
+	for (;;) {
+		uint32_t length = rd_u32(&r);
+		const uint8_t *blob = rd_bytes(&r, length);
+		if (!blob || r.bad)
+			return found;
+		if (length < BLOB_HEADER || blob[AT_KIND] != (uint8_t)kind ||
+		    memcmp(blob + AT_KEY, key->b, sizeof key->b) != 0)
+			continue;
+		*size = length;
+		found = blob;
+	}
 }
 
 // ---- unpacking -----------------------------------------------------------------------------------------------------

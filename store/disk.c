@@ -115,8 +115,7 @@ bool disk_wants_touch(const struct stat *st)
 	return age > TOUCH_AFTER || age < -CLOCK_SLACK;
 }
 
-// Makes the directory that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
-static int make_directories(const struct store *s, const char *path, struct err *err)
+int disk_make_directories(const struct store *s, const char *path, struct err *err)
 {
 	AUTO_FREE char *tmp = mem_printf("%s/tmp", s->v1);
 	AUTO_FREE char *directory = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
@@ -125,17 +124,35 @@ static int make_directories(const struct store *s, const char *path, struct err 
 	return file_make_dirs(directory, 0700, err);
 }
 
+void disk_temp_name(struct store *s, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/tmp/%08x-%08x-%016llx", s->v1, (unsigned)getpid(), atomic_fetch_add(&s->serial, 1),
+		 (unsigned long long)s->random);
+}
+
 static int temp_create(struct store *s, char path[PATH_MAX], struct err *err)
 {
 	for (int tries = 0; tries < 8; tries++) {
-		unsigned serial = atomic_fetch_add(&s->serial, 1);
-		snprintf(path, PATH_MAX, "%s/tmp/%08x-%08x-%016llx", s->v1, (unsigned)getpid(), serial,
-			 (unsigned long long)s->random);
+		disk_temp_name(s, path);
 		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd >= 0 || errno != EEXIST)
 			return fd < 0 ? err_errno(err, "cannot create '%s'", path) : fd;
 	}
 	return err_errno(err, "cannot create '%s'", path);
+}
+
+int disk_write_temp(struct store *s, const struct buf *file, char tmp[PATH_MAX], struct err *err)
+{
+	int fd = temp_create(s, tmp, err);
+	if (fd < 0)
+		return -1;
+	int done = file_write_fd(fd, file->data, file->len, err);
+	// NFS and quotas may speak up only here.
+	if (close(fd) < 0 && errno != EINTR && done == 0)
+		done = err_errno(err, "cannot write '%s'", tmp);
+	if (done < 0)
+		unlink(tmp);
+	return done;
 }
 
 // In a young cache the last directory of the name is often missing, and only that one.
@@ -154,25 +171,20 @@ static int give_name(const char *tmp, const char *path)
 static int publish_once(struct store *s, const char *path, const struct buf *file, struct err *err)
 {
 	char tmp[PATH_MAX];
-	int fd = temp_create(s, tmp, err);
-	if (fd < 0)
+	if (disk_write_temp(s, file, tmp, err) < 0)
 		return -1;
-	int done = file_write_fd(fd, file->data, file->len, err);
-	// NFS and quotas may speak up only here.
-	if (close(fd) < 0 && errno != EINTR && done == 0)
-		done = err_errno(err, "cannot write '%s'", tmp);
-	if (done == 0 && give_name(tmp, path) < 0)
-		done = err_errno(err, "cannot rename '%s' to '%s'", tmp, path);
-	if (done < 0)
-		unlink(tmp);
-	return done;
+	if (give_name(tmp, path) == 0)
+		return 0;
+	err_errno(err, "cannot rename '%s' to '%s'", tmp, path);
+	unlink(tmp);
+	return -1;
 }
 
-static int publish(struct store *s, const char *path, const struct buf *file, struct err *err)
+int disk_publish(struct store *s, const char *path, const struct buf *file, struct err *err)
 {
 	struct err why = ERR_INIT;
 	int done = publish_once(s, path, file, &why);
-	if (done < 0 && why.sys == ENOENT && make_directories(s, path, &why) == 0)
+	if (done < 0 && why.sys == ENOENT && disk_make_directories(s, path, &why) == 0)
 		done = publish_once(s, path, file, &why);
 	if (done < 0 && (why.sys == ENOSPC || why.sys == EDQUOT))
 		atomic_store(&s->disk_is_full, true);
@@ -181,28 +193,42 @@ static int publish(struct store *s, const char *path, const struct buf *file, st
 	return done;
 }
 
+bool disk_is_kept(enum store_kind kind, const char *path, struct stat *old, bool *replaces)
+{
+	*replaces = lstat(path, old) == 0 && is_blob_file(old);
+	if (!*replaces || !is_immutable(kind) || (uint64_t)old->st_size < BLOB_HEADER)
+		return false;
+	if (disk_wants_touch(old))
+		utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+	return true;
+}
+
+int disk_check_size(const struct store *s, size_t size, struct err *err)
+{
+	uint64_t max = s->max_bytes;
+	if (max && disk_bytes(size) > max)
+		return err_set(err, ERR_LIMIT, "a blob of %zu bytes is larger than the whole cache may be", size);
+	return 0;
+}
+
 int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
 	      size_t n_parts, struct err *err)
 {
 	char path[PATH_MAX];
-	disk_path(s, kind, key, path);
 	struct stat old;
-	bool replaces = lstat(path, &old) == 0 && is_blob_file(&old);
-	if (replaces && is_immutable(kind) && (uint64_t)old.st_size >= BLOB_HEADER) {
-		if (disk_wants_touch(&old))
-			utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+	bool replaces;
+	disk_path(s, kind, key, path);
+	if (disk_is_kept(kind, path, &old, &replaces))
 		return 0;
-	}
 	struct buf *file = blob_scratch();
 	int done = blob_pack(kind, key, parts, n_parts, s->level, file, err);
-	uint64_t bytes = disk_bytes(file->len), max = s->max_bytes;
-	if (done == 0 && max && bytes > max)
-		done = err_set(err, ERR_LIMIT, "a blob of %zu bytes is larger than the whole cache may be", file->len);
 	if (done == 0)
-		done = publish(s, path, file, err);
+		done = disk_check_size(s, file->len, err);
+	if (done == 0)
+		done = disk_publish(s, path, file, err);
 	if (done == 0)
 		usage_add(s->usage, shard_of(key),
-			  (int64_t)bytes - (replaces ? (int64_t)disk_bytes((uint64_t)old.st_size) : 0));
+			  (int64_t)disk_bytes(file->len) - (int64_t)(replaces ? disk_freed(&old) : 0));
 	blob_scratch_done(file);
 	return done;
 }
@@ -224,9 +250,9 @@ int store_keep_unpacked(struct store *s, enum store_kind kind, const struct dige
 	struct buf *file = blob_scratch();
 	int done = blob_pack(kind, key, raw, 1, BLOB_UNPACKED, file, err);
 	if (done == 0)
-		done = publish(s, path, file, err);
+		done = disk_publish(s, path, file, err);
 	if (done == 0)
-		usage_add(s->usage, shard_of(key), (int64_t)bytes - (int64_t)disk_bytes((uint64_t)old.st_size));
+		usage_add(s->usage, shard_of(key), (int64_t)bytes - (int64_t)disk_freed(&old));
 	blob_scratch_done(file);
 	return done;
 }
@@ -293,8 +319,11 @@ int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf
 	}
 	struct buf *file = blob_scratch();
 	int done = read_whole(fd, (size_t)st->st_size, file, err);
+	size_t size = 0;
+	const void *blob = done == 0 ? blob_find(file->data, file->len, kind, key, &size) : NULL;
 	if (done == 0)
-		done = blob_unpack(file->data, file->len, kind, key, out, err);
+		done = blob ? blob_unpack(blob, size, kind, key, out, err)
+			    : err_set(err, ERR_FORMAT, "the blob is not in its file");
 	blob_scratch_done(file);
 	return done;
 }
@@ -404,5 +433,5 @@ void store_remove(struct store *s, enum store_kind kind, const struct digest *ke
 	disk_forget(s, kind, key);
 	struct stat st;
 	if (lstat(path, &st) == 0 && is_blob_file(&st) && unlink(path) == 0)
-		usage_add(s->usage, shard_of(key), -(int64_t)disk_bytes((uint64_t)st.st_size));
+		usage_add(s->usage, shard_of(key), -(int64_t)disk_freed(&st));
 }

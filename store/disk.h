@@ -18,6 +18,7 @@ struct store {
 	atomic_uint serial; // the next temp file
 	_Atomic uint64_t max_bytes, corrupt;
 	int64_t next_room_ms;     // under the lock of eviction: not before then is room made for others
+	atomic_bool has_no_links; // the file system refused a hard link: blobs share no files
 	atomic_bool disk_is_full; // a blob found no room: something must go, whatever the limit says
 	struct usage *usage;
 	// Blobs that store_uses() has seen of late: a hash, and in its low 16 bits when, in seconds.
@@ -37,6 +38,15 @@ static inline uint64_t disk_bytes(uint64_t size)
 {
 	return (size + 4095) & ~(uint64_t)4095;
 }
+// What one of a file's names counts for, and what the disk gets back when that name goes.
+static inline uint64_t disk_share(const struct stat *st)
+{
+	return disk_bytes((uint64_t)st->st_size) / (st->st_nlink ? st->st_nlink : 1);
+}
+static inline uint64_t disk_freed(const struct stat *st)
+{
+	return st->st_nlink > 1 ? 0 : disk_bytes((uint64_t)st->st_size);
+}
 static inline unsigned shard_of(const struct digest *key)
 {
 	return key->b[0];
@@ -47,6 +57,18 @@ static inline bool is_blob_file(const struct stat *st)
 }
 
 void disk_path(const struct store *s, enum store_kind kind, const struct digest *key, char path[PATH_MAX]);
+// Is there a blob that store_put() leaves as it is? Then it counts as used. *old is what is there, *replaces whether anything is.
+bool disk_is_kept(enum store_kind kind, const char *path, struct stat *old, bool *replaces);
+// Writes a file into v1/tmp and puts its name into `tmp`. On failure there is none.
+int disk_write_temp(struct store *s, const struct buf *file, char tmp[PATH_MAX], struct err *err);
+// A name for a new file in v1/tmp.
+void disk_temp_name(struct store *s, char path[PATH_MAX]);
+// Makes the directory that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
+int disk_make_directories(const struct store *s, const char *path, struct err *err);
+// Gives a whole file in the way of store_put() its name, and takes note of a full disk.
+int disk_publish(struct store *s, const char *path, const struct buf *file, struct err *err);
+// ERR_LIMIT: the file is larger than the whole store may be.
+int disk_check_size(const struct store *s, size_t size, struct err *err);
 // Reads and unpacks an open blob file. ERR_FORMAT: corrupt; ERR_LIMIT: too large for `out`; else the disk failed.
 int disk_load(int fd, enum store_kind kind, const struct digest *key, struct buf *out, struct stat *st, struct err *err);
 // True when the blob must go: it is corrupt, or the disk cannot read it, and then it would stand in the way of a new
@@ -66,7 +88,8 @@ struct walk_blob {
 	struct digest key;
 	int directory; // the file's directory, for openat
 	const char *name;
-	uint64_t bytes;  // what it counts for
+	uint64_t size;   // of its file
+	uint64_t bytes;  // what it counts for: its part of the file
 	int64_t used_ns; // never ahead of the clock
 };
 enum walk_verdict { WALK_KEEP, WALK_DROP };

@@ -23,7 +23,7 @@ struct candidate {
 	struct digest key;
 	enum store_kind kind;
 	int64_t used_ns;
-	uint64_t bytes;
+	uint64_t size, bytes;
 };
 
 struct batch {
@@ -44,7 +44,7 @@ static enum walk_verdict batch_add(void *arg, const struct walk_blob *blob)
 		b->cap = b->cap ? 2 * b->cap : 1024;
 		b->all = mem_realloc(b->all, b->cap * sizeof *b->all);
 	}
-	b->all[b->n++] = (struct candidate){blob->key, blob->kind, blob->used_ns, blob->bytes};
+	b->all[b->n++] = (struct candidate){blob->key, blob->kind, blob->used_ns, blob->size, blob->bytes};
 	b->bytes += blob->bytes;
 	return WALK_KEEP;
 }
@@ -63,8 +63,7 @@ static bool remove_unused(struct store *s, const struct candidate *c)
 	AUTO_CLOSE int directory = walk_open_directory(s, c->kind, shard_of(&c->key));
 	struct stat st;
 	if (directory < 0 || fstatat(directory, hex + 2, &st, AT_SYMLINK_NOFOLLOW) < 0 || !is_blob_file(&st) ||
-	    disk_bytes((uint64_t)st.st_size) != c->bytes || file_id_of(&st).mtime_ns > c->used_ns ||
-	    unlinkat(directory, hex + 2, 0) < 0)
+	    (uint64_t)st.st_size != c->size || file_id_of(&st).mtime_ns > c->used_ns || unlinkat(directory, hex + 2, 0) < 0)
 		return false;
 	disk_forget(s, c->kind, &c->key);
 	usage_add(s->usage, shard_of(&c->key), -(int64_t)c->bytes);

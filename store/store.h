@@ -7,7 +7,7 @@
 // ERR_ACCESS; ERR_LIMIT: too large; else the disk).
 //
 // Size: v1/usage is a small file with the bytes in each of the 256 shards (the first byte of the key), shared by all
-// daemons on the directory (store/usage.h). A blob counts for its file size in whole 4 KiB pages. store_put never walks;
+// daemons on the directory (store/usage.h). A file counts for its size in whole 4 KiB pages, each of its names for its part. A put never walks;
 // when the total passes the limit, store_evict_some (the daemon's housekeeping thread calls it) takes the fullest
 // shards, removes the least recently used blobs until the total is below 95 % of the limit, and corrects those shards'
 // counts. Use is recorded as the file's mtime, at most once an hour a blob. Thread: any; one struct store per process.
@@ -38,6 +38,13 @@ struct store_part { // one piece of a blob, so that callers need not join them f
 	size_t n;
 };
 
+struct store_blob {
+	enum store_kind kind;
+	struct digest key;
+	const struct store_part *parts;
+	size_t n_parts;
+};
+
 struct store;
 #define STORE_MAX_BLOB ((size_t)1 << 30)
 
@@ -51,6 +58,13 @@ void store_set_limit(struct store *s, uint64_t max_bytes);
 // and for a blob larger than the store may be.
 int store_put(struct store *s, enum store_kind kind, const struct digest *key, const struct store_part *parts,
 	      size_t n_parts, struct err *err);
+// The same for several, in their order; no two may have the same kind and key. Small ones share a file, which has a name for each of
+// them: what belongs to one compile costs one block and one inode, and is read and dropped one by one as ever. On an error those
+// before the one that failed may be there, and none behind it is.
+int store_put_together(struct store *s, const struct store_blob *blobs, size_t n, struct err *err);
+// As store_put(). A small one that is new goes to the end of the file of another blob (`at`) where that shares its file, too.
+int store_put_beside(struct store *s, const struct store_blob *blob, enum store_kind at_kind, const struct digest *at,
+		     struct err *err);
 // For a blob that is asked for again and again: stands unpacked on the disk from now on, so that reading it is a copy. Only blobs
 // of STORE_UNPACKED_MIN bytes and more, and only while the store is no more than a quarter full: else it stays as it is, and that
 // is no error. `raw` is what store_get() gave. Otherwise as store_put(): not on the way of a compile.

@@ -89,7 +89,8 @@ static int walk_directory(DIR *d, enum store_kind kind, unsigned shard, walk_fn 
 		if (!key_of_name(shard, e->d_name, &b.key) || fstatat(b.directory, b.name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !is_blob_file(&st))
 			continue;
-		b.bytes = disk_bytes((uint64_t)st.st_size);
+		b.size = (uint64_t)st.st_size;
+		b.bytes = disk_share(&st);
 		b.used_ns = used_of(b.directory, b.name, &st);
 		if (fn(arg, &b) == WALK_KEEP)
 			*kept += b.bytes;

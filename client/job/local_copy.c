@@ -31,11 +31,10 @@ static void copy_write(void *arg)
 	struct services *s = c->services;
 	struct store_part all = {c->result.data, c->result.len}, unit = {c->unit.data, c->unit.len};
 	struct err err = ERR_INIT;
-	if (store_put(s->store, STORE_RESULT, &c->entry.result, &all, 1, &err) < 0 ||
-	    manifests_add(s->manifests, &c->manifest_key, &c->entry, c->most_entries, &err) < 0)
+	const struct store_blob blobs[] = {{STORE_RESULT, c->entry.result, &all, 1}, {STORE_UNIT, c->unit_key, &unit, 1}};
+	if (manifests_add_with(s->manifests, &c->manifest_key, &c->entry, c->most_entries, blobs, c->unit.len ? 2 : 1,
+			       &err) < 0)
 		log_warn("cannot store a result of the shared store: %s", err.text);
-	if (c->unit.len)
-		store_put(s->store, STORE_UNIT, &c->unit_key, &unit, 1, NULL);
 	copy_free(c);
 }
 

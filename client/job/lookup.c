@@ -415,7 +415,7 @@ static bool differs_in_comments(struct lookup *l, struct memo *memo, const struc
 		    !digest_equal(&facts.scan.code, &in->code))
 			return false;
 		now[i].digest = facts.digest;
-		texts_keep(p, plan_real_path(p, p->arena, in->name), &facts.digest);
+		texts_keep(p, plan_real_path(p, p->arena, in->name), &facts.digest, NULL);
 	}
 	return true;
 }

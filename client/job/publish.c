@@ -131,29 +131,44 @@ static void add_head(struct buf *head, const struct buf parts[PART_COUNT], const
 	}
 }
 
-static int store_result(const struct plan *p, const struct digest *key, const struct outputs *o, bool replaces,
-			struct err *err)
+// What belongs to one compile, as the store takes it.
+struct kept {
+	struct buf head, variant;
+	struct store_part result[PART_COUNT + 1], unit, texts[TEXTS_ASIDE];
+	struct store_blob blobs[TEXTS_ASIDE + 2];
+	size_t n, bytes; // of the outputs
+};
+_Static_assert(TEXTS_ASIDE + 2 <= MANIFESTS_MAX_BESIDE, "all of it is stored beside the manifest");
+
+static void kept_release(struct kept *k)
 {
-	AUTO_BUF struct buf head = BUF_INIT;
-	struct store_part parts[PART_COUNT + 1];
-	size_t n = 1, bytes = 0;
-	add_head(&head, o->parts, o->has);
+	buf_release(&k->head);
+	buf_release(&k->variant);
+}
+
+// The result first: a manifest never names what was not published.
+static void kept_gather(struct kept *k, const struct plan *p, const struct digest *key, const struct outputs *o,
+			const struct texts_aside *texts)
+{
+	size_t n = 1;
+	add_head(&k->head, o->parts, o->has);
 	for (int part = 0; part < PART_COUNT; part++) {
 		const struct buf *bytes_of = &o->parts[part];
 		if (!o->has[part])
 			continue;
-		parts[n++] = (struct store_part){bytes_of->data ? bytes_of->data : "", bytes_of->len};
-		bytes += bytes_of->len;
+		k->result[n++] = (struct store_part){bytes_of->data ? bytes_of->data : "", bytes_of->len};
+		k->bytes += bytes_of->len;
 	}
-	parts[0] = (struct store_part){head.data, head.len};
-	if (setting_bool(p->config, SETTING_recache) || replaces)
-		store_remove(p->services->store, STORE_RESULT, key);
-	if (store_put(p->services->store, STORE_RESULT, key, parts, n, err) < 0)
-		return -1;
-	stats_renew(p->services->stats);
-	stats_add(p->services->stats, STAT_stored, 1);
-	stats_add(p->services->stats, STAT_bytes_written, bytes);
-	return 0;
+	k->result[0] = (struct store_part){k->head.data, k->head.len};
+	k->blobs[k->n++] = (struct store_blob){STORE_RESULT, *key, k->result, n};
+	for (size_t i = 0; i < texts->n; i++) {
+		k->texts[i] = (struct store_part){texts->text[i].data ? texts->text[i].data : "", texts->text[i].len};
+		k->blobs[k->n++] = (struct store_blob){STORE_TEXT, texts->digest[i], &k->texts[i], 1};
+	}
+	variants_encode(p, p->services->store, &k->variant);
+	k->unit = (struct store_part){k->variant.data, k->variant.len};
+	if (k->variant.len)
+		k->blobs[k->n++] = (struct store_blob){STORE_UNIT, p->unit_key, &k->unit, 1};
 }
 
 static void share(const struct plan *p, const struct manifest_entry *e, const struct outputs *o)
@@ -176,8 +191,8 @@ void publish_fetched(const struct plan *p, struct manifest_entry *e, const struc
 	e->result = result_key(p, e);
 }
 
-// The result first: a manifest never names what was not published.
-static enum reason store_all(struct publication *pub, struct manifest_entry *e, const struct outputs *o)
+static enum reason store_all(struct publication *pub, struct manifest_entry *e, const struct outputs *o,
+			     const struct texts_aside *texts)
 {
 	struct err err = ERR_INIT;
 	const struct plan *p = pub->plan;
@@ -188,15 +203,20 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 	e->made_at = clock_now_ns() / 1000000000;
 	e->wall_us = pub->wall_us;
 	pub->result = e->result;
-	if (store_result(p, &e->result, o, pub->differs != NULL, &err) < 0 ||
-	    manifests_add(manifests, &p->manifest_key, e, most, &err) < 0 ||
+	if (setting_bool(p->config, SETTING_recache) || pub->differs)
+		store_remove(p->services->store, STORE_RESULT, &e->result);
+	__attribute__((cleanup(kept_release))) struct kept kept = {.n = 0};
+	kept_gather(&kept, p, &e->result, o, texts);
+	if (manifests_add_with(manifests, &p->manifest_key, e, most, kept.blobs, kept.n, &err) < 0 ||
 	    (pub->is_crowded && lookup_text_key(p, &text) == 0 && manifests_add(manifests, &text, e, most, &err) < 0)) {
 		log_warn("cannot store a result: %s", err.text);
 		return REASON_store_failed;
 	}
+	stats_renew(p->services->stats);
+	stats_add(p->services->stats, STAT_stored, 1);
+	stats_add(p->services->stats, STAT_bytes_written, kept.bytes);
 	if (p->line.makes_pch)
 		precompiled_keep(p, e, &o->parts[PART_OBJECT]);
-	variants_remember(p, p->services->store);
 	pub->entry = *e;
 	pub->is_stored = true;
 	if (!p->line.makes_pch && plan_has_object(p))
@@ -215,10 +235,11 @@ static struct refusal publish_outputs(struct publication *pub, struct manifest_e
 		entry->messages_context = p->messages_context;
 	if (p->reproducible && (may_hide_names(p, o) || names_the_tree(p, o)))
 		entry->place_context = p->place;
+	__attribute__((cleanup(texts_release))) struct texts_aside texts = {.n = 0};
 	for (uint32_t i = 0; i < entry->n_inputs; i++)
 		if (!(entry->inputs[i].flags & INPUT_BINARY))
-			texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest);
-	return refuse(store_all(pub, entry, o), NULL);
+			texts_keep(p, plan_real_path(p, p->arena, entry->inputs[i].name), &entry->inputs[i].digest, &texts);
+	return refuse(store_all(pub, entry, o, &texts), NULL);
 }
 
 struct refusal publish(struct publication *pub, const struct baseline *b, const struct wire_result *r, const int *fds)

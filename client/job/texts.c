@@ -1,6 +1,13 @@
 #include "client/job/texts.h"
 
-void texts_keep(const struct plan *p, const char *path, const struct digest *digest)
+void texts_release(struct texts_aside *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		buf_release(&t->text[i]);
+	t->n = 0;
+}
+
+void texts_keep(const struct plan *p, const char *path, const struct digest *digest, struct texts_aside *aside)
 {
 	enum { MOST = 4 << 20 };
 	struct stat st;
@@ -11,7 +18,14 @@ void texts_keep(const struct plan *p, const char *path, const struct digest *dig
 	if (file_read(p->cwd_fd, path, MOST, &text, &st, NULL) < 0)
 		return;
 	struct digest now = digest_of(text.data, text.len);
+	if (!digest_equal(&now, digest))
+		return;
+	if (aside && text.len <= TEXTS_ASIDE_BYTES && aside->n < TEXTS_ASIDE) {
+		aside->digest[aside->n] = now;
+		aside->text[aside->n++] = text;
+		text = (struct buf)BUF_INIT;
+		return;
+	}
 	struct store_part part = {text.data, text.len};
-	if (digest_equal(&now, digest))
-		store_put(p->services->store, STORE_TEXT, &now, &part, 1, NULL);
+	store_put(p->services->store, STORE_TEXT, &now, &part, 1, NULL);
 }

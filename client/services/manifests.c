@@ -119,8 +119,8 @@ struct manifest *manifests_get(struct manifests *ms, const struct digest *key)
 	return m;
 }
 
-int manifests_add(struct manifests *ms, const struct digest *key, const struct manifest_entry *fresh, size_t most,
-		  struct err *err)
+int manifests_add_with(struct manifests *ms, const struct digest *key, const struct manifest_entry *fresh, size_t most,
+		       const struct store_blob *beside, size_t n, struct err *err)
 {
 	pthread_mutex_t *turn = &ms->writers[key->b[0] % COUNT_OF(ms->writers)];
 	pthread_mutex_lock(turn);
@@ -129,10 +129,22 @@ int manifests_add(struct manifests *ms, const struct digest *key, const struct m
 	struct manifest *m = manifest_with(old, key, fresh, most, &bytes);
 	manifest_unref(old);
 	struct store_part part = {bytes.data, bytes.len};
-	int rc = store_put(ms->store, STORE_MANIFEST, key, &part, 1, err);
+	struct store_blob all[MANIFESTS_MAX_BESIDE + 1];
+	n = n < MANIFESTS_MAX_BESIDE ? n : MANIFESTS_MAX_BESIDE;
+	for (size_t i = 0; i < n; i++)
+		all[i] = beside[i];
+	all[n] = (struct store_blob){STORE_MANIFEST, *key, &part, 1};
+	int rc = n ? store_put_together(ms->store, all, n + 1, err)
+		   : store_put_beside(ms->store, &all[0], STORE_RESULT, &fresh->result, err);
 	pthread_mutex_lock(&ms->lock);
 	remember(ms, m);
 	pthread_mutex_unlock(&ms->lock);
 	pthread_mutex_unlock(turn);
 	return rc;
+}
+
+int manifests_add(struct manifests *ms, const struct digest *key, const struct manifest_entry *fresh, size_t most,
+		  struct err *err)
+{
+	return manifests_add_with(ms, key, fresh, most, NULL, 0, err);
 }
