@@ -184,12 +184,13 @@ int verb_cache(int argc, char **argv)
 	AUTO_ARENA struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
 	const char *dir = verb_cache_dir(&a, &err);
+	static const char *const known[] = {"gc", "verify", "clear", "path", "push", "pull"};
 	bool is_path = strcmp(args.words[0], "path") == 0;
 	size_t which = 0;
 	while (which < COUNT_OF(walks) && strcmp(walks[which].word, args.words[0]) != 0)
 		which++;
 	if (!is_path && which == COUNT_OF(walks))
-		return verb_wrong("cache", "unknown word '%s'", args.words[0]);
+		return verb_wrong_word("cache", args.words[0], known, COUNT_OF(known));
 	if (!dir)
 		return verb_fail(&err);
 	if (!is_path)

@@ -5,6 +5,8 @@
 #include "base/path.h"
 #include "base/tree.h"
 #include "base/value.h"
+#include "client/config.h"
+#include "client/stats.h"
 #include "client/verbs/farm_vm.h"
 #include "client/verbs/verbs.h"
 
@@ -333,6 +335,31 @@ static void say_what_there_is(struct farm_try *t, bool has_command)
 		fprintf(stderr, "coffer: Ctrl-C takes it down\n");
 }
 
+// How many compiles came by coffer, and how many of them went away.
+static void count_compiles(uint64_t *all, uint64_t *away)
+{
+	AUTO_ARENA struct arena a = ARENA_INIT;
+	const char *dir = config_cache_dir(&a, process_env, NULL);
+	struct stats *s = dir ? stats_open(dir, NULL) : NULL;
+	*all = stats_value(s, STAT_compiles);
+	*away = stats_value(s, STAT_remote_compiles) + stats_value(s, STAT_remote_hits);
+	stats_close(s);
+}
+
+static void say_what_came(const char *command, uint64_t all_before, uint64_t away_before)
+{
+	uint64_t all, away;
+	count_compiles(&all, &away);
+	if (all > all_before)
+		fprintf(stderr, "coffer: %llu of %llu compiles went to the workers\n",
+			(unsigned long long)(away - away_before), (unsigned long long)(all - all_before));
+	else
+		fprintf(stderr,
+			"coffer: '%s' has compiled nothing by coffer; a build does so behind it: 'coffer farm try -- coffer "
+			"make'\n",
+			command);
+}
+
 // Runs the command with our settings. Its exit status as a shell has it.
 static int run_command(struct farm_try *t, char **words)
 {
@@ -406,10 +433,14 @@ static int try_farm(struct farm_try t, char **command)
 	if (make_farm(&t, &err) < 0) {
 		status = verb_fail(&err);
 	} else {
-		say_what_there_is(&t, command[0]);
 		int number = 0;
+		uint64_t all, away;
+		say_what_there_is(&t, command[0]);
+		count_compiles(&all, &away);
 		status = command[0] ? run_command(&t, command) : sigwait(&signals, &number);
 		stop_daemon(&t);
+		if (command[0])
+			say_what_came(command[0], all, away);
 	}
 	take_down(&t);
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -521,6 +552,20 @@ static int read_try(const struct verb_args *args, struct farm_try *t)
 	return 0;
 }
 
+static int wrong_words(const struct verb_args *args)
+{
+	static const char *const known[] = {"try", "add"};
+	const char *word = args->n_words ? args->words[0] : NULL;
+	if (word && strcmp(word, "try") == 0)
+		return verb_wrong("farm", "unexpected word '%s'; a command comes after '--': 'coffer farm try -- %s'",
+				  args->words[1], args->words[1]);
+	if (word && strcmp(word, "add") == 0)
+		return verb_wrong("farm",
+				  "%s missing: 'coffer farm add HOST --site FOLDER', the folder of 'coffer keys init'",
+				  args->n_words == 1 ? "the host is" : "--site is");
+	return verb_wrong_word("farm", word, known, COUNT_OF(known));
+}
+
 int verb_farm(int argc, char **argv)
 {
 	// What stands behind "--" is the command, with options of its own.
@@ -529,9 +574,11 @@ int verb_farm(int argc, char **argv)
 		n++;
 	char **command = n < argc ? argv + n + 1 : argv + argc;
 	argv[n] = NULL;
-	struct verb_args args = {.usage = usage, .options = farm_options, .min_words = 1, .max_words = 2};
+	struct verb_args args = {.usage = usage, .options = farm_options, .max_words = 2};
 	if (!verb_parse(&args, n, argv))
 		return args.exit_status;
+	if (!args.n_words)
+		return wrong_words(&args);
 	if (strcmp(args.words[0], "try") == 0 && args.n_words == 1) {
 		struct farm_try t = {0};
 		int wrong = read_try(&args, &t);
@@ -540,5 +587,5 @@ int verb_farm(int argc, char **argv)
 	if (strcmp(args.words[0], "add") == 0 && args.n_words == 2 && args.values[VALUE_SITE])
 		return add_machine(args.words[1], args.values[VALUE_SITE], args.values[VALUE_NAME],
 				   args.values[VALUE_DRY_RUN] != NULL);
-	return verb_wrong("farm", "it is 'coffer farm try [-- COMMAND]' or 'coffer farm add HOST --site FOLDER'");
+	return wrong_words(&args);
 }

@@ -390,6 +390,9 @@ static int add(struct site *s, struct err *err)
 {
 	if (!s->n_workers && !s->n_tenants)
 		return err_set(err, ERR_USAGE, "--worker or --tenant is needed");
+	if (access(in_site(s, "ca-key.pem"), F_OK) < 0)
+		return err_set(err, ERR_NOT_FOUND,
+			       "'%s' is not the folder of a farm with its ca-key.pem; 'coffer keys init' makes one", s->dir);
 	if (keys_read_private(in_site(s, "ca-key.pem"), &s->ca_key, err) < 0 ||
 	    keys_read_certificate(in_site(s, "ca.pem"), &s->ca, err) < 0 || (!s->scheduler && find_scheduler(s, err) < 0) ||
 	    make_parts(s, err) < 0)
@@ -478,8 +481,8 @@ static bool parse_words(struct site *s, int argc, char **argv, int *status)
 			return false;
 		}
 		if (c == '?' || c == ':') {
-			*status = verb_wrong("keys", c == ':' ? "the option '%s' needs a value" : "unknown option '%s'",
-					     argv[optind - 1]);
+			*status = c == ':' ? verb_wrong("keys", "the option '%s' needs a value", argv[optind - 1])
+					   : verb_wrong_option("keys", argv[optind - 1], options);
 			return false;
 		}
 		if (take_option(s, c, optarg, &err) < 0) {
@@ -497,14 +500,15 @@ static const struct {
 
 static int run(struct site *s, int n, char **words)
 {
+	static const char *const known[] = {"init", "add", "rotate"};
 	struct err err = ERR_INIT;
 	size_t which = 0;
 	while (n && which < COUNT_OF(actions) && strcmp(actions[which].word, words[0]) != 0)
 		which++;
-	if (n && which == COUNT_OF(actions))
-		return verb_wrong("keys", "unknown word '%s'", words[0]);
+	if (which == COUNT_OF(actions) || !n)
+		return verb_wrong_word("keys", n ? words[0] : NULL, known, COUNT_OF(known));
 	if (n < 2)
-		return verb_wrong("keys", "a word is missing");
+		return verb_wrong("keys", "the folder is missing: 'coffer keys %s FOLDER'", words[0]);
 	if (n > 2)
 		return verb_wrong("keys", "unexpected word '%s'", words[2]);
 	AUTO_FREE char *cwd = getcwd(NULL, 0);

@@ -184,8 +184,8 @@ static bool parse_words(int argc, char **argv, int *status)
 			return false;
 		}
 		if (c == '?' || c == ':') {
-			*status = verb_wrong("token", c == ':' ? "the option '%s' needs a value" : "unknown option '%s'",
-					     argv[optind - 1]);
+			*status = c == ':' ? verb_wrong("token", "the option '%s' needs a value", argv[optind - 1])
+					   : verb_wrong_option("token", argv[optind - 1], options);
 			return false;
 		}
 		*text_options[c].to = optarg;
@@ -204,7 +204,7 @@ int verb_token(int argc, char **argv)
 	const char *what = n ? argv[optind] : "";
 	bool is_issue = strcmp(what, "issue") == 0;
 	if (!is_issue && strcmp(what, "inspect") != 0)
-		return n ? verb_wrong("token", "unknown word '%s'", what) : verb_wrong("token", "a word is missing");
+		return verb_wrong_word("token", n ? what : NULL, (const char *const[]){"issue", "inspect"}, 2);
 	if (n > (is_issue ? 1 : 2))
 		return verb_wrong("token", "unexpected word '%s'", argv[optind + (is_issue ? 1 : 2)]);
 	int rc = is_issue ? issue(&err) : inspect(n > 1 ? argv[optind + 1] : NULL, &err);

@@ -1,5 +1,6 @@
 #include "client/verbs/verbs.h"
 
+#include "base/buf.h"
 #include "base/path.h"
 #include "settings/nearest.h"
 #include "store/store.h"
@@ -59,19 +60,45 @@ int verb_wrong(const char *verb, const char *fmt, ...)
 	return 2;
 }
 
+int verb_wrong_word(const char *verb, const char *word, const char *const *known, size_t n)
+{
+	AUTO_BUF struct buf all = BUF_INIT;
+	const char *near = word ? nearest_word(word, known, n) : NULL;
+	if (near)
+		return verb_wrong(verb, "unknown word '%s'; did you mean '%s'?", word, near);
+	for (size_t i = 0; i < n; i++)
+		buf_addf(&all, "%s'%s'", i == 0 ? "" : i + 1 < n ? ", " : " or ", known[i]);
+	if (word)
+		return verb_wrong(verb, "unknown word '%s'; it is %s", word, all.data);
+	return verb_wrong(verb, "a word is missing: %s", all.data);
+}
+
+int verb_wrong_option(const char *verb, const char *word, const struct option *known)
+{
+	const char *names[VERB_MAX_OPTIONS * 2];
+	size_t n = 0;
+	AUTO_FREE char *name = mem_strndup(word, strcspn(word, "="));
+	for (; known && known[n].name && n < COUNT_OF(names); n++)
+		names[n] = known[n].name;
+	const char *near = strncmp(name, "--", 2) == 0 ? nearest_word(name + 2, names, n) : NULL;
+	if (near)
+		return verb_wrong(verb, "unknown option '%s'; did you mean '--%s'?", name, near);
+	return verb_wrong(verb, "unknown option '%s'", name);
+}
+
 int verb_fail(const struct err *err)
 {
 	fprintf(stderr, "coffer: %s\n", err->text);
 	return 1;
 }
 
-static int wrong_option(char **argv, int c)
+static int wrong_option(char **argv, int c, const struct option *known)
 {
 	const char *word = argv[optind - 1];
 	if (c == ':')
 		return verb_wrong(argv[0], "option '%s' needs a value", word);
 	if (strncmp(word, "--", 2) == 0 || !optopt)
-		return verb_wrong(argv[0], "unknown option '%s'", word);
+		return verb_wrong_option(argv[0], word, known);
 	return verb_wrong(argv[0], "unknown option '-%c'", optopt);
 }
 
@@ -89,7 +116,7 @@ bool verb_parse(struct verb_args *args, int argc, char **argv)
 			continue;
 		if (c == 'h')
 			fputs(args->usage, stdout);
-		args->exit_status = c == 'h' ? 0 : wrong_option(argv, c);
+		args->exit_status = c == 'h' ? 0 : wrong_option(argv, c, all);
 		return false;
 	}
 	args->words = argv + optind;

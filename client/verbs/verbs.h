@@ -45,7 +45,11 @@ struct verb_args {
 // False: the verb ends now with exit_status (--help was printed, or what was wrong).
 bool verb_parse(struct verb_args *args, int argc, char **argv);
 int verb_wrong(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2, 3))); // wrong words: returns 2
-int verb_fail(const struct err *err);                                                         // prints it, returns 1
+// A word that is none of the `known`, or that is missing (NULL): says so, with the nearest or with all, and returns 2.
+int verb_wrong_word(const char *verb, const char *word, const char *const *known, size_t n);
+// The same of an option, with its dashes.
+int verb_wrong_option(const char *verb, const char *word, const struct option *known);
+int verb_fail(const struct err *err); // prints it, returns 1
 
 // A directory that an option names (`given`, else NULL), else an environment variable, else the usual one.
 const char *verb_place(const char *given, const char *variable, const char *usual);

@@ -63,6 +63,16 @@ e2e_operator_mistakes_are_named() { # once
 	says 1 "cannot read the key '$site/none.pem': No such file" "$COFFER" scheduler --config "$site/scheduler.conf" --key "$site/none.pem"
 	says 1 "is not the one of the certificate '$site/scheduler.pem'" "$COFFER" scheduler --config "$site/scheduler.conf" --key "$site/worker-w1-key.pem"
 	says 1 "ca.pem:1: this is not a line" "$COFFER" scheduler --config "$site/scheduler.conf" --tenants "$site/ca.pem"
+	says 2 "unknown word 'int'; did you mean 'init'?" "$COFFER" keys int
+	says 2 "the folder is missing: 'coffer keys init FOLDER'" "$COFFER" keys init
+	says 2 "a word is missing: 'init', 'add' or 'rotate'" "$COFFER" keys
+	says 2 "unknown option '--wrker'; did you mean '--worker'?" "$COFFER" keys add "$site" --wrker w9
+	says 1 "'$T/nowhere' is not the folder of a farm" "$COFFER" keys add "$T/nowhere" --worker w9
+	says 2 "unknown word 'trry'; did you mean 'try'?" "$COFFER" farm trry
+	says 2 "'coffer farm try -- make'" "$COFFER" farm try make
+	says 2 "unknown option '--wrkers'; did you mean '--workers'?" "$COFFER" farm --wrkers 2 try
+	says 2 '--site is missing' "$COFFER" farm add h1
+	says 2 "unknown word 'isue'; did you mean 'issue'?" "$COFFER" token isue
 	says 2 "unknown option '--listn'" "$COFFER" scheduler --config "$site/scheduler.conf" --listn 1
 	says 2 "did you mean '--listen'" "$COFFER" scheduler --config "$site/scheduler.conf" --listn 1
 	printf 'tokn_key = x\n' >"$T/typo.conf"
@@ -211,17 +221,20 @@ e2e_operator_sees_the_farm_in_a_browser() { # once long
 e2e_operator_tries_a_farm() { # gcc clock
 	local i
 	mkdir -p out want "$T/tmp"
-	for i in 1 2 3 4 5 6; do
+	for ((i = 1; i <= 16; i++)); do
 		put "u$i.c" '#include <stdio.h>' "int f$i(int x) { printf(\"%d\", x); return x * $i; }"
 		"$CC" -O1 -c "u$i.c" -o "want/u$i.o"
 	done
 	TMPDIR=$T/tmp timeout 120 "$COFFER" farm try --workers 2 -- sh -c \
-		"seq 6 | xargs -P 6 -I{} '$COFFER' '$CC' -O1 -c u{}.c -o out/u{}.o && exit 7" 2>"$T/said"
+		"seq 16 | xargs -P 6 -I{} '$COFFER' '$CC' -O1 -c u{}.c -o out/u{}.o && exit 7" 2>"$T/said"
 	[ $? = 7 ] || fail "the command's status is not passed on: $(<"$T/said")"
 	grep -q 'COFFER_CONFIG=.* coffer make' "$T/said" || fail "it does not say how to use it: $(<"$T/said")"
-	for i in 1 2 3 4 5 6; do same_file "want/u$i.o" "out/u$i.o"; done
+	for ((i = 1; i <= 16; i++)); do same_file "want/u$i.o" "out/u$i.o"; done
 	[ "$(counter remote_compiles)" -ge 3 ] || fail "hardly anything went away: $(counter remote_compiles)"
 	[ -z "$(ls "$T/tmp")" ] || fail "something is left: $(ls "$T/tmp")"
+	grep -q 'of 16 compiles went to the workers' "$T/said" || fail "it does not say what came of it: $(<"$T/said")"
+	TMPDIR=$T/tmp timeout 120 "$COFFER" farm try --workers 1 -- true 2>"$T/said" || fail "true fails: $(<"$T/said")"
+	grep -q "'true' has compiled nothing by coffer" "$T/said" || fail "it does not say that nothing came: $(<"$T/said")"
 	says 2 'is no number of workers' "$COFFER" farm try --workers 99
 	says 1 'cannot make the folder' env TMPDIR="$T/none" "$COFFER" farm try
 }
