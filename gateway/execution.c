@@ -20,6 +20,7 @@ enum {
 	QUEUE_MS = 600000,    // for so long an action waits for a worker
 	NO_WORKER_MS = 15000, // or for one to be there at all
 	MAX_FAILURES = 4,
+	MAX_WITHOUT = 16, // workers that have not the image
 	ANSWER_MS = 3600000,
 	ROOM_MS = 20000, // or for memory
 	ROOM_PAUSE_MS = 20
@@ -426,11 +427,11 @@ static int talk(struct action_job *x, const struct fleet_seat *seat)
 }
 
 // Once. 1: it may be tried again, at another worker or later.
-static int attempt(struct action_job *x, bool *is_absent, bool *is_failure)
+static int attempt(struct action_job *x, bool *is_absent, bool *is_failure, bool *lacks_image)
 {
 	struct fleet_seat seat;
 	struct fleet_wish wish = {blobs_tenant(x->op->blobs), x->wish.image, x->wish.isolation};
-	*is_absent = *is_failure = false;
+	*is_absent = *is_failure = *lacks_image = false;
 	err_clear(&x->err);
 	if (x->result)
 		reapi__action_result__free_unpacked(TAKE(x->result), NULL);
@@ -445,20 +446,24 @@ static int attempt(struct action_job *x, bool *is_absent, bool *is_failure)
 	bool is_busy = rc < 0 && x->code == RPC_RESOURCE_EXHAUSTED && x->err.code != ERR_FULL;
 	*is_failure = rc < 0 && (x->code == RPC_UNAVAILABLE || x->code == RPC_UNKNOWN || x->code == RPC_INTERNAL ||
 				 x->code == RPC_UNAUTHENTICATED || x->code == RPC_CANCELLED);
-	fleet_give(x->executor->fleet, &seat, *is_failure, is_busy ? BUSY_PAUSE_MS : 0);
-	return rc < 0 && (is_busy || *is_failure) ? 1 : rc;
+	*lacks_image = rc < 0 && x->code == RPC_UNIMPLEMENTED; // another may have it
+	fleet_give(x->executor->fleet, &seat, *is_failure, is_busy || *lacks_image ? BUSY_PAUSE_MS : 0);
+	return rc < 0 && (is_busy || *is_failure || *lacks_image) ? 1 : rc;
 }
 
 static int run(struct action_job *x)
 {
 	int64_t began = clock_ms();
-	int failures = 0;
-	bool is_absent, is_failure;
+	int failures = 0, n_without = 0;
+	bool is_absent, is_failure, lacks_image;
 	operation_enter(x->executor->operations, x->op, OPERATION_QUEUED);
 	for (;;) {
-		int rc = attempt(x, &is_absent, &is_failure);
+		int rc = attempt(x, &is_absent, &is_failure, &lacks_image);
 		if (rc <= 0)
 			return rc;
+		n_without += lacks_image;
+		if (n_without > MAX_WITHOUT)
+			return fail(x, RPC_FAILED_PRECONDITION); // as the specification says where no worker is right
 		failures += is_failure;
 		if (failures > MAX_FAILURES || clock_ms() - began > (is_absent ? NO_WORKER_MS : QUEUE_MS))
 			return fail(x, RPC_UNAVAILABLE);

@@ -78,6 +78,18 @@ static int receive(struct action *x, Coffer__V1__ActionRequest **m)
 					  : fail(x, COUNT_cancelled, RPC_CANCELLED);
 }
 
+// The specification wants each path once. Who says one twice gets it once.
+static void drop_repeated(struct action *x, const char **paths)
+{
+	struct map seen = MAP_INIT;
+	size_t n = 0;
+	for (size_t i = 0; i < x->n_paths; i++)
+		if (!map_puts(&seen, paths[i], x))
+			paths[n++] = paths[i];
+	x->n_paths = n;
+	map_release(&seen);
+}
+
 static int check_paths(struct action *x)
 {
 	const Reapi__Command *c = x->command;
@@ -93,6 +105,7 @@ static int check_paths(struct action *x)
 	x->paths = paths;
 	if (x->n_paths > MAX_PATHS)
 		return err_set(&x->err, ERR_LIMIT, "more than %d outputs", MAX_PATHS);
+	drop_repeated(x, paths);
 	for (size_t i = 0; i < x->n_paths; i++)
 		if (input_check_path(paths[i], false, &x->err) < 0)
 			return -1;
@@ -449,8 +462,9 @@ static int run(struct action *x)
 	struct worker_service *s = x->service;
 	struct pooled_session *session;
 	if (sessions_take(s->sessions, x->claims.tenant, images_session_name(x->header->image), &session, &x->err) < 0)
-		return x->err.code == ERR_LIMIT ? fail(x, COUNT_full, RPC_RESOURCE_EXHAUSTED)
-						: fail(x, COUNT_broken, RPC_UNAVAILABLE);
+		return x->err.code == ERR_LIMIT       ? fail(x, COUNT_full, RPC_RESOURCE_EXHAUSTED)
+		       : x->err.code == ERR_NOT_FOUND ? fail(x, COUNT_impossible, RPC_UNIMPLEMENTED) // no such image
+						      : fail(x, COUNT_broken, RPC_UNAVAILABLE);
 	evidence_session(&x->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
 			 runtime_monitor(s->runtime));
 	int rc = action_exec(x, pooled_session(session), pooled_session_layers(session));

@@ -126,3 +126,21 @@ e2e_reapi_exec_goes_by_routes_and_tenants() { # once long
 e2e_reapi_exec_is_replayed() { # once
 	on_runtime sandbox replayed
 }
+
+# ---- what Bazel does not do
+
+e2e_reapi_strangers_find_no_operation_of_others() { # once
+	on_runtime sandbox operations_of_others strangers
+}
+
+e2e_reapi_strangers_find_and_write_no_result_of_others() { # once
+	on_runtime sandbox results_of_others strangers
+}
+
+e2e_reapi_strangers_may_give_up_at_any_time() { # once
+	on_runtime sandbox given_up strangers
+}
+
+e2e_reapi_strangers_that_do_not_read_hold_nobody_up() { # once
+	on_runtime sandbox slow_readers strangers
+}
