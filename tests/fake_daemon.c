@@ -7,6 +7,7 @@
 // MODE: exec | echo (DONE that prints the job) | done CODE OUT ERR | done-file CODE OUT ERR | run [max=N] [depfile=WORD]
 // [asm=WORD] [add=WORD]… | run-hang, run-die, run-die-late (no, or half a conversation) | deaf, mute, slow MS, die,
 // die-late, nonsense, half, half-hang, huge, wrong-type, wrong-run, wrong-file (of no daemon that we would want)
+#include "client/wire/place.h"
 #include "client/wire/wire.h"
 
 #include <errno.h>

@@ -6,6 +6,7 @@
 #ifndef COFFER_CLIENT_LAUNCHER_LAUNCHER_H
 #define COFFER_CLIENT_LAUNCHER_LAUNCHER_H
 
+#include "client/wire/place.h"
 #include "client/wire/wire.h"
 #include "jobserver/client/lease.h"
 

@@ -1,5 +1,6 @@
 // Asking the daemon; `coffer stop`.
 #include "client/verbs/verbs.h"
+#include "client/wire/place.h"
 
 #include <dirent.h>
 #include <errno.h>

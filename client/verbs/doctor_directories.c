@@ -4,6 +4,7 @@
 #include "client/verbs/doctor.h"
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
+#include "client/wire/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

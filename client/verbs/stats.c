@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "client/verbs/format.h"
 #include "client/verbs/verbs.h"
+#include "client/wire/place.h"
 
 #include <stdio.h>
 #include <unistd.h>

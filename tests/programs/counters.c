@@ -2,7 +2,7 @@
 // which ask several times for each compile, and for which the start of cofferd with all its libraries is the most of that.
 #include "client/config.h"
 #include "client/stats.h"
-#include "client/wire/wire.h"
+#include "client/wire/place.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 // The local protocol: what is sent arrives, what is malformed is refused, and where the socket is.
+#include "client/wire/place.h"
 #include "client/wire/wire.h"
 #include "tests/unit/unit.h"
 
