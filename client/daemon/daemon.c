@@ -26,8 +26,9 @@ enum {
 	IDLE_THREADS = 4,         // kept waiting for launchers
 	STACK_BYTES = 256 * 1024, // a job's largest buffers are on the heap
 	HOUSEKEEPING_MS = 1000,
-	DRAIN_MS = 5000, // how long jobs under way are waited for at the end
-	SHARE_MS = 5000, // and what is on its way to a shared store
+	DRAIN_MS = 5000,           // how long jobs under way are waited for at the end
+	SHARE_MS = 5000,           // and what is on its way to a shared store
+	ELSEWHERE_IDLE_MS = 60000, // a daemon in a container or a sandbox ends after it: it holds the mounts there
 };
 
 #define NO_CACHE_NS ((int64_t)30 * 1000000000) // a daemon that could not open its cache ends after it
@@ -128,6 +129,19 @@ static ino_t socket_file(const struct daemon *d)
 	return st.st_ino;
 }
 
+// The worlds of others come and go: whoever is left of them is removed, and none is kept from its end for long by a daemon.
+static void settle_elsewhere(const struct daemon *d, int64_t *idle_ms)
+{
+	struct sockaddr_un own = {0};
+	socklen_t n = sizeof own;
+	char *slash;
+	if (getsockname(d->listen_fd, (struct sockaddr *)&own, &n) == 0 && (slash = strrchr(own.sun_path, '/'))) {
+		*slash = '\0';
+		wire_remove_left(&(struct wire_place){own.sun_path, slash + 1});
+	}
+	*idle_ms = *idle_ms < ELSEWHERE_IDLE_MS ? *idle_ms : ELSEWHERE_IDLE_MS;
+}
+
 static void run(struct daemon *d, int64_t idle_ms)
 {
 	ino_t socket = socket_file(d);
@@ -184,6 +198,12 @@ static void set_log_level(const struct settings *config)
 			log_set_level((enum log_level)i);
 }
 
+// Started by a launcher whose world (client/wire/place.h) is not that of the usual daemon.
+static bool is_elsewhere(int argc, char **argv)
+{
+	return argc > 1 && strcmp(argv[argc - 1], "--elsewhere") == 0;
+}
+
 static int listen_fd_of(int argc, char **argv)
 {
 	for (int i = 1; i + 1 < argc; i++)
@@ -227,6 +247,8 @@ int daemon_main(int argc, char **argv)
 	log_info("coffer %s serves '%s'", COFFER_VERSION, d->services.cache_dir);
 	atomic_store(&d->last_work_ns, clock_ns());
 	int64_t idle_ms = setting_number(&config, SETTING_idle_timeout);
+	if (is_elsewhere(argc, argv))
+		settle_elsewhere(d, &idle_ms);
 	settings_release(&config);
 	run(d, idle_ms);
 	wind_up(d);

@@ -40,20 +40,13 @@ void job_send_done(struct job *j, const struct wire_done *done)
 	wire_send(j->sock, WIRE_DONE, &b, NULL, 0, NULL);
 }
 
-// True if the launcher is our own user and sees the same files. Anything else is run untouched.
+// Whether the launcher is our own user and sees the same files. Anything else is run untouched, or belongs to another daemon.
 static enum reason check_peer(const struct job *j)
 {
-	struct ucred peer;
-	socklen_t n = sizeof peer;
-	if (getsockopt(j->sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || peer.uid != geteuid() || peer.gid != getegid())
+	struct wire_world world;
+	if (wire_check_peer(j->sock, NULL) < 0)
 		return REASON_other_user;
-	char path[64];
-	struct stat ns, root;
-	snprintf(path, sizeof path, "/proc/%d/ns/mnt", peer.pid);
-	if (stat(path, &ns) < 0 || ns.st_ino != j->plan.services->mount_ns)
-		return REASON_mount_namespace;
-	snprintf(path, sizeof path, "/proc/%d/root", peer.pid);
-	if (stat(path, &root) < 0 || root.st_dev != j->plan.services->root_dev || root.st_ino != j->plan.services->root_ino)
+	if (wire_peer_world(&world, j->sock) < 0 || !wire_same_world(&world, &j->plan.services->world))
 		return REASON_mount_namespace;
 	return REASON_NONE;
 }
@@ -392,10 +385,10 @@ static struct refusal begin_evidence(struct job *j, struct refusal refusal)
 }
 
 // What is not cached is told no more of than it may be either: `keeping` is known before anything is recorded.
-static struct refusal understand(struct job *j)
+static struct refusal understand(struct job *j, enum reason peer)
 {
 	struct plan *p = &j->plan;
-	struct refusal refusal = {check_peer(j), NULL};
+	struct refusal refusal = {peer, NULL};
 	if (!is_refused(refusal))
 		refusal = p->services->store ? plan_make(p) : refuse(REASON_store_failed, NULL);
 	follow_note(p);
@@ -451,7 +444,12 @@ static void end_text(struct job *j)
 static void serve_compile(struct job *j)
 {
 	struct services *s = j->plan.services;
-	struct refusal refusal = understand(j);
+	enum reason peer = check_peer(j);
+	if (peer == REASON_mount_namespace && !(j->wire.flags & JOB_HAS_NO_OTHER)) {
+		job_tell(j, WIRE_ELSEWHERE);
+		return;
+	}
+	struct refusal refusal = understand(j, peer);
 	if (j->follow) {
 		// The compile will come.
 		stats_add(s->stats, STAT_followed, 1);

@@ -48,10 +48,10 @@ static void collect_words(struct launch *l, struct wire_job *j)
 	j->n_set = l->n_set;
 }
 
-int launcher_job_send(struct launch *l, int sock)
+int launcher_job_send(struct launch *l, int sock, unsigned flags)
 {
 	AUTO_CLOSE int dot = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct wire_job j = {.flags = l->tty, .columns = l->columns};
+	struct wire_job j = {.flags = l->tty | flags, .columns = l->columns};
 	if (dot < 0 || !(j.cwd = working_directory(&l->arena, dot)))
 		return -1;
 	j.compiler = l->program[0] == '/' ? l->program : arena_printf(&l->arena, "%s/%s", j.cwd, l->program);

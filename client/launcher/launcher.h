@@ -26,6 +26,7 @@ struct launch {
 	const char *program; // the real compiler's file, as it is executed
 	const char *argv0;   // what the compiler gets as argv[0]
 	unsigned tty;        // JOB_*_TTY
+	bool is_elsewhere;   // `place` is that of our own world's daemon (wire_find_place_in)
 	unsigned closed;     // bit N: descriptor N was closed when we started (0 to 2); a stand-in is there now
 	uint32_t columns;
 	struct wire_place place;
@@ -87,7 +88,7 @@ struct passed_on {
 	int exit_code;
 	bool is_unread; // somebody does not take the messages: what the compiler does then, only the compiler knows
 };
-int launcher_job_send(struct launch *l, int sock);
+int launcher_job_send(struct launch *l, int sock, unsigned flags);               // JOB_*, beside those of the terminal
 int launcher_job_answer(int sock, struct wire_msg *answer, struct lease *lease); // within bounds of time
 // Passes the messages on. -1: nothing was done yet.
 int launcher_job_done(const struct wire_msg *answer, struct passed_on *done);

@@ -75,17 +75,40 @@ static void look_at_stdio(struct launch *l)
 		open("/", O_PATH | O_CLOEXEC);
 }
 
+static bool ask(struct launch *l, unsigned flags, int *sock, struct wire_msg *answer, struct lease *lease)
+{
+	*sock = launcher_daemon_connect(l);
+	return *sock >= 0 && launcher_job_send(l, *sock, flags) == 0 && launcher_job_answer(*sock, answer, lease) == 0;
+}
+
+// The daemon sees other files than we. Where none can be had that sees ours, the first one counts us.
+static bool ask_elsewhere(struct launch *l, int *sock, struct wire_msg *answer, struct lease *lease)
+{
+	struct wire_place usual = l->place;
+	l->is_elsewhere = wire_find_place_in(&l->place, &usual, &l->arena, launcher_env, NULL) == 0;
+	if (l->is_elsewhere && ask(l, 0, sock, answer, lease) && answer->type != WIRE_AGAIN &&
+	    answer->type != WIRE_ELSEWHERE)
+		return true;
+	close(*sock);
+	wire_msg_release(answer);
+	l->place = usual;
+	l->is_elsewhere = false;
+	return ask(l, JOB_HAS_NO_OTHER, sock, answer, lease);
+}
+
 // The daemon's answer to the job. A daemon that must not serve us has made room for one that we start.
 static bool ask_daemon(struct launch *l, int *sock, struct wire_msg *answer, struct lease *lease)
 {
 	for (int tries = 0; tries < 2; tries++) {
-		*sock = launcher_daemon_connect(l);
-		if (*sock < 0 || launcher_job_send(l, *sock) || launcher_job_answer(*sock, answer, lease))
+		if (!ask(l, 0, sock, answer, lease))
 			return false;
-		if (answer->type != WIRE_AGAIN)
+		if (answer->type != WIRE_AGAIN && answer->type != WIRE_ELSEWHERE)
 			return true;
+		bool is_elsewhere = answer->type == WIRE_ELSEWHERE;
 		close(*sock);
 		wire_msg_release(answer);
+		if (is_elsewhere)
+			return ask_elsewhere(l, sock, answer, lease);
 	}
 	return false;
 }

@@ -71,7 +71,7 @@ static int lift(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, FREE_FD);
 }
 
-_Noreturn static void become_daemon(const char *cofferd, char **env, int socket, int log)
+_Noreturn static void become_daemon(const char *cofferd, char **env, bool is_elsewhere, int socket, int log)
 {
 	int null = lift(open("/dev/null", O_RDWR | O_CLOEXEC));
 	socket = lift(socket);
@@ -89,7 +89,7 @@ _Noreturn static void become_daemon(const char *cofferd, char **env, int socket,
 	umask(077);
 	if (chdir("/"))
 		_exit(1);
-	const char *argv[] = {cofferd, "daemon", "--socket-fd", "3", NULL};
+	const char *argv[] = {cofferd, "daemon", "--socket-fd", "3", is_elsewhere ? "--elsewhere" : NULL, NULL};
 	execve(cofferd, (char *const *)argv, env);
 	launcher_say("cannot execute '%s': %s", cofferd, strerror(errno)); // into the log
 	_exit(1);
@@ -107,7 +107,7 @@ static int spawn_daemon(struct launch *l, const char *cofferd, int socket)
 		setsid();
 		pid_t daemon = fork();
 		if (daemon == 0)
-			become_daemon(cofferd, env, socket, log);
+			become_daemon(cofferd, env, l->is_elsewhere, socket, log);
 		_exit(daemon < 0);
 	}
 	int status = 0;

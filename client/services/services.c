@@ -11,18 +11,7 @@
 #include "depscan/builtins.h"
 #include "jobserver/client/cores.h"
 
-#include <sys/stat.h>
-
-static int look_around(struct services *s, struct err *err)
-{
-	struct stat ns, root;
-	if (stat("/proc/self/ns/mnt", &ns) < 0 || stat("/", &root) < 0)
-		return err_errno(err, "cannot look at '/proc/self/ns/mnt'");
-	s->mount_ns = ns.st_ino;
-	s->root_dev = root.st_dev;
-	s->root_ino = root.st_ino;
-	return 0;
-}
+#include <errno.h>
 
 int services_open(struct services *s, const struct settings *config, struct err *err)
 {
@@ -30,8 +19,9 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	s->cache_dir = config_cache_dir(&forever, process_env, NULL);
 	if (!s->cache_dir)
 		return err_set(err, ERR_NOT_FOUND, "no cache folder is known: set HOME or COFFER_CACHE_DIR");
-	if (look_around(s, err) < 0)
-		return -1;
+	if (wire_own_world(&s->world))
+		log_warn("'/proc' does not tell of this process, so that it can't be known who sees the same files: nobody "
+			 "is served");
 	s->store = store_open(s->cache_dir, (uint64_t)setting_number(config, SETTING_max_size),
 			      (int)setting_number(config, SETTING_compression), err);
 	if (!s->store)

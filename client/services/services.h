@@ -10,6 +10,7 @@
 #include "client/services/settings.h"
 #include "client/services/toolchain_names.h"
 #include "client/stats.h"
+#include "client/wire/place.h"
 #include "compiler/compiler.h"
 #include "depscan/directory_watch.h"
 #include "depscan/files.h"
@@ -50,10 +51,10 @@ struct services {
 	struct audit_logs *audit_logs;
 	struct notices notices;
 	struct farms *farms;
-	struct single_flight *flights;         // compiles of the same text with the same arguments
-	struct slots slots;                    // compiles on this machine
-	struct idle idle;                      // and behind front ends
-	uint64_t mount_ns, root_dev, root_ino; // the file system that we see
+	struct single_flight *flights; // compiles of the same text with the same arguments
+	struct slots slots;            // compiles on this machine
+	struct idle idle;              // and behind front ends
+	struct wire_world world;       // the files that we see
 };
 
 // Opens everything below the cache's directory. What fails is logged and left out; only a cache directory that is not

@@ -147,13 +147,35 @@ static bool has_ended(int process)
 	return process < 0 || poll(&p, 1, DRAIN_TIMEOUT_MS) > 0;
 }
 
+// Daemons of other worlds (client/wire/place.h) over the same cache: each is told, none is waited for.
+static unsigned stop_elsewhere(struct arena *a)
+{
+	struct wire_place usual, here;
+	struct verb_answer answer;
+	struct dirent *e;
+	unsigned n = 0;
+	if (!find_place(&usual, a, NULL) || wire_find_place_in(&here, &usual, a, process_env, NULL) < 0)
+		return 0;
+	size_t prefix = strlen(usual.name);
+	DIR *dir = opendir(here.dir);
+	while (dir && (e = readdir(dir))) {
+		struct wire_place other = {here.dir, e->d_name};
+		if (strncmp(e->d_name, usual.name, prefix) == 0 && e->d_name[prefix] == '-' && !strchr(e->d_name, '.') &&
+		    ask_at(&other, OTHERS_S, "stop", &answer, a, NULL) == 1)
+			n++;
+	}
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
 int verb_stop(int argc, char **argv)
 {
 	struct verb_args args = {
 		.usage = "usage: coffer stop\n"
 			 "\n"
 			 "Ends the daemon and waits until it has gone. Compiles under way end first. The next compile\n"
-			 "starts a new one.\n"};
+			 "starts a new one. Daemons of other mount namespaces over the same cache are told to end, too.\n"};
 	if (!verb_parse(&args, argc, argv))
 		return args.exit_status;
 	AUTO_ARENA struct arena a = ARENA_INIT;
@@ -169,5 +191,8 @@ int verb_stop(int argc, char **argv)
 		puts("no daemon is running");
 	else
 		puts(has_ended(process) ? "the daemon has ended" : "the daemon ends when the compiles it is at are done");
+	unsigned elsewhere = stop_elsewhere(&a);
+	if (elsewhere)
+		printf("%u daemons of other mount namespaces or groups end\n", elsewhere);
 	return 0;
 }

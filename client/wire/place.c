@@ -2,6 +2,7 @@
 
 #include "client/wire/wire.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#define HASH_BEGIN 0xcbf29ce484222325u
 
 enum { BACKLOG = 4096 };
 
@@ -56,7 +59,7 @@ bool wire_find_place(struct wire_place *p, struct arena *a, const char *(*env)(v
 {
 	static const char *const parts[] = {"COFFER_CACHE_DIR", "COFFER_CONFIG", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
 					    "HOME"};
-	uint64_t h = hash_text(0xcbf29ce484222325u ^ WIRE_MAGIC, COFFER_VERSION);
+	uint64_t h = hash_text(HASH_BEGIN ^ WIRE_MAGIC, COFFER_VERSION);
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
 		h = hash_text(h, env(ctx, parts[i]));
 
@@ -76,6 +79,102 @@ bool wire_find_place(struct wire_place *p, struct arena *a, const char *(*env)(v
 	p->name = arena_printf(a, "daemon-%016llx", (unsigned long long)h);
 	return true;
 }
+
+// ---- worlds ---------------------------------------------------------------------------------------------------------
+
+static int world_of(struct wire_world *w, const char *process, gid_t group)
+{
+	char path[64];
+	struct stat mounts, root;
+	snprintf(path, sizeof path, "/proc/%s/ns/mnt", process);
+	if (stat(path, &mounts))
+		return -1;
+	snprintf(path, sizeof path, "/proc/%s/root", process);
+	if (stat(path, &root))
+		return -1;
+	*w = (struct wire_world){mounts.st_ino, root.st_dev, root.st_ino, group};
+	return 0;
+}
+
+// A /proc of another pid namespace has other processes under the numbers that we know them by.
+static bool knows_us(void)
+{
+	char self[16] = "";
+	return readlink("/proc/self", self, sizeof self - 1) > 0 && atoi(self) == (int)getpid();
+}
+
+int wire_own_world(struct wire_world *w)
+{
+	if (!knows_us()) {
+		errno = ENOENT;
+		return -1;
+	}
+	return world_of(w, "self", getegid());
+}
+
+int wire_peer_world(struct wire_world *w, int sock)
+{
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		return -1;
+	char process[16];
+	snprintf(process, sizeof process, "%d", (int)peer.pid);
+	return world_of(w, process, peer.gid);
+}
+
+bool wire_same_world(const struct wire_world *w, const struct wire_world *other)
+{
+	return w->mounts == other->mounts && w->root_dev == other->root_dev && w->root_ino == other->root_ino &&
+	       w->group == other->group;
+}
+
+int wire_find_place_in(struct wire_place *p, const struct wire_place *usual, struct arena *a,
+		       const char *(*env)(void *, const char *), void *ctx)
+{
+	struct wire_world w;
+	struct utsname host;
+	*p = (struct wire_place){below_the_cache(a, env, ctx), NULL};
+	if (!p->dir || wire_own_world(&w))
+		return -1;
+	uint64_t h = hash_text(HASH_BEGIN, uname(&host) == 0 ? host.nodename : NULL);
+	const uint64_t parts[] = {w.mounts, w.root_dev, w.root_ino, w.group};
+	for (size_t i = 0; i < COUNT_OF(parts); i++)
+		h = hash_text(h, arena_printf(a, "%llu", (unsigned long long)parts[i]));
+	p->name = arena_printf(a, "%s-%016llx", usual->name, (unsigned long long)h);
+	return 0;
+}
+
+// "daemon-<16 hex>-<16 hex>"
+static bool is_of_a_world(const char *name)
+{
+	const size_t hex = 16, prefix = sizeof "daemon-" - 1;
+	return strncmp(name, "daemon-", prefix) == 0 && strlen(name) == prefix + hex + 1 + hex &&
+	       name[prefix + hex] == '-' && strspn(name + prefix, "0123456789abcdef-") == hex + 1 + hex;
+}
+
+void wire_remove_left(const struct wire_place *own)
+{
+	DIR *dir = opendir(own->dir);
+	struct dirent *e;
+	for (int n = 0; dir && n < WIRE_LEFT_MAX && (e = readdir(dir)); n++) {
+		struct wire_place left = {own->dir, e->d_name};
+		if (!is_of_a_world(e->d_name) || strcmp(e->d_name, own->name) == 0)
+			continue;
+		AUTO_CLOSE int lock = wire_lock(&left, NULL);
+		AUTO_CLOSE int sock = lock >= 0 ? wire_connect(&left) : -1;
+		if (lock < 0 || sock >= 0 || errno != ECONNREFUSED)
+			continue;
+		char name[64];
+		snprintf(name, sizeof name, "%s.lock", e->d_name);
+		unlinkat(dirfd(dir), e->d_name, 0);
+		unlinkat(dirfd(dir), name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+// ---- the directory --------------------------------------------------------------------------------------------------
 
 // mkdir -p, for us alone. A home directory that is not there ("/nonexistent") is not made: somebody means that there is
 // none.
@@ -123,6 +222,9 @@ int wire_lock(const struct wire_place *p, struct err *err)
 			return err_set(err, ERR_TIMEOUT, "another process holds '%s/%s'", p->dir, name);
 		return err_errno(err, "cannot lock '%s/%s'", p->dir, name);
 	}
+	struct stat named;
+	if (fstat(lock, &st) || fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) || st.st_ino != named.st_ino)
+		return err_set(err, ERR_TIMEOUT, "'%s/%s' has just been removed", p->dir, name);
 	return TAKE_FD(lock);
 }
 

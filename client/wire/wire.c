@@ -149,7 +149,7 @@ int wire_recv(int sock, struct wire_msg *m, struct err *err)
 		return -1;
 	struct rd r = RD(header, sizeof header);
 	uint32_t magic = rd_u32(&r), type = rd_u32(&r), len = rd_u32(&r);
-	if (magic != WIRE_MAGIC || type < WIRE_JOB || type > WIRE_FOLLOW)
+	if (magic != WIRE_MAGIC || type < WIRE_JOB || type > WIRE_ELSEWHERE)
 		return err_set(err, ERR_FORMAT, "a message does not begin as one");
 	if (len > WIRE_MAX_PAYLOAD)
 		return err_set(err, ERR_LIMIT, "a message claims to have %u bytes", len);

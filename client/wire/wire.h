@@ -1,7 +1,7 @@
 // The local protocol between launcher and daemon, over a unix stream socket.
 //
 // A message is a header of 12 bytes (magic, type, length) and a payload of base/buf.h fields; descriptors ride on its
-// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN, EXEC or FOLLOW; before that it may
+// first byte. The launcher opens with JOB and the daemon answers with exactly one of DONE, RUN, EXEC, FOLLOW, AGAIN or ELSEWHERE; before that it may
 // say WAIT and REMOTE, any number of times. After RUN the
 // launcher compiles and sends RESULT; where the compile succeeded it then waits for RELEASED, which the daemon sends when
 // it has read what it needs, and ends. CONTROL asks the daemon something and is answered by TEXT. Any other order, a wrong
@@ -36,6 +36,7 @@ enum wire_type {
 	WIRE_REMOTE,   // daemon: as WAIT, and the compile is on another machine: this one has a core more
 	WIRE_AGAIN,    // daemon: it listens no more; the next one is to be started and asked
 	WIRE_FOLLOW, // daemon: run the original command with a library that finds the compiler behind it: the text's first line; the rest is its name
+	WIRE_ELSEWHERE, // daemon: the launcher is in another world (place.h); a daemon of that one is to be asked
 };
 
 #define STATUS_JSON "status-json\n"
@@ -68,6 +69,7 @@ enum {
 	JOB_STDERR_TTY = 1, // standard error is a terminal
 	JOB_STDOUT_TTY = 2,
 	JOB_STDIN_TTY = 4,
+	JOB_HAS_NO_OTHER = 8, // there can be no daemon in the launcher's world: EXEC instead of ELSEWHERE
 };
 struct wire_job {
 	uint32_t umask, flags, columns; // columns of the terminal, 0 if none

@@ -356,6 +356,7 @@ all_hits()
 	same_file "$T/outputs.first" "$T/outputs.warm"
 }
 
+# begin_with_launcher [WORD...]: the words of the first build; --config=coffer where there are none.
 begin_with_launcher()
 {
 	bazel_begin
@@ -365,7 +366,7 @@ begin_with_launcher()
 	"$COFFER" "$CC" -c -x c /dev/null -o "$T/empty.o"
 	settle
 	read_counters counters_before
-	bazel_build --config=coffer
+	bazel_build "${@---config=coffer}"
 	outputs >"$T/outputs.first"
 	settle
 	compiles=$(grown stored)
@@ -380,7 +381,7 @@ e2e_bazel_runs_the_compiler_by_the_launcher() { # once long
 	BASE=base2 all_hits --config=coffer
 }
 
-# A checkout at another place, and Bazel's own sandbox, where a compile sees other mounts than the daemon: hits or not, it is right.
+# A checkout at another place: hits or not, it is right.
 e2e_bazel_is_right_where_the_launcher_is_short() { # once long
 	local compiles
 	begin_with_launcher
@@ -390,8 +391,16 @@ e2e_bazel_is_right_where_the_launcher_is_short() { # once long
 	PROJECT=second BASE=base2 bazel_build --config=coffer
 	PROJECT=second BASE=base2 outputs >"$T/outputs.second"
 	same_file "$T/outputs.first" "$T/outputs.second"
-	PROJECT=second BASE=base2 bazel_run clean >/dev/null 2>&1
-	PROJECT=second BASE=base2 bazel_build --config=coffer --strategy=CppCompile=linux-sandbox
-	PROJECT=second BASE=base2 outputs >"$T/outputs.sandbox"
-	same_file "$T/outputs.first" "$T/outputs.sandbox"
+}
+
+# In Bazel's own sandbox each compile has mounts of its own, and so a daemon that ends with it.
+e2e_bazel_sandboxes_share_the_cache() { # once long
+	local compiles sandboxed=(--config=coffer --strategy=CppCompile=linux-sandbox "--sandbox_writable_path=$COFFER_CACHE_DIR")
+	begin_with_launcher "${sandboxed[@]}"
+	bazel_run clean >/dev/null 2>&1
+	all_hits "${sandboxed[@]}"
+	bazel_run shutdown >/dev/null 2>&1
+	cp -a "$T/project" "$T/second"
+	rm -f "$T"/second/bazel-*
+	PROJECT=second BASE=base2 all_hits "${sandboxed[@]}"
 }

@@ -11,7 +11,7 @@ coffer_given=${COFFER:-}
 build()
 {
 	local flags=(-std=c17 -O1 -g -D_GNU_SOURCE -DCOFFER_VERSION='"0.1.0"' -I"$here")
-	local shared=("$here"/client/wire/wire.c "$here"/base/{buf,err,limits,mem}.c)
+	local shared=("$here"/client/wire/{place,wire}.c "$here"/base/{buf,err,limits,mem}.c)
 	gcc "${flags[@]}" -w "$here/tests/fake_daemon.c" "${shared[@]}" -o "$top/fake_daemon" || exit 1
 	mkdir -p "$top/bin"
 	if [ -n "$coffer_given" ]; then

@@ -180,7 +180,7 @@ START_TEST(nonsense_is_refused)
 	} cases[] = {
 		{"cof3\x08\0\0\0\0\0\0\0", ERR_FORMAT},    // another magic
 		{"cof2\x00\0\0\0\0\0\0\0", ERR_FORMAT},    // no type
-		{"cof2\x0d\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
+		{"cof2\x0e\0\0\0\0\0\0\0", ERR_FORMAT},    // a type of the future
 		{"cof2\x08\0\0\0\x01\0\0\x02", ERR_LIMIT}, // a byte more than WIRE_MAX_PAYLOAD
 		{"cof2\x08\0\0\0\xff\xff\xff\xff", ERR_LIMIT},
 	};
@@ -496,6 +496,38 @@ START_TEST(each_configuration_has_its_own_name)
 }
 END_TEST
 
+START_TEST(another_world_has_a_place_below_the_cache)
+{
+	const char *table[] = {"COFFER_RUNTIME_DIR", "/r", "HOME", "/h", NULL}, *none[] = {NULL};
+	struct wire_place usual = find(table), own;
+	ck_assert_int_eq(wire_find_place_in(&own, &usual, &arena, table_env, table), 0);
+	ck_assert_str_eq(own.dir, "/h/.cache/coffer/run");
+	ck_assert_uint_eq(strlen(own.name), strlen(usual.name) + 17);
+	ck_assert_int_eq(strncmp(own.name, usual.name, strlen(usual.name)), 0);
+	ck_assert_int_eq(wire_find_place_in(&own, &usual, &arena, table_env, none), -1);
+}
+END_TEST
+
+START_TEST(a_world_is_known_by_each_of_its_parts)
+{
+	struct wire_world own, peer;
+	int pair[2];
+	ck_assert_int_eq(wire_own_world(&own), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(wire_peer_world(&peer, pair[0]), 0);
+	ck_assert(wire_same_world(&own, &peer));
+	struct wire_world others[] = {own, own, own, own};
+	others[0].mounts++;
+	others[1].root_dev++;
+	others[2].root_ino++;
+	others[3].group++;
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		ck_assert(!wire_same_world(&own, &others[i]));
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
 static struct wire_place place_in(const char *dir)
 {
 	return (struct wire_place){arena_printf(&arena, "%s/%s", directory, dir), arena_strdup(&arena, "daemon-0")};
@@ -543,6 +575,37 @@ START_TEST(a_lock_that_is_a_link_is_refused)
 	ck_assert_int_eq(mkdir(p.dir, 0700), 0);
 	ck_assert_int_eq(symlink("/etc/passwd", arena_printf(&arena, "%s/%s.lock", p.dir, p.name)), 0);
 	ck_assert_int_eq(wire_lock(&p, &err), -1);
+}
+END_TEST
+
+#define DEAD "daemon-0123456789abcdef-0123456789abcdef"
+#define LIVING "daemon-0123456789abcdef-1123456789abcdef"
+
+static bool exists(const char *name)
+{
+	struct stat st;
+	return lstat(arena_printf(&arena, "%s/run/%s", directory, name), &st) == 0;
+}
+
+START_TEST(what_other_worlds_have_left_is_removed)
+{
+	struct wire_place own = place_in("run"), dead = own, living = own;
+	dead.name = arena_strdup(&arena, DEAD);
+	living.name = arena_strdup(&arena, LIVING);
+	int locks[] = {wire_lock(&own, &err), wire_lock(&dead, &err), wire_lock(&living, &err)};
+	int usual = wire_listen(&own), listener = wire_listen(&living), ended = wire_listen(&dead);
+	close(ended);
+	close(usual);
+	ck_assert_int_ge(listener, 0);
+	wire_remove_left(&own); // its lock is held
+	ck_assert(exists(DEAD));
+	for (size_t i = 0; i < COUNT_OF(locks); i++)
+		close(locks[i]);
+	wire_remove_left(&own);
+	ck_assert(!exists(DEAD) && !exists(DEAD ".lock"));
+	ck_assert(exists(LIVING) && exists(LIVING ".lock"));
+	ck_assert(exists("daemon-0") && exists("daemon-0.lock"));
+	close(listener);
 }
 END_TEST
 
@@ -616,6 +679,9 @@ Suite *unit_suite(void)
 	tcase_add_test(c, there_is_no_place_without_an_absolute_directory);
 	tcase_add_test(c, a_runtime_directory_that_is_not_ours_alone_is_passed_over);
 	tcase_add_test(c, each_configuration_has_its_own_name);
+	tcase_add_test(c, another_world_has_a_place_below_the_cache);
+	tcase_add_test(c, a_world_is_known_by_each_of_its_parts);
+	tcase_add_test(c, what_other_worlds_have_left_is_removed);
 	tcase_add_test(c, the_lock_makes_the_directory_for_us_alone);
 	tcase_add_test(c, the_lock_has_one_holder_at_a_time);
 	tcase_add_test(c, a_directory_that_others_can_enter_is_refused);
