@@ -2,6 +2,7 @@
 # Hits out of a Redis on this machine: coffer, ccache and sccache against the same server, one after the other, every local cache
 # empty. Wall time of N compiles, and CPU of commands and daemon. Then 4N at once through coffer, against local hits. See stores.md.
 set -eu
+# As root, `chrt -f 5 bench/stores.sh`: what else runs on the machine does not count then. TMPDIR on a tmpfs: the file system counts less.
 N=${N:-50}
 here=$(cd "$(dirname "$0")/.." && pwd)
 coffer=${BENCH_COFFER:-$here/build/release/coffer}
@@ -95,4 +96,20 @@ as "$work/home-3" "$coffer" gcc -g -O1 -c warm.c -o warm.o
 began=$(milliseconds) && at_once "$work/home-3" && remote=$(($(milliseconds) - began))
 began=$(milliseconds) && at_once "$work/home-3" && local_=$(($(milliseconds) - began))
 echo "$((4 * N)) hits, 50 at once: from Redis $remote ms, from the local cache $local_ ms"
+# The server's own part: the same entries, asked for by two programs that do nothing else.
+cat >"$work/ask.py" <<'END'
+import socket, sys, time
+keys = [k for k in open(sys.argv[2]).read().split() if k.startswith('coffer:')][int(sys.argv[3])::2]
+began = time.monotonic()
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+f = s.makefile('rb')
+for k in keys:
+    s.sendall(b'*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n' % (len(k), k.encode()))
+    f.read(int(f.readline()[1:]) + 2)
+print('%d entries from Redis to one of two who only ask: %.0f ms' % (len(keys), 1e3 * (time.monotonic() - began)))
+END
+redis-cli -p "$port" --scan --pattern 'coffer:*' >"$work/keys"
+/usr/bin/python3 "$work/ask.py" "$port" "$work/keys" 0 >"$work/asked" & asker=$!
+/usr/bin/python3 "$work/ask.py" "$port" "$work/keys" 1
+wait "$asker"
 as "$work/home-3" "$coffer" stats --tsv | grep -E '^(shared_hits|direct_hits|misses)'
