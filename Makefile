@@ -243,7 +243,7 @@ check-all: need-check
 	$(SUB) asan
 	$(SUB) tsan
 	$(SUB) fuzz FUZZ_SECONDS=20
-	@FULL=1 tests/run -j $(JOBS)
+	@FULL=1 tests/run -j $$(($(JOBS) * 2))
 	@tests/observe
 	@tests/options
 	$(SUB) check-distros

@@ -161,11 +161,10 @@ static bool any_imports(const struct inputs *in)
 	return false;
 }
 
-// One file under two names, that says `#pragma once`: when it becomes two files, the second counts, and no digest tells.
-static bool is_once_by_two_names(struct inputs *in, const char **culprit)
+bool inputs_count_once(struct inputs *in, const char **culprit)
 {
 	bool found = false, imports = any_imports(in);
-	struct map once = MAP_INIT; // device and inode -> tidy name
+	struct map once = MAP_INIT, texts = MAP_INIT; // device and inode -> tidy name; digest -> file
 	for (uint32_t i = 0; i < in->n && !found; i++) {
 		const struct input *input = &in->list[i];
 		uint64_t key[2] = {input->facts.id.dev, input->facts.id.ino};
@@ -174,9 +173,14 @@ static bool is_once_by_two_names(struct inputs *in, const char **culprit)
 		const char *name = path_tidy(in->plan->arena, input->path);
 		const char *other = map_put(&once, key, sizeof key, (void *)(uintptr_t)name);
 		found = other && strcmp(other, name) != 0 && !is_one_name(in, other, name);
+		const struct digest *text = &input->facts.digest;
+		const struct file_id *id = &input->facts.id;
+		const struct file_id *twin = id->size ? map_put(&texts, text, sizeof *text, (void *)(uintptr_t)id) : NULL;
+		found = found || (twin && (twin->dev != id->dev || twin->ino != id->ino));
 		*culprit = input->path;
 	}
 	map_release(&once);
+	map_release(&texts);
 	return found;
 }
 
@@ -514,7 +518,7 @@ static void follow_includes(struct inputs *in, struct absent_answer *answer, str
 		take_closure(in, answer);
 	else
 		find_absent(in, answer);
-	if (!is_refused(in->refusal) && is_once_by_two_names(in, &culprit))
+	if (!is_refused(in->refusal) && inputs_count_once(in, &culprit))
 		in->refusal = refuse(REASON_pragma, culprit);
 	fill_links(in, search_snapshot_search(in->baseline->search), entry);
 }

@@ -415,6 +415,10 @@ static bool differs_in_comments(struct lookup *l, struct memo *memo, const struc
 		    !digest_equal(&facts.scan.code, &in->code))
 			return false;
 		now[i].digest = facts.digest;
+		// With `#pragma once` gcc takes the second of two equal files for the first, if their dates are equal.
+		for (uint32_t k = 0; k < e->n_inputs; k++)
+			if (k != i && digest_equal(&facts.digest, &(k < i ? now : e->inputs)[k].digest))
+				return false;
 		texts_keep(p, plan_real_path(p, p->arena, in->name), &facts.digest, NULL);
 	}
 	return true;

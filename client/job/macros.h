@@ -50,6 +50,9 @@ const struct input *inputs_find_one(const struct inputs *in, const char *path); 
 // For who follows the includes of these inputs (depscan/absent.h): what is included before the first line, the inputs as
 // they are now, and an absent_read_fn that adds what is reached.
 unsigned inputs_forced(const struct plan *p, struct include **out);
+// Is there a text with `#pragma once` (or any, where one says #import) that is one file under two names, or in two files? When one becomes
+// two, the second counts; and two are one for gcc when their dates are equal. No digest tells.
+bool inputs_count_once(struct inputs *in, const char **culprit);
 struct absent_input *inputs_for_absent(const struct inputs *in);
 bool inputs_read_reached(void *inputs, const char *path, struct absent_input *out);
 

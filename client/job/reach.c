@@ -330,6 +330,9 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 	if (is_refused(in->refusal))
 		return no_tree(NO_TREE_input, in->refusal.culprit);
 	struct no_tree why = follow(in, answer);
+	// There the files have other dates, and may be one where they are two here.
+	if (!why.reason && inputs_count_once(in, &culprit))
+		why = no_tree(NO_TREE_input, culprit);
 	if (!why.reason && (culprit = reads_files_by_itself(in, incbin)))
 		why = no_tree(NO_TREE_assembler, culprit);
 	if (!why.reason)

@@ -1038,6 +1038,40 @@ trap_17_same_header_at_two_paths()
 	check changed "$CC" -Itwo -g -c a.c -o a.o
 }
 
+# For gcc two files with one text and one date are one, for clang two names of one, which `#pragma once` and #import take once.
+trap_17_equal_texts_that_count_once()
+{
+	local include second
+	mkdir a b
+	for include in include import; do
+		put a.c "#$include \"a/x.h\"" "#$include \"b/y.h\""
+		put a/x.h "$([ $include = import ] || echo '#pragma once')" '#define JOIN2(a, b) a##b' '#define JOIN(a, b) JOIN2(a, b)' \
+			'int JOIN(v, __COUNTER__);'
+		cp a/x.h b/y.h
+		touch -d @1700000000 a/x.h
+		for second in 5 0 5 0; do
+			touch -d @170000000$second b/y.h
+			check any "$CC" -c a.c -o a.o
+		done
+		ln -sf ../a/x.h b/y.h
+		check any "$CC" -c a.c -o a.o
+		rm b/y.h
+	done
+}
+
+# What differs in comments only may become such a file.
+trap_17_comments_that_make_texts_equal()
+{
+	mkdir a b
+	put a.c '#include "a/x.h"' '#include "b/y.h"'
+	put a/x.h '#pragma once' '#define JOIN2(a, b) a##b' '#define JOIN(a, b) JOIN2(a, b)' 'int JOIN(v, __COUNTER__); // one'
+	sed 's/one$/two/' a/x.h >b/y.h
+	touch -d @1700000000 a/x.h b/y.h
+	check any "$CC" -c a.c -o a.o
+	cp -p a/x.h b/y.h
+	check any "$CC" -c a.c -o a.o
+}
+
 trap_17_same_text_with_other_names()
 {
 	put a.c 'const char *file = __FILE__; int x;'
