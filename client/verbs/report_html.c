@@ -34,7 +34,9 @@ static const char head[] =
 	"article h2 { font-size: 1rem; font-weight: 500; margin: 0; overflow-wrap: anywhere } article p { margin: .2rem 0 0 "
 	"}\n"
 	".cost { display: flex; gap: .8rem; align-items: center; font-variant-numeric: tabular-nums }\n"
-	".cost b { white-space: nowrap } .cost span { flex: 1; height: .5rem; border-radius: .3rem; background: "
+	".cost b, .cost small { white-space: nowrap; min-width: 4.2rem; font-size: inherit } .cost small { min-width: 7rem; "
+	"text-align: right }\n"
+	".cost span { flex: 1; height: .5rem; border-radius: .3rem; background: "
 	"var(--line); overflow: hidden }\n"
 	".cost span i { display: block; height: 100%; background: var(--warn) }\n"
 	"pre { margin: .5rem 0 0; padding: .5rem .7rem; background: var(--ground); border-radius: .3rem; overflow-x: auto; "
@@ -107,8 +109,8 @@ static void put_difference(struct report *r, const struct report_group *g, struc
 static void put_group(struct report *r, const struct report_group *g, struct buf *b)
 {
 	buf_addf(b,
-		 "<article>\n<div class=\"cost\"><b>%s</b><span><i style=\"width:%.1f%%\"></i></span>%zu "
-		 "compile%s</div>\n<h2>",
+		 "<article>\n<div class=\"cost\"><b>%s</b><span><i style=\"width:%.1f%%\"></i></span><small>"
+		 "%zu compile%s</small></div>\n<h2>",
 		 report_seconds(r, g->seconds), r->lost > 0 ? 100 * g->seconds / r->lost : 0, g->n, g->n == 1 ? "" : "s");
 	put(b, report_cause(r, g));
 	buf_adds(b, "</h2>\n");
