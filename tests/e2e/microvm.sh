@@ -190,6 +190,54 @@ e2e_microvm_ends_badly() { # once clock long
 	[ -z "$(monitors)" ] || fail "a monitor is left"
 }
 
+# Guests, their agents and the worker are killed at random while jobs run: each job that was accepted has one row. FULL=1: more of them.
+e2e_microvm_loses_no_row_in_a_crash() { # once clock long
+	vm_needs
+	local round i clients killer started rounds=2 jobs=6 log=$T/vm/audit
+	local flags=(--vm-watch 3s --agent "$COFFER_BUILD/programs/mortal_agent")
+	[ "${FULL:-}" != 1 ] || rounds=6 jobs=25
+	for ((i = 1; i <= jobs; i++)); do
+		put "u$i.i" "int f$i(int *p, int n) { int s = 0; for (int k = 0; k < n; k++) s += p[k] * $i; return s; }"
+	done
+	vm_start vm "${flags[@]}"
+	for ((round = 1; round <= rounds; round++)); do
+		killer=
+		# Each is asked for again until it is done, by a client that remembers nothing.
+		seq "$jobs" | timeout 400 xargs -P 4 -I{} sh -c "until '$COFFER_BUILD/programs/compile_client' --image '$image' --output o{} 'unix:$T/vm.sock' u{}.i -O2 -frandom-seed=round$round; do sleep 0.2; done" >"$T/log" 2>&1 &
+		clients=$!
+		wait_until 60 "[ -n \"\$(monitors)\" ]" || fail "no guest: $(tail -n 3 "$T/log" "$T/vm.log")"
+		sleep "$((RANDOM % 4)).$((RANDOM % 9))"
+		if ((round % 2)); then
+			monitors | head -n 1 | xargs -r kill -KILL
+		else
+			"$COFFER_BUILD/programs/compile_client" --image "$image" --output killer.o "unix:$T/vm.sock" u1.i -O2 "-frandom-seed=ends-agent" >"$T/killer.log" 2>&1 &
+			killer=$!
+		fi
+		sleep "$((RANDOM % 3)).$((RANDOM % 9))"
+		if ((round % 4 != 1)); then
+			worker_kill vm KILL
+			wait_until 20 "[ ! -d /proc/$(<"$T/vm.pid") ]"
+			rm -f "$T/vm.sock"
+			COFFER_WORKER='' vm_start vm "${flags[@]}"
+		fi
+		wait $clients || fail "round $round does not end: $(tail -n 3 "$T/log" "$T/vm.log")"
+		[ -z "$killer" ] || wait "$killer"
+	done
+	farm_end
+	[ -z "$(monitors)" ] || fail "a monitor is left"
+	says 0 'are as they were signed' "$COFFER" audit verify --log "$log"
+	started=$(jq -r 'select(.event == "compile.started") | .job' "$log"/events*.jsonl | sort)
+	[ "$(sort -u <<<"$started")" = "$started" ] || fail "a job started twice"
+	[ "$("$COFFER" audit ls --log "$log" --format json | jq -r .job | sort)" = "$started" ] || fail "jobs and rows differ"
+	[ "$(wc -l <<<"$started")" -ge $((rounds * jobs)) ] || fail "not all jobs got to the worker: $(wc -l <<<"$started")"
+	[ "$("$COFFER" audit ls --log "$log" --format json | jq -r 'select(.outcome == "run" and .monitor == "qemu-tcg") | .job' | wc -l)" -ge "$jobs" ] ||
+		fail "hardly anything ran in a guest"
+	"$COFFER" audit ls --log "$log" --where outcome=interrupted | grep -q '^[^#]' || fail "no job was under way at any death"
+	[ -s "$log/pending" ] && fail "jobs are still pending"
+	"$COFFER" audit ls --log "$log" --format json | jq -r .outcome | sort | uniq -c
+	return 0
+}
+
 e2e_microvm_says_what_is_wrong() { # once long
 	vm_needs
 	local words
