@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { EQUAL_TURN_MS = 500, EQUAL_MOST_MS = 10000 };
+enum { EQUAL_TURN_MS = 500, EQUAL_MOST_MS = 10000, AWAY_INSTEAD_MS = 2000 };
 
 static int send_text(struct job *j, enum wire_type type, const char *text)
 {
@@ -329,6 +329,22 @@ static void ease_next_hit(const struct job *j, const struct manifest_entry *entr
 		log_info("cannot keep a result unpacked: %s", err.text);
 }
 
+// With hundreds of units at once behind one header that has changed, each would run its preprocessor at the same moment, and none would
+// be heard of for long. A turn is worth waiting for: it costs less than the compile. Not for long where that may go away.
+static bool find_same_text(struct job *j, struct manifest_entry *entry, struct buf *result)
+{
+	struct services *s = j->plan.services;
+	if (!same_text_is_due(&j->text, &j->lookup))
+		return false;
+	int64_t limit = farms_find(s->farms, j->plan.config) ? AWAY_INSTEAD_MS : SLOTS_LIMIT_MS;
+	if (!slots_enter(&s->text_slots, limit, tell_to_wait, j))
+		return false;
+	bool found = same_text_find(&j->text, &j->lookup, &j->baseline, entry, result) == 1;
+	slots_leave(&s->text_slots);
+	// That takes a while: whoever waits no longer compiles by itself, and what it makes of its outputs is not to be overwritten.
+	return found && job_tell(j, WIRE_WAIT);
+}
+
 static bool hit(struct job *j)
 {
 	struct manifest_entry entry;
@@ -343,13 +359,9 @@ static bool hit(struct job *j)
 		j->lookup.cause.kind = CAUSE_RECACHE;
 		return false;
 	}
-	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1) {
-		if (same_text_find(&j->text, &j->lookup, &j->baseline, &entry, &result) != 1)
-			return false;
-		// That takes a while: whoever waits no longer compiles by itself, and what it makes of its outputs is not to be overwritten.
-		if (!job_tell(j, WIRE_WAIT))
-			return false;
-	}
+	if (lookup_find(&j->lookup, &entry, &result) != 1 && share_find(&j->lookup, &entry, &result) != 1 &&
+	    !find_same_text(j, &entry, &result))
+		return false;
 	if (job_stores(j) && recheck_is_due(j->plan.config)) {
 		j->checked = result;
 		result = (struct buf)BUF_INIT;

@@ -235,13 +235,17 @@ static int find(struct same_text *t, struct lookup *l, struct baseline *b, struc
 	return 1;
 }
 
+bool same_text_is_due(const struct same_text *t, const struct lookup *l)
+{
+	const struct plan *p = l->plan;
+	return p->text_counts && !t->run && is_known_unit(l) && names_only_files(p) &&
+	       trials_look(p->services->trials, &p->unit_key);
+}
+
 int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, struct manifest_entry *entry,
 		   struct buf *result)
 {
 	const struct plan *p = l->plan;
-	if (!p->text_counts || t->run || !is_known_unit(l) || !names_only_files(p) ||
-	    !trials_look(p->services->trials, &p->unit_key))
-		return 0;
 	int found = find(t, l, b, entry, result);
 	trials_note(p->services->trials, &p->unit_key, p->root, found);
 	stats_add(p->services->stats, STAT_text_hits, (uint64_t)found);

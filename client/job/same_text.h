@@ -19,7 +19,9 @@ struct same_text {
 	struct manifest_entry entry;
 };
 
-// 1 a hit, as of lookup_find(), 0 none. Takes the baseline.
+// Whether to look for one, after a direct look-up has failed: the unit is known, its text can be told, and that pays (trials.h).
+bool same_text_is_due(const struct same_text *t, const struct lookup *l);
+// Then: 1 a hit, as of lookup_find(), 0 none. Takes the baseline. Runs the preprocessor: whoever calls it keeps to a place among few.
 int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, struct manifest_entry *entry,
 		   struct buf *result);
 

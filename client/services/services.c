@@ -54,6 +54,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	int64_t jobs = setting_number(config, SETTING_local_jobs);
 	idle_init(&s->idle);
 	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
+	slots_init(&s->text_slots, 2 * cores_available());
 	s->trials = trials_new(2 * cores_available());
 	return 0;
 }

@@ -53,6 +53,7 @@ struct services {
 	struct farms *farms;
 	struct single_flight *flights; // compiles of the same text with the same arguments
 	struct slots slots;            // compiles on this machine
+	struct slots text_slots;       // preprocessors that run for a look-up
 	struct idle idle;              // and behind front ends
 	struct wire_world world;       // the files that we see
 };

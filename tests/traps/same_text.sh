@@ -169,6 +169,27 @@ trap_10_hits_by_text_with_depfiles_of_the_preprocessor()
 	check changed "$CC" -O2 -Wp,-MMD,.a.d -Wp,-MT,x -c a.c -o a.o
 }
 
+# All at once behind one header: each gets its turn, and none goes without an answer.
+trap_24_many_texts_are_looked_up_at_once()
+{
+	local i
+	small_unit
+	for ((i = 0; i < 40; i++)); do
+		put u$i.c '#include "h.h"' "int f$i(int x) { return h(x) + $i; }"
+		"$COFFER" "$CC" -O2 -c u$i.c -o u$i.o
+		texts_known $((i + 1))
+	done
+	mkdir plain
+	mv u*.o plain
+	sed -i 's/VERSION "1"/VERSION "2"/' h.h
+	read_counters counters_before
+	for ((i = 0; i < 40; i++)); do "$COFFER" "$CC" -O2 -c u$i.c -o u$i.o & done
+	wait
+	settle
+	[ "$(grown preprocessed_hits)" = 40 ] || fail "not all are hits:$(all_grown)"
+	for ((i = 0; i < 40; i++)); do same_file plain/u$i.o u$i.o; done
+}
+
 trap_24_texts_are_no_longer_compared_where_it_never_pays()
 {
 	local i runs
