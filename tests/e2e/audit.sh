@@ -124,7 +124,7 @@ e2e_audit_rows_are_replayed() { # gcc
 e2e_audit_rows_of_trees_are_replayed() { # gcc
 	local said
 	always_away
-	export COFFER_SEND=tree COFFER_WORKER_MESSAGES=show COFFER_REPRODUCIBLE=off LC_ALL=C
+	export COFFER_SEND=tree COFFER_REPRODUCIBLE=off LC_ALL=C
 	log=$T/w1/audit
 	again=("$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent")
 	worker_start w1

@@ -87,10 +87,10 @@ e2e_farm_lies_in_messages_are_not_shown() { # once long
 	farm_end
 }
 
-# About the user's own files neither, unless the user wants the workers' words.
+# About the user's own files neither, where the user does not want the workers' words.
 e2e_farm_lies_in_messages_about_trees_are_not_shown() { # once long
 	local lie
-	export COFFER_SEND=auto
+	export COFFER_SEND=auto COFFER_WORKER_MESSAGES=check
 	liar_start
 	farm_project 6
 	build_with truth
@@ -210,7 +210,7 @@ e2e_farm_jobs_that_never_begin_come_back() { # once clock long
 # The same of the user's own text; and what only such a worker can say.
 e2e_farm_lies_about_trees() { # once long
 	local lie
-	export COFFER_SEND=auto COFFER_WORKER_MESSAGES=show
+	export COFFER_SEND=auto
 	liar_start
 	farm_project 6
 	build_with truth

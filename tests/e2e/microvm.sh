@@ -455,7 +455,7 @@ e2e_microvm_takes_trees() { # once clock long
 	local i=0 before
 	vm_needs
 	gcc_rootfs_headers "$T/images/${image/:/-}/rootfs"
-	export COFFER_IMAGE=$image COFFER_SEND=tree COFFER_WORKER_MESSAGES=show COFFER_REPRODUCIBLE=off COFFER_REMOTE_TIMEOUT=5m LC_ALL=C
+	export COFFER_IMAGE=$image COFFER_SEND=tree COFFER_REPRODUCIBLE=off COFFER_REMOTE_TIMEOUT=5m LC_ALL=C
 	always_away
 	vm_start vm
 	put 'inc/h h.h' '#define MAX(a, b) ((a) > (b) ? (a) : (b))'

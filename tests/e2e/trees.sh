@@ -3,7 +3,7 @@
 
 # shellcheck source=tests/e2e/farm/lib.sh
 source "$TESTS/e2e/farm/lib.sh"
-export COFFER_SEND=tree COFFER_WORKER_MESSAGES=show
+export COFFER_SEND=tree
 always_away
 
 # of_trees N: so many compiles were of trees.
@@ -81,11 +81,11 @@ e2e_trees_what_had_to_stay_here_goes_away_now() # clock
 	farm_end
 }
 
-# Who changes nothing gets no word of a worker's: what says something is compiled here once more, and what says nothing is not.
+# With worker_messages = check no word of a worker's is shown: what says something is compiled here once more, and what says nothing is not.
 e2e_trees_messages_are_those_of_the_compiler_here() # clock
 {
 	export LC_ALL=C COFFER_REPRODUCIBLE=off
-	unset COFFER_WORKER_MESSAGES
+	export COFFER_WORKER_MESSAGES=check
 	worker_start w1
 	put a.c 'int f(int a) { int unused; return a; }'
 	same_compile a.c
