@@ -138,7 +138,7 @@ static int make_key(const struct text_run *r, const struct manifest_entry *e, st
 	AUTO_BUF struct buf fields = BUF_INIT;
 	plan_compile_fields(p, &fields);
 	hasher_init(&h);
-	hasher_str(&h, "coffer text 1");
+	hasher_str(&h, "coffer text 2");
 	hasher_digest(&h, &p->toolchain);
 	hasher_bytes(&h, fields.data, fields.len);
 	hasher_digest(&h, &r->live);
