@@ -165,7 +165,7 @@ void wire_remove_left(const struct wire_place *own)
 		AUTO_CLOSE int sock = lock >= 0 ? wire_connect(&left) : -1;
 		if (lock < 0 || sock >= 0 || errno != ECONNREFUSED)
 			continue;
-		char name[64];
+		char name[sizeof e->d_name + sizeof ".lock"];
 		snprintf(name, sizeof name, "%s.lock", e->d_name);
 		unlinkat(dirfd(dir), e->d_name, 0);
 		unlinkat(dirfd(dir), name, 0);
