@@ -35,12 +35,20 @@ static const char *name_at(const char *p, const char *end, struct arena *a)
 	return e > name && quote(e, end) == open ? arena_strndup(a, name, (size_t)(e - name)) : NULL;
 }
 
+static bool has_directive(const char *text, const char *end, const char *word)
+{
+	for (const char *p = text; (p = next(p, end, word)); p++)
+		if (p > text && p[-1] == '.')
+			return true;
+	return false;
+}
+
 bool incbin_find(const char *text, size_t len, struct arena *a, struct incbin *out)
 {
 	static const char directive[] = "incbin";
 	const char *end = text + len;
 	bool any = false;
-	if (next(text, end, ".include"))
+	if (has_directive(text, end, "include"))
 		return false;
 	for (const char *p = text; (p = next(p, end, directive)); any = true) {
 		bool is_directive = p > text && p[-1] == '.';

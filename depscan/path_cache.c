@@ -101,7 +101,7 @@ static void look_for_any(struct path_cache *p, struct path_place *place)
 	const char *dir = place->parent ? place->parent->path : ".";
 	place->presence = path_cache_any_ends(p->cwd_fd, dir, suffix) ? PLACE_FILE : PLACE_ABSENT;
 	place->stamp = 0;
-	place->looked = p->job;
+	place->looked = p->since;
 }
 
 bool path_cache_any_ends(int cwd_fd, const char *dir, const char *suffix)
@@ -157,7 +157,8 @@ static void look(struct path_cache *p, struct path_place *place)
 		place->stamp = place->presence == PLACE_ABSENT ? expected : 0;
 	else if (place->stamp || (place->changed == p->job && before.ino))
 		place->stamp = directory_watch_stamp(p->arrivals, p->cwd_fd, place->path, &st);
-	place->looked = p->job;
+	// What is in a directory is as old as the oldest look that this job takes for its own, at the directory too.
+	place->looked = place->presence == PLACE_DIRECTORY ? p->job : p->since;
 }
 
 static bool is_still_absent(const struct path_place *place)
@@ -180,7 +181,7 @@ void place_refresh(struct path_cache *p, struct path_place *place)
 	if (place->parent->changed >= place->looked && !is_still_absent(place))
 		look(p, place);
 	else
-		place->looked = p->job;
+		place->looked = p->since;
 }
 
 struct path_place *path_cache_look(struct path_cache *p, const char *tidy)

@@ -10,7 +10,7 @@
 #include "scheduler/etcd.h"
 #include "scheduler/service.h"
 
-enum { QUOTA_MAX_SCHEDULERS = 64, QUOTA_MAX_RECORDS = 65536, QUOTA_SHRINKS_MS = 1000 };
+enum { QUOTA_MAX_SCHEDULERS = 64, QUOTA_MAX_RECORDS = 16384, QUOTA_SHRINKS_MS = 1000 };
 
 struct quotas;
 struct quotas *quotas_new(struct service *service, const char *own_id); // the ID must live as long

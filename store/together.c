@@ -206,13 +206,19 @@ static int open_bundle(const struct store *s, enum store_kind kind, const struct
 }
 
 // A record that is torn here ends the bundle for its readers: those before it stay, those behind it are misses.
-static bool append(struct store *s, int fd, const struct buf *blob, const char *path)
+static bool append(struct store *s, int fd, off_t size, const struct buf *blob, const char *path)
 {
 	char of_fd[32];
 	AUTO_BUF struct buf record = BUF_INIT;
 	blob_bundle_add(&record, blob);
-	if (write(fd, record.data, record.len) != (ssize_t)record.len)
+	ssize_t written = write(fd, record.data, record.len);
+	if (written != (ssize_t)record.len) {
+		struct stat st;
+		// A torn record would end the bundle for all that come after it. Another may have come meanwhile: then it is theirs.
+		if (written >= 0 && fstat(fd, &st) == 0 && st.st_size == size + written && ftruncate(fd, size) < 0)
+			atomic_store(&s->disk_is_full, true);
 		return false;
+	}
 	// By its descriptor: another file may have the name by now.
 	snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", fd);
 	if (linkat(AT_FDCWD, of_fd, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
@@ -233,7 +239,7 @@ int store_put_beside(struct store *s, const struct store_blob *blob, enum store_
 		bool is_small = blob_pack(blob->kind, &blob->key, blob->parts, blob->n_parts, s->level, file, NULL) == 0 &&
 				file->len <= BUNDLE_BLOB;
 		AUTO_CLOSE int fd = is_small ? open_bundle(s, at_kind, at, file->len + 4, &st) : -1;
-		done = fd >= 0 && append(s, fd, file, path);
+		done = fd >= 0 && append(s, fd, st.st_size, file, path);
 		if (done)
 			usage_add(s->usage, shard_of(&blob->key),
 				  (int64_t)disk_bytes((uint64_t)st.st_size + file->len + 4) -

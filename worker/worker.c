@@ -156,6 +156,14 @@ static void raise_limits(const struct worker_program *w)
 
 // ---- starting -----------------------------------------------------------------------------------------------------
 
+// Layers count for the memory of their session: jobs keep most of it.
+static uint64_t layer_bytes(const struct worker_program *w)
+{
+	uint64_t asked = (uint64_t)setting_number(&w->settings, WORKER_input_cache);
+	uint64_t quarter = (uint64_t)setting_number(&w->settings, WORKER_session_memory) / 4;
+	return quarter && quarter < asked ? quarter : asked;
+}
+
 static int start_runtime(struct worker_program *w, struct err *err)
 {
 	struct runtime_config config = {
@@ -173,7 +181,7 @@ static int start_runtime(struct worker_program *w, struct err *err)
 			   .message_bytes = (uint64_t)setting_number(&w->settings, WORKER_message_size)},
 		// An agent is a moment behind in seeing that a job is over.
 		.jobs = w->slots + SPARE_JOBS,
-		.layer_bytes = (uint64_t)setting_number(&w->settings, WORKER_input_cache),
+		.layer_bytes = layer_bytes(w),
 		.session_memory_bytes = (uint64_t)setting_number(&w->settings, WORKER_session_memory),
 		.cgroups_required = setting_number(&w->settings, WORKER_cgroups) == 1,
 		.landlock_if_available = setting_number(&w->settings, WORKER_landlock) == 1,
@@ -293,7 +301,7 @@ static int start_service(struct worker_program *w, struct err *err)
 					   .idle_ms = setting_number(&w->settings, WORKER_session_idle),
 					   .most_saved = (unsigned)setting_number(&w->settings, WORKER_vm_saved),
 					   .saved_ms = setting_number(&w->settings, WORKER_vm_saved_time),
-					   .layer_bytes = (uint64_t)setting_number(&w->settings, WORKER_input_cache)};
+					   .layer_bytes = layer_bytes(w)};
 	s->sessions = sessions_new(s->runtime, &sessions);
 	s->results = results_new(arena_printf(&w->arena, "%s/results", w->directory),
 				 (uint64_t)setting_number(&w->settings, WORKER_results_size));

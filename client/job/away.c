@@ -504,8 +504,11 @@ static struct refusal publish_it(struct away *w)
 	struct publication pub = job_publication(j);
 	struct refusal refusal = publish_from_elsewhere(&pub, &w->entry, &w->made);
 	j->result = pub.result;
-	if (!is_refused(refusal) && w->call.has_key && !w->call.is_cached)
-		account_tell(w->farm, j->worker, w->identity, w->call.key, &j->plan, &w->entry);
+	if (is_refused(refusal) || !w->call.has_key || w->call.is_cached)
+		return refusal;
+	// Equal compiles that wait for this one have their result now.
+	single_flight_leave(j->plan.services->flights, &j->flight);
+	account_tell(w->farm, j->worker, w->identity, w->call.key, &j->plan, &w->entry);
 	return refusal;
 }
 

@@ -96,6 +96,13 @@ static const char *definition(const struct cmdline *l, unsigned i)
 	return equals ? equals + 1 : is_define ? "" : t;
 }
 
+// A definition, or what goes to the preprocessor or the assembler; not the name of a file or a directory.
+static bool gives_text(const struct cmdline *l, unsigned i, const char *definition)
+{
+	const char *t = l->arguments[i].text;
+	return definition != t || strncmp(t, "-W", 2) == 0 || (i && strncmp(l->arguments[i - 1].text, "-X", 2) == 0);
+}
+
 // What definitions on the command line say. `asm` may be the keyword of a statement in any text.
 static uint32_t facts_of_arguments(const struct cmdline *l)
 {
@@ -106,7 +113,7 @@ static uint32_t facts_of_arguments(const struct cmdline *l)
 			f |= FACT_date;
 		if (strstr(t, "__TIMESTAMP__"))
 			f |= FACT_timestamp;
-		if (strstr(t, "incbin"))
+		if (gives_text(l, i, t) && strstr(t, "incbin"))
 			f |= FACT_asm_embeds | FACT_incbin;
 		if ((t != l->arguments[i].text || strncmp(t, "-Wp,", 4) == 0) && strstr(t, "asm"))
 			f |= FACT_asm_open;

@@ -106,6 +106,7 @@ static bool ask_daemon(struct launch *l, int *sock, struct wire_msg *answer, str
 			return true;
 		bool is_elsewhere = answer->type == WIRE_ELSEWHERE;
 		close(*sock);
+		*sock = -1;
 		wire_msg_release(answer);
 		if (is_elsewhere)
 			return ask_elsewhere(l, sock, answer, lease);

@@ -136,9 +136,14 @@ int manifests_add_with(struct manifests *ms, const struct digest *key, const str
 	all[n] = (struct store_blob){STORE_MANIFEST, *key, &part, 1};
 	int rc = n ? store_put_together(ms->store, all, n + 1, err)
 		   : store_put_beside(ms->store, &all[0], STORE_RESULT, &fresh->result, err);
-	pthread_mutex_lock(&ms->lock);
-	remember(ms, m);
-	pthread_mutex_unlock(&ms->lock);
+	// What stands beside it may not be there either.
+	if (rc < 0 && n) {
+		manifest_unref(m);
+	} else {
+		pthread_mutex_lock(&ms->lock);
+		remember(ms, m);
+		pthread_mutex_unlock(&ms->lock);
+	}
 	pthread_mutex_unlock(turn);
 	return rc;
 }

@@ -137,20 +137,22 @@ int wire_find_place_in(struct wire_place *p, const struct wire_place *usual, str
 	*p = (struct wire_place){below_the_cache(a, env, ctx), NULL};
 	if (!p->dir || wire_own_world(&w))
 		return -1;
-	uint64_t h = hash_text(HASH_BEGIN, uname(&host) == 0 ? host.nodename : NULL);
+	uint64_t on_host = hash_text(HASH_BEGIN, uname(&host) == 0 ? host.nodename : NULL), h = HASH_BEGIN;
 	const uint64_t parts[] = {w.mounts, w.root_dev, w.root_ino, w.group};
 	for (size_t i = 0; i < COUNT_OF(parts); i++)
 		h = hash_text(h, arena_printf(a, "%llu", (unsigned long long)parts[i]));
-	p->name = arena_printf(a, "%s-%016llx", usual->name, (unsigned long long)h);
+	p->name = arena_printf(a, "%s-%08x-%016llx", usual->name, (unsigned)on_host, (unsigned long long)h);
 	return 0;
 }
 
-// "daemon-<16 hex>-<16 hex>"
-static bool is_of_a_world(const char *name)
+// "daemon-<16 hex>-<8 hex>-<16 hex>": configuration, host, world.
+enum { HOST_AT = sizeof "daemon-" - 1 + 16, HOST_LENGTH = 1 + 8 + 1, WORLD_NAME = HOST_AT + HOST_LENGTH + 16 };
+
+// A home may be shared by hosts: a socket of another one can't be told from a dead one.
+static bool is_of_a_world_here(const char *name, const char *own)
 {
-	const size_t hex = 16, prefix = sizeof "daemon-" - 1;
-	return strncmp(name, "daemon-", prefix) == 0 && strlen(name) == prefix + hex + 1 + hex &&
-	       name[prefix + hex] == '-' && strspn(name + prefix, "0123456789abcdef-") == hex + 1 + hex;
+	return strlen(own) == WORLD_NAME && strlen(name) == WORLD_NAME && strncmp(name, "daemon-", 7) == 0 &&
+	       memcmp(name + HOST_AT, own + HOST_AT, HOST_LENGTH) == 0;
 }
 
 void wire_remove_left(const struct wire_place *own)
@@ -159,7 +161,7 @@ void wire_remove_left(const struct wire_place *own)
 	struct dirent *e;
 	for (int n = 0; dir && n < WIRE_LEFT_MAX && (e = readdir(dir)); n++) {
 		struct wire_place left = {own->dir, e->d_name};
-		if (!is_of_a_world(e->d_name) || strcmp(e->d_name, own->name) == 0)
+		if (!is_of_a_world_here(e->d_name, own->name) || strcmp(e->d_name, own->name) == 0)
 			continue;
 		AUTO_CLOSE int lock = wire_lock(&left, NULL);
 		AUTO_CLOSE int sock = lock >= 0 ? wire_connect(&left) : -1;

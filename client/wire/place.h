@@ -36,8 +36,8 @@ bool wire_same_world(const struct wire_world *w, const struct wire_world *other)
 // what both share and may write to. The name is `usual`'s, the host and the world. -1 if none is known.
 int wire_find_place_in(struct wire_place *p, const struct wire_place *usual, struct arena *a,
 		       const char *(*env)(void *, const char *), void *ctx);
-// Removes what daemons of other worlds have left behind here: many end with their world, by SIGKILL. Sockets whose lock is free go,
-// with the lock; at most WIRE_LEFT_MAX names are looked at. `own` stays.
+// Removes what daemons of other worlds of this host have left behind here: many end with their world, by SIGKILL. Sockets that nobody
+// listens at and whose lock is free go, with the lock; at most WIRE_LEFT_MAX names are looked at. `own` stays.
 #define WIRE_LEFT_MAX 1000
 void wire_remove_left(const struct wire_place *own);
 

@@ -68,7 +68,7 @@ e2e_worlds_that_end_leave_nothing()
 		same_file plain.o a.o
 		same_file b.o c.o
 	done
-	left=$(find "$COFFER_CACHE_DIR/run" -type s -name 'daemon-*-*' | wc -l)
+	left=$(find "$COFFER_CACHE_DIR/run" -type s -name 'daemon-*-*-*' | wc -l)
 	[ "$left" -le 1 ] || fail "$left sockets are left"
 }
 

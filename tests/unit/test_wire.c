@@ -502,7 +502,7 @@ START_TEST(another_world_has_a_place_below_the_cache)
 	struct wire_place usual = find(table), own;
 	ck_assert_int_eq(wire_find_place_in(&own, &usual, &arena, table_env, table), 0);
 	ck_assert_str_eq(own.dir, "/h/.cache/coffer/run");
-	ck_assert_uint_eq(strlen(own.name), strlen(usual.name) + 17);
+	ck_assert_uint_eq(strlen(own.name), strlen(usual.name) + 26);
 	ck_assert_int_eq(strncmp(own.name, usual.name, strlen(usual.name)), 0);
 	ck_assert_int_eq(wire_find_place_in(&own, &usual, &arena, table_env, none), -1);
 }
@@ -578,8 +578,10 @@ START_TEST(a_lock_that_is_a_link_is_refused)
 }
 END_TEST
 
-#define DEAD "daemon-0123456789abcdef-0123456789abcdef"
-#define LIVING "daemon-0123456789abcdef-1123456789abcdef"
+#define DEAD "daemon-0123456789abcdef-00000001-0123456789abcdef"
+#define LIVING "daemon-0123456789abcdef-00000001-1123456789abcdef"
+#define OF_ANOTHER_HOST "daemon-0123456789abcdef-00000002-2123456789abcdef"
+#define OWN "daemon-fedcba9876543210-00000001-0123456789abcdef"
 
 static bool exists(const char *name)
 {
@@ -589,13 +591,15 @@ static bool exists(const char *name)
 
 START_TEST(what_other_worlds_have_left_is_removed)
 {
-	struct wire_place own = place_in("run"), dead = own, living = own;
+	struct wire_place own = place_in("run"), dead = own, living = own, far = own, usual = own;
+	own.name = arena_strdup(&arena, OWN);
 	dead.name = arena_strdup(&arena, DEAD);
 	living.name = arena_strdup(&arena, LIVING);
-	int locks[] = {wire_lock(&own, &err), wire_lock(&dead, &err), wire_lock(&living, &err)};
-	int usual = wire_listen(&own), listener = wire_listen(&living), ended = wire_listen(&dead);
-	close(ended);
-	close(usual);
+	far.name = arena_strdup(&arena, OF_ANOTHER_HOST);
+	int locks[] = {wire_lock(&usual, &err), wire_lock(&dead, &err), wire_lock(&living, &err), wire_lock(&far, &err)};
+	int listener = wire_listen(&living), ended[] = {wire_listen(&dead), wire_listen(&usual), wire_listen(&far)};
+	for (size_t i = 0; i < COUNT_OF(ended); i++)
+		close(ended[i]);
 	ck_assert_int_ge(listener, 0);
 	wire_remove_left(&own); // its lock is held
 	ck_assert(exists(DEAD));
@@ -605,6 +609,7 @@ START_TEST(what_other_worlds_have_left_is_removed)
 	ck_assert(!exists(DEAD) && !exists(DEAD ".lock"));
 	ck_assert(exists(LIVING) && exists(LIVING ".lock"));
 	ck_assert(exists("daemon-0") && exists("daemon-0.lock"));
+	ck_assert(exists(OF_ANOTHER_HOST) && exists(OF_ANOTHER_HOST ".lock"));
 	close(listener);
 }
 END_TEST
