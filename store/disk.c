@@ -180,7 +180,7 @@ static int publish_once(struct store *s, const char *path, const struct buf *fil
 	return -1;
 }
 
-int disk_publish(struct store *s, const char *path, const struct buf *file, struct err *err)
+static int publish_file(struct store *s, const char *path, const struct buf *file, struct err *err)
 {
 	struct err why = ERR_INIT;
 	int done = publish_once(s, path, file, &why);
@@ -191,6 +191,15 @@ int disk_publish(struct store *s, const char *path, const struct buf *file, stru
 	if (done < 0 && err)
 		*err = why;
 	return done;
+}
+
+int disk_publish(struct store *s, const struct digest *key, const char *path, const struct buf *file, const struct stat *old,
+		 struct err *err)
+{
+	if (publish_file(s, path, file, err) < 0)
+		return -1;
+	usage_add(s->usage, shard_of(key), (int64_t)disk_bytes(file->len) - (int64_t)(old ? disk_freed(old) : 0));
+	return 0;
 }
 
 bool disk_is_kept(enum store_kind kind, const char *path, struct stat *old, bool *replaces)
@@ -225,10 +234,7 @@ int store_put(struct store *s, enum store_kind kind, const struct digest *key, c
 	if (done == 0)
 		done = disk_check_size(s, file->len, err);
 	if (done == 0)
-		done = disk_publish(s, path, file, err);
-	if (done == 0)
-		usage_add(s->usage, shard_of(key),
-			  (int64_t)disk_bytes(file->len) - (int64_t)(replaces ? disk_freed(&old) : 0));
+		done = disk_publish(s, key, path, file, replaces ? &old : NULL, err);
 	blob_scratch_done(file);
 	return done;
 }
@@ -250,9 +256,7 @@ int store_keep_unpacked(struct store *s, enum store_kind kind, const struct dige
 	struct buf *file = blob_scratch();
 	int done = blob_pack(kind, key, raw, 1, BLOB_UNPACKED, file, err);
 	if (done == 0)
-		done = disk_publish(s, path, file, err);
-	if (done == 0)
-		usage_add(s->usage, shard_of(key), (int64_t)bytes - (int64_t)disk_freed(&old));
+		done = disk_publish(s, key, path, file, &old, err);
 	blob_scratch_done(file);
 	return done;
 }

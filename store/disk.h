@@ -65,8 +65,9 @@ int disk_write_temp(struct store *s, const struct buf *file, char tmp[PATH_MAX],
 void disk_temp_name(struct store *s, char path[PATH_MAX]);
 // Makes the directory that `path` lies in, and v1/tmp: somebody may have removed the whole cache.
 int disk_make_directories(const struct store *s, const char *path, struct err *err);
-// Gives a whole file in the way of store_put() its name, and takes note of a full disk.
-int disk_publish(struct store *s, const char *path, const struct buf *file, struct err *err);
+// Gives a whole file in the way of store_put() its name, counts it and what it replaces (`old`, or NULL), and takes note of a full disk.
+int disk_publish(struct store *s, const struct digest *key, const char *path, const struct buf *file, const struct stat *old,
+		 struct err *err);
 // ERR_LIMIT: the file is larger than the whole store may be.
 int disk_check_size(const struct store *s, size_t size, struct err *err);
 // Reads and unpacks an open blob file. ERR_FORMAT: corrupt; ERR_LIMIT: too large for `out`; else the disk failed.

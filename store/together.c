@@ -100,10 +100,8 @@ static int publish_apart(struct store *s, const struct bundle *b, struct err *er
 		char path[PATH_MAX];
 		path_of(s, one, path);
 		struct buf file = {.data = b->file.data + one->at, .len = one->size};
-		if (disk_publish(s, path, &file, err) < 0)
+		if (disk_publish(s, &one->key, path, &file, one->replaces ? &one->old : NULL, err) < 0)
 			return -1;
-		usage_add(s->usage, shard_of(&one->key),
-			  (int64_t)disk_bytes(one->size) - (int64_t)(one->replaces ? disk_freed(&one->old) : 0));
 	}
 	return 0;
 }
@@ -173,10 +171,7 @@ static int put_one(struct store *s, struct bundle *b, const struct store_blob *b
 		blob_bundle_add(&b->file, file);
 		b->all[b->n++] = one;
 	} else if (done == 0) {
-		done = disk_publish(s, path, file, err);
-		if (done == 0)
-			usage_add(s->usage, shard_of(&one.key),
-				  (int64_t)disk_bytes(file->len) - (int64_t)(one.replaces ? disk_freed(&one.old) : 0));
+		done = disk_publish(s, &one.key, path, file, one.replaces ? &one.old : NULL, err);
 	}
 	blob_scratch_done(file);
 	return done;
