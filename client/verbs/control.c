@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,24 +83,32 @@ int verb_ask_daemon(const char *question, struct verb_answer *answer, struct are
 	return find_place(&place, a, err) ? ask_at(&place, ANSWER_S, question, answer, a, err) : -1;
 }
 
+// Asks all whose socket in `dir` has a name that begins so, but one (or NULL), and counts who answers. `answers` has room for `most`; NULL:
+// nobody wants them.
+static unsigned ask_all(const char *dir, const char *prefix, const char *but, const char *question,
+			struct verb_answer *answers, unsigned most, struct arena *a)
+{
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d = opendir(dir);
+	while (d && n < most && (e = readdir(d))) {
+		struct wire_place other = {(char *)(uintptr_t)dir, e->d_name};
+		struct verb_answer unread;
+		// Beside each socket is its lock.
+		if (strncmp(e->d_name, prefix, strlen(prefix)) == 0 && !strchr(e->d_name, '.') &&
+		    (!but || strcmp(e->d_name, but) != 0) &&
+		    ask_at(&other, OTHERS_S, question, answers ? &answers[n] : &unread, a, NULL) == 1)
+			n++;
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
 unsigned verb_other_daemons(struct verb_answer *answers, unsigned most, struct arena *a)
 {
 	struct wire_place place;
-	struct dirent *e;
-	unsigned n = 0;
-	if (!find_place(&place, a, NULL))
-		return 0;
-	DIR *dir = opendir(place.dir);
-	while (dir && n < most && (e = readdir(dir))) {
-		struct wire_place other = {place.dir, e->d_name};
-		// Beside each socket is its lock.
-		if (strncmp(e->d_name, "daemon-", 7) == 0 && !strchr(e->d_name, '.') && strcmp(e->d_name, place.name) != 0 &&
-		    ask_at(&other, OTHERS_S, "status", &answers[n], a, NULL) == 1)
-			n++;
-	}
-	if (dir)
-		closedir(dir);
-	return n;
+	return find_place(&place, a, NULL) ? ask_all(place.dir, "daemon-", place.name, "status", answers, most, a) : 0;
 }
 
 const char *verb_answer_value(struct arena *a, const struct verb_answer *answer, const char *name)
@@ -151,22 +160,9 @@ static bool has_ended(int process)
 static unsigned stop_elsewhere(struct arena *a)
 {
 	struct wire_place usual, here;
-	struct verb_answer answer;
-	struct dirent *e;
-	unsigned n = 0;
 	if (!find_place(&usual, a, NULL) || wire_find_place_in(&here, &usual, a, process_env, NULL) < 0)
 		return 0;
-	size_t prefix = strlen(usual.name);
-	DIR *dir = opendir(here.dir);
-	while (dir && (e = readdir(dir))) {
-		struct wire_place other = {here.dir, e->d_name};
-		if (strncmp(e->d_name, usual.name, prefix) == 0 && e->d_name[prefix] == '-' && !strchr(e->d_name, '.') &&
-		    ask_at(&other, OTHERS_S, "stop", &answer, a, NULL) == 1)
-			n++;
-	}
-	if (dir)
-		closedir(dir);
-	return n;
+	return ask_all(here.dir, arena_printf(a, "%s-", usual.name), NULL, "stop", NULL, UINT_MAX, a);
 }
 
 int verb_stop(int argc, char **argv)
