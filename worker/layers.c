@@ -48,12 +48,9 @@ struct layers *layers_new(uint64_t max_bytes)
 
 void layers_free(struct layers *l)
 {
-	void *value;
 	if (!l)
 		return;
-	for (size_t at = 0; map_next(&l->by_key, &at, NULL, NULL, &value);)
-		free(value);
-	map_release(&l->by_key);
+	map_release_all(&l->by_key);
 	pthread_mutex_destroy(&l->lock);
 	free(l->garbage);
 	free(l);
