@@ -8,27 +8,25 @@ _coffer_settings='enabled recompile_check max_size compression reproducible root
 	shared_store_name shared_store_explain shared_store_timeout'
 _coffer_verbs='stats explain config cache doctor make ninja cmake run recompile-check status stop farm scheduler worker gateway audit inspect image replay token keys help version'
 
-# Words that may follow a verb.
+# What may follow a verb: its own words, and the options that its help names.
 _coffer_words_of()
 {
-	case $1 in
-	stats) echo '--tsv --json --zero --help' ;;
-	config) echo 'get set unset --tsv --json --help' ;;
-	doctor) echo 'worker --json --help' ;;
-	explain) echo 'last --build --since --html --json --help' ;;
-	cache) echo 'path gc verify clear push pull --build --since --store --max-size --max-age --grace --time-limit --dry-run --help' ;;
-	audit) echo 'ls verify prove check provenance verify-provenance key index --rebuild --signing-key --builder --log --key --from --format --where --since --until --last --help' ;;
-	inspect) echo '--log --folder --last --json --help' ;;
-	image) echo 'import ls verify rm gc --images --ref --credentials --ca --token-server --plain-http --no-disk --unused --dry-run --folder --help' ;;
-	replay) echo '--sample --config --folder --images --runtime --agent --log --help' ;;
-	token) echo 'issue inspect --key --worker --tenant --image --isolation --slots --lifetime --name --out --jwks --help' ;;
-	farm) echo 'try add --workers --runtime --image --images --vm-kernel --vm-modules --site --name --dry-run --help' ;;
-	keys) echo 'init add rotate --scheduler --worker --tenant --days --help' ;;
-	scheduler | worker | gateway) echo '--config --check --help' ;;
+	case $2 in
+	config) echo 'get set unset' ;;
+	doctor) echo 'worker' ;;
+	explain) echo 'last' ;;
+	cache) echo 'path gc verify clear push pull' ;;
+	audit) echo 'ls verify prove check provenance verify-provenance key index' ;;
+	image) echo 'import ls verify rm gc' ;;
+	token) echo 'issue inspect' ;;
+	farm) echo 'try add' ;;
+	keys) echo 'init add rotate' ;;
 	help) echo "$_coffer_verbs" ;;
-	status) echo '--json --watch --interval --help' ;;
-	stop | version) echo '--help' ;;
 	esac
+	{
+		"$1" "$2" --help 2>/dev/null | grep -oE -e '(^ +|[[|] *)--[a-z][a-z-]*' | tr -d ' [|'
+		echo --help
+	} | sort -u
 }
 
 # The value of NAME=VALUE; readline has split the word at '='.
@@ -36,8 +34,13 @@ _coffer_value()
 {
 	local values=
 	case $1 in
-	enabled | reproducible | preprocessed | text_hits | read_only | recache | keep_texts) values='on off' ;;
+	enabled | reproducible | preprocessed | text_hits | read_only | recache | keep_texts | farm_explain | paranoid | shared_store_explain)
+		values='on off'
+		;;
 	log_level) values='error warn info debug' ;;
+	send) values='auto text tree' ;;
+	worker_messages) values='show check' ;;
+	shared_store_access) values='read-only read-write push' ;;
 	root)
 		mapfile -t COMPREPLY < <(compgen -d -- "$2")
 		return
@@ -80,6 +83,12 @@ _coffer()
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$_coffer_verbs --set --help --version" -- "$word")
 		return
 	fi
+	local words=
+	case ${COMP_WORDS[at]}:$((COMP_CWORD - at)) in
+	make:* | ninja:* | cmake:* | run:1 | recompile-check:1)
+		[[ $word != --* ]] || words=$(_coffer_words_of "${COMP_WORDS[0]}" "${COMP_WORDS[at]}")
+		;;
+	esac
 	case ${COMP_WORDS[at]} in
 	make | ninja | cmake)
 		_coffer_command "$at"
@@ -94,17 +103,22 @@ _coffer()
 		[ "${COMP_WORDS[at]}" != --percent ] || at=$((at + 2))
 		_coffer_command "$at"
 		;;
-	stats | config | doctor | cache | help | status | stop | version | explain | audit | image | replay | token | keys | scheduler | worker | gateway)
-		mapfile -t COMPREPLY < <(compgen -W "$(_coffer_words_of "${COMP_WORDS[at]}")" -- "$word")
-		if [ "${COMP_WORDS[at]}" = explain ]; then
-			mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")
+	stats | config | doctor | cache | help | status | stop | version | explain | audit | inspect | image | replay | token | keys | \
+		farm | scheduler | worker | gateway)
+		words=$(_coffer_words_of "${COMP_WORDS[0]}" "${COMP_WORDS[at]}")
+		case ${COMP_WORDS[at]} in
+		config | help | status | stop | version | stats | doctor) ;;
+		*)
+			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			compopt -o filenames
-		fi
+			;;
+		esac
 		;;
 	*)
 		_coffer_command "$at"
 		;;
 	esac
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 
 complete -F _coffer coffer

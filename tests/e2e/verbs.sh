@@ -317,6 +317,28 @@ has "$out" '^max_size=$'
 check "bash completes a verb's option" 0 bash -c ". '$top/completion/coffer.bash'
 	COMP_WORDS=(coffer --set recache = on stats --t) COMP_CWORD=6; _coffer 2>/dev/null; echo \"\${COMPREPLY[*]}\""
 has "$out" '^--tsv$'
+claim="bash completes each value of a setting that takes one of a few"
+errs=
+sed -nE 's/^SETTING\(([a-z_]*), VALUE_BOOL,.*/\1 on off/p
+	s/^SETTING\(([a-z_]*), VALUE_CHOICE, "[^"]*", 0, 0, "([^"]*)".*/\1 \2/p' "$top/client/wire/settings.def" | tr '|' ' ' >"$work/choices"
+[ "$(wc -l <"$work/choices")" -gt 10 ] || fail "too few settings of that kind are found"
+while read -r setting values; do
+	out=$(run bash -c ". '$top/completion/coffer.bash'
+		COMP_WORDS=(coffer --set $setting = '') COMP_CWORD=4; _coffer 2>/dev/null; echo \"\${COMPREPLY[*]}\"")
+	[ "$out" = "$values" ] || fail "$setting takes $values"
+done <"$work/choices"
+echo "ok      $claim"
+claim="bash completes each option that a verb's help names"
+run coffer worker --help | grep -o '^  --[a-z-]*' >"$work/options"
+[ "$(wc -l <"$work/options")" -gt 60 ] || fail "too few options of a worker"
+for verb in $(run coffer help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+	out=$(run bash -c ". '$top/completion/coffer.bash'
+		COMP_WORDS=(coffer $verb --) COMP_CWORD=2; _coffer 2>/dev/null; printf '%s\\n' \"\${COMPREPLY[@]}\"")
+	for option in $(run coffer "$verb" --help | grep -oE '^ +--[a-z-]+' | sort -u); do
+		printf '%s\n' "$out" | grep -qxF -e "$option" || fail "$verb lacks $option"
+	done
+done
+echo "ok      $claim"
 if command -v zsh >/dev/null; then
 	check "the zsh completion has no slip" 0 zsh -n "$top/completion/_coffer"
 fi
