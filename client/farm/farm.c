@@ -279,6 +279,28 @@ void farm_note_tree(struct farm *f, const char *worker, bool is_done)
 	pthread_mutex_unlock(&f->lock);
 }
 
+static struct digest *bound_place(struct farm *f, const struct digest *key)
+{
+	uint32_t at;
+	memcpy(&at, key->b, sizeof at);
+	return &f->bound[at % FARM_BOUND];
+}
+
+void farm_note_bound(struct farm *f, const struct digest *key)
+{
+	pthread_mutex_lock(&f->lock);
+	*bound_place(f, key) = *key;
+	pthread_mutex_unlock(&f->lock);
+}
+
+bool farm_is_bound(struct farm *f, const struct digest *key)
+{
+	pthread_mutex_lock(&f->lock);
+	bool is_bound = digest_equal(bound_place(f, key), key);
+	pthread_mutex_unlock(&f->lock);
+	return is_bound;
+}
+
 static bool give_back(struct farm *f, struct farm_seat *seat, enum farm_verdict verdict)
 {
 	struct route *r = seat->route;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "client/config.h"
+#include "codec/hash.h"
 #include "remote/rpc.h"
 
 struct farm;
@@ -74,6 +75,10 @@ void farm_note_words(struct farm *farm, const char *worker, bool is_right);
 // preprocessed text for some minutes, or until a tree that was under way ends well. A lost connection or a worker that fails is none.
 enum { FARM_MOST_TREE_FAILURES = 3 };
 void farm_note_tree(struct farm *farm, const char *worker, bool is_done);
+// Compiles, by the keys of their manifests, in whose results the place of the build tree shows (client/job/place.h): some thousands of the
+// last ones are remembered.
+void farm_note_bound(struct farm *farm, const struct digest *key);
+bool farm_is_bound(struct farm *farm, const struct digest *key);
 // False while somebody sits there: it has lied meanwhile, and nothing that it will say counts.
 bool farm_trusts(struct farm *farm, const struct farm_seat *seat);
 

@@ -73,3 +73,21 @@ int object_check(const char *target, const void *object, size_t n, struct err *e
 			return err_set(err, ERR_FORMAT, "a section of the object is not in it");
 	return 0;
 }
+
+bool object_is_packed(const void *object, size_t n)
+{
+	const uint8_t *p = object;
+	struct sections s;
+	if (n < EI_NIDENT || memcmp(p, ELFMAG, SELFMAG) != 0)
+		return false;
+	bool is_64 = p[EI_CLASS] == ELFCLASS64, is_big = p[EI_DATA] == ELFDATA2MSB;
+	if (!is_relocatable(p, n, is_64, is_big, &s))
+		return false;
+	p += s.at;
+	for (uint64_t i = 1; i < s.count; i++) {
+		p += s.size;
+		if ((is_64 ? FIELD(Elf64_Shdr, sh_flags) : FIELD(Elf32_Shdr, sh_flags)) & SHF_COMPRESSED)
+			return true;
+	}
+	return false;
+}

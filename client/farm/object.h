@@ -8,9 +8,12 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 // target: what the compiler calls it, "x86_64-linux-gnu". -1, ERR_FORMAT: no object of it.
 int object_check(const char *target, const void *p, size_t n, struct err *err);
+// Has it packed sections, in which a search finds no name? False also for what object_check refuses.
+bool object_is_packed(const void *p, size_t n);
 
 #endif

@@ -47,6 +47,7 @@ struct route {
 	struct route_load load;
 };
 
+enum { FARM_BOUND = 4096 };
 struct farm {
 	pthread_mutex_t lock;
 	pthread_cond_t asked; // a question to the scheduler has ended
@@ -72,6 +73,7 @@ struct farm {
 	size_t n_routes;
 	struct rpc_target **retired; // of certificates that were renewed
 	size_t n_retired;
+	struct digest bound[FARM_BOUND]; // farm_note_bound; each key has one place
 };
 
 // farm/open.c. A route is the farm's. `pin` is the SHA-256 of the worker's certificate, NULL for one of this machine; a target that

@@ -183,6 +183,7 @@ static const char *prepare(struct away *w)
 	if (!w->has_text && !w->has_tree)
 		baseline_take(&j->baseline, &j->plan, j->lookup.newest_input_ns);
 	if (may_be_tree(w) && w->seat.takes_trees && !w->has_tree) {
+		w->tree.is_bound |= farm_is_bound(w->farm, &j->plan.manifest_key);
 		w->no_tree = away_tree_find(&w->tree, &j->baseline, &w->compiler);
 		w->has_tree = !w->no_tree.reason;
 	}
@@ -324,6 +325,33 @@ static enum remote_outcome call_worker(struct away *w)
 	return o;
 }
 
+static void list_made(struct away *w)
+{
+	const struct remote_call *c = &w->call;
+	const char *at = c->outputs.data ? c->outputs.data : "";
+	struct store_part *const parts[REMOTE_OUTPUTS] = {&w->made.object, &w->made.dwo, &w->made.depfile,
+							  &w->made.asm_depfile};
+	for (int i = 0; i < REMOTE_OUTPUTS; i++) {
+		*parts[i] = (struct store_part){at, c->sizes[i]};
+		at += c->sizes[i];
+	}
+	w->made.has_depfile = c->tree;
+	w->made.out = (struct store_part){c->out.data, c->out.len};
+	w->made.errs = (struct store_part){c->errs.data, c->errs.len};
+}
+
+// Takes what came. False: it has the place in it where the tree stood, and so it goes once more, under its own name; the next time at once.
+static bool bring(struct away *w)
+{
+	list_made(w);
+	if (!w->call.tree || w->call.exit_status != 0 || away_tree_bring(&w->tree, &w->made, &w->call.out, &w->call.errs))
+		return true;
+	log_debug("the place of '%s' shows in what a worker makes of it", w->j->plan.line.source);
+	farm_note_bound(w->farm, &w->j->plan.manifest_key);
+	w->has_tree = false;
+	return false;
+}
+
 // One worker after the other, until one has compiled it.
 static const char *call_workers(struct away *w)
 {
@@ -342,7 +370,8 @@ static const char *call_workers(struct away *w)
 				       .go_on = go_on,
 				       .ctx = w};
 	w->until_ms = clock_ms() + farm_timeout_ms(w->farm);
-	for (int i = 0; i < MOST_WORKERS && (i == 0 || clock_ms() < w->until_ms); i++) {
+	int most = MOST_WORKERS;
+	for (int i = 0; i < most && (i == 0 || clock_ms() < w->until_ms); i++) {
 		const char *stays = i ? find_place(w) : NULL;
 		if (!stays && i && (stays = prepare(w)))
 			farm_give(w->farm, &w->seat, FARM_UNUSED);
@@ -350,7 +379,10 @@ static const char *call_workers(struct away *w)
 			return stays;
 		switch (call_worker(w)) {
 		case REMOTE_DONE:
-			return NULL;
+			if (bring(w))
+				return NULL;
+			most = MOST_WORKERS + 1;
+			break;
 		case REMOTE_REFUSED:
 			if (!w->call.tree || w->no_text)
 				return "no worker would take it";
@@ -368,21 +400,6 @@ static const char *call_workers(struct away *w)
 		}
 	}
 	return "no worker has compiled it";
-}
-
-static void list_made(struct away *w)
-{
-	const struct remote_call *c = &w->call;
-	const char *at = c->outputs.data ? c->outputs.data : "";
-	struct store_part *const parts[REMOTE_OUTPUTS] = {&w->made.object, &w->made.dwo, &w->made.depfile,
-							  &w->made.asm_depfile};
-	for (int i = 0; i < REMOTE_OUTPUTS; i++) {
-		*parts[i] = (struct store_part){at, c->sizes[i]};
-		at += c->sizes[i];
-	}
-	w->made.has_depfile = c->tree;
-	w->made.out = (struct store_part){c->out.data, c->out.len};
-	w->made.errs = (struct store_part){c->errs.data, c->errs.len};
 }
 
 // With any message about preprocessed text, or of a worker that is not to be believed on its word, and where the compiler has said no,
@@ -413,7 +430,6 @@ static const char *deliver(struct away *w)
 {
 	struct job *j = w->j;
 	struct err err = ERR_INIT;
-	list_made(w);
 	const struct wire_done done = {.out = w->made.out.p,
 				       .errs = w->made.errs.p,
 				       .n_out = (uint32_t)w->made.out.n,

@@ -3,8 +3,10 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "client/farm/difference.h"
+#include "client/farm/object.h"
 #include "client/job/command.h"
 #include "client/job/inputs.h"
+#include "client/job/place.h"
 #include "depscan/depfile.h"
 
 #include <locale.h>
@@ -82,6 +84,15 @@ static bool is_about_language(const char *word)
 	return text_begins(word, "LANG=") || text_begins(word, "LANGUAGE=") || text_begins(word, "LC_");
 }
 
+// Does a variable name the build tree?
+static bool environment_names_it(const struct plan *p)
+{
+	for (const char *const *e = p->env; *e; e++)
+		if (travel_variable(*e) && !text_begins(*e, "PWD=") && strstr(*e, p->root))
+			return true;
+	return false;
+}
+
 static void fill_environment(struct away_tree *t)
 {
 	const struct plan *p = t->plan;
@@ -102,7 +113,7 @@ static void fill_environment(struct away_tree *t)
 	// A worker has a language of its own where the job has none.
 	if (is_known || !env_value(p->env, "LC_ALL"))
 		env[used++] = "LC_ALL=";
-	env[used++] = arena_printf(p->arena, "PWD=%s", p->cwd);
+	env[used++] = arena_printf(p->arena, "PWD=%s", t->remote.directory);
 	t->remote.environment = env;
 	t->remote.n_environment = used;
 }
@@ -118,7 +129,10 @@ struct no_tree away_tree_begin(struct away_tree *t, const struct plan *p)
 	// Only GNU as lists what it has read.
 	if (!lang_is_of_c(p->line.lang) && !command_lists_for_as(p))
 		return no_tree(NO_TREE_assembler, p->line.source);
-	const char *culprit = travel_tree(p->arena, &p->line, p->compiler, own_words(p), &t->words, &t->n_words);
+	const char *const *own = own_words(p);
+	while (own[t->n_own])
+		t->n_own++;
+	const char *culprit = travel_tree(p->arena, &p->line, p->compiler, own, &t->words, &t->n_words);
 	return no_tree(culprit ? NO_TREE_option : NO_TREE_NONE, culprit);
 }
 
@@ -133,7 +147,12 @@ struct no_tree away_tree_find(struct away_tree *t, const struct baseline *b, con
 	for (int i = 0; i < REMOTE_OUTPUTS; i++)
 		if (named[i])
 			list[n++] = named[i];
-	struct no_tree why = reach_find(&t->reach, p, b, list, compiler);
+	const char **moved = t->is_bound || !place_is_free(p) || environment_names_it(p)
+				     ? NULL
+				     : place_words(p, t->words, t->n_own, t->n_words);
+	reach_release(&t->reach);
+	memset(t->remote.outputs, 0, sizeof t->remote.outputs);
+	struct no_tree why = reach_find(&t->reach, p, b, list, compiler, moved);
 	if (why.reason)
 		return why;
 	for (int i = 0; i < REMOTE_OUTPUTS; i++)
@@ -146,8 +165,8 @@ struct no_tree away_tree_find(struct away_tree *t, const struct baseline *b, con
 	t->remote.tree = &t->reach.tree;
 	t->remote.listing = &t->reach.listing;
 	t->remote.sha256 = t->reach.sha256;
-	t->remote.directory = p->cwd;
-	t->remote.arguments = t->words;
+	t->remote.directory = t->reach.moved ? place_moved(p->arena, p->root, p->cwd) : p->cwd;
+	t->remote.arguments = t->reach.moved ? moved : t->words;
 	t->remote.n_arguments = t->n_words;
 	t->remote.prefix = &t->prefix;
 	fill_environment(t);
@@ -222,6 +241,25 @@ const char *away_tree_judge(struct away_tree *t, const struct farm_compiler *com
 			return arena_printf(p->arena, "the compiler there has read '%.200s', which it did not get",
 					    d.deps[i]);
 	return t->remote.outputs[REMOTE_ASM_DEPFILE] ? judge_assembler(t, &made->asm_depfile) : NULL;
+}
+
+// Objects are what they are: no name in them can be put back.
+static bool object_shows(const struct plan *p, const struct store_part *object)
+{
+	return place_shows(p, object->p, object->n) || object_is_packed(object->p, object->n);
+}
+
+bool away_tree_bring(struct away_tree *t, struct made_elsewhere *made, struct buf *out, struct buf *errs)
+{
+	const struct plan *p = t->plan;
+	if (!t->reach.moved)
+		return true;
+	t->is_bound = object_shows(p, &made->object) || object_shows(p, &made->dwo) || !place_bring_messages(p, out) ||
+		      !place_bring_messages(p, errs) || !place_bring_depfile(p, plan_has_depfile(p), &made->depfile) ||
+		      !place_bring_depfile(p, false, &made->asm_depfile);
+	made->out = (struct store_part){out->data, out->len};
+	made->errs = (struct store_part){errs->data, errs->len};
+	return !t->is_bound;
 }
 
 bool away_tree_speaks_alike(const struct plan *p)

@@ -9,7 +9,8 @@
 struct away_tree {
 	const struct plan *plan;
 	const char **words;
-	unsigned n_words;
+	unsigned n_words, n_own; // the first of them are coffer's own
+	bool is_bound;           // it goes under the build tree's own name, and not under the common one (place.h)
 	struct reach reach;
 	struct remote_tree remote; // for a call, once away_tree_find has said NO_TREE_NONE
 	struct buf prefix;
@@ -19,6 +20,9 @@ struct away_tree {
 struct no_tree away_tree_begin(struct away_tree *t, const struct plan *p);
 // What the compile can reach, or why that is not known.
 struct no_tree away_tree_find(struct away_tree *t, const struct baseline *b, const struct farm_compiler *compiler);
+// Puts the user's own names into what came of a tree that stood elsewhere. False: the place shows in it. From now on the tree is bound to its
+// place; away_tree_find makes it so.
+bool away_tree_bring(struct away_tree *t, struct made_elsewhere *made, struct buf *out, struct buf *errs);
 // For this worker: what it got before.
 void away_tree_seat(struct away_tree *t, struct farm *farm, const struct farm_seat *seat);
 // What the worker's compiler has read: NULL, or what is not to be believed of it.

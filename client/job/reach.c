@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "client/job/command.h"
 #include "client/job/macros.h"
+#include "client/job/place.h"
 #include "client/job/search_snapshot.h"
 #include "depscan/content.h"
 #include "depscan/incbin.h"
@@ -76,7 +77,15 @@ struct builder {
 	struct digest digest;            // and what the scanner knows it by
 	const struct incbin *incbin;     // what the assembler is told to read
 	bool is_spoilt;
+	bool is_bound; // the build tree and its surroundings can't be told apart
 };
+
+// What follows the moved tree's own name in a path: "", "/x"; NULL: it is no name of it.
+static const char *in_moved(const struct builder *b, const char *path)
+{
+	size_t n = b->r->moved ? strlen(b->r->moved) : 0;
+	return n && strncmp(path, b->r->moved, n) == 0 ? path + n : NULL;
+}
 
 static char *below(struct arena *a, const struct source_node *directory, const char *name, size_t n)
 {
@@ -115,6 +124,9 @@ static struct source_node *make_node(struct builder *b, struct source_node *dire
 	const char *path = below(a, directory, name, n);
 	enum source_kind kind;
 	struct file_id id;
+	const char *rest = in_moved(b, path);
+	b->is_bound |=
+		rest && *rest != '/'; // by another way than its own name, or a neighbour for whose name its maps are, too
 	if (!look(b, path, &kind, &id))
 		return &b->r->missing;
 	ssize_t n_target = kind == SOURCE_LINK ? readlink(path, target, sizeof target - 1) : 0;
@@ -125,6 +137,7 @@ static struct source_node *make_node(struct builder *b, struct source_node *dire
 	}
 	node->path = path;
 	node->target = arena_strndup(a, target, (size_t)n_target);
+	b->is_bound |= b->r->moved && strstr(node->target, b->r->moved);
 	node->size = (uint64_t)id.size;
 	if (kind != SOURCE_FILE)
 		return node;
@@ -156,16 +169,22 @@ static struct source_node *child(struct builder *b, struct source_node *director
 // Adds what is at a name, and every directory and link on the way. NULL: nothing is there (b->lacks), or too many links are on the way.
 static struct source_node *enter(struct builder *b, struct source_node *at, const char *path, int *links)
 {
+	const char *rest = in_moved(b, path);
 	if (*path == '/')
 		at = &b->r->tree.top;
+	if (rest && (*rest == '/' || !*rest)) {
+		at = b->r->moved_node;
+		path = rest;
+	}
 	while (at && *path) {
 		size_t n = strcspn(path, "/");
 		struct source_node *next = at;
 		if (at->kind != SOURCE_DIRECTORY)
 			return NULL;
-		if (n == 2 && memcmp(path, "..", 2) == 0)
+		if (n == 2 && memcmp(path, "..", 2) == 0) {
+			b->is_bound |= at == b->r->moved_node;
 			next = at->parent;
-		else if (n && !(n == 1 && *path == '.'))
+		} else if (n && !(n == 1 && *path == '.'))
 			next = child(b, at, path, n);
 		if (next == &b->r->missing) {
 			b->lacks = below(b->p->arena, at, path, n);
@@ -198,9 +217,11 @@ static struct source_node *add_directory(struct builder *b, const char *path, si
 // `facts`: what is known of the plain file there, or NULL.
 static struct source_node *add_known(struct builder *b, const char *path, const struct file_facts *facts)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(path, '/'), *rest = in_moved(b, path);
 	int links = 0;
 	b->lacks = NULL;
+	if (rest && !*rest)
+		return b->r->moved_node;
 	struct source_node *d = add_directory(b, path, slash ? (size_t)(slash - path) + 1 : 0);
 	b->facts = facts;
 	struct source_node *node = d ? enter(b, d, slash ? slash + 1 : path, &links) : NULL;
@@ -228,6 +249,11 @@ static void add_search(struct builder *b, const char *const *list, unsigned n)
 		add_whole(b, list[i]);
 }
 
+static const char *name_there(const struct builder *b, const char *path)
+{
+	return b->r->moved ? place_moved(b->p->arena, b->r->moved, path) : path;
+}
+
 // Names that are looked for and are nowhere: in what comes from the tree alone they are absent anyway. Beside the worker's
 // toolchain they are told.
 static void add_absent(struct builder *b, const struct absent_answer *answer)
@@ -244,7 +270,7 @@ static void add_absent(struct builder *b, const struct absent_answer *answer)
 			b->lacks = NULL;
 			enter(b, directory, g->names[k], &links);
 			if (b->lacks)
-				source_tree_add_absent(&b->r->tree, b->lacks);
+				source_tree_add_absent(&b->r->tree, name_there(b, b->lacks));
 		}
 	}
 }
@@ -255,6 +281,7 @@ static const char *hides_the_compiler(struct builder *b, const struct farm_compi
 	for (size_t i = 0; i < c->n_files; i++) {
 		const struct source_node *at = &b->r->tree.top;
 		bool is_in_hidden = false;
+		b->is_bound |= in_moved(b, c->files[i].path) != NULL;
 		for (const char *part = c->files[i].path; at && *part == '/'; part += strcspn(part, "/")) {
 			size_t n = strcspn(++part, "/");
 			char key[sizeof at + SOURCE_TREE_MAX_NAME];
@@ -318,11 +345,8 @@ static struct no_tree build(struct builder *b, struct inputs *in, const struct a
 	return no_tree(b->is_spoilt ? NO_TREE_unreadable : NO_TREE_NONE, NULL);
 }
 
-static struct no_tree find(struct builder *b, struct inputs *in, const char *const *outputs,
-			   const struct farm_compiler *compiler)
+static struct no_tree find(struct builder *b, struct inputs *in, struct absent_answer *answer)
 {
-	struct reach *r = b->r;
-	struct absent_answer *answer = arena_alloc(b->p->arena, sizeof *answer);
 	struct incbin *incbin = arena_alloc(b->p->arena, sizeof *incbin);
 	const char *culprit;
 	b->incbin = incbin;
@@ -335,9 +359,51 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 		why = no_tree(NO_TREE_input, culprit);
 	if (!why.reason && (culprit = reads_files_by_itself(in, incbin)))
 		why = no_tree(NO_TREE_assembler, culprit);
-	if (!why.reason)
-		why = build(b, in, answer, outputs);
-	in->closure = why.reason ? NULL : answer;
+	return why;
+}
+
+// A text that names the tree's place has nothing there under another name.
+static bool texts_name_it(const struct builder *b, const struct inputs *in)
+{
+	for (uint32_t i = 0; i < in->n; i++) {
+		const struct scan *scan = &in->list[i].facts.scan;
+		for (unsigned k = 0; k < scan->n_includes; k++)
+			if (scan->includes[k].name[0] == '/' && in_moved(b, scan->includes[k].name))
+				return true;
+	}
+	for (unsigned i = 0; i < b->incbin->n; i++)
+		if (in_moved(b, b->incbin->names[i]))
+			return true;
+	return false;
+}
+
+static void begin_tree(struct builder *b, bool moves)
+{
+	struct reach *r = b->r;
+	map_release(&r->known);
+	map_release(&r->directories);
+	r->known = (struct map)MAP_OF_CALLERS_KEYS;
+	r->directories = (struct map)MAP_OF_CALLERS_KEYS;
+	buf_clear(&r->listing);
+	source_tree_init(&r->tree, b->p->arena);
+	r->moved = NULL;
+	r->moved_node = NULL;
+	b->is_bound = b->is_spoilt = false;
+	b->fresh = NULL;
+	if (!moves)
+		return;
+	r->moved = b->p->root;
+	r->moved_node = source_tree_add(&r->tree, &r->tree.top, PLACE_NAME, strlen(PLACE_NAME), SOURCE_DIRECTORY);
+	r->moved_node->path = b->p->root;
+	r->moved_node->is_whole = true;
+}
+
+static struct no_tree make_tree(struct builder *b, struct inputs *in, const struct absent_answer *answer,
+				const char *const *outputs, const struct farm_compiler *compiler)
+{
+	struct reach *r = b->r;
+	const char *culprit;
+	struct no_tree why = build(b, in, answer, outputs);
 	if (!why.reason && (culprit = hides_the_compiler(b, compiler)))
 		why = no_tree(NO_TREE_toolchain, culprit);
 	if (!why.reason && source_tree_encode(&r->tree, &r->listing, NULL) < 0)
@@ -346,17 +412,27 @@ static struct no_tree find(struct builder *b, struct inputs *in, const char *con
 }
 
 struct no_tree reach_find(struct reach *r, const struct plan *p, const struct baseline *baseline, const char *const *outputs,
-			  const struct farm_compiler *compiler)
+			  const struct farm_compiler *compiler, bool moves)
 {
 	struct builder b = {.r = r, .p = p};
+	struct absent_answer *answer = arena_alloc(p->arena, sizeof *answer);
 	*r = (struct reach){.listing = {.max = SOURCE_TREE_MAX_LISTING + 1},
 			    .known = MAP_OF_CALLERS_KEYS,
 			    .directories = MAP_OF_CALLERS_KEYS};
 	inputs_begin(&r->inputs, p, baseline);
-	source_tree_init(&r->tree, p->arena);
+	begin_tree(&b, moves);
 	if (!baseline->search)
 		return no_tree(NO_TREE_probe, NULL);
-	struct no_tree why = find(&b, &r->inputs, outputs, compiler);
+	struct no_tree why = find(&b, &r->inputs, answer);
+	if (!why.reason)
+		b.is_bound = moves && texts_name_it(&b, &r->inputs);
+	if (!why.reason && !b.is_bound)
+		why = make_tree(&b, &r->inputs, answer, outputs, compiler);
+	if (b.is_bound) {
+		begin_tree(&b, false);
+		why = make_tree(&b, &r->inputs, answer, outputs, compiler);
+	}
+	r->inputs.closure = why.reason ? NULL : answer;
 	if (!why.reason)
 		r->sha256 = sha256_of(r->listing.data, r->listing.len);
 	r->is_closed = true;
@@ -380,7 +456,8 @@ static const struct source_node *resolve(struct reach *r, const struct plan *p, 
 const char *reach_place(struct reach *r, const struct plan *p, const char *output)
 {
 	const struct source_node *d = resolve(r, p, path_dir(p->arena, output));
-	return d ? arena_printf(p->arena, "%s/%s", d == &r->tree.top ? "" : d->path, path_base(output)) : NULL;
+	const char *path = d ? arena_printf(p->arena, "%s/%s", d == &r->tree.top ? "" : d->path, path_base(output)) : NULL;
+	return path && r->moved ? place_moved(p->arena, r->moved, path) : path;
 }
 
 bool reach_has(struct reach *r, const struct plan *p, const char *path)

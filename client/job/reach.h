@@ -23,15 +23,18 @@ struct reach {
 	struct source_node missing;
 	struct inputs inputs; // what was found: the compile is made of it
 	bool is_closed;       // nothing is added any more
+	const char *moved;    // the build tree that stands under the common name (place.h), or NULL
+	struct source_node *moved_node;
 };
 
 // NO_TREE_NONE: it is there; else why not. `outputs`: names of files whose directories have to be in the tree, NULL-terminated; `files`: what the
-// compiler itself reads, none of which the tree may hide.
+// compiler itself reads, none of which the tree may hide. `moves`: the build tree may stand under the common name; it does (r->moved) where
+// no name leads from it to its surroundings, or from there into it.
 struct no_tree reach_find(struct reach *r, const struct plan *p, const struct baseline *b, const char *const *outputs,
-			  const struct farm_compiler *compiler);
+			  const struct farm_compiler *compiler, bool moves);
 void reach_release(struct reach *r);
 
-// Where a file will be written, absolute and without links; NULL: its directory is not in the tree.
+// Where a file will be written there, absolute and without links; NULL: its directory is not in the tree.
 const char *reach_place(struct reach *r, const struct plan *p, const char *output);
 bool reach_has(struct reach *r, const struct plan *p, const char *path); // is that file in the tree?
 
