@@ -10,9 +10,19 @@
 
 #define STATEMENT "https://in-toto.io/Statement/v1"
 #define PREDICATE "https://slsa.dev/provenance/v1"
-#define BUILD_TYPE "urn:coffer:compile:v1"
 
-enum { MOST_SUBJECTS = 16 };
+enum { MOST_SUBJECTS = 1024 };
+
+// What a row can be about.
+static const struct kind {
+	const char *build_type, *output; // what its first output is called where nothing else names it
+} compile_kind = {"urn:coffer:compile:v1", "object"}, action_kind = {"urn:coffer:action:v1", "result"};
+
+static const struct kind *kind_of(const struct audit_row *row)
+{
+	const char *language = row->value[AUDIT_language];
+	return language && strcmp(language, "action") == 0 ? &action_kind : &compile_kind;
+}
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
@@ -68,25 +78,31 @@ static json_t *resource(const char *name, const char *digest)
 	return o;
 }
 
-// "sha256:…,dwo=sha256:…"; the first is the object.
-static json_t *subjects(const struct audit_row *row)
+// "sha256:…,dwo=sha256:…"; the first is the object. Of an action it is the ActionResult, and its files follow, as many as may.
+static json_t *subjects(const struct provenance *p)
 {
+	const struct audit_row *row = p->run;
 	json_t *array = json_array();
 	const char *outputs = row->value[AUDIT_outputs], *slash = outputs ? strchr(outputs, '/') : NULL;
-	for (const char *p = row->value[AUDIT_output_digest]; p && *p;) {
-		const char *end = strchrnul(p, ','), *equals = memchr(p, '=', (size_t)(end - p));
-		const char *digest = equals ? equals + 1 : p;
+	for (const char *at = row->value[AUDIT_output_digest]; at && *at;) {
+		const char *end = strchrnul(at, ','), *equals = memchr(at, '=', (size_t)(end - at));
+		const char *digest = equals ? equals + 1 : at;
 		json_t *o = json_object(), *d = digest_set(digest, (size_t)(end - digest));
 		if (equals)
-			json_object_set_new(o, "name", json_stringn(p, (size_t)(equals - p)));
+			json_object_set_new(o, "name", json_stringn(at, (size_t)(equals - at)));
 		else
-			set(o, "name", slash ? slash + 1 : "object");
+			set(o, "name", slash ? slash + 1 : kind_of(row)->output);
 		if (d) {
 			json_object_set_new(o, "digest", d);
 			json_array_append(array, o);
 		}
 		json_decref(o);
-		p = *end ? end + 1 : end;
+		at = *end ? end + 1 : end;
+	}
+	for (size_t i = 0; p->tree && i < p->tree->n_outputs && json_array_size(array) < MOST_SUBJECTS; i++) {
+		AUTO_ARENA struct arena a = ARENA_INIT;
+		const struct provenance_output *output = &p->tree->outputs[i];
+		json_array_append_new(array, resource(output->name, audit_digest(&a, output->sha256)));
 	}
 	return array;
 }
@@ -143,7 +159,7 @@ static json_t *resolved_dependencies(const struct provenance *p)
 static json_t *build_definition(const struct provenance *p)
 {
 	json_t *o = json_object();
-	set(o, "buildType", BUILD_TYPE);
+	set(o, "buildType", kind_of(p->run)->build_type);
 	json_object_set_new(o, "externalParameters", external_parameters(p));
 	json_object_set_new(o, "internalParameters", internal_parameters(p->run));
 	json_object_set_new(o, "resolvedDependencies", resolved_dependencies(p));
@@ -251,7 +267,7 @@ static int write_json(const json_t *o, struct buf *statement, struct err *err)
 
 int provenance_write(const struct provenance *p, struct buf *statement, struct err *err)
 {
-	json_t *o = json_object(), *predicate = json_object(), *subject = subjects(p->run);
+	json_t *o = json_object(), *predicate = json_object(), *subject = subjects(p);
 	size_t n = json_array_size(subject);
 	set(o, "_type", STATEMENT);
 	json_object_set_new(o, "subject", subject);
@@ -321,8 +337,8 @@ static int read_statement(const json_t *o, struct arena *a, struct provenance_sa
 	const char *is = json_string_value(json_object_get(o, "predicateType"));
 	const char *build = json_string_value(json_object_get(definition, "buildType"));
 	if (!type || strcmp(type, STATEMENT) != 0 || !is || strcmp(is, PREDICATE) != 0 || !build ||
-	    strcmp(build, BUILD_TYPE) != 0)
-		return err_set(err, ERR_FORMAT, "it is no SLSA provenance of a compile");
+	    (strcmp(build, compile_kind.build_type) != 0 && strcmp(build, action_kind.build_type) != 0))
+		return err_set(err, ERR_FORMAT, "it is no SLSA provenance of a compile or an action");
 	const json_t *metadata = json_object_get(run, "metadata");
 	said->builder = string_at(json_object_get(run, "builder"), "id", a);
 	said->invocation = string_at(metadata, "invocationId", a);

@@ -1,5 +1,6 @@
-// Provenance of a compile: an in-toto statement (v1) with the SLSA provenance predicate (v1), made from rows of the audit log
-// and signed as a DSSE envelope with the log's key. docs/audit.md says which field has what. Thread: any.
+// Provenance of a compile, or of an action of the Remote Execution API: an in-toto statement (v1) with the SLSA provenance
+// predicate (v1), made from rows of the audit log and signed as a DSSE envelope with the log's key. docs/audit.md says which
+// field has what. Thread: any.
 #ifndef COFFER_AUDIT_PROVENANCE_H
 #define COFFER_AUDIT_PROVENANCE_H
 
@@ -9,8 +10,8 @@
 #define PROVENANCE_PAYLOAD "application/vnd.in-toto+json"
 #define PROVENANCE_BUILDER "urn:coffer:worker:" // and the log's origin; and the isolation, as each is another builder
 
-// Of a compile of the user's own text: what a row has no room for, as it was found by the row's key.
-// Names are made one by one: all of them together can be many GiB.
+// Of a compile of the user's own text, and of an action: what a row has no room for, as it was found by the row's key.
+// Names of files are made one by one: all of them together can be many GiB.
 struct provenance_tree {
 	const char *directory;
 	char *const *environment, *const *arguments;
@@ -18,6 +19,12 @@ struct provenance_tree {
 	size_t n_files; // that the compiler could reach
 	const void *files;
 	const uint8_t *(*file)(const void *files, size_t i, struct buf *name); // adds its name; its SHA-256
+	const struct provenance_output *outputs; // of an action, which the row names by one digest
+	size_t n_outputs;
+};
+struct provenance_output {
+	const char *name;
+	uint8_t sha256[32];
 };
 // Most bytes of the statement that tell of files: fewer where the rest leaves less of DSSE_PAYLOAD_MAX. What has no room is counted in
 // the source's annotations.

@@ -6,6 +6,7 @@
 #include "auth/token.h"
 #include "base/file.h"
 #include "base/path.h"
+#include "client/verbs/audit_action.h"
 #include "worker/tree_request.h"
 #include "worker/tree_source.h"
 
@@ -132,8 +133,7 @@ static bool find_files(struct files_of_row *f, struct results *results, const st
 	struct sha256 digest;
 	struct key key;
 	const char *tenant = row->value[AUDIT_tenant], *named = row->value[AUDIT_key];
-	if (!tenant || !token_is_name(tenant) || !results_has_tenant(results, tenant) || !named ||
-	    strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
+	if (!named || strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
 		return false;
 	memcpy(key.b, digest.b, sizeof key.b);
 	tree_source_init(&f->source, results, tenant, UINT64_MAX);
@@ -154,23 +154,38 @@ static void describe_files(struct files_of_row *f)
 					   .file = tree_source_file};
 }
 
-// Only as the user whose results they are: opening a store can leave files in it that are another user's then.
+// The worker's results, where they are this user's, and the row's tenant has some; NULL. Opening a store can leave files in it that are
+// another user's then.
+static struct results *results_of_row(const char *folder, const struct audit_row *row)
+{
+	struct stat st;
+	AUTO_FREE char *path = mem_printf("%s/results", folder);
+	const char *tenant = row->value[AUDIT_tenant];
+	if (!tenant || !token_is_name(tenant) || stat(path, &st) < 0 || st.st_uid != geteuid())
+		return NULL;
+	struct results *results = results_new(path, UINT64_MAX);
+	if (results_has_tenant(results, tenant))
+		return results;
+	results_free(results);
+	return NULL;
+}
+
 static int write_statement(struct provenance *p, const char *folder, struct buf *statement, struct err *err)
 {
 	struct files_of_row f = {.arena = ARENA_INIT};
-	struct stat st;
-	AUTO_FREE char *path = mem_printf("%s/results", folder);
-	struct results *results = NULL;
+	struct audit_action *action = NULL;
 	const char *language = p->run->value[AUDIT_language];
-	if (language && strcmp(language, "tree") == 0 && stat(path, &st) == 0 && st.st_uid == geteuid()) {
-		results = results_new(path, UINT64_MAX);
-		if (find_files(&f, results, p->run)) {
-			describe_files(&f);
-			p->tree = &f.tree;
-		}
+	bool is_tree = language && strcmp(language, "tree") == 0, is_action = language && strcmp(language, "action") == 0;
+	struct results *results = is_tree || is_action ? results_of_row(folder, p->run) : NULL;
+	if (results && is_tree && find_files(&f, results, p->run)) {
+		describe_files(&f);
+		p->tree = &f.tree;
 	}
+	if (results && is_action && (action = audit_action_load(results, p->run)))
+		p->tree = audit_action_tree(action);
 	int rc = provenance_write(p, statement, err);
 	p->tree = NULL;
+	audit_action_free(action);
 	tree_source_release(&f.source);
 	results_free(results);
 	arena_release(&f.arena);

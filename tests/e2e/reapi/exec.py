@@ -1,5 +1,5 @@
 # Actions that run on workers, asked for by a client that is not ours. `exec.py SCENARIO` runs one; FOLDER is the current one.
-import json, os, sys, threading, time, urllib.request
+import json, os, subprocess, sys, threading, time, urllib.request
 
 import grpc
 
@@ -338,7 +338,7 @@ def farmed():
 # Rows of actions are run again from what the worker has kept.
 def replayed():
     g, c, w = farm()
-    execute(c, ['gcc', '-c', 'src/a.c', '-Iinclude', '-o', 'out/a.o'], {'src': {'a.c': b'#include "a.h"\nint f(void) { return A; }\n'}, 'include': {'a.h': b'#define A 7\n'}}, ['out/a.o'])
+    made = execute(c, ['gcc', '-c', 'src/a.c', '-Iinclude', '-o', 'out/a.o'], {'src': {'a.c': b'#include "a.h"\nint f(void) { return A; }\n'}, 'include': {'a.h': b'#define A 7\n'}}, ['out/a.o'])
     shell(c, 'mkdir -p o/x; cp data/a o/x/a; ln -s x/a o/l; echo said; echo "$V" >&2', {'data': {'a': b'A', 'link': '->a'}, 'bin': {'t': (b'#!/bin/sh\n', 'x')}}, ['o'], env={'V': 'v'})
     shell(c, 'echo no >&2; exit 3', outputs=['x'])
     shell(c, 'date +%N >t', outputs=['t'])
@@ -361,6 +361,18 @@ def replayed():
     other = '\t'.join('sha256:' + '0' * 64 if value == columns[1] else value for value in columns)
     said = run(*words, '-', input=other + '\n', status=3)
     assert "not the action's input root" in said, said
+    # Provenance of an action: its files by name and digest, as the log has signed them.
+    key = HOME + '/key.pub'
+    open(key, 'w').write(run('audit', 'key', '--log', HOME + '/w1/audit'))
+    open(HOME + '/envelope', 'w').write(run('audit', 'provenance', '0', '--log', HOME + '/w1/audit'))
+    said = json.loads(subprocess.check_output([sys.executable, os.path.join(os.path.dirname(__file__), '../audit/provenance.py'), HOME + '/envelope', key]))
+    definition = said['predicate']['buildDefinition']
+    assert definition['buildType'] == 'urn:coffer:action:v1', definition
+    assert [s['name'] for s in said['subject']] == ['result', 'out/a.o'], said['subject']
+    assert said['subject'][1]['digest']['sha256'] == made.result.output_files[0].digest.hash, said
+    assert definition['externalParameters']['arguments'] == ['gcc', '-c', 'src/a.c', '-Iinclude', '-o', 'out/a.o'], definition
+    files = {d['name']: d['digest']['sha256'] for d in definition['resolvedDependencies'] if 'digest' in d}
+    assert files['include/a.h'] == digest(b'#define A 7\n').hash and 'src/a.c' in files, files
     # What is gone is named.
     contents = [os.path.join(at, name) for at, _, names in os.walk(HOME + '/w1/results') for name in names]
     source = digest(b'#define A 7\n').hash
