@@ -55,6 +55,12 @@ static bool knows_modules(struct inputs *in)
 	       macros_builtin(in, "__cplusplus", &version) && (!version || strtol(version, NULL, 10) > 201703L);
 }
 
+// May an assembler read files by what the sources say? gcc's `-S` copies the text of asm statements; clang's parses it there too.
+static bool reads_by_assembler(const struct plan *p)
+{
+	return p->line.assembles || p->compiler->family != FAMILY_GCC;
+}
+
 // The facts that count in this compile; `all` is what all of its inputs say.
 static uint32_t facts_that_count(struct inputs *in, uint32_t all, bool assembler_listed)
 {
@@ -64,7 +70,7 @@ static uint32_t facts_that_count(struct inputs *in, uint32_t all, bool assembler
 		count |= FACT_date_core | FACT_stamp_core;
 	if ((all & FACT_modules) && knows_modules(in))
 		count |= FACT_modules;
-	if (!assembler_listed)
+	if (!assembler_listed && (assembler || reads_by_assembler(in->plan)))
 		count |= assembler ? FACTS_ASSEMBLER : all & FACT_asm_open ? FACTS_ASM : FACTS_ASM & ~FACT_asm_text;
 	return count;
 }

@@ -656,6 +656,27 @@ trap_13_incbin_of_a_preprocessed_source()
 	embeds "$CC" -c a.i -o a.o
 }
 
+# What a kernel's offsets are read from. gcc copies the statement; clang reads the file here, too.
+trap_13_incbin_in_assembler_text()
+{
+	put a.c 'asm(".inc" "bin \"blob\"");' '#define DEFINE(name, value) asm volatile("\n.ascii \"->" #name " %0\"" : : "i"(value))' \
+		'void f(void) { DEFINE(SIZE, sizeof(long)); }'
+	if [[ $CC == *clang* ]]; then
+		put blob one
+		right "$CC" -S a.c -o a.s
+		put blob two
+		check changed "$CC" -S a.c -o a.s
+		return
+	fi
+	expect_miss "$CC" -S a.c -o a.s
+	expect_hit "$CC" -S a.c -o a.s
+	put blob one
+	right "$CC" -c a.c -o a.o
+	put blob two
+	expect_hit "$CC" -S a.c -o a.s
+	check changed "$CC" -c a.c -o a.o
+}
+
 # changes_in_time CMD...: the object has the time in it; a second later it must have another.
 changes_in_time()
 {
