@@ -33,19 +33,16 @@ static const char *wanted(struct evidence *e, const Coffer__V1__CompileHeader *h
 	return b.len ? arena_strndup(&e->arena, b.data, b.len) : NULL;
 }
 
-// The user's own words may be longer than a row holds: then their digest stands for them.
-static void describe_tree(struct evidence *e, const Coffer__V1__CompileHeader *h)
+const char *evidence_tree_flags(struct arena *a, const Coffer__V1__CompileHeader *h)
 {
-	const char *joined = e->row.value[AUDIT_flags];
-	e->row.value[AUDIT_language] = "tree";
-	e->row.value[AUDIT_suffix] = NULL;
+	const char *joined = audit_flags_join(a, (const char *const *)(uintptr_t)h->arguments, h->n_arguments);
 	if (!joined || audit_value_length(joined) <= AUDIT_FLAGS_MAX)
-		return;
+		return joined;
 	AUTO_BUF struct buf b = BUF_INIT;
 	for (size_t i = 0; i < h->n_arguments; i++)
 		buf_add_str(&b, h->arguments[i]);
 	struct sha256 digest = sha256_of(b.data, b.len);
-	e->row.value[AUDIT_flags] = arena_printf(&e->arena, "arguments=%s", audit_digest(&e->arena, digest.b));
+	return arena_printf(a, "arguments=%s", audit_digest(a, digest.b));
 }
 
 int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity, struct err *err)
@@ -54,15 +51,14 @@ int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, cons
 		return 0;
 	const char *const *flags = (const char *const *)(uintptr_t)h->arguments;
 	e->row.value[AUDIT_image_digest] = arena_strdup(&e->arena, identity);
-	e->row.value[AUDIT_flags] = audit_flags_join(&e->arena, flags, h->n_arguments);
+	e->row.value[AUDIT_flags] =
+		h->tree ? evidence_tree_flags(&e->arena, h) : audit_flags_join(&e->arena, flags, h->n_arguments);
 	e->row.value[AUDIT_compiler] = h->compiler;
-	e->row.value[AUDIT_language] = h->language;
-	e->row.value[AUDIT_suffix] = h->suffix;
+	e->row.value[AUDIT_language] = h->tree ? "tree" : h->language;
+	e->row.value[AUDIT_suffix] = h->tree ? NULL : h->suffix;
 	e->row.value[AUDIT_outputs] = wanted(e, h);
 	const char *joined = e->row.value[AUDIT_flags];
-	if (h->tree)
-		describe_tree(e, h);
-	else if (joined && audit_value_length(joined) > AUDIT_FLAGS_MAX)
+	if (!h->tree && joined && audit_value_length(joined) > AUDIT_FLAGS_MAX)
 		return err_set(err, ERR_LIMIT, "the arguments are longer than a row of the audit log, which holds %d bytes",
 			       AUDIT_FLAGS_MAX);
 	return 0;

@@ -20,6 +20,8 @@ int evidence_begin(struct evidence *e, struct audit_log *log, const char *worker
 		   enum isolation isolation, struct err *err);
 // -1: the flags are longer than a row can say, so the job must be refused.
 int evidence_header(struct evidence *e, const Coffer__V1__CompileHeader *h, const char *identity, struct err *err);
+// What a row of a tree has as its flags: the user's own words may be longer than a row holds, and then their digest stands for them.
+const char *evidence_tree_flags(struct arena *a, const Coffer__V1__CompileHeader *h);
 void evidence_source(struct evidence *e, const uint8_t digest[32]);
 void evidence_session(struct evidence *e, const char *label, int pid, const char *monitor); // `monitor` NULL: there is none
 void evidence_run(struct evidence *e, const struct job_result *run);

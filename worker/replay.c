@@ -260,6 +260,7 @@ static void compare(struct rerun *r)
 	evidence_describe(&e, &key, &x);
 	const char *was = value(r, AUDIT_output_digest), *now = e.row.value[AUDIT_output_digest];
 	const char *exit = r->row->value[AUDIT_exit] ? r->row->value[AUDIT_exit] : "0";
+	const char *words = r->header.tree ? evidence_tree_flags(&r->arena, &r->header) : value(r, AUDIT_flags);
 	if (r->run.limit[0]) {
 		missing(r, "the limit '%s' ended it here", r->run.limit);
 		evidence_release(&e);
@@ -276,6 +277,8 @@ static void compare(struct rerun *r)
 		snprintf(r->answer->why, sizeof r->answer->why, "its source is not what its key stands for");
 	else if (r->row->value[AUDIT_key] && strcmp(r->row->value[AUDIT_key], e.row.value[AUDIT_key]) != 0)
 		snprintf(r->answer->why, sizeof r->answer->why, "its key is not that of what it says");
+	else if (strcmp(words ? words : "", value(r, AUDIT_flags)) != 0)
+		snprintf(r->answer->why, sizeof r->answer->why, "its words are not those that its key stands for");
 	else
 		r->answer->what = REPLAY_IDENTICAL;
 	evidence_release(&e);

@@ -63,11 +63,25 @@ static int read_selection(struct selection *s, struct arena *a, const struct aud
 	return 0;
 }
 
+// "sha256:…,depfile=sha256:…": is one of the outputs the one that is asked for?
+static bool has_output(const char *list, const char *digest, size_t n)
+{
+	for (const char *part = list; *part; part += strcspn(part, ","), part += *part == ',') {
+		size_t length = strcspn(part, ","), kind = strcspn(part, "=");
+		kind = kind < length ? kind + 1 : 0;
+		if (length - kind == n && strncmp(part + kind, digest, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool passes(const struct filter *f, const struct audit_row *row)
 {
 	const char *value = row->value[f->column] ? row->value[f->column] : "-";
 	if (f->below >= 0)
 		return isolation_of_name(value) < f->below;
+	if (f->column == AUDIT_output_digest && !f->is_prefix && has_output(value, f->value, f->n))
+		return true;
 	return strncmp(value, f->value, f->n) == 0 && (f->is_prefix || !value[f->n]);
 }
 

@@ -36,6 +36,9 @@ e2e_audit_has_one_row_for_each_compile() { # gcc
 	object=$(sha256sum got/3.o | cut -d' ' -f1)
 	"$COFFER" audit ls --log "$log" --where "output_digest=sha256:$object" | grep -q '^host:' || fail "the object of u3.c is in no row"
 	says 0 '12 rows of' "$COFFER" audit verify --log "$log"
+	# So do depfiles, of the user's own files.
+	"$COFFER" audit ls --log "$log" --format json | jq -r .output_digest | sed -n 's/.*depfile=//p' | head -n 1 >depfile
+	[ -s depfile ] && "$COFFER" audit ls --log "$log" --where "output_digest=$(<depfile)" | grep -q '^host:' || fail "the depfile is in no row"
 	# A known result has its row as well.
 	rm -rf got && "$COFFER" cache clear >/dev/null
 	COFFER_WORKER='' worker_start w1
@@ -110,6 +113,7 @@ e2e_audit_shows_every_change() { # gcc
 }
 
 e2e_audit_rows_are_replayed() { # gcc
+	export COFFER_SEND=text
 	audit_build 5
 	says 0 '5 identical, 0 different' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" 0 1 2 3 4
 	says 0 '3 identical' "$COFFER" replay --folder "$T/w1" --agent "$COFFER_BUILD/coffer-agent" --sample 3
@@ -142,6 +146,8 @@ e2e_audit_rows_of_trees_are_replayed() { # gcc
 	[ "$("$COFFER" audit ls --log "$log" --format json | jq -r '.language + " " + .outcome' | xargs)" = 'tree run tree run tree failed tree hit' ] ||
 		fail "the rows are: $("$COFFER" audit ls --log "$log")"
 	says 0 '4 identical, 0 different' "${again[@]}" 0 1 2 3
+	"$COFFER" audit ls --log "$log" --last 1 | sed 's/-O2/-O0/' >row
+	says 1 'its words are not those that its key stands for' "${again[@]}" - <row
 	says 0 "$(sha256sum out/a.o | cut -d' ' -f1),depfile=sha256:" "${again[@]}" --sample 9
 	# Provenance has what is in no column: directory, variables, whole words, and each file that could be reached.
 	"$COFFER" audit key --log "$log" >key

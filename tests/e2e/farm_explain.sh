@@ -71,6 +71,7 @@ explains_what_others_made()
 
 e2e_farm_explains_what_others_made() # clock
 {
+	export COFFER_SEND=text
 	explains_what_others_made
 }
 

@@ -104,6 +104,7 @@ e2e_farm_full_disk_of_jobs() { # once long
 
 # A source that will never fit is done here, and the worker goes on with the others.
 e2e_farm_sources_that_a_worker_has_no_memory_for() { # once long
+	export COFFER_SEND=text
 	w1_start --source-memory 1M
 	farm_project 8
 	printf 'const char *big[] = {\n' >u3.c

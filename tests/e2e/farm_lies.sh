@@ -76,6 +76,7 @@ e2e_farm_words_of_a_liar_do_nothing_to_a_terminal() { # once long
 }
 
 e2e_farm_lies_in_messages_are_not_shown() { # once long
+	export COFFER_SEND=text
 	local lie
 	liar_start
 	farm_project 6
@@ -105,6 +106,7 @@ e2e_farm_lies_in_messages_about_trees_are_not_shown() { # once long
 
 # Each answer of such a worker is a compile for nothing: after a bound it gets no more.
 e2e_farm_worker_that_always_has_messages_is_struck_out() { # once long
+	export COFFER_SEND=text
 	liar_start
 	farm_project 40
 	tell messages
