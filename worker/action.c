@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MESSAGE_MS = 30000, PIECE = 256 * 1024, MAX_PATHS = 4096, INLINE = 64 * 1024 };
 
@@ -381,9 +382,11 @@ static int get_file(void *ctx, const struct reapi_digest *d, struct buf *out, st
 	return results_get_content(x->service->results, x->claims.tenant, d, out, err);
 }
 
-static uint32_t wall_ms_of(const Reapi__Action *a)
+static uint32_t wall_ms_of(const struct action *x)
 {
-	return a->timeout ? (uint32_t)(a->timeout->seconds * 1000 + (a->timeout->nanos + 999999) / 1000000) : 0;
+	const Reapi__Duration *t = x->action->timeout;
+	uint32_t ms = t ? (uint32_t)(t->seconds * 1000 + (t->nanos + 999999) / 1000000) : 0;
+	return !ms || ms > x->spent_ms ? ms - (ms ? x->spent_ms : 0) : 1;
 }
 
 int action_exec(struct action *x, struct runtime_session *session, struct layers *layers)
@@ -410,7 +413,7 @@ int action_exec(struct action *x, struct runtime_session *session, struct layers
 				.ctx = &x->outputs};
 	layers_plan(layers, &x->root, &plan);
 	tree.layers = plan.ids;
-	tree.n_layers = plan.n;
+	tree.n_layers = x->n_layers = plan.n;
 	tree.layers_made = plan.made;
 	tree.n_layers_made = plan.n_made;
 	tree.layers_removed = plan.removed;
@@ -418,7 +421,7 @@ int action_exec(struct action *x, struct runtime_session *session, struct layers
 	struct runtime_job job = {.arguments = arguments,
 				  .read = input_layout_read,
 				  .read_ctx = &layout,
-				  .limits = {.wall_ms = wall_ms_of(x->action)},
+				  .limits = {.wall_ms = wall_ms_of(x)},
 				  .out = job_sink_buf(&x->out),
 				  .errs = job_sink_buf(&x->errs),
 				  .outputs = outputs,
@@ -437,6 +440,38 @@ int action_exec(struct action *x, struct runtime_session *session, struct layers
 	worker_count(x->service, COUNT_layers_used, plan.n - plan.n_made);
 	layers_end(&plan, rc == 0);
 	return rc;
+}
+
+// C, Python, Go, Rust, Java: "Invalid cross-device link"; node: "EXDEV: cross-device link not permitted".
+static bool says_cross_device(const struct buf *text)
+{
+	static const char words[] = "cross-device link";
+	for (size_t i = 0; i + sizeof words - 1 <= text->len; i++)
+		if (strncasecmp(text->data + i, words, sizeof words - 1) == 0)
+			return true;
+	return false;
+}
+
+// An overlay says EXDEV to rename(2) of a directory that comes from a layer. What fails and says so is not the action's fault: it runs
+// once more on plain copies, in what is left of its time.
+static int exec_anyhow(struct action *x, struct runtime_session *session, struct layers *layers)
+{
+	int64_t began = clock_ms();
+	int rc = action_exec(x, session, layers);
+	bool is_by_layers = rc == 0 && x->n_layers && x->run.exit_status && !x->run.limit[0] &&
+			    (says_cross_device(&x->errs) || says_cross_device(&x->out));
+	if (!is_by_layers)
+		return rc;
+	log_info(
+		"an action can't have its inputs laid out, since it renames a directory of them: it runs again with copies");
+	worker_count(x->service, COUNT_layers_refused, 1);
+	x->spent_ms = (uint32_t)(clock_ms() - began);
+	buf_clear(&x->out);
+	buf_clear(&x->errs);
+	action_outputs_release(&x->outputs);
+	action_outputs_init(&x->outputs, x->service->limits.output_bytes);
+	x->run = (struct job_result){.exit_status = 0};
+	return action_exec(x, session, NULL);
 }
 
 static int fail_run(struct action *x)
@@ -467,7 +502,7 @@ static int run(struct action *x)
 						      : fail(x, COUNT_broken, RPC_UNAVAILABLE);
 	evidence_session(&x->evidence, runtime_label(s->runtime), runtime_session_pid(pooled_session(session)),
 			 runtime_monitor(s->runtime));
-	int rc = action_exec(x, pooled_session(session), pooled_session_layers(session));
+	int rc = exec_anyhow(x, pooled_session(session), pooled_session_layers(session));
 	sessions_give(s->sessions, session);
 	queue_give(s->queue, &x->ticket);
 	return rc < 0 ? fail_run(x) : 0;

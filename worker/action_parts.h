@@ -34,6 +34,8 @@ struct action {
 	struct job_result run;
 	struct evidence evidence;
 	struct timespec began, started, ended;
+	size_t n_layers;   // that the last run had
+	uint32_t spent_ms; // of the action's timeout, by a run before
 	// Of a failure.
 	enum worker_counter counter;
 	enum rpc_code code;

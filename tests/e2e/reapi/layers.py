@@ -6,6 +6,8 @@ from api import Client
 from cache import Gateway
 from exec import Worker, execute, files
 
+RENAME = '/usr/bin/python3 -c "import os; '
+
 # What an action may do to its inputs, each with what it says then. No two of them know of each other.
 DEEDS = {
     'look': 'cat a/f3 a/b/g4 c/h5; ls a a/b c | wc -l',
@@ -18,6 +20,8 @@ DEEDS = {
     'rename a file': 'mv a/f3 a/z; cat a/z; ls a | wc -l',
     'rename a directory': 'mv a/b q; ls q | wc -l; ls a | wc -l',
     'rename the top one': 'mv a q; ls q/b | wc -l; ls',
+    'rename(2) a directory': RENAME + "print('x'); os.rename('a/b', 'q'); print(len(os.listdir('q')), os.path.exists('a/b'))\"",
+    'fail, and say so falsely': 'echo "Cross-Device Link" >&2; cat a/f3; exit 3',
     'mode': 'chmod 777 a/f3; chmod 000 a/b/g4; stat -c %a a/f3 a/b/g4 a/run c',
     'times': 'touch -d @1000000000 a/f3; stat -c %Y a/f3',
     'link': 'ln a/f3 a/hard && echo bad >a/hard; cat a/f3; ln -sf f4 a/f3; cat a/f3',
@@ -55,6 +59,10 @@ def counted(w):
     return s['layers_made'], s['layers_used']
 
 
+def refused(w):
+    return json.loads(urllib.request.urlopen('http://%s/status' % w.admin).read())['layers_refused']
+
+
 def kept():
     plain, kept = farm('0'), farm('64M')
     expected = {name: do(plain[2], deed, 0) for name, deed in DEEDS.items()}
@@ -64,6 +72,8 @@ def kept():
             got = do(kept[2], deed, 100 * turn + i)
             assert got == expected[name], (turn, name, got, expected[name])
     made, used = counted(kept[1])
+    # One that renames and one that only says so, in each turn that had layers.
+    assert refused(kept[1]) in (4, 5, 6) and refused(plain[1]) == 0, refused(kept[1])
     assert made == 2 and used >= 2 * 3 * len(DEEDS) - 8, (made, used)
     # What is written into such a directory, and what was there before, comes back as output.
     script = 'echo o >a/o; echo n >a/b/g4; rm a/b/g5; mkdir c/d; echo p >c/d/p'
