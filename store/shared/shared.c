@@ -23,6 +23,9 @@ enum {
 	GOOD_MS = 10 * 60000,      // after so long in use the next pause is a short one again
 	ABSENTS = 4096,            // remembered
 	PUT_MS = 10000,            // and a second for each MiB
+	CALM_MS = 30,              // local work waits until nothing has been asked for this long,
+	HELD_MS = 2000,            // but no longer than that,
+	HELD_PART = 4,             // and while no more than this part of the queue is full
 };
 
 // One get. Those who wait hold it, and the thread that does it.
@@ -41,6 +44,7 @@ struct fetch {
 
 struct work {
 	struct shared_task task;
+	int64_t since_ms;
 	struct work *next;
 };
 
@@ -68,7 +72,9 @@ struct shared {
 	pthread_cond_t has_work, is_quiet;
 	unsigned writers, idle_writers, writing, queued;
 	size_t queued_bytes;
+	int64_t asked_ms; // of the last get
 	uint64_t dropped;
+	unsigned flushing; // who waits for the queue's end
 	bool is_closing;
 };
 
@@ -351,6 +357,7 @@ int shared_get(struct shared *s, const struct tier_name *name, size_t max, int64
 {
 	int64_t now = clock_ms(), until = now + (most_ms ? most_ms : s->timeout_ms);
 	pthread_mutex_lock(&s->lock);
+	s->asked_ms = now;
 	struct breaker *b = &s->breaker;
 	struct fetch *f = map_get(&s->in_flight, name, TIER_NAME_KEY);
 	int rc;
@@ -375,6 +382,16 @@ int shared_get(struct shared *s, const struct tier_name *name, size_t max, int64
 
 // ---- puts -----------------------------------------------------------------------------------------------------------
 
+// Local work takes the processor from jobs that are waiting for their answers. Until when is it held back? 0: it is not.
+static int64_t held_until(const struct shared *s, const struct work *w)
+{
+	bool is_full = s->queued > SHARED_QUEUE_ITEMS / HELD_PART || s->queued_bytes > SHARED_QUEUE_BYTES / HELD_PART;
+	if (!w->task.is_local || is_full || s->flushing || s->is_closing)
+		return 0;
+	int64_t calm = s->asked_ms + CALM_MS, most = w->since_ms + HELD_MS, until = calm < most ? calm : most;
+	return until > clock_ms() ? until : 0;
+}
+
 static void *writer(void *arg)
 {
 	struct shared *s = arg;
@@ -387,6 +404,11 @@ static void *writer(void *arg)
 			s->idle_writers++;
 			pthread_cond_wait(&s->has_work, &s->lock);
 			s->idle_writers--;
+			continue;
+		}
+		int64_t held = held_until(s, w);
+		if (held) {
+			wait_until(s, &s->has_work, held);
 			continue;
 		}
 		s->first_work = w->next;
@@ -427,6 +449,7 @@ bool shared_later(struct shared *s, const struct shared_task *task)
 	if (fits) {
 		struct work *w = mem_alloc(sizeof *w);
 		w->task = *task;
+		w->since_ms = clock_ms();
 		*s->last_work = w;
 		s->last_work = &w->next;
 		s->queued++;
@@ -501,8 +524,11 @@ bool shared_flush(struct shared *s, int64_t most_ms)
 	if (s->uses)
 		write_uses(s);
 	pthread_mutex_lock(&s->lock);
+	s->flushing++;
+	pthread_cond_broadcast(&s->has_work);
 	while (s->queued && clock_ms() < until)
 		wait_until(s, &s->is_quiet, until);
+	s->flushing--;
 	bool is_empty = !s->queued;
 	pthread_mutex_unlock(&s->lock);
 	return is_empty;

@@ -44,8 +44,8 @@ void shared_note_saved(struct shared *s, int64_t ms);
 bool shared_is_used(struct shared *s);
 
 // Work that ends in puts, done later by another thread. False: the queue is full, or the store is being left alone; then
-// `task->drop` has been called. Local work may fill half of the queue; what goes beyond is done at once, by the caller. `bytes`: what it
-// holds in memory.
+// `task->drop` has been called. Local work may fill half of the queue; what goes beyond is done at once, by the caller. It waits
+// while others ask the store, 2 s at most, as long as a quarter of the queue holds all that waits. `bytes`: what it holds in memory.
 struct shared_task {
 	void (*run)(void *arg);  // calls shared_put; frees arg
 	void (*drop)(void *arg); // frees arg
