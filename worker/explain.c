@@ -10,26 +10,34 @@ static enum rpc_code code_of(enum err_code code)
 	return code == ERR_NOT_FOUND ? RPC_NOT_FOUND : code == ERR_IO ? RPC_UNAVAILABLE : RPC_INVALID_ARGUMENT;
 }
 
-static int check(const Coffer__V1__AccountRequest *r, struct err *err)
+enum { MOST_MORE = 63 };
+
+static int keep(struct worker_service *s, const char *tenant, const Coffer__V1__MoreAccount *a, struct err *err)
 {
-	return r->unit.len == ACCOUNT_NAME && r->variant.len == ACCOUNT_NAME && r->key.len == sizeof(struct key)
-		       ? 0
-		       : err_set(err, ERR_FORMAT, "an account with a name of another length");
+	struct kept_account x = {
+		.maker = a->maker, .time_s = (uint64_t)clock_now_ms() / 1000, .how = a->how.data, .n_how = a->how.len};
+	if (a->unit.len != ACCOUNT_NAME || a->variant.len != ACCOUNT_NAME || a->key.len != sizeof x.key.b)
+		return err_set(err, ERR_FORMAT, "an account with a name of another length");
+	memcpy(x.key.b, a->key.data, sizeof x.key.b);
+	memcpy(x.variant, a->variant.data, sizeof x.variant);
+	return s->is_paranoid ? 0 : accounts_add(s->accounts, tenant, a->unit.data, &x, err);
 }
 
-static void take_account(struct worker_service *s, struct rpc_call *call, const char *tenant,
-			 const Coffer__V1__AccountRequest *r)
+static void take_accounts(struct worker_service *s, struct rpc_call *call, const char *tenant,
+			  const Coffer__V1__AccountRequest *r)
 {
 	Coffer__V1__AccountReply m = COFFER__V1__ACCOUNT_REPLY__INIT;
+	Coffer__V1__MoreAccount first = COFFER__V1__MORE_ACCOUNT__INIT;
 	struct err err = ERR_INIT;
-	struct kept_account x = {
-		.maker = r->maker, .time_s = (uint64_t)clock_now_ms() / 1000, .how = r->how.data, .n_how = r->how.len};
-	int rc = check(r, &err);
-	if (rc == 0) {
-		memcpy(x.key.b, r->key.data, sizeof x.key.b);
-		memcpy(x.variant, r->variant.data, sizeof x.variant);
-		rc = s->is_paranoid ? 0 : accounts_add(s->accounts, tenant, r->unit.data, &x, &err);
-	}
+	first.unit = r->unit;
+	first.key = r->key;
+	first.variant = r->variant;
+	first.maker = r->maker;
+	first.how = r->how;
+	int rc = r->n_more > MOST_MORE ? err_set(&err, ERR_LIMIT, "more than %d accounts at once", MOST_MORE + 1)
+				       : keep(s, tenant, &first, &err);
+	for (size_t i = 0; i < r->n_more && r->n_more <= MOST_MORE; i++)
+		keep(s, tenant, r->more[i], NULL);
 	if (rc == 0)
 		rpc_reply(call, &m.base);
 	else
@@ -42,7 +50,7 @@ void account_serve(struct rpc_call *call, void *service)
 	struct token_claims claims;
 	Coffer__V1__AccountRequest *r = NULL;
 	if (worker_may_call(s, call, &claims) && rpc_receive_one(call, &coffer__v1__account_request__descriptor, &r) == 0)
-		take_account(s, call, claims.tenant, r);
+		take_accounts(s, call, claims.tenant, r);
 	if (r)
 		coffer__v1__account_request__free_unpacked(r, NULL);
 }

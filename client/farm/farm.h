@@ -108,7 +108,8 @@ struct farm_account {
 	const void *how;
 	size_t n_how;
 };
-// Waits a second at most for a worker of that name that takes accounts. What is lost of it is not missed.
+// Waits for a worker of that name that takes accounts, a second at most for each call; one thread tells what others have to tell meanwhile.
+// What is lost of it is not missed.
 void farm_tell(struct farm *farm, const char *worker, const struct farm_account *account);
 // What workers were told of a unit, newest first for each of them. Asks the scheduler, if it is time to, and all workers; takes `ms` and
 // a question to the scheduler at most. -1: none has answered, `err` says why.

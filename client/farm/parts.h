@@ -74,6 +74,9 @@ struct farm {
 	struct rpc_target **retired; // of certificates that were renewed
 	size_t n_retired;
 	struct digest bound[FARM_BOUND]; // farm_note_bound; each key has one place
+	struct told *told, **told_end;   // accounts.c: what is to be told to workers, oldest first
+	size_t n_told;
+	bool is_telling; // a thread does so
 };
 
 // farm/open.c. A route is the farm's. `pin` is the SHA-256 of the worker's certificate, NULL for one of this machine; a target that

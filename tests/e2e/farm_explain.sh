@@ -124,3 +124,25 @@ e2e_farm_explains_within_a_tenant() # once clock
 	farm_end
 	stop_machines
 }
+
+# Jobs that end together are told together, and none is lost.
+e2e_farm_explains_each_of_many_at_once() # once clock
+{
+	local i n=24
+	worker_start w1 --slots 24
+	checkout one $n
+	mkdir -p one/out
+	machine ci
+	(cd one && seq $n | COFFER_SHARED_STORE_NAME=ci xargs -P $n -I{} "$COFFER" "$CC" -O1 -Iinc -c src/u{}.c -o out/{}.o) || fail "compiles fail"
+	settle
+	[ "$(($(counter remote_compiles) + $(counter remote_hits)))" = $n ] || fail "not all went away: $(coffer status)"
+	machine laptop
+	for ((i = 1; i <= n; i++)); do
+		(cd one && coffer "$CC" -O2 -Iinc -c "src/u$i.c" -o "out/$i.o") || fail "a compile fails"
+		settle
+		[ "$(cd one && coffer explain "src/u$i.c" --json | jq -r '.farm.made_by + " " + .farm.cause.kind')" = 'ci arguments' ] ||
+			fail "of u$i.c nothing is known: $(cd one && coffer explain "src/u$i.c")"
+	done
+	stop_machines
+	farm_end
+}
