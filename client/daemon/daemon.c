@@ -181,6 +181,7 @@ static void wind_up(struct daemon *d)
 	socklen_t n = sizeof own;
 	if (getsockname(d->listen_fd, (struct sockaddr *)&own, &n) == 0)
 		shutdown(d->listen_fd, SHUT_RDWR);
+	rest_end(&d->services.rest);
 	for (int waited = 0; atomic_load(&d->busy) > 0 && waited < DRAIN_MS; waited += 10)
 		usleep(10000);
 	if (!shared_stores_flush(d->services.shared_stores, SHARE_MS))

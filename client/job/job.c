@@ -167,7 +167,7 @@ static struct refusal compile_in_launcher(struct job *j)
 	j->stored = pub.is_stored ? pub.entry : (struct manifest_entry){0};
 	j->is_stored = pub.is_stored;
 	if (j->is_stored)
-		same_text_begin(&j->text, &j->plan, &j->baseline);
+		same_text_plan(&j->text, &j->plan, &j->baseline);
 	return refusal;
 }
 
@@ -484,7 +484,9 @@ static void serve_compile(struct job *j)
 		end_text(j);
 		return;
 	}
+	rest_compile_begins(&s->rest);
 	refusal = compile(j);
+	rest_compile_ends(&s->rest);
 	single_flight_leave(s->flights, &j->flight);
 	if (same_text_is_ready(&j->text))
 		end_text(j);

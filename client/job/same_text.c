@@ -12,8 +12,6 @@
 #include "depscan/live.h"
 #include "depscan/live_lines.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +27,6 @@ struct text_run {
 	struct arena arena;
 	const char **argv;
 	int dep_fd, nice;
-	pthread_t thread;
-	bool has_thread;
-	atomic_bool is_done;
 	int64_t start_ns; // files that it read were older
 	// Filled in:
 	bool is_known;
@@ -77,8 +72,7 @@ static struct text_run *run_new(const struct plan *p, const struct baseline *b, 
 {
 	struct text_run *r = mem_alloc(sizeof *r);
 	*r = (struct text_run){.plan = p, .nice = nice, .start_ns = b->start_ns};
-	r->dep_fd = memfd_create("depfile", MFD_CLOEXEC);
-	make_command(r);
+	r->dep_fd = -1;
 	return r;
 }
 
@@ -95,11 +89,12 @@ static const char *canonical_name(void *run, const char *name)
 	return plan_canonical_in(r->plan, &r->arena, name);
 }
 
-static void *run_it(void *run)
+static void run_it(struct text_run *r)
 {
-	struct text_run *r = run;
 	int64_t began = clock_ns();
 	struct err err = ERR_INIT;
+	r->dep_fd = memfd_create("depfile", MFD_CLOEXEC);
+	make_command(r);
 	bool expands = r->plan->compiler->family == FAMILY_CLANG;
 	struct live_lines lines = {.dirfd = r->plan->cwd_fd};
 	struct live_names names = {canonical_name, r, expands ? &lines : NULL};
@@ -117,8 +112,6 @@ static void *run_it(void *run)
 	child_release(&c);
 	live_lines_release(&lines);
 	r->us = (clock_ns() - began) / 1000;
-	atomic_store(&r->is_done, true);
-	return NULL;
 }
 
 static void count_run(const struct text_run *r)
@@ -254,19 +247,17 @@ int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, st
 
 // ---- behind a compile -------------------------------------------------------------------------------------------------
 
-void same_text_begin(struct same_text *t, const struct plan *p, const struct baseline *b)
+void same_text_plan(struct same_text *t, const struct plan *p, const struct baseline *b)
 {
 	if (!p->text_counts || t->run || !trials_enter(p->services->trials, p->root))
 		return;
 	t->run = run_new(p, b, BEHIND_NICE);
-	t->run->has_thread = pthread_create(&t->run->thread, NULL, run_it, t->run) == 0;
-	if (!t->run->has_thread)
-		trials_leave(p->services->trials);
+	t->is_behind = true;
 }
 
 bool same_text_is_ready(const struct same_text *t)
 {
-	return !t->run || !t->run->has_thread || atomic_load(&t->run->is_done);
+	return !t->is_behind;
 }
 
 static bool same_inputs(const struct manifest_entry *a, const struct manifest_entry *b)
@@ -319,10 +310,9 @@ static bool are_unchanged(const struct text_run *r, const struct manifest_entry 
 	return same;
 }
 
-static void store(const struct same_text *t, const struct manifest_entry *e)
+static void store(const struct same_text *t, const struct plan *p, const struct manifest_entry *e)
 {
 	const struct text_run *r = t->run;
-	const struct plan *p = r->plan;
 	struct digest key;
 	if (!r->is_known || !digest_is_zero(&e->messages_context))
 		return;
@@ -339,17 +329,25 @@ static void store(const struct same_text *t, const struct manifest_entry *e)
 		      NULL);
 }
 
+static void run_behind(struct same_text *t)
+{
+	struct services *s = t->run->plan->services;
+	if (rest_enter(&s->rest)) {
+		run_it(t->run);
+		rest_leave(&s->rest);
+	}
+	trials_leave(s->trials);
+}
+
 void same_text_end(struct same_text *t, const struct plan *p, const struct manifest_entry *entry)
 {
 	if (!t->run)
 		return;
-	if (t->run->has_thread) {
-		pthread_join(t->run->thread, NULL);
-		trials_leave(p->services->trials);
-	}
+	if (t->is_behind)
+		run_behind(t);
 	if (entry)
-		store(t, entry);
-	if (t->run->has_thread)
+		store(t, p, entry);
+	if (t->is_behind && t->run->us)
 		count_run(t->run); // what is counted is known
 	run_free(TAKE(t->run));
 }

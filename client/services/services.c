@@ -55,6 +55,7 @@ int services_open(struct services *s, const struct settings *config, struct err 
 	idle_init(&s->idle);
 	slots_init(&s->slots, jobs > 0 ? (unsigned)jobs : cores_available());
 	slots_init(&s->text_slots, 2 * cores_available());
-	s->trials = trials_new(2 * cores_available());
+	rest_init(&s->rest, cores_available());
+	s->trials = trials_new();
 	return 0;
 }

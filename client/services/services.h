@@ -7,6 +7,7 @@
 #include "client/services/idle.h"
 #include "client/services/manifests.h"
 #include "client/services/notices.h"
+#include "client/services/rest.h"
 #include "client/services/settings.h"
 #include "client/services/toolchain_names.h"
 #include "client/stats.h"
@@ -55,6 +56,7 @@ struct services {
 	struct slots slots;            // compiles on this machine
 	struct slots text_slots;       // preprocessors that run for a look-up
 	struct idle idle;              // and behind front ends
+	struct rest_turns rest;        // what waits for the end of all compiles
 	struct wire_world world;       // the files that we see
 };
 

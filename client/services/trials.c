@@ -10,17 +10,16 @@
 struct trials {
 	pthread_mutex_t lock;
 	struct map counts; // digest of a unit, or a tree's name -> struct count
-	unsigned at_once, most_at_once;
+	unsigned waiting;
 };
 
 struct count {
 	unsigned in_vain; // since the last hit
 };
 
-struct trials *trials_new(unsigned most_at_once)
+struct trials *trials_new(void)
 {
 	struct trials *t = mem_alloc(sizeof *t);
-	t->most_at_once = most_at_once;
 	pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
@@ -67,9 +66,9 @@ bool trials_enter(struct trials *t, const char *tree)
 {
 	pthread_mutex_lock(&t->lock);
 	struct count *c = count_of(t, tree, strlen(tree));
-	bool enters = t->at_once < t->most_at_once && has_chance(c, TRIALS_OF_TREE);
+	bool enters = t->waiting < TRIALS_WAITING && has_chance(c, TRIALS_OF_TREE);
 	c->in_vain++;
-	t->at_once += enters;
+	t->waiting += enters;
 	pthread_mutex_unlock(&t->lock);
 	return enters;
 }
@@ -77,6 +76,6 @@ bool trials_enter(struct trials *t, const char *tree)
 void trials_leave(struct trials *t)
 {
 	pthread_mutex_lock(&t->lock);
-	t->at_once--;
+	t->waiting--;
 	pthread_mutex_unlock(&t->lock);
 }
