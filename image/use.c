@@ -96,7 +96,7 @@ static int collect(const struct image_gc *gc, const char *const *uses, const cha
 	// What somebody has unpacked there by hand is left to them.
 	if (image_read(gc->images, name, &info, NULL) < 0)
 		return 0;
-	if (time(NULL) - last > gc->unused_s) {
+	if (time(NULL) - last >= gc->unused_s) {
 		struct err why = ERR_INIT;
 		int claimed = -1,
 		    rc = gc->is_dry ? image_claim(gc->images, name, &claimed, &why) : image_remove(gc->images, name, &why);
