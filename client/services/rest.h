@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { REST_MS = 50 }; // without a compile under way: a build has shorter breaks between two
+enum { REST_MS = 500 }; // without a compile under way: a build seldom has longer breaks between two
 
 struct rest_turns {
 	pthread_mutex_t lock;
