@@ -47,6 +47,7 @@ static int last_failure = FAILED;
 
 static int real_out = -1, captured = -1; // while ninja's output is kept back
 static bool keeps_console;               // what is kept back has the output of others in front
+static bool all_are_ended;               // that were started and are not to be run
 
 // ---- the front end ----
 
@@ -189,11 +190,18 @@ static void forget_captured(void)
 	free(text);
 }
 
+// The console's command first: what ninja keeps until its end is of others, and would have the failures of the rest behind it.
 static void end_stopped(void)
 {
-	keep_output_back();
+	bool has_console = false;
 	for (size_t i = 0; i < n_commands; i++)
-		kill(commands[i].pid, SIGKILL);
+		has_console |= commands[i].is_console;
+	if (real_out < 0)
+		keep_output_back();
+	for (size_t i = 0; i < n_commands; i++)
+		if (!has_console || commands[i].is_console)
+			kill(commands[i].pid, SIGKILL);
+	all_are_ended = !has_console;
 }
 
 __attribute__((destructor)) static void say_last_words(void)
@@ -278,7 +286,7 @@ typedef int (*ppoll_fn)(struct pollfd *, nfds_t, const struct timespec *, const 
 static int wait_for_both(ppoll_fn real, struct pollfd *all, nfds_t n, const struct timespec *limit, const sigset_t *mask)
 {
 	for (;;) {
-		if (real_out < 0 && only_stopped_are_left())
+		if (!all_are_ended && only_stopped_are_left())
 			end_stopped();
 		bool listens = state == STOPPING && real_out < 0;
 		all[n] = (struct pollfd){.fd = server, .events = POLLIN};
