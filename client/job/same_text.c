@@ -12,6 +12,7 @@
 #include "depscan/live.h"
 #include "depscan/live_lines.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,14 +330,31 @@ static void store(const struct same_text *t, const struct plan *p, const struct 
 		      NULL);
 }
 
+// Waits without the directory, which the user may want to unmount. False: there is no turn, or it is not there any more.
+static bool wait_for_rest(const struct plan *p)
+{
+	struct stat was, now;
+	int how = fcntl(p->cwd_fd, F_GETFL) & O_PATH;
+	AUTO_CLOSE int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (fstat(p->cwd_fd, &was) < 0 || nothing < 0 || dup3(nothing, p->cwd_fd, O_CLOEXEC) < 0 ||
+	    !rest_enter(&p->services->rest))
+		return false;
+	AUTO_CLOSE int cwd = open(p->cwd, how | O_DIRECTORY | O_CLOEXEC);
+	if (cwd >= 0 && fstat(cwd, &now) == 0 && now.st_dev == was.st_dev && now.st_ino == was.st_ino &&
+	    dup3(cwd, p->cwd_fd, O_CLOEXEC) >= 0)
+		return true;
+	rest_leave(&p->services->rest);
+	return false;
+}
+
 static void run_behind(struct same_text *t)
 {
-	struct services *s = t->run->plan->services;
-	if (rest_enter(&s->rest)) {
+	const struct plan *p = t->run->plan;
+	if (wait_for_rest(p)) {
 		run_it(t->run);
-		rest_leave(&s->rest);
+		rest_leave(&p->services->rest);
 	}
-	trials_leave(s->trials);
+	trials_leave(p->services->trials);
 }
 
 void same_text_end(struct same_text *t, const struct plan *p, const struct manifest_entry *entry)

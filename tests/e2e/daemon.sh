@@ -170,3 +170,29 @@ e2e_large_results_stand_unpacked_from_the_third_hit() { # gcc
 	sleep 0.2
 	[ "$(result | awk '$1 > 400000' | wc -l)" = 1 ] || fail "results take $(result | tr '\n' ' ')"
 }
+
+# What is still to be found out of a compile that is over does not keep its directory busy, however long another one takes.
+e2e_daemon_holds_no_directory_of_a_compile_that_is_over() # gcc
+{
+	[ "$(id -u)" = 0 ] || skip "mounts are made as root"
+	local slow i
+	mkdir "$T/mounted"
+	mount -t tmpfs none "$T/mounted" 2>/dev/null || skip "nothing can be mounted here"
+	slow_source slow.c 3000
+	"$COFFER" gcc -O2 -c slow.c -o slow.o &
+	slow=$!
+	wait_until 10 '"$COFFER" status --json | grep -q "\"local_running\": *1"' || fail "the slow compile is not under way: $("$COFFER" status --json)"
+	for i in 1 2 3; do
+		echo "int f$i(void) { return $i; }" >"$T/mounted/$i.c"
+		(cd "$T/mounted" && "$COFFER" gcc -c $i.c -o $i.o) || fail "no compile"
+	done
+	kill -0 $slow || fail "the slow compile was over too soon"
+	wait_until 2 'umount "$T/mounted" 2>/dev/null' || {
+		umount -l "$T/mounted"
+		fail "the directory is held"
+	}
+	kill -0 $slow || fail "the slow compile was over too soon"
+	kill $slow
+	wait $slow
+	rm -f slow.o
+}
