@@ -26,10 +26,24 @@ static bool may_hide_it(const struct plan *p)
 	return p->line.records_options;
 }
 
+bool place_names_types(const struct plan *p)
+{
+	enum lang l = p->line.lang;
+	if (p->compiler->family != FAMILY_CLANG || !(l == LANG_CXX || l == LANG_OBJCXX || l == LANG_CXX_CPP_OUT))
+		return false;
+	for (unsigned i = 0; i < p->line.n_arguments; i++) {
+		const struct argument *w = &p->line.arguments[i];
+		if (w->role != ARGUMENT_NOT_KEY && strstr(w->text, p->root))
+			return true;
+	}
+	return false;
+}
+
 bool place_is_free(const struct plan *p)
 {
-	return p->reproducible && !p->root_real && !p->root[strspn(p->root, plain)] && path_below(p->root, p->cwd) &&
-	       strcmp(p->cwd, p->wire->cwd) == 0 && !p->line.needs_cwd && !p->line.makes_pch && !may_hide_it(p);
+	return !place_names_types(p) && p->reproducible && !p->root_real && !p->root[strspn(p->root, plain)] &&
+	       path_below(p->root, p->cwd) && strcmp(p->cwd, p->wire->cwd) == 0 && !p->line.needs_cwd &&
+	       !p->line.makes_pch && !may_hide_it(p);
 }
 
 // The name that begins at `at` in a text, if it is of the tree.
@@ -63,6 +77,15 @@ static const char *moved_map(const struct plan *p, const char *word)
 	return old < n && strncmp(p->root, word + at, old) == 0 ? NULL : word;
 }
 
+static size_t option_before_name(const char *word)
+{
+	static const char *const options[] = {"-o", "-MF", "-MT", "-MQ"};
+	for (size_t i = 0; i < COUNT_OF(options); i++)
+		if (text_begins(word, options[i]) && word[strlen(options[i])] == '/')
+			return strlen(options[i]);
+	return 0;
+}
+
 static const char *moved_argument(const struct plan *p, unsigned i)
 {
 	const struct argument *w = &p->line.arguments[i];
@@ -74,7 +97,7 @@ static const char *moved_argument(const struct plan *p, unsigned i)
 	case ARGUMENT_WRITES:
 		return moved_at(p->arena, p->root, w->text, w->prefix);
 	case ARGUMENT_NOT_KEY: // -o, -MF, -MT: a name alone, or behind the option
-		return moved_at(p->arena, p->root, w->text, strcspn(w->text, "/"));
+		return moved_at(p->arena, p->root, w->text, option_before_name(w->text));
 	case ARGUMENT_MAP:
 		return moved_map(p, w->text);
 	default:

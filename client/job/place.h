@@ -13,6 +13,9 @@
 #define PLACE_NAME "coffer.tree"
 #define PLACE_ROOT "/" PLACE_NAME
 
+// Whether clang names types without a name by where they stand (`(lambda at ROOT/x.h:3:5)`, which its prefix maps leave alone): a text
+// that uses __PRETTY_FUNCTION__ can have a digest or the length of that in the object.
+bool place_names_types(const struct plan *p);
 // Whether the plan allows it: what the compiler writes has no name of the build tree, as far as options tell.
 bool place_is_free(const struct plan *p);
 // "ROOT/x.c" under the common name; any other name as it is.

@@ -481,7 +481,7 @@ static void make_keys(struct plan *p)
 	AUTO_BUF struct buf fields = BUF_INIT;
 	plan_key_fields(p, &fields);
 	hasher_init(&h);
-	hasher_str(&h, "coffer manifest 3");
+	hasher_str(&h, "coffer manifest 4");
 	hasher_digest(&h, &p->toolchain);
 	hasher_raw(&h, fields.data, fields.len);
 	p->manifest_key = hasher_end(&h);

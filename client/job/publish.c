@@ -1,6 +1,7 @@
 #include "client/job/publish.h"
 #include "client/job/inputs.h"
 #include "client/job/lookup.h"
+#include "client/job/place.h"
 #include "client/job/precompiled.h"
 #include "client/job/quoted.h"
 #include "client/job/recheck.h"
@@ -8,6 +9,7 @@
 #include "client/job/texts.h"
 #include "client/job/variants.h"
 
+#include "base/file.h"
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -40,6 +42,8 @@ static struct digest result_key(const struct plan *p, const struct manifest_entr
 		hasher_str(&h, e->links[i].real);
 	return hasher_end(&h);
 }
+
+enum { SOURCE_MOST = 64 << 20 };
 
 struct outputs {
 	struct buf parts[PART_COUNT];
@@ -224,6 +228,22 @@ static enum reason store_all(struct publication *pub, struct manifest_entry *e, 
 	return REASON_NONE;
 }
 
+// Does a text that is not the system's have the word? What can't be read may have it.
+static bool asks_for_names(const struct plan *p, const struct manifest_entry *e)
+{
+	static const char word[] = "__PRETTY_FUNCTION__";
+	for (uint32_t i = 0; i < e->n_inputs; i++) {
+		AUTO_BUF struct buf text = BUF_INIT;
+		const char *path = plan_real_path(p, p->arena, e->inputs[i].name);
+		if (strncmp(path, "/usr/", 5) == 0)
+			continue;
+		if ((e->inputs[i].flags & INPUT_BINARY) || file_read(p->cwd_fd, path, SOURCE_MOST, &text, NULL, NULL) < 0 ||
+		    (text.len && memmem(text.data, text.len, word, strlen(word))))
+			return true;
+	}
+	return false;
+}
+
 static struct refusal publish_outputs(struct publication *pub, struct manifest_entry *entry, const struct outputs *o)
 {
 	const struct plan *p = pub->plan;
@@ -233,7 +253,8 @@ static struct refusal publish_outputs(struct publication *pub, struct manifest_e
 		return refuse(REASON_input_changed, culprit);
 	if (o->has[PART_STDOUT] || o->has[PART_STDERR])
 		entry->messages_context = p->messages_context;
-	if (p->reproducible && (may_hide_names(p, o) || names_the_tree(p, o)))
+	if (p->reproducible &&
+	    (may_hide_names(p, o) || names_the_tree(p, o) || (place_names_types(p) && asks_for_names(p, entry))))
 		entry->place_context = p->place;
 	__attribute__((cleanup(texts_release))) struct texts_aside texts = {.n = 0};
 	for (uint32_t i = 0; i < entry->n_inputs; i++)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/path.h"
 #include "client/job/inputs.h"
 #include "client/job/variants.h"
 #include "client/services/oddities.h"
@@ -11,6 +12,7 @@
 #include "depscan/depfile.h"
 #include "depscan/live.h"
 #include "depscan/live_lines.h"
+#include "depscan/search.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -132,7 +134,7 @@ static int make_key(const struct text_run *r, const struct manifest_entry *e, st
 	AUTO_BUF struct buf fields = BUF_INIT;
 	plan_compile_fields(p, &fields);
 	hasher_init(&h);
-	hasher_str(&h, "coffer text 2");
+	hasher_str(&h, "coffer text 3");
 	hasher_digest(&h, &p->toolchain);
 	hasher_bytes(&h, fields.data, fields.len);
 	hasher_digest(&h, &r->live);
@@ -296,6 +298,51 @@ static bool named_the_same(const struct text_run *r, const struct manifest_entry
 	return same;
 }
 
+static bool is_there(const struct plan *p, const char *dir, const char *name)
+{
+	struct stat st;
+	size_t n = strlen(name);
+	const char *path = path_join(p->arena, *dir ? dir : ".", name);
+	if (n && name[n - 1] == '/') // it may become a directory, but no file
+		return fstatat(p->cwd_fd, arena_strndup(p->arena, path, strlen(path) - 1), &st, 0) == 0 &&
+		       !S_ISDIR(st.st_mode);
+	return fstatat(p->cwd_fd, path, &st, 0) == 0;
+}
+
+// Is every name absent, there, or a link to where the compile says? The text can say of a name only whether it is there (__has_include).
+static bool names_hold(const struct plan *p, const struct manifest_entry *e)
+{
+	for (uint32_t i = 0; i < e->n_absent; i++)
+		for (uint32_t k = 0; k < e->absent[i].n_names; k++)
+			if (is_there(p, plan_real_path(p, p->arena, e->absent[i].dir), e->absent[i].names[k]))
+				return false;
+	for (uint32_t i = 0; i < e->n_present; i++)
+		if (faccessat(p->cwd_fd, plan_real_path(p, p->arena, e->present[i]), F_OK, 0) < 0)
+			return false;
+	for (uint32_t i = 0; i < e->n_links; i++) {
+		const char *real = search_real_path(p->arena, p->cwd_fd, plan_real_path(p, p->arena, e->links[i].dir));
+		if (!real || strcmp(plan_canonical_path(p, real), e->links[i].real) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_names(const struct manifest_entry *a, const struct manifest_entry *b)
+{
+	bool same = a->n_absent == b->n_absent && a->n_present == b->n_present && a->n_links == b->n_links;
+	for (uint32_t i = 0; i < a->n_absent && same; i++) {
+		const struct absent_group *x = &a->absent[i], *y = &b->absent[i];
+		same = strcmp(x->dir, y->dir) == 0 && x->n_names == y->n_names;
+		for (uint32_t k = 0; k < x->n_names && same; k++)
+			same = strcmp(x->names[k], y->names[k]) == 0;
+	}
+	for (uint32_t i = 0; i < a->n_present && same; i++)
+		same = strcmp(a->present[i], b->present[i]) == 0;
+	for (uint32_t i = 0; i < a->n_links && same; i++)
+		same = strcmp(a->links[i].dir, b->links[i].dir) == 0 && strcmp(a->links[i].real, b->links[i].real) == 0;
+	return same;
+}
+
 // Are they still what they were when the compile began?
 static bool are_unchanged(const struct text_run *r, const struct manifest_entry *e)
 {
@@ -317,7 +364,8 @@ static void store(const struct same_text *t, const struct plan *p, const struct 
 	struct digest key;
 	if (!r->is_known || !digest_is_zero(&e->messages_context))
 		return;
-	bool holds = t->is_looked_up ? same_inputs(&t->entry, e) : named_the_same(r, e) && are_unchanged(r, e);
+	bool holds = t->is_looked_up ? same_inputs(&t->entry, e) && same_names(&t->entry, e)
+				     : named_the_same(r, e) && are_unchanged(r, e) && names_hold(p, e);
 	if (!holds || !make_key(r, e, &key))
 		return;
 	// What it was made of is in the key.
@@ -335,9 +383,10 @@ static bool wait_for_rest(const struct plan *p)
 {
 	struct stat was, now;
 	int how = fcntl(p->cwd_fd, F_GETFL) & O_PATH;
-	AUTO_CLOSE int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (fstat(p->cwd_fd, &was) < 0 || nothing < 0 || dup3(nothing, p->cwd_fd, O_CLOEXEC) < 0 ||
-	    !rest_enter(&p->services->rest))
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	bool is_free = nothing >= 0 && fstat(p->cwd_fd, &was) == 0 && dup3(nothing, p->cwd_fd, O_CLOEXEC) >= 0;
+	mem_close_cleanup(&nothing);
+	if (!is_free || !rest_enter(&p->services->rest))
 		return false;
 	AUTO_CLOSE int cwd = open(p->cwd, how | O_DIRECTORY | O_CLOEXEC);
 	if (cwd >= 0 && fstat(cwd, &now) == 0 && now.st_dev == was.st_dev && now.st_ino == was.st_ino &&
@@ -347,11 +396,12 @@ static bool wait_for_rest(const struct plan *p)
 	return false;
 }
 
-static void run_behind(struct same_text *t)
+static void run_behind(struct same_text *t, const struct manifest_entry *entry)
 {
 	const struct plan *p = t->run->plan;
 	if (wait_for_rest(p)) {
-		run_it(t->run);
+		if (entry && names_hold(p, entry))
+			run_it(t->run);
 		rest_leave(&p->services->rest);
 	}
 	trials_leave(p->services->trials);
@@ -362,7 +412,7 @@ void same_text_end(struct same_text *t, const struct plan *p, const struct manif
 	if (!t->run)
 		return;
 	if (t->is_behind)
-		run_behind(t);
+		run_behind(t, entry);
 	if (entry)
 		store(t, p, entry);
 	if (t->is_behind && t->run->us)

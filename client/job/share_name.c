@@ -33,7 +33,7 @@ void share_name_release(struct share_name *name)
 struct tier_name share_name_of(const struct share_name *name, const struct sha256 *source)
 {
 	AUTO_BUF struct buf text = BUF_INIT;
-	buf_add_str(&text, "coffer shared compile 2");
+	buf_add_str(&text, "coffer shared compile 3");
 	buf_add_str(&text, name->scope);
 	buf_add(&text, name->toolchain.b, sizeof name->toolchain.b);
 	buf_add_strn(&text, name->fields.data, name->fields.len);

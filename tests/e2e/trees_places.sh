@@ -137,3 +137,41 @@ e2e_trees_places_in_texts_are_found() # clock
 	apart -I. -g -c src/linked.c -o x.o -MD -MF x.d
 	farm_end
 }
+
+# clang names types without a name by the file that they stand in, whatever is mapped, and a program can keep no more of that than a number.
+e2e_trees_places_of_types_are_apart() # clock
+{
+	local dirs=(one second) name
+	is_clang || skip "gcc maps these names"
+	worker_start w1
+	for name in one second; do
+		checkout $name
+		put $name/src/t.cc 'template <class T> constexpr unsigned id() { unsigned h = 2166136261u;' \
+			'for (const char *p = __PRETTY_FUNCTION__; *p; p++) h = (h ^ (unsigned char)*p) * 16777619u; return h; }' \
+			'inline constexpr auto lambda = [] { return 3; };' 'unsigned value = id<decltype(lambda)>();'
+	done
+	apart -std=c++17 -O2 -I@ -x c++ -c @/src/t.cc -o x.o -MD -MF x.d
+	# And with the local cache alone.
+	for name in one second; do
+		(cd $name && COFFER_WORKER='' "$COFFER" "$CC" -std=c++17 -I. -x c++ -c "$P/$name/src/t.cc" -o x.o) || fail "no compile"
+		"$CC" -std=c++17 -I$name -x c++ -c "$P/$name/src/t.cc" -o plain.o
+		cmp <(objcopy -O binary -j .data $name/x.o /dev/stdout) <(objcopy -O binary -j .data plain.o /dev/stdout) || fail "$name has the number of another place"
+	done
+	farm_end
+}
+
+# An output below a directory of the same name as the tree's own.
+e2e_trees_places_in_names_of_outputs() # clock
+{
+	local dirs=(one second) name
+	worker_start w1
+	for name in one second; do
+		checkout $name
+		mkdir -p "$name/obj$P/$name"
+		(cd $name && COFFER_RECACHE=1 "$COFFER" "$CC" -I. -c src/a.c -o "obj$P/$name/z.o" -MD -MF "obj$P/$name/z.d" 2>/dev/null) || fail "no compile"
+		[ -s "$name/obj$P/$name/z.o" ] && [ -s "$name/obj$P/$name/z.d" ] || fail "no outputs"
+	done
+	settle
+	[ "$(counter remote_messages)" = 0 ] && [ $(($(counter remote_compiles) + $(counter remote_hits))) = 2 ] || fail "not made there: $("$COFFER" stats)"
+	farm_end
+}

@@ -44,6 +44,39 @@ trap_24_what_the_compiler_does_not_see()
 	done
 }
 
+# A header that the text asks for appears behind the compile, before its text is found out, and while a compile waits whose text was
+# looked up already.
+trap_12_a_name_that_appears_before_the_text_is_known()
+{
+	local slow
+	put v.h '#define V 5'
+	put a.c '#include "v.h"' '#if __has_include("foo.h")' 'int x = 1;' '#else' 'int x = V;' '#endif'
+	check miss "$CC" -c a.c -o a.o
+	put foo.h ''
+	at_rest
+	check changed "$CC" -c a.c -o a.o
+	rm foo.h
+	at_rest
+	check any "$CC" -c a.c -o a.o
+	[ -z "${FULL:-}" ] || {
+		"$COFFER" stop >"$T/stopped"
+		export COFFER_LOCAL_JOBS=1
+		check any "$CC" -c a.c -o a.o
+		at_rest
+		put v.h '#define V 6'
+		slow_source slow.c 1500
+		"$COFFER" "$CC" -O2 -c slow.c -o slow.o &
+		slow=$!
+		wait_until 10 '"$COFFER" status --json | grep -q "\"local_running\": *1"' || fail "the slow compile is not under way"
+		(cd "$P" && "$COFFER" "$CC" -c a.c -o b.o) &
+		wait_until 10 '"$COFFER" status --json | grep -q "\"local_waiting\": *1"' || fail "the other one does not wait"
+		put foo.h ''
+		wait
+		rm -f foo.h b.o slow.o
+		check any "$CC" -c a.c -o a.o
+	}
+}
+
 # A change that reaches the object, after a unit has become known: each in its own way.
 trap_25_what_reaches_the_compiler() # long
 {

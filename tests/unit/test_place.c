@@ -29,6 +29,7 @@ START_TEST(words_that_name_the_tree_are_moved)
 					{"-I/home/u/proj", ARGUMENT_SEARCH, 2, false},
 					{"-I/usr/inc", ARGUMENT_SEARCH, 2, false},
 					{"-o/home/u/proj/x.o", ARGUMENT_NOT_KEY, 0, false},
+					{"-ointern/x.o", ARGUMENT_NOT_KEY, 0, false},
 					{"-ffile-prefix-map=/home/u/proj/a=/home", ARGUMENT_MAP, 0, false}};
 	const char *const words[] = {"-ffile-prefix-map=/home/u/proj/=./",
 				     "-fdebug-prefix-map=/home/u/proj=.",
@@ -36,13 +37,15 @@ START_TEST(words_that_name_the_tree_are_moved)
 				     list[1].text,
 				     list[2].text,
 				     list[3].text,
-				     list[4].text};
+				     list[4].text,
+				     list[5].text};
 	const char *const want[] = {"-ffile-prefix-map=" PLACE_ROOT "/=./",
 				    "-fdebug-prefix-map=" PLACE_ROOT "=.",
 				    "-I" PLACE_ROOT "/inc",
 				    "-I" PLACE_ROOT,
 				    "-I/usr/inc",
 				    "-o" PLACE_ROOT "/x.o",
+				    "-ointern/x.o",
 				    "-ffile-prefix-map=" PLACE_ROOT "/a=/home"};
 	struct plan p = plan_of(list, COUNT_OF(list));
 	ck_assert(place_is_free(&p));
@@ -57,6 +60,7 @@ START_TEST(words_that_may_mean_the_tree_bind_it)
 {
 	const struct argument lists[] = {
 		{"-DX=/home/u/proj/x", ARGUMENT_KEY, 0, false},                 // a macro's value
+		{"obj/home/u/proj/x.o", ARGUMENT_NOT_KEY, 0, false},            // below another directory
 		{"-I/home/u/proj2", ARGUMENT_SEARCH, 2, false},                 // for whose name a map is, too
 		{"-I/home/u/../u/proj/home/u/proj", ARGUMENT_SEARCH, 2, false}, // within another name
 		{"-ffile-prefix-map=/home/u/pr=/x", ARGUMENT_MAP, 0, false},    // the beginning of its name
