@@ -20,8 +20,7 @@ static const struct kind {
 
 static const struct kind *kind_of(const struct audit_row *row)
 {
-	const char *language = row->value[AUDIT_language];
-	return language && strcmp(language, "action") == 0 ? &action_kind : &compile_kind;
+	return audit_row_is(row, AUDIT_language, "action") ? &action_kind : &compile_kind;
 }
 
 // ---- writing --------------------------------------------------------------------------------------------------------

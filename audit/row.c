@@ -160,6 +160,16 @@ const char *audit_digest(struct arena *a, const uint8_t digest[32])
 	return arena_printf(a, "sha256:%s", hex);
 }
 
+bool audit_digest_read(const char *value, struct sha256 *digest)
+{
+	return value && strncmp(value, "sha256:", 7) == 0 && sha256_parse(value + 7, digest);
+}
+
+bool audit_row_is(const struct audit_row *row, enum audit_column c, const char *value)
+{
+	return row->value[c] && strcmp(row->value[c], value) == 0;
+}
+
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n)
 {
 	AUTO_BUF struct buf b = BUF_INIT;

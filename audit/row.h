@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "codec/sha/sha256.h"
 
 enum audit_column {
 #define COLUMN(name, text) AUDIT_##name,
@@ -29,12 +30,14 @@ void audit_row_write(const struct audit_row *row, struct buf *line);
 // ERR_FORMAT: it is no row, or not as audit_row_write() would write it. Fewer columns are taken (an older format). In the arena.
 int audit_row_read(const char *line, size_t n, struct arena *a, struct audit_row *row, struct err *err);
 
-size_t audit_value_length(const char *value); // as it would be written, whole
+bool audit_row_is(const struct audit_row *row, enum audit_column c, const char *value); // false: absent
+size_t audit_value_length(const char *value);                                           // as it would be written, whole
 // A JSON object with its number.
 void audit_row_json(struct buf *out, uint64_t index, const struct audit_row *row);
 
 // A SHA-256 as a value: "sha256:" and 64 hex digits.
 const char *audit_digest(struct arena *a, const uint8_t digest[32]);
+bool audit_digest_read(const char *value, struct sha256 *digest); // and back; false: NULL, or none
 
 // Flags as one value, and back. NULL-terminated list.
 const char *audit_flags_join(struct arena *a, const char *const *flags, size_t n);

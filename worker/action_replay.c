@@ -40,9 +40,8 @@ static int get_directory(void *ctx, const struct reapi_digest *d, struct buf *ou
 
 static bool digest_in(const struct repeat *r, enum audit_column c, struct reapi_digest *d)
 {
-	const char *text = value(r, c);
 	d->size = -1; // a row has none
-	return strncmp(text, "sha256:", 7) == 0 && sha256_parse(text + 7, &d->hash);
+	return audit_digest_read(r->row->value[c], &d->hash);
 }
 
 static int read_messages(struct repeat *r)

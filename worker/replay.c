@@ -75,7 +75,7 @@ static int wanted_outputs(struct rerun *r)
 
 static bool is_of(const struct audit_row *row, const char *language)
 {
-	return row->value[AUDIT_language] && strcmp(row->value[AUDIT_language], language) == 0;
+	return audit_row_is(row, AUDIT_language, language);
 }
 
 static bool is_tree(const struct audit_row *row)
@@ -120,8 +120,8 @@ static int read_source(struct rerun *r)
 	AUTO_BUF struct buf packed = {.max = STORE_MAX_BLOB};
 	struct err err = ERR_INIT;
 	struct sha256 digest;
-	const char *tenant = value(r, AUDIT_tenant), *named = value(r, AUDIT_source_digest);
-	if (strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
+	const char *tenant = value(r, AUDIT_tenant);
+	if (!audit_digest_read(r->row->value[AUDIT_source_digest], &digest))
 		return missing(r, "the row has no source");
 	if (!token_is_name(tenant) || results_get_source(r->service->results, tenant, digest.b, &packed, &err) != 1)
 		return missing(r, "the source is no longer here");
@@ -139,10 +139,10 @@ static int read_request(struct rerun *r)
 	struct err err = ERR_INIT;
 	struct sha256 key;
 	struct key name;
-	const char *tenant = value(r, AUDIT_tenant), *named = value(r, AUDIT_key);
+	const char *tenant = value(r, AUDIT_tenant);
 	if (!runtime_has_roots(r->service->runtime))
 		return missing(r, "the runtime '%s' takes no trees", runtime_label(r->service->runtime));
-	if (strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &key))
+	if (!audit_digest_read(r->row->value[AUDIT_key], &key))
 		return missing(r, "the row has no key");
 	memcpy(name.b, key.b, sizeof name.b);
 	int found = token_is_name(tenant)

@@ -44,7 +44,7 @@ static int get(void *ctx, const struct reapi_digest *d, struct buf *out, struct 
 static bool digest_in(const char *value, struct reapi_digest *d)
 {
 	d->size = -1; // a row has none
-	return value && strncmp(value, "sha256:", 7) == 0 && sha256_parse(value + 7, &d->hash);
+	return audit_digest_read(value, &d->hash);
 }
 
 static bool load(struct audit_action *x, const struct reapi_digest *d, const ProtobufCMessageDescriptor *descriptor,

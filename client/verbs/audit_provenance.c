@@ -39,7 +39,7 @@ static bool same(const struct audit_row *a, const struct audit_row *b, enum audi
 
 static bool is_run(const struct audit_row *row)
 {
-	return row->value[AUDIT_outcome] && strcmp(row->value[AUDIT_outcome], "run") == 0;
+	return audit_row_is(row, AUDIT_outcome, "run");
 }
 
 typedef bool (*row_fits)(const struct audit_row *row, uint64_t index, const void *ctx);
@@ -132,8 +132,8 @@ static bool find_files(struct files_of_row *f, struct results *results, const st
 {
 	struct sha256 digest;
 	struct key key;
-	const char *tenant = row->value[AUDIT_tenant], *named = row->value[AUDIT_key];
-	if (!named || strncmp(named, "sha256:", 7) != 0 || !sha256_parse(named + 7, &digest))
+	const char *tenant = row->value[AUDIT_tenant];
+	if (!audit_digest_read(row->value[AUDIT_key], &digest))
 		return false;
 	memcpy(key.b, digest.b, sizeof key.b);
 	tree_source_init(&f->source, results, tenant, UINT64_MAX);
@@ -174,8 +174,8 @@ static int write_statement(struct provenance *p, const char *folder, struct buf 
 {
 	struct files_of_row f = {.arena = ARENA_INIT};
 	struct audit_action *action = NULL;
-	const char *language = p->run->value[AUDIT_language];
-	bool is_tree = language && strcmp(language, "tree") == 0, is_action = language && strcmp(language, "action") == 0;
+	bool is_tree = audit_row_is(p->run, AUDIT_language, "tree"),
+	     is_action = audit_row_is(p->run, AUDIT_language, "action");
 	struct results *results = is_tree || is_action ? results_of_row(folder, p->run) : NULL;
 	if (results && is_tree && find_files(&f, results, p->run)) {
 		describe_files(&f);

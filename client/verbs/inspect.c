@@ -169,7 +169,7 @@ static const char *const kept_words[] = {"kept", "no longer kept", "unknown"};
 static bool key_of_text(const char *text, struct key *key)
 {
 	struct sha256 digest;
-	if (strncmp(text, "sha256:", 7) != 0 || !sha256_parse(text + 7, &digest))
+	if (!audit_digest_read(text, &digest))
 		return false;
 	memcpy(key->b, digest.b, sizeof key->b);
 	return true;
