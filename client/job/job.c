@@ -450,7 +450,7 @@ static bool hit_or_join(struct job *j)
 
 static void end_text(struct job *j)
 {
-	same_text_end(&j->text, &j->plan, j->is_stored ? &j->stored : NULL);
+	same_text_end(&j->text, j->is_stored ? &j->stored : NULL);
 }
 
 static void serve_compile(struct job *j)

@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+";
+bool place_is_plain(const char *name)
+{
+	return !name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+")];
+}
 
 // Words behind which the place may hide: in packed debug information, in a digest over names, or in how long a line of a message is.
 static bool may_hide_it(const struct plan *p)
@@ -41,7 +44,7 @@ bool place_names_types(const struct plan *p)
 
 bool place_is_free(const struct plan *p)
 {
-	return !place_names_types(p) && p->reproducible && !p->root_real && !p->root[strspn(p->root, plain)] &&
+	return !place_names_types(p) && p->reproducible && !p->root_real && place_is_plain(p->root) &&
 	       path_below(p->root, p->cwd) && strcmp(p->cwd, p->wire->cwd) == 0 && !p->line.needs_cwd &&
 	       !p->line.makes_pch && !may_hide_it(p);
 }

@@ -13,6 +13,8 @@
 #define PLACE_NAME "coffer.tree"
 #define PLACE_ROOT "/" PLACE_NAME
 
+// Only of characters that nothing writes in another way?
+bool place_is_plain(const char *name);
 // Whether clang names types without a name by where they stand (`(lambda at ROOT/x.h:3:5)`, which its prefix maps leave alone): a text
 // that uses __PRETTY_FUNCTION__ can have a digest or the length of that in the object.
 bool place_names_types(const struct plan *p);

@@ -115,8 +115,7 @@ static bool names_the_tree(const struct plan *p, const struct outputs *o)
 // Files in which a search does not find all names: packed ones, and those that spell odd characters in ways of their own.
 static bool may_hide_names(const struct plan *p, const struct outputs *o)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+";
-	bool odd = p->root[strspn(p->root, plain)] || (p->root_real && p->root_real[strspn(p->root_real, plain)]);
+	bool odd = !place_is_plain(p->root) || (p->root_real && !place_is_plain(p->root_real));
 	return o->has[PART_REMARKS] && (odd || p->compiler->family == FAMILY_GCC);
 }
 

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/path.h"
 #include "client/job/inputs.h"
 #include "client/job/variants.h"
 #include "client/services/oddities.h"
@@ -12,7 +11,6 @@
 #include "depscan/depfile.h"
 #include "depscan/live.h"
 #include "depscan/live_lines.h"
-#include "depscan/search.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -298,33 +296,12 @@ static bool named_the_same(const struct text_run *r, const struct manifest_entry
 	return same;
 }
 
-static bool is_there(const struct plan *p, const char *dir, const char *name)
+// Does all but the inputs hold, too? The text can say of a name only whether it is there (__has_include).
+static bool names_hold(const struct plan *p, struct manifest_entry *e)
 {
-	struct stat st;
-	size_t n = strlen(name);
-	const char *path = path_join(p->arena, *dir ? dir : ".", name);
-	if (n && name[n - 1] == '/') // it may become a directory, but no file
-		return fstatat(p->cwd_fd, arena_strndup(p->arena, path, strlen(path) - 1), &st, 0) == 0 &&
-		       !S_ISDIR(st.st_mode);
-	return fstatat(p->cwd_fd, path, &st, 0) == 0;
-}
-
-// Is every name absent, there, or a link to where the compile says? The text can say of a name only whether it is there (__has_include).
-static bool names_hold(const struct plan *p, const struct manifest_entry *e)
-{
-	for (uint32_t i = 0; i < e->n_absent; i++)
-		for (uint32_t k = 0; k < e->absent[i].n_names; k++)
-			if (is_there(p, plan_real_path(p, p->arena, e->absent[i].dir), e->absent[i].names[k]))
-				return false;
-	for (uint32_t i = 0; i < e->n_present; i++)
-		if (faccessat(p->cwd_fd, plan_real_path(p, p->arena, e->present[i]), F_OK, 0) < 0)
-			return false;
-	for (uint32_t i = 0; i < e->n_links; i++) {
-		const char *real = search_real_path(p->arena, p->cwd_fd, plan_real_path(p, p->arena, e->links[i].dir));
-		if (!real || strcmp(plan_canonical_path(p, real), e->links[i].real) != 0)
-			return false;
-	}
-	return true;
+	struct manifest alone = {.lock = PTHREAD_MUTEX_INITIALIZER}; // nobody else has the entry
+	struct lookup l = {.plan = p};
+	return lookup_holds(&l, &alone, e);
 }
 
 static bool same_names(const struct manifest_entry *a, const struct manifest_entry *b)
@@ -358,9 +335,10 @@ static bool are_unchanged(const struct text_run *r, const struct manifest_entry 
 	return same;
 }
 
-static void store(const struct same_text *t, const struct plan *p, const struct manifest_entry *e)
+static void store(const struct same_text *t, struct manifest_entry *e)
 {
 	const struct text_run *r = t->run;
+	const struct plan *p = r->plan;
 	struct digest key;
 	if (!r->is_known || !digest_is_zero(&e->messages_context))
 		return;
@@ -396,7 +374,7 @@ static bool wait_for_rest(const struct plan *p)
 	return false;
 }
 
-static void run_behind(struct same_text *t, const struct manifest_entry *entry)
+static void run_behind(struct same_text *t, struct manifest_entry *entry)
 {
 	const struct plan *p = t->run->plan;
 	if (wait_for_rest(p)) {
@@ -407,14 +385,14 @@ static void run_behind(struct same_text *t, const struct manifest_entry *entry)
 	trials_leave(p->services->trials);
 }
 
-void same_text_end(struct same_text *t, const struct plan *p, const struct manifest_entry *entry)
+void same_text_end(struct same_text *t, struct manifest_entry *entry)
 {
 	if (!t->run)
 		return;
 	if (t->is_behind)
 		run_behind(t, entry);
 	if (entry)
-		store(t, p, entry);
+		store(t, entry);
 	if (t->is_behind && t->run->us)
 		count_run(t->run); // what is counted is known
 	run_free(TAKE(t->run));

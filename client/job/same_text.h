@@ -32,6 +32,6 @@ int same_text_find(struct same_text *t, struct lookup *l, struct baseline *b, st
 // compiles have ended, or the daemon does.
 void same_text_plan(struct same_text *t, const struct plan *p, const struct baseline *b);
 bool same_text_is_ready(const struct same_text *t);
-void same_text_end(struct same_text *t, const struct plan *p, const struct manifest_entry *entry);
+void same_text_end(struct same_text *t, struct manifest_entry *entry);
 
 #endif

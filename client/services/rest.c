@@ -1,18 +1,13 @@
 #include "client/services/rest.h"
 
 #include "base/clock.h"
-
-#include <time.h>
+#include "base/cond.h"
 
 void rest_init(struct rest_turns *r, unsigned most)
 {
-	pthread_condattr_t a;
 	*r = (struct rest_turns){.lock = PTHREAD_MUTEX_INITIALIZER, .most = most};
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->changed, &a);
-	pthread_cond_init(&r->turn, &a);
-	pthread_condattr_destroy(&a);
+	cond_init(&r->changed);
+	cond_init(&r->turn);
 }
 
 void rest_compile_begins(struct rest_turns *r)
@@ -31,25 +26,16 @@ void rest_compile_ends(struct rest_turns *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
-// Under the lock: waits for a change, or until the daemon has rested long enough.
-static void wait_for_rest(struct rest_turns *r)
+// Under the lock: from when on there is a turn, if nothing changes (of clock_ms()); -1: never.
+static int64_t turn_at(const struct rest_turns *r)
 {
-	int64_t left = REST_MS - (clock_ms() - r->ended_ms);
-	struct timespec until;
-	if (r->compiles || r->running >= r->most) {
-		pthread_cond_wait(&r->changed, &r->lock);
-		return;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)left * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&r->changed, &r->lock, &until);
+	return r->compiles || r->running >= r->most ? -1 : r->ended_ms + REST_MS;
 }
 
 static bool is_resting(const struct rest_turns *r)
 {
-	return !r->compiles && r->running < r->most && clock_ms() - r->ended_ms >= REST_MS;
+	int64_t at = turn_at(r);
+	return at >= 0 && clock_ms() >= at;
 }
 
 bool rest_enter(struct rest_turns *r)
@@ -60,7 +46,7 @@ bool rest_enter(struct rest_turns *r)
 		pthread_cond_wait(&r->turn, &r->lock);
 	r->has_first = true;
 	while (!r->is_over && !is_resting(r))
-		wait_for_rest(r);
+		cond_wait_until(&r->changed, &r->lock, turn_at(r));
 	r->has_first = false;
 	bool enters = !r->is_over;
 	r->running += enters;
