@@ -386,7 +386,9 @@ static uint32_t wall_ms_of(const struct action *x)
 {
 	const Reapi__Duration *t = x->action->timeout;
 	uint32_t ms = t ? (uint32_t)(t->seconds * 1000 + (t->nanos + 999999) / 1000000) : 0;
-	return !ms || ms > x->spent_ms ? ms - (ms ? x->spent_ms : 0) : 1;
+	if (!ms)
+		return 0;
+	return ms > x->spent_ms ? ms - x->spent_ms : 1;
 }
 
 int action_exec(struct action *x, struct runtime_session *session, struct layers *layers)

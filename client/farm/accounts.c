@@ -68,6 +68,16 @@ static void told_free(struct told *t)
 	free(t);
 }
 
+static void say(Coffer__V1__MoreAccount *m, const struct told *t)
+{
+	coffer__v1__more_account__init(m);
+	m->unit = bytes_of(t->unit, sizeof t->unit);
+	m->variant = bytes_of(t->variant, sizeof t->variant);
+	m->key = bytes_of(t->key, sizeof t->key);
+	m->maker = t->maker;
+	m->how = bytes_of(t->how, t->n_how);
+}
+
 // All of them are for one worker.
 static void send_told(struct farm *f, struct told *const *list, size_t n)
 {
@@ -81,20 +91,16 @@ static void send_told(struct farm *f, struct told *const *list, size_t n)
 	struct rpc_target *target = r ? r->target : NULL;
 	char *authorization = r ? farm_authorization(r->token) : NULL;
 	pthread_mutex_unlock(&f->lock);
-	request.unit = bytes_of(list[0]->unit, sizeof list[0]->unit);
-	request.variant = bytes_of(list[0]->variant, sizeof list[0]->variant);
-	request.key = bytes_of(list[0]->key, sizeof list[0]->key);
-	request.maker = list[0]->maker;
-	request.how = bytes_of(list[0]->how, list[0]->n_how);
+	say(&more[0], list[0]);
 	for (size_t i = 1; i < n; i++) {
-		coffer__v1__more_account__init(&more[i]);
-		more[i].unit = bytes_of(list[i]->unit, sizeof list[i]->unit);
-		more[i].variant = bytes_of(list[i]->variant, sizeof list[i]->variant);
-		more[i].key = bytes_of(list[i]->key, sizeof list[i]->key);
-		more[i].maker = list[i]->maker;
-		more[i].how = bytes_of(list[i]->how, list[i]->n_how);
+		say(&more[i], list[i]);
 		pointers[i] = &more[i];
 	}
+	request.unit = more[0].unit;
+	request.variant = more[0].variant;
+	request.key = more[0].key;
+	request.maker = more[0].maker;
+	request.how = more[0].how;
 	request.more = pointers + 1;
 	request.n_more = n - 1;
 	struct rpc_call_options options = {.deadline_ms = TELL_MS, .authorization = authorization};

@@ -1,6 +1,7 @@
 #include "worker/runtime/vm_pool.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -8,9 +9,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { PER_IMAGE_MAX = 8, LOOK_S = 1, AGAIN_MS = 30000, IMAGE_ROOM = 80 };
+enum { PER_IMAGE_MAX = 8, LOOK_MS = 1000, AGAIN_MS = 30000, IMAGE_ROOM = 80 };
 
 struct wanted {
 	char image[IMAGE_ROOM]; // "": nobody's entry
@@ -140,10 +140,7 @@ static void *keep(void *arg)
 		} else if ((w = next_to_boot(p))) {
 			boot(p, w);
 		} else {
-			struct timespec until;
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec += LOOK_S;
-			pthread_cond_timedwait(&p->change, &p->lock, &until);
+			cond_wait_until(&p->change, &p->lock, clock_ms() + LOOK_MS);
 		}
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -160,7 +157,7 @@ struct vm_pool *vm_pool_new(struct runtime *r, const struct vm_pool_config *conf
 	if (p->config.per_image > PER_IMAGE_MAX)
 		p->config.per_image = PER_IMAGE_MAX;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->change, NULL);
+	cond_init(&p->change);
 	p->has_thread = p->config.per_image && pthread_create(&p->thread, NULL, keep, p) == 0;
 	return p;
 }
